@@ -1,0 +1,1 @@
+//! Benches of the hot paths: see the `benches` folder.

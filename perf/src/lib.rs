@@ -1,0 +1,1 @@
+//! Tools that speak the real protocol to a router under test.

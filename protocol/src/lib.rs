@@ -1,0 +1,11 @@
+//! Every byte that I2P puts on the wire, and every protocol state machine, sans-IO: no socket, no thread, no clock, no
+//! ambient randomness.
+//!
+//! A machine has five verbs: `new(config, seed, now)`, `handle_input(now, In)`, `handle_timeout(now)`,
+//! `poll_output() -> Option<Out>` and `poll_timeout() -> Option<Mono>`. After any input the caller drains
+//! `poll_output` to `None`, then re-arms one timer.
+
+pub mod base64;
+pub mod id;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,2 @@
+//! The `ramson` binary.
+fn main() {}
