@@ -7,5 +7,6 @@
 
 pub mod base64;
 pub mod id;
+pub mod noise;
 pub mod time;
 pub mod wire;
