@@ -9,4 +9,5 @@ pub mod base64;
 pub mod id;
 pub mod noise;
 pub mod time;
+pub mod tunnel;
 pub mod wire;

@@ -1,0 +1,26 @@
+//! Tunnels: the cells that travel in them, the messages in the cells, and how a tunnel comes to be.
+//!
+//! Gateway side: [`fragment`] packs I2NP messages into the payload of [`cell`]s. Endpoint side: [`reassembly`] takes
+//! them out again. In between every hop applies [`ramson_crypto::tunnel`] and asks [`iv_filter`] whether it has seen
+//! the cell before.
+//!
+//! spec: tunnel-message; tunnel-implementation; tunnel-creation-ecies
+
+pub mod cell;
+pub mod delivery;
+pub mod fragment;
+pub mod iv_filter;
+pub mod reassembly;
+
+pub use delivery::Delivery;
+
+/// Where tunnel messages begin at a hop, and what that hop may do with what comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Passes cells on to the next hop.
+    Participant,
+    /// Takes whole messages from anyone, makes cells of them and passes those on.
+    InboundGateway,
+    /// Makes whole messages of cells and delivers them to anyone.
+    OutboundEndpoint,
+}
