@@ -50,6 +50,10 @@ hash_id! {
     RouterHash
 }
 hash_id! {
+    /// SHA-256 of a Destination.
+    DestinationHash
+}
+hash_id! {
     /// What the netDb is asked for: the SHA-256 of a RouterIdentity or of a Destination (or of a blinded one).
     NetDbKey
 }
@@ -61,6 +65,19 @@ hash_id! {
 impl From<RouterHash> for NetDbKey {
     fn from(h: RouterHash) -> Self {
         Self(h.0)
+    }
+}
+
+impl From<DestinationHash> for NetDbKey {
+    fn from(h: DestinationHash) -> Self {
+        Self(h.0)
+    }
+}
+
+impl DestinationHash {
+    /// The host name that everyone can compute: `….b32.i2p`.
+    pub fn to_b32(self) -> String {
+        crate::base64::encode32(&self.0) + ".b32.i2p"
     }
 }
 

@@ -6,6 +6,8 @@
 //! `poll_output` to `None`, then re-arms one timer.
 
 pub mod base64;
+pub mod data;
+pub mod i2np;
 pub mod id;
 pub mod noise;
 pub mod time;

@@ -1,0 +1,368 @@
+//! The I2NP header in both of its forms, and the message that it heads.
+//!
+//! spec: i2np §I2NP Message Header
+//!
+//! ```text
+//! standard, 16 bytes: type 1 | id 4 | expiration 8, ms | size 2 | checksum 1 | body
+//! short, 9 bytes:     type 1 | id 4 | expiration 4, s  | body to the end of its container
+//! ```
+
+use crate::id::MessageId;
+use crate::time::Wall;
+use crate::wire::{Error, Reader, Result, Writer};
+use bytes::Bytes;
+use ramson_crypto::hash::sha256;
+use std::time::Duration;
+
+/// Length of the standard header: in Data, TunnelGateway, tunnel fragments and ElGamal garlic.
+pub const STANDARD_LEN: usize = 16;
+/// Length of the short header: on NTCP2 and SSU2 links and in ratchet garlic.
+pub const SHORT_LEN: usize = 9;
+/// The largest body: what 64 fragments of a tunnel message carry.
+///
+/// spec: tunnel-message §Notes
+pub const MAX_BODY: usize = 62_708;
+
+/// A message with an expiration further ahead is refused: its sender's clock is wrong, or it wants to be remembered.
+/// Java's inbound gateways accept three minutes and a minute of skew.
+pub const MAX_AHEAD: Duration = Duration::from_secs(4 * 60);
+/// How long after its expiration a message is still taken: the clock skew that links allow.
+pub const SKEW: Duration = Duration::from_secs(60);
+/// How far ahead we set the expiration of what we send directly.
+pub const LIFETIME: Duration = Duration::from_secs(8);
+
+/// What a message is. Unknown codes are kept: they are forwarded as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MessageType {
+    /// 1.
+    DatabaseStore,
+    /// 2.
+    DatabaseLookup,
+    /// 3.
+    DatabaseSearchReply,
+    /// 10.
+    DeliveryStatus,
+    /// 11.
+    Garlic,
+    /// 18.
+    TunnelData,
+    /// 19.
+    TunnelGateway,
+    /// 20.
+    Data,
+    /// 21: eight records; deprecated.
+    TunnelBuild,
+    /// 22: deprecated.
+    TunnelBuildReply,
+    /// 23.
+    VariableTunnelBuild,
+    /// 24.
+    VariableTunnelBuildReply,
+    /// 25.
+    ShortTunnelBuild,
+    /// 26.
+    OutboundTunnelBuildReply,
+    /// Anything else.
+    Unknown(u8),
+}
+
+impl MessageType {
+    /// The type of a code.
+    pub fn from_code(code: u8) -> Self {
+        match code {
+            1 => Self::DatabaseStore,
+            2 => Self::DatabaseLookup,
+            3 => Self::DatabaseSearchReply,
+            10 => Self::DeliveryStatus,
+            11 => Self::Garlic,
+            18 => Self::TunnelData,
+            19 => Self::TunnelGateway,
+            20 => Self::Data,
+            21 => Self::TunnelBuild,
+            22 => Self::TunnelBuildReply,
+            23 => Self::VariableTunnelBuild,
+            24 => Self::VariableTunnelBuildReply,
+            25 => Self::ShortTunnelBuild,
+            26 => Self::OutboundTunnelBuildReply,
+            other => Self::Unknown(other),
+        }
+    }
+
+    /// The code on the wire.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::DatabaseStore => 1,
+            Self::DatabaseLookup => 2,
+            Self::DatabaseSearchReply => 3,
+            Self::DeliveryStatus => 10,
+            Self::Garlic => 11,
+            Self::TunnelData => 18,
+            Self::TunnelGateway => 19,
+            Self::Data => 20,
+            Self::TunnelBuild => 21,
+            Self::TunnelBuildReply => 22,
+            Self::VariableTunnelBuild => 23,
+            Self::VariableTunnelBuildReply => 24,
+            Self::ShortTunnelBuild => 25,
+            Self::OutboundTunnelBuildReply => 26,
+            Self::Unknown(code) => code,
+        }
+    }
+}
+
+/// The short header, read or to be written without touching the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortHeader {
+    /// What the body is.
+    pub kind: MessageType,
+    /// Random.
+    pub id: MessageId,
+    /// Whole seconds.
+    pub expiration: Wall,
+}
+
+impl ShortHeader {
+    /// Reads the header; the body is what is left in the reader.
+    ///
+    /// # Errors
+    /// `Truncated`.
+    pub fn parse(r: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            kind: MessageType::from_code(r.u8()?),
+            id: MessageId(r.u32()?),
+            expiration: Wall::from_secs(r.u32()?),
+        })
+    }
+
+    /// Appends the header.
+    pub fn write(&self, w: &mut impl Writer) {
+        w.put_u8(self.kind.code());
+        w.put_u32(self.id.0);
+        // Rounded, as elsewhere: a message of 8 s must not become one of 7.
+        w.put_u32(Wall(self.expiration.0.saturating_add(500)).secs());
+    }
+}
+
+/// A whole message. The body is shared, not copied, when a message is forwarded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What the body is.
+    pub kind: MessageType,
+    /// Random; links and tunnels drop a second message of the same id.
+    pub id: MessageId,
+    /// When the message is worth nothing any more.
+    pub expiration: Wall,
+    /// Everything behind the header.
+    pub body: Bytes,
+}
+
+impl Message {
+    /// The header fields.
+    pub fn header(&self) -> ShortHeader {
+        ShortHeader { kind: self.kind, id: self.id, expiration: self.expiration }
+    }
+
+    /// Reads a message with a standard header that fills `bytes`; the body shares them.
+    ///
+    /// The checksum is not compared: whatever brings us such a message has authenticated it.
+    ///
+    /// # Errors
+    /// `Truncated`, `Trailing`; `TooLarge` above [`MAX_BODY`].
+    pub fn from_std(bytes: &Bytes) -> Result<Self> {
+        let mut r = Reader::new(bytes);
+        let message = Self::parse_std(&mut r, |at, len| bytes.slice(at..at + len))?;
+        r.finish()?;
+        Ok(message)
+    }
+
+    /// Reads (and copies) a message with a standard header from the front of a reader.
+    ///
+    /// # Errors
+    /// `Truncated`; `TooLarge` above [`MAX_BODY`].
+    pub fn read_std(r: &mut Reader<'_>) -> Result<Self> {
+        let body_at = r.position() + STANDARD_LEN;
+        let mut copy = *r;
+        let mut message = Self::parse_std(r, |_, _| Bytes::new())?;
+        copy.take(STANDARD_LEN)?;
+        message.body = Bytes::copy_from_slice(copy.take(r.position() - body_at)?);
+        Ok(message)
+    }
+
+    fn parse_std(r: &mut Reader<'_>, body: impl FnOnce(usize, usize) -> Bytes) -> Result<Self> {
+        let kind = MessageType::from_code(r.u8()?);
+        let id = MessageId(r.u32()?);
+        let expiration = Wall(r.u64()?);
+        let size = usize::from(r.u16()?);
+        let _checksum = r.u8()?;
+        if size > MAX_BODY {
+            return Err(Error::TooLarge("I2NP message"));
+        }
+        let at = r.position();
+        r.take(size)?;
+        Ok(Self { kind, id, expiration, body: body(at, size) })
+    }
+
+    /// Reads a message with a short header that fills `bytes`; the body shares them.
+    ///
+    /// # Errors
+    /// `Truncated`; `TooLarge` above [`MAX_BODY`].
+    pub fn from_short(bytes: &Bytes) -> Result<Self> {
+        let mut r = Reader::new(bytes);
+        let ShortHeader { kind, id, expiration } = ShortHeader::parse(&mut r)?;
+        if r.remaining() > MAX_BODY {
+            return Err(Error::TooLarge("I2NP message"));
+        }
+        Ok(Self { kind, id, expiration, body: bytes.slice(SHORT_LEN..) })
+    }
+
+    /// Appends the message with its standard header.
+    ///
+    /// # Errors
+    /// `TooLarge` above [`MAX_BODY`]; then nothing was appended.
+    pub fn write_std(&self, w: &mut impl Writer) -> Result<()> {
+        let size = u16::try_from(self.body.len()).ok().filter(|_| self.body.len() <= MAX_BODY);
+        let size = size.ok_or(Error::TooLarge("I2NP message"))?;
+        w.put_u8(self.kind.code());
+        w.put_u32(self.id.0);
+        w.put_u64(self.expiration.0);
+        w.put_u16(size);
+        w.put_u8(sha256(&[&self.body])[0]);
+        w.put(&self.body);
+        Ok(())
+    }
+
+    /// Appends the message with its short header.
+    ///
+    /// # Errors
+    /// `TooLarge` above [`MAX_BODY`]; then nothing was appended.
+    pub fn write_short(&self, w: &mut impl Writer) -> Result<()> {
+        if self.body.len() > MAX_BODY {
+            return Err(Error::TooLarge("I2NP message"));
+        }
+        self.header().write(w);
+        w.put(&self.body);
+        Ok(())
+    }
+
+    /// The message with its standard header.
+    ///
+    /// # Errors
+    /// `TooLarge` above [`MAX_BODY`].
+    pub fn to_std(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(STANDARD_LEN + self.body.len());
+        self.write_std(&mut out)?;
+        Ok(out)
+    }
+
+    /// The message with its short header.
+    ///
+    /// # Errors
+    /// `TooLarge` above [`MAX_BODY`].
+    pub fn to_short(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::with_capacity(SHORT_LEN + self.body.len());
+        self.write_short(&mut out)?;
+        Ok(out)
+    }
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Message({:?}, {} bytes)", self.kind, self.body.len())
+    }
+}
+
+/// Whether a message is to be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Take it.
+    Fresh,
+    /// Its expiration, and the skew that we allow, have passed.
+    Expired,
+    /// Its expiration is further ahead than anyone needs.
+    TooFarAhead,
+}
+
+/// Judges an expiration.
+///
+/// spec: i2np §I2NP Message Header, notes — "may reject messages with expirations too far in the future"
+pub fn freshness(expiration: Wall, now: Wall) -> Freshness {
+    if expiration.plus(SKEW) < now {
+        Freshness::Expired
+    } else if expiration > now.plus(MAX_AHEAD) {
+        Freshness::TooFarAhead
+    } else {
+        Freshness::Fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sample() -> Message {
+        Message {
+            kind: MessageType::DeliveryStatus,
+            id: MessageId(0x0102_0304),
+            expiration: Wall::from_secs(1_790_000_000),
+            body: Bytes::from_static(&[9; 12]),
+        }
+    }
+
+    #[test]
+    fn both_headers_are_read_back_and_every_prefix_is_truncated() {
+        let m = sample();
+        let std = Bytes::from(m.to_std().unwrap());
+        let short = Bytes::from(m.to_short().unwrap());
+        assert_eq!((std.len(), short.len()), (28, 21));
+        assert_eq!(Message::from_std(&std), Ok(m.clone()));
+        assert_eq!(Message::from_short(&short), Ok(m.clone()));
+        let mut r = Reader::new(&std);
+        assert_eq!(Message::read_std(&mut r), Ok(m));
+        assert!(r.is_empty());
+        for n in 0..std.len() {
+            assert!(matches!(Message::from_std(&std.slice(..n)), Err(Error::Truncated { .. })));
+        }
+        for n in 0..SHORT_LEN {
+            assert!(matches!(Message::from_short(&short.slice(..n)), Err(Error::Truncated { .. })));
+        }
+    }
+
+    #[test]
+    fn every_type_code_survives() {
+        for code in 0..=u8::MAX {
+            assert_eq!(MessageType::from_code(code).code(), code);
+        }
+    }
+
+    #[test]
+    fn a_message_is_fresh_from_four_minutes_before_its_expiration_to_one_after() {
+        let now = Wall::from_secs(1_790_000_000);
+        let at = |s: i64| freshness(Wall((now.0 as i64 + s * 1000) as u64), now);
+        assert_eq!(at(-61), Freshness::Expired);
+        assert_eq!(at(-60), Freshness::Fresh);
+        assert_eq!(at(240), Freshness::Fresh);
+        assert_eq!(at(241), Freshness::TooFarAhead);
+    }
+
+    #[test]
+    fn a_body_that_no_tunnel_carries_is_refused() {
+        let m = Message { body: vec![0; MAX_BODY + 1].into(), ..sample() };
+        assert_eq!(m.to_std(), Err(Error::TooLarge("I2NP message")));
+        assert_eq!(m.to_short(), Err(Error::TooLarge("I2NP message")));
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_and_decoding_is_the_identity(kind: u8, id: u32, secs: u32, body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let m = Message {
+                kind: MessageType::from_code(kind),
+                id: MessageId(id),
+                expiration: Wall::from_secs(secs),
+                body: body.into(),
+            };
+            prop_assert_eq!(Message::from_std(&m.to_std().unwrap().into()), Ok(m.clone()));
+            prop_assert_eq!(Message::from_short(&m.to_short().unwrap().into()), Ok(m));
+        }
+    }
+}
