@@ -10,6 +10,7 @@ pub mod data;
 pub mod i2np;
 pub mod id;
 pub mod noise;
+pub mod ntcp2;
 pub mod time;
 pub mod tunnel;
 pub mod wire;
