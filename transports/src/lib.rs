@@ -1,1 +1,20 @@
-//! Placeholder header.
+//! The data plane of Ramson: NTCP2 sessions on mio event loops, and the relay fast path between them.
+//!
+//! ```text
+//!              accept, dial                  established sessions            batches of events
+//!  sockets ---> handshake thread ----------> I/O thread of the peer --------> control plane (EventSink)
+//!                                             ^   |  ^                              |
+//!                                             |   v  | cells for peers              |
+//!                                          sockets   | of other threads             |
+//!                                                 I/O thread <--- commands ---------+
+//! ```
+//!
+//! A peer's session lives on one I/O thread for life: the one that its hash says ([`Shared::home`]).
+//! On this path there is no actor, no lock, no allocation and no wake per cell.
+
+pub mod clock;
+pub mod established;
+pub mod event;
+pub mod inbox;
+pub mod io;
+pub mod stats;

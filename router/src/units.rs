@@ -1,0 +1,114 @@
+//! Durations, sizes and rates as an operator writes them: always with their unit.
+
+use serde::Deserialize;
+use std::time::Duration;
+
+/// What an operator wrote could not be read as a quantity.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no {what}: write a number and a unit, such as {example}")]
+pub struct BadUnit {
+    text: String,
+    what: &'static str,
+    example: &'static str,
+}
+
+/// A duration, such as `30s` or `10min`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+/// Bytes, such as `64MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Size(pub u64);
+
+/// Bytes per second, such as `25MB/s` or `200Mbit/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Rate(pub u64);
+
+fn split(text: &str) -> Option<(f64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    number.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0).map(|n| (n, unit.trim()))
+}
+
+fn bytes(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        "bit" => 0.125,
+        "kbit" | "Kbit" => 125.0,
+        "Mbit" => 125e3,
+        "Gbit" => 125e6,
+        _ => return None,
+    })
+}
+
+impl TryFrom<String> for Span {
+    type Error = BadUnit;
+
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        let seconds = split(&text).and_then(|(n, unit)| {
+            Some(n * match unit {
+                "ms" => 0.001,
+                "s" => 1.0,
+                "min" => 60.0,
+                "h" => 3600.0,
+                "d" => 86400.0,
+                _ => return None,
+            })
+        });
+        match seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
+            Some(d) => Ok(Self(d)),
+            None => Err(BadUnit { text, what: "duration", example: "\"30s\", \"10min\" or \"2h\"" }),
+        }
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = BadUnit;
+
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        match split(&text).and_then(|(n, unit)| Some(n * bytes(unit)?)) {
+            Some(n) => Ok(Self(n as u64)),
+            None => Err(BadUnit { text, what: "size", example: "\"64MiB\" or \"500kB\"" }),
+        }
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = BadUnit;
+
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        let rate = split(&text).and_then(|(n, unit)| Some(n * bytes(unit.strip_suffix("/s")?)?));
+        match rate {
+            Some(n) => Ok(Self(n as u64)),
+            None => Err(BadUnit { text, what: "rate", example: "\"25MB/s\" or \"200Mbit/s\"" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_need_their_unit() {
+        assert_eq!(Rate::try_from("25MB/s".to_owned()), Ok(Rate(25_000_000)));
+        assert_eq!(Rate::try_from("200 Mbit/s".to_owned()), Ok(Rate(25_000_000)));
+        assert_eq!(Size::try_from("1.5MiB".to_owned()), Ok(Size(1_572_864)));
+        assert_eq!(Span::try_from("10min".to_owned()), Ok(Span(Duration::from_secs(600))));
+        for bad in ["25", "25MB", "MB/s", "-1MB/s", "", "1e400kB/s"] {
+            assert!(Rate::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        let error = Span::try_from("30".to_owned()).unwrap_err().to_string();
+        assert!(error.contains("`30`") && error.contains("\"10min\""), "{error}");
+    }
+}

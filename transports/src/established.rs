@@ -1,0 +1,31 @@
+//! A session on its way from the handshake thread to its I/O thread.
+
+use crate::event::Direction;
+use bytes::Bytes;
+use mio::net::TcpStream;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer};
+use std::net::SocketAddr;
+
+/// What a finished handshake hands over.
+#[derive(Debug)]
+pub struct Established {
+    /// The peer; its RouterInfo has been verified and its static key compared.
+    pub peer: RouterHash,
+    /// Where the peer is.
+    pub addr: SocketAddr,
+    /// Who began.
+    pub direction: Direction,
+    /// The socket, not registered anywhere.
+    pub stream: TcpStream,
+    /// Opens the peer's frames.
+    pub opener: FrameOpener,
+    /// Seals ours.
+    pub sealer: FrameSealer,
+    /// The peer's RouterInfo from message 3; empty if we called.
+    pub router_info: Bytes,
+    /// Bytes that came behind the handshake.
+    pub leftover: Vec<u8>,
+    /// How far the peer's clock is ahead of ours, in milliseconds.
+    pub skew_ms: i64,
+}

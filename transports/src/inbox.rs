@@ -1,0 +1,97 @@
+//! The bounded queue in front of a thread that sleeps in `epoll_wait`.
+//!
+//! Waking a sleeping thread costs more than all the cryptography of a cell, so a sender wakes the owner only when it
+//! has announced that it is about to sleep. A full queue refuses: it never waits.
+
+use crossbeam::queue::ArrayQueue;
+use mio::Waker;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+/// The sending side; clone it freely.
+pub struct Inbox<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    queue: ArrayQueue<T>,
+    sleeping: AtomicBool,
+    waker: Waker,
+}
+
+impl<T> Clone for Inbox<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Inbox<T> {
+    /// A queue of `capacity` entries whose owner is woken through `waker`.
+    pub fn new(capacity: usize, waker: Waker) -> Self {
+        Self(Arc::new(Inner { queue: ArrayQueue::new(capacity), sleeping: AtomicBool::new(false), waker }))
+    }
+
+    /// Queues `item` and wakes the owner if it sleeps.
+    ///
+    /// # Errors
+    /// Hands `item` back if the queue is full.
+    pub fn push(&self, item: T) -> Result<(), T> {
+        self.0.queue.push(item)?;
+        if self.0.sleeping.swap(false, SeqCst) {
+            // A failed wake only delays the item until the owner's next timer.
+            let _: io::Result<()> = self.0.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Owner: the oldest item.
+    pub fn pop(&self) -> Option<T> {
+        self.0.queue.pop()
+    }
+
+    /// Owner: announces sleep; false if there is something to do instead.
+    pub fn prepare_sleep(&self) -> bool {
+        self.0.sleeping.store(true, SeqCst);
+        if self.0.queue.is_empty() {
+            return true;
+        }
+        self.0.sleeping.store(false, SeqCst);
+        false
+    }
+
+    /// Owner: is awake again, senders need not wake it.
+    pub fn awake(&self) {
+        self.0.sleeping.store(false, SeqCst);
+    }
+
+    /// Entries that wait.
+    pub fn len(&self) -> usize {
+        self.0.queue.len()
+    }
+
+    /// True if nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll, Token};
+    use std::time::Duration;
+
+    #[test]
+    fn a_sleeper_is_woken_once_and_a_full_queue_refuses() {
+        let mut poll = Poll::new().unwrap();
+        let inbox = Inbox::new(2, Waker::new(poll.registry(), Token(0)).unwrap());
+        assert!(inbox.prepare_sleep());
+        inbox.push(1).unwrap();
+        inbox.push(2).unwrap();
+        assert_eq!(inbox.push(3), Err(3));
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(events.iter().count(), 1);
+        assert!(!inbox.prepare_sleep(), "there is work, so no sleep");
+        assert_eq!((inbox.pop(), inbox.pop(), inbox.pop()), (Some(1), Some(2), None));
+    }
+}

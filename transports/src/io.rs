@@ -1,0 +1,316 @@
+//! An I/O thread: a mio loop that runs every cell to completion.
+//!
+//! ```text
+//! turn: wait for readiness, commands or the next tick
+//!       -> commands and hand-offs from other threads          (commands.rs)
+//!       -> one read per ready session, frames opened in place  (ingress.rs)
+//!       -> cells through the tunnel cipher in batches           (relay.rs, tunnels.rs)
+//!       -> timers, once a second                                (timers.rs)
+//!       -> seal and write once per session that has output      (egress.rs)
+//!       -> hand over cells for other threads, events for the control plane
+//! ```
+
+pub mod hops;
+
+mod buffers;
+mod commands;
+mod egress;
+mod ingress;
+mod peers;
+mod relay;
+mod session;
+mod timers;
+mod tunnels;
+
+use crate::clock::Clock;
+use crate::event::{Command, Event, EventSink, Handoff};
+use crate::inbox::Inbox;
+use crate::stats::IoStats;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::time::{Mono, Now};
+use ramson_protocol::tunnel::fragment::Packer;
+use ramson_protocol::tunnel::iv_filter::IvFilter;
+use rand_chacha::ChaCha20Rng;
+use rustc_hash::FxHashMap;
+use session::Session;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Entries in a thread's inbox. An entry is a whole batch or one command.
+const INBOX: usize = 16 * 1024;
+
+/// Entries of the inbox that one turn takes, so that sockets are not forgotten over commands.
+const INBOX_BUDGET: usize = 1024;
+
+/// Type of a TunnelData message.
+const CELL_MESSAGE: u8 = 18;
+
+const WAKE: Token = Token(usize::MAX);
+const TICK: Duration = Duration::from_secs(1);
+
+/// Above this share of time spent working, the loop collects for [`QUANTUM`] before it looks again: that fills AES lanes
+/// and frames, and saves wakes. Below it a cell is never kept waiting.
+const BUSY_SHARE: f64 = 0.25;
+const QUANTUM: Duration = Duration::from_millis(1);
+
+/// What an I/O thread is told at its start.
+#[derive(Clone)]
+pub struct IoConfig {
+    /// Our own hash.
+    pub router: RouterHash,
+    /// Our RouterInfo as on the wire, for peers that are to be told of a change.
+    pub router_info: Arc<ArcSwap<Bytes>>,
+    /// The clock of all threads.
+    pub clock: Clock,
+    /// Where events go.
+    pub sink: Arc<dyn EventSink>,
+    /// Sessions without traffic are closed after this; shortened by the control plane when it runs short of sessions.
+    pub idle_close: Duration,
+    /// The filter of repeated cells, one for all threads.
+    pub ivs: Arc<IvFilter>,
+    /// True while the router drains: nothing new is begun.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// What arrives in a thread's inbox.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Command(Command),
+    Handoff(Handoff),
+}
+
+/// What other threads hold of an I/O thread.
+#[derive(Clone)]
+pub struct IoHandle {
+    inbox: Inbox<Input>,
+    /// What the thread counts.
+    pub stats: Arc<IoStats>,
+}
+
+impl IoHandle {
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// Hands it back if the thread does not keep up.
+    pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
+        self.inbox.push(Input::Command(command)).map_err(|input| match input {
+            Input::Command(command) => Box::new(command),
+            Input::Handoff(_) => Box::new(Command::Stop),
+        })
+    }
+}
+
+/// The threads' common table: which thread is whose home.
+pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
+    // The hash is uniform, so any of its bytes spread the peers evenly.
+    usize::from(u16::from_be_bytes([router.0[30], router.0[31]])) % threads.max(1)
+}
+
+/// A hop with what this thread keeps for it.
+struct HopEntry {
+    hop: Arc<hops::Hop>,
+    egress: Egress,
+    /// Messages of an endpoint that are not complete yet.
+    reassembly: Option<Box<ramson_protocol::tunnel::reassembly::Reassembler>>,
+    /// Messages of a gateway that wait for the end of the turn, to share cells.
+    packer: Option<Box<Packer>>,
+}
+
+/// How this thread reaches a hop's next router.
+#[derive(Clone, Copy)]
+enum Egress {
+    /// The tunnel ends here.
+    None,
+    /// A peer of this thread.
+    Local(usize),
+    /// A peer of another thread.
+    Remote(usize, RouterHash),
+}
+
+pub(crate) struct IoThread {
+    config: IoConfig,
+    index: usize,
+    poll: Poll,
+    inbox: Inbox<Input>,
+    others: Vec<Inbox<Input>>,
+    stats: Arc<IoStats>,
+    sessions: Slab<Session>,
+    peers: peers::Peers,
+    hops: Slab<HopEntry>,
+    by_tunnel: FxHashMap<u32, usize>,
+    batch: relay::Batch,
+    spares: Vec<relay::Batch>,
+    /// Gateways with something in their packer.
+    packing: Vec<usize>,
+    packers: Vec<Box<Packer>>,
+    /// Cells of a gateway on their way to the cipher.
+    packed: Vec<[u8; relay::CELL]>,
+    outbox: Vec<Handoff>,
+    events: Vec<Event>,
+    ready: VecDeque<usize>,
+    dirty: Vec<usize>,
+    buffers: buffers::Buffers,
+    scratch: Vec<u8>,
+    rng: ChaCha20Rng,
+    now: Now,
+    next_tick: Mono,
+    /// Share of time spent working, smoothed.
+    load: f64,
+    stopping: bool,
+}
+
+/// One thread before it starts: made first, so that all can know all.
+pub(crate) struct Seat {
+    poll: Poll,
+    handle: IoHandle,
+}
+
+impl Seat {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), WAKE)?);
+        Ok(Self { poll, handle: IoHandle { inbox, stats: Arc::default() } })
+    }
+
+    pub(crate) fn handle(&self) -> IoHandle {
+        self.handle.clone()
+    }
+
+    /// The thread's own state. `all` are the handles of all threads, this one's at `index`.
+    pub(crate) fn take(self, index: usize, all: &[IoHandle], config: IoConfig) -> IoThread {
+        let now = config.clock.now();
+        IoThread {
+            index,
+            poll: self.poll,
+            inbox: self.handle.inbox,
+            others: all.iter().map(|h| h.inbox.clone()).collect(),
+            stats: self.handle.stats,
+            sessions: Slab::new(),
+            peers: peers::Peers::default(),
+            hops: Slab::new(),
+            by_tunnel: FxHashMap::default(),
+            batch: relay::Batch::new(),
+            spares: Vec::new(),
+            packing: Vec::new(),
+            packers: Vec::new(),
+            packed: Vec::new(),
+            outbox: all.iter().map(|_| Handoff::default()).collect(),
+            events: Vec::new(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            buffers: buffers::Buffers::default(),
+            scratch: vec![0; 2 + 65535 + session::READ_BUDGET],
+            rng: rand::make_rng(),
+            now,
+            next_tick: now.mono + TICK,
+            load: 0.0,
+            stopping: false,
+            config,
+        }
+    }
+}
+
+impl IoThread {
+    /// Runs until [`Command::Stop`].
+    ///
+    /// # Errors
+    /// If waiting for the sockets fails, which leaves the thread nothing to do.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(1024);
+        while !self.stopping {
+            let began_waiting = self.now.mono;
+            self.wait(&mut events)?;
+            let woke = self.config.clock.now();
+            self.now = woke;
+            self.turn(&events);
+            let end = self.config.clock.now();
+            let busy = end.mono.saturating_sub(woke.mono);
+            let whole = end.mono.saturating_sub(began_waiting).as_secs_f64();
+            // About the last fifty milliseconds count.
+            let weight = (whole / 0.05).min(1.0);
+            if whole > 0.0 {
+                self.load += weight * (busy.as_secs_f64() / whole - self.load);
+            }
+            self.stats.turns.add(1);
+            self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+            self.stats.turn_us.record(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
+            self.now = end;
+        }
+        self.close_all();
+        Ok(())
+    }
+
+    /// Waits for something to do, and at high load for a quantum in any case.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let busy = !self.ready.is_empty();
+        if !busy && self.load > BUSY_SHARE {
+            std::thread::sleep(QUANTUM);
+        }
+        let timeout = if busy || !self.inbox.prepare_sleep() {
+            Duration::ZERO
+        } else {
+            self.next_tick.saturating_sub(self.now.mono)
+        };
+        let result = self.poll.poll(events, Some(timeout));
+        self.inbox.awake();
+        match result {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            other => other,
+        }
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.take_inbox();
+        for event in events {
+            if event.token() != WAKE {
+                self.on_ready(event.token().0, event.is_readable() || event.is_read_closed(), event.is_writable());
+            }
+        }
+        // Each ready session gets one read; who has more queues again behind the others.
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else { break };
+            self.read_session(index);
+        }
+        self.flush_gateways();
+        if self.now.mono >= self.next_tick {
+            self.next_tick = self.now.mono + TICK;
+            self.tick();
+        }
+        self.flush_dirty();
+        self.hand_over();
+        self.deliver_events();
+    }
+
+    fn take_inbox(&mut self) {
+        self.stats.inbox_depth.set(self.inbox.len() as u64);
+        for _ in 0..INBOX_BUDGET {
+            match self.inbox.pop() {
+                Some(Input::Command(command)) => self.on_command(command),
+                Some(Input::Handoff(handoff)) => self.on_handoff(&handoff),
+                None => break,
+            }
+        }
+    }
+
+    fn deliver_events(&mut self) {
+        if self.events.is_empty() {
+            return;
+        }
+        let events = std::mem::take(&mut self.events);
+        self.stats.events.add(events.len() as u64);
+        if let Err(lost) = self.config.sink.deliver(events) {
+            self.stats.drops[crate::stats::DropCause::ControlFull as usize].add(lost.len() as u64);
+        }
+    }
+
+    fn draining(&self) -> bool {
+        self.config.draining.load(Relaxed)
+    }
+}

@@ -1,0 +1,171 @@
+//! Commands of the control plane, and sessions from the handshake thread.
+
+use super::session::Session;
+use super::{Egress, HopEntry, IoThread, home};
+use crate::established::Established;
+use crate::event::{Command, Direction, Event};
+use crate::io::hops::{Hop, HopKind};
+use crate::stats::DropCause;
+use mio::{Interest, Token};
+use ramson_protocol::i2np::Message;
+use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::ntcp2::block::Block;
+use ramson_protocol::ntcp2::reason::Reason;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Our changed RouterInfo reaches all peers within this time, spread at random.
+const ANNOUNCE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Older sessions of one router that are kept beside the newest, until they end.
+const OLDER_SESSIONS: usize = 2;
+
+impl IoThread {
+    pub(super) fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Adopt(established) => self.adopt(*established),
+            Command::Send { to, message } => self.send_message(to, &message),
+            Command::SendTunnel { gateway, delivery, message } => self.send_own(gateway, &delivery, &message),
+            Command::InstallHop(hop) => self.install(hop),
+            Command::RemoveHop(tunnel) => self.remove(tunnel),
+            Command::Unreachable(router) => self.unreachable(&router),
+            Command::AnnounceRouterInfo => self.announce(),
+            Command::Close { peer, reason } => {
+                if let Some(session) = self.peers.find(&peer).and_then(|p| self.peers.get(p)).and_then(|p| p.primary) {
+                    self.close(session, Some(Reason(reason)));
+                }
+            }
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    fn send_message(&mut self, to: RouterHash, message: &Message) {
+        self.send(to, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
+    }
+
+    fn adopt(&mut self, mut new: Established) {
+        let slot = self.sessions.vacant_entry();
+        let index = slot.key();
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if self.poll.registry().register(&mut new.stream, Token(index), interest).is_err() {
+            self.events.push(Event::ConnectFailed { peer: new.peer, reason: "local_io", skew_ms: None });
+            return;
+        }
+        let peer = self.peers.intern(new.peer);
+        let mut session = Session::new(peer, new.direction, new.stream, new.opener, new.sealer, self.now.mono);
+        session.preload(new.leftover);
+        session.in_ready = true;
+        slot.insert(session);
+        // What came behind the handshake waits in the session already, and no readiness will tell of it.
+        self.ready.push_back(index);
+        if let Some(entry) = self.peers.get_mut(peer) {
+            // The other side may have called at the same time: both sessions are read until one ends, the newest is used.
+            if let Some(old) = entry.primary.replace(index) {
+                entry.older.push(old);
+            }
+        }
+        self.end_surplus(peer);
+        match new.direction {
+            Direction::Inbound => self.stats.sessions_in.add(1),
+            Direction::Outbound => self.stats.sessions_out.add(1),
+        }
+        self.events.push(Event::Connected {
+            peer: new.peer,
+            direction: new.direction,
+            addr: new.addr,
+            router_info: new.router_info,
+            skew_ms: new.skew_ms,
+        });
+        if new.direction == Direction::Inbound {
+            // The caller has our RouterInfo, but perhaps an old one.
+            self.queue_router_info(index);
+        }
+        self.send_pending(peer);
+    }
+
+    /// Keeps the number of sessions with one router within its bound.
+    fn end_surplus(&mut self, peer: usize) {
+        let Some(entry) = self.peers.get(peer) else { return };
+        if entry.older.len() > OLDER_SESSIONS {
+            let oldest = entry.older[0];
+            self.close(oldest, Some(Reason::NORMAL));
+        }
+    }
+
+    fn install(&mut self, hop: Arc<Hop>) {
+        let egress = match hop.next() {
+            None => Egress::None,
+            Some(next) => match home(&next.router, self.others.len()) {
+                thread if thread == self.index => {
+                    let peer = self.peers.intern(next.router);
+                    if let Some(entry) = self.peers.get_mut(peer) {
+                        entry.hops += 1;
+                    }
+                    Egress::Local(peer)
+                }
+                thread => Egress::Remote(thread, next.router),
+            },
+        };
+        let tunnel = hop.id;
+        let index = self.hops.insert(HopEntry::new(hop, egress));
+        if let Some(old) = self.by_tunnel.insert(tunnel.0, index) {
+            self.drop_hop(old);
+        }
+        self.stats.hops.set(self.hops.len() as u64);
+    }
+
+    fn remove(&mut self, tunnel: TunnelId) {
+        // Cells in the batch name hops by index, and the index is about to be free.
+        self.flush_gateways();
+        if let Some(index) = self.by_tunnel.remove(&tunnel.0) {
+            self.drop_hop(index);
+        }
+        self.stats.hops.set(self.hops.len() as u64);
+    }
+
+    fn drop_hop(&mut self, index: usize) {
+        let Some(entry) = self.hops.try_remove(index) else { return };
+        if let Egress::Local(peer) = entry.egress {
+            if let Some(entry) = self.peers.get_mut(peer) {
+                entry.hops = entry.hops.saturating_sub(1);
+            }
+            self.peers.release(peer);
+        }
+    }
+
+    /// No session with this router is to be had: what waits for it is lost.
+    pub(super) fn unreachable(&mut self, router: &RouterHash) {
+        let Some(peer) = self.peers.find(router) else { return };
+        let lost = self.peers.take_pending(peer).len();
+        self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
+        self.peers.release(peer);
+    }
+
+    fn announce(&mut self) {
+        for (_, session) in &mut self.sessions {
+            let spread = rand::Rng::next_u32(&mut self.rng) % u32::try_from(ANNOUNCE_WITHIN.as_millis()).unwrap_or(1);
+            session.announce_at = self.now.mono + Duration::from_millis(u64::from(spread));
+        }
+    }
+
+    pub(super) fn queue_router_info(&mut self, index: usize) {
+        let bytes = self.config.router_info.load();
+        if let Some(session) = self.sessions.get_mut(index) {
+            session.announce_at = self.now.mono + super::timers::ANNOUNCE_EVERY;
+            session.queue_block(&mut self.buffers, bytes.len() + 4, &Block::RouterInfo { flood: false, bytes: &bytes });
+            self.mark_dirty(index);
+        }
+    }
+
+    /// A message into one of our own outbound tunnels; see tunnels.rs for the cutting.
+    fn send_own(&mut self, gateway: TunnelId, delivery: &ramson_protocol::tunnel::Delivery, message: &Message) {
+        let Some(&index) = self.by_tunnel.get(&gateway.0) else {
+            self.stats.dropped(DropCause::UnknownTunnel);
+            return;
+        };
+        match self.hops.get(index).map(|e| &e.hop.kind) {
+            Some(HopKind::OutboundGateway { .. }) => self.on_own_message(index, delivery, message),
+            _ => self.stats.dropped(DropCause::WrongKind),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! From messages to sessions: those of this thread, those of others, and those that do not stand yet.
+
+use super::peers::Waiting;
+use super::session::Session;
+use super::{CELL_MESSAGE, Input, IoThread, home};
+use crate::event::{Event, Handoff, HandoffItem};
+use crate::stats::{DropCause, IoStats};
+use bytes::Bytes;
+use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::time::Wall;
+use rand::Rng;
+
+/// Messages in one hand-off, at most. Above it the batch is handed over before the turn ends.
+const HANDOFF_ITEMS: usize = 256;
+
+/// Random padding of a frame: up to a sixteenth of it, and never more than this.
+/// INTEROP: i2pd pads by up to 6 %.
+const MAX_PADDING: usize = 64;
+
+impl IoThread {
+    /// True if cells for this peer would be dropped now.
+    pub(super) fn egress_full(&self, peer: usize) -> bool {
+        let session = self.peers.get(peer).and_then(|p| p.primary).and_then(|s| self.sessions.get(s));
+        session.is_some_and(|s| s.transit_full(self.now.mono))
+    }
+
+    /// Sends a message to a router, whichever thread its session lives on.
+    pub(super) fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
+        let thread = home(&to, self.others.len());
+        if thread == self.index {
+            let peer = self.peers.intern(to);
+            self.queue_local(peer, kind, id, expiration, parts);
+            self.peers.release(peer);
+        } else {
+            self.queue_remote(thread, to, kind, id, expiration, parts);
+        }
+    }
+
+    /// Queues a message for a peer of this thread.
+    pub(super) fn queue_local(&mut self, peer: usize, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
+        let Some(entry) = self.peers.get(peer) else { return };
+        let Some((index, session)) = entry.primary.and_then(|i| self.sessions.get_mut(i).map(|s| (i, s))) else {
+            let message = Message {
+                kind: MessageType::from_code(kind),
+                id: id.into(),
+                expiration: Wall::from_secs(expiration),
+                body: Bytes::from(parts.concat()),
+            };
+            self.wait_for_session(peer, message);
+            return;
+        };
+        let full = if kind == CELL_MESSAGE { session.transit_full(self.now.mono) } else { session.control_full() };
+        if full {
+            self.stats.dropped(DropCause::EgressFull);
+            return;
+        }
+        IoStats::message(&self.stats.messages_out, kind);
+        session.queue_message(&mut self.buffers, kind, id, expiration, parts);
+        self.mark_dirty(index);
+    }
+
+    fn wait_for_session(&mut self, peer: usize, message: Message) {
+        let Some(to) = self.peers.get(peer).map(|p| p.hash) else { return };
+        match self.peers.wait(peer, message, self.now) {
+            Waiting::First => self.events.push(Event::NeedSession(to)),
+            Waiting::Behind => {}
+            Waiting::Full => self.stats.dropped(DropCause::NoSession),
+        }
+    }
+
+    /// Puts a message into the batch for another thread.
+    pub(super) fn queue_remote(
+        &mut self,
+        thread: usize,
+        to: RouterHash,
+        kind: u8,
+        id: u32,
+        expiration: u32,
+        parts: &[&[u8]],
+    ) {
+        let Some(batch) = self.outbox.get_mut(thread) else { return };
+        let before = batch.bytes.len();
+        for part in parts {
+            batch.bytes.extend_from_slice(part);
+        }
+        let len = u32::try_from(batch.bytes.len() - before).unwrap_or(0);
+        batch.items.push(HandoffItem { to, kind, id, expiration, len });
+        if batch.items.len() >= HANDOFF_ITEMS {
+            self.hand_over_to(thread);
+        }
+    }
+
+    pub(super) fn hand_over(&mut self) {
+        for thread in 0..self.outbox.len() {
+            if !self.outbox[thread].items.is_empty() {
+                self.hand_over_to(thread);
+            }
+        }
+    }
+
+    fn hand_over_to(&mut self, thread: usize) {
+        let batch = std::mem::take(&mut self.outbox[thread]);
+        if let Err(Input::Handoff(lost)) = self.others[thread].push(Input::Handoff(batch)) {
+            self.stats.drops[DropCause::HandoffFull as usize].add(lost.items.len() as u64);
+        }
+    }
+
+    /// Messages from another thread for peers of this one.
+    pub(super) fn on_handoff(&mut self, handoff: &Handoff) {
+        let mut at = 0;
+        for item in &handoff.items {
+            let end = at + item.len as usize;
+            if let Some(body) = handoff.bytes.get(at..end) {
+                let peer = self.peers.intern(item.to);
+                self.queue_local(peer, item.kind, item.id, item.expiration, &[body]);
+                self.peers.release(peer);
+            }
+            at = end;
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, index: usize) {
+        if let Some(session) = self.sessions.get_mut(index)
+            && !session.in_dirty
+        {
+            session.in_dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    /// Seals and writes once for every session that has something to send.
+    pub(super) fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for index in dirty.drain(..) {
+            self.flush(index);
+        }
+        self.dirty = dirty;
+    }
+
+    /// Seals and writes what the session has to send; closes it if that fails or was its last word.
+    pub(super) fn flush(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        session.in_dirty = false;
+        let rng = &mut self.rng;
+        let pad = |frame: usize| rng.next_u32() as usize % (1 + (frame / 16).min(MAX_PADDING));
+        match session.flush(&mut self.buffers, self.now.mono, pad) {
+            Ok(done) => {
+                self.stats.bytes_out.add(done.bytes as u64);
+                self.stats.frames_out.add(done.frames);
+                if done.cells > 0 {
+                    self.stats.cells_per_write.record(done.cells);
+                }
+            }
+            Err(_) => self.forget(index, None),
+        }
+    }
+
+    /// Puts into `session`'s queue what waited for it.
+    pub(super) fn send_pending(&mut self, peer: usize) {
+        for message in self.peers.take_pending(peer) {
+            if message.expiration < self.now.wall {
+                self.stats.dropped(DropCause::Expired);
+                continue;
+            }
+            self.queue_local(peer, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
+        }
+    }
+
+    /// Output of all sessions that waits, in bytes: for the gauge.
+    pub(super) fn queued_bytes(&self) -> u64 {
+        self.sessions.iter().map(|(_, s): (usize, &Session)| s.queued() as u64).sum()
+    }
+}

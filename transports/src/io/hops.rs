@@ -1,0 +1,95 @@
+//! The hops of tunnels that pass through this router, or begin or end here.
+//!
+//! The control plane makes a [`Hop`] and installs it in the table of every thread; reading a table needs no
+//! synchronisation. The counters of a hop are written by the one thread on which its cells arrive.
+
+use crate::stats::Counter;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::id::{RouterHash, TunnelId};
+use std::fmt;
+
+/// One tunnel at this router.
+pub struct Hop {
+    /// Its number here.
+    pub id: TunnelId,
+    /// What we do with its cells.
+    pub kind: HopKind,
+    /// Who sends us its cells; cells from others are dropped. `None` at gateways, which take messages from everybody.
+    pub previous: Option<RouterHash>,
+    /// Cells received, or made at a gateway.
+    pub cells: Counter,
+}
+
+/// What we do with the cells of a tunnel.
+pub enum HopKind {
+    /// Encrypt and pass on.
+    Participant {
+        /// Our layer.
+        cipher: LayerCipher,
+        /// To whom.
+        next: NextHop,
+    },
+    /// Somebody's inbound tunnel begins here: cut messages into cells, encrypt, pass on.
+    InboundGateway {
+        /// Our layer.
+        cipher: LayerCipher,
+        /// To whom.
+        next: NextHop,
+    },
+    /// Somebody's outbound tunnel ends here: take off the last layer, put messages together, deliver.
+    OutboundEndpoint {
+        /// Our layer.
+        cipher: LayerCipher,
+    },
+    /// Our own inbound tunnel ends here.
+    InboundEndpoint {
+        /// The layers of its hops, gateway first. None in a tunnel without hops, whose messages come to us directly.
+        ciphers: Vec<LayerCipher>,
+    },
+    /// Our own outbound tunnel begins here.
+    OutboundGateway {
+        /// The layers of its hops, the first hop's first.
+        ciphers: Vec<LayerCipher>,
+        /// The first hop.
+        next: NextHop,
+    },
+}
+
+/// Where cells go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// The router.
+    pub router: RouterHash,
+    /// The tunnel's number there.
+    pub tunnel: TunnelId,
+}
+
+impl Hop {
+    /// A hop that has carried nothing yet.
+    pub fn new(id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
+        Self { id, kind, previous, cells: Counter::default() }
+    }
+
+    /// The next hop, unless the tunnel ends here.
+    pub fn next(&self) -> Option<&NextHop> {
+        match &self.kind {
+            HopKind::Participant { next, .. }
+            | HopKind::InboundGateway { next, .. }
+            | HopKind::OutboundGateway { next, .. } => Some(next),
+            HopKind::OutboundEndpoint { .. } | HopKind::InboundEndpoint { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            HopKind::Participant { .. } => "participant",
+            HopKind::InboundGateway { .. } => "inbound gateway",
+            HopKind::OutboundEndpoint { .. } => "outbound endpoint",
+            HopKind::InboundEndpoint { .. } => "inbound endpoint",
+            HopKind::OutboundGateway { .. } => "outbound gateway",
+        };
+        f.debug_struct("Hop").field("kind", &kind).finish_non_exhaustive()
+    }
+}

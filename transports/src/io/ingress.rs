@@ -1,0 +1,159 @@
+//! From a readable socket to blocks, and from I2NP messages to hops or to the control plane.
+
+use super::session::ReadOutcome;
+use super::tunnels::GATEWAY_MESSAGE;
+use super::{CELL_MESSAGE, IoThread, relay};
+use crate::event::Event;
+use crate::stats::{DropCause, IoStats};
+use bytes::Bytes;
+use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::ntcp2::block::{Block, Blocks, I2np};
+use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::time::Wall;
+
+/// A message that is about to expire is still taken if our clock is this far ahead of its sender's.
+/// spec: i2np §Expiration; INTEROP: transports accept a minute of skew.
+const EXPIRATION_GRACE_SECS: u32 = 60;
+
+/// What a block asks of the session it came in.
+enum Verdict {
+    Continue,
+    Close(Option<Reason>),
+}
+
+impl IoThread {
+    pub(super) fn on_ready(&mut self, index: usize, readable: bool, writable: bool) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        if readable && !session.in_ready {
+            session.in_ready = true;
+            self.ready.push_back(index);
+        }
+        if writable && session.queued() > 0 && !session.in_dirty {
+            session.in_dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    /// One read, and all whole frames that it completed.
+    pub(super) fn read_session(&mut self, index: usize) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        session.in_ready = false;
+        // The scratch buffer leaves `self` while its frames are handled, so that hops and peers can be reached.
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let (filled, new, outcome) = session.read(&mut scratch);
+        self.stats.bytes_in.add(new as u64);
+        if new > 0 {
+            session.last_in = self.now.mono;
+        }
+        let alive = self.take_frames(index, &mut scratch, filled);
+        self.scratch = scratch;
+        if !alive {
+            return;
+        }
+        match outcome {
+            ReadOutcome::Closed => self.close(index, None),
+            ReadOutcome::Drained => {}
+            ReadOutcome::More => {
+                if let Some(session) = self.sessions.get_mut(index) {
+                    session.in_ready = true;
+                    self.ready.push_back(index);
+                }
+            }
+        }
+    }
+
+    /// False if the session was closed.
+    fn take_frames(&mut self, index: usize, scratch: &mut [u8], filled: usize) -> bool {
+        let mut at = 0;
+        let mut cells = 0;
+        loop {
+            let Some(session) = self.sessions.get_mut(index) else { return false };
+            let peer = session.peer;
+            match session.next_frame(scratch, &mut at, filled) {
+                Ok(Some(frame)) => {
+                    self.stats.frames_in.add(1);
+                    let plain = &scratch[frame.start..frame.start + frame.len];
+                    match self.on_frame(peer, plain, &mut cells) {
+                        Verdict::Continue => {}
+                        Verdict::Close(reason) => {
+                            self.close(index, reason);
+                            return false;
+                        }
+                    }
+                }
+                Ok(None) => {
+                    session.keep(&scratch[at..filled]);
+                    break;
+                }
+                Err(error) => {
+                    self.close(index, Some(error.reason()));
+                    return false;
+                }
+            }
+        }
+        if cells > 0 {
+            self.stats.cells_per_read.record(cells);
+        }
+        true
+    }
+
+    fn on_frame(&mut self, peer: usize, plain: &[u8], cells: &mut u64) -> Verdict {
+        let Some(from) = self.peers.get(peer).map(|p| p.hash) else { return Verdict::Continue };
+        for block in Blocks::new(plain) {
+            match block {
+                Ok(Block::I2np(I2np { kind, id, expiration, body })) => {
+                    IoStats::message(&self.stats.messages_in, kind);
+                    if kind == CELL_MESSAGE {
+                        *cells += 1;
+                        self.on_cell(from, body);
+                    } else {
+                        self.on_message(from, kind, id, expiration, body);
+                    }
+                }
+                Ok(Block::RouterInfo { flood, bytes }) => {
+                    self.events.push(Event::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
+                }
+                Ok(Block::Termination { .. }) => return Verdict::Close(None),
+                // Time was compared in the handshake; a session's options are hints for traffic shaping.
+                Ok(Block::DateTime { .. } | Block::Options(_) | Block::Padding(_) | Block::Unknown { .. }) => {}
+                Err(_) => return Verdict::Close(Some(Reason::PAYLOAD_FORMAT)),
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// A message that is no cell: for a gateway here, or for the control plane.
+    fn on_message(&mut self, from: RouterHash, kind: u8, id: MessageId, expiration: u32, body: &[u8]) {
+        if expiration.saturating_add(EXPIRATION_GRACE_SECS) < self.now.wall.secs() {
+            self.stats.dropped(DropCause::Expired);
+            return;
+        }
+        if kind == GATEWAY_MESSAGE {
+            self.on_tunnel_gateway(body);
+            return;
+        }
+        let message = Message {
+            kind: MessageType::from_code(kind),
+            id,
+            expiration: Wall::from_secs(expiration),
+            body: Bytes::copy_from_slice(body),
+        };
+        self.events.push(Event::Message { from, message });
+    }
+
+    /// A cell from a peer: finds its hop and joins the batch.
+    fn on_cell(&mut self, from: RouterHash, body: &[u8]) {
+        let Some((tunnel, cell)) = body.split_first_chunk::<4>() else {
+            self.stats.dropped(DropCause::BadCell);
+            return;
+        };
+        let Ok(cell) = <&[u8; relay::CELL]>::try_from(cell) else {
+            self.stats.dropped(DropCause::BadCell);
+            return;
+        };
+        if let Err(cause) = self.admit_cell(from, u32::from_be_bytes(*tunnel), cell) {
+            self.stats.dropped(cause);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Cells on their way through: collected from all sessions of a turn, encrypted side by side, passed on.
+//!
+//! AES-CBC is serial within one cell, so the cipher earns its speed by working on many cells at once. A batch runs when it
+//! is full and at the end of the turn; it never waits for more.
+
+use super::hops::HopKind;
+use super::{CELL_MESSAGE, Egress, IoThread};
+use crate::stats::{DropCause, Role};
+use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
+use ramson_protocol::id::RouterHash;
+use rand::Rng;
+use smallvec::SmallVec;
+
+/// IV and data of a cell, without the tunnel id.
+pub(super) const CELL: usize = 1024;
+
+/// Cells in a batch. Sixteen fill the widest lanes there are; more only grow the working set.
+pub(super) const LANES: usize = 16;
+
+/// How long a cell may live from here to the next hop, in seconds.
+/// INTEROP: i2pd and others give tunnel messages eight seconds; whole seconds are cut off on the wire, hence one more.
+pub(super) const CELL_LIFETIME_SECS: u32 = 9;
+
+/// Cells that wait for the cipher, each with the hop it goes through.
+pub(super) struct Batch {
+    cells: Box<[[u8; CELL]; LANES]>,
+    hops: [usize; LANES],
+    len: usize,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self { cells: Box::new([[0; CELL]; LANES]), hops: [0; LANES], len: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len == LANES
+    }
+
+    /// The place for the next cell through `hop`.
+    pub(super) fn next(&mut self, hop: usize) -> &mut [u8; CELL] {
+        self.hops[self.len] = hop;
+        self.len += 1;
+        &mut self.cells[self.len - 1]
+    }
+}
+
+impl IoThread {
+    /// Checks a cell and puts it into the batch. What would be dropped anyway costs no cryptography.
+    pub(super) fn admit_cell(&mut self, from: RouterHash, tunnel: u32, cell: &[u8; CELL]) -> Result<(), DropCause> {
+        let index = *self.by_tunnel.get(&tunnel).ok_or(DropCause::UnknownTunnel)?;
+        let entry = self.hops.get(index).ok_or(DropCause::UnknownTunnel)?;
+        match entry.hop.kind {
+            HopKind::Participant { .. } | HopKind::OutboundEndpoint { .. } | HopKind::InboundEndpoint { .. } => {}
+            HopKind::InboundGateway { .. } | HopKind::OutboundGateway { .. } => return Err(DropCause::WrongKind),
+        }
+        if entry.hop.previous.is_some_and(|previous| previous != from) {
+            return Err(DropCause::WrongPrevious);
+        }
+        if let Egress::Local(peer) = entry.egress
+            && self.egress_full(peer)
+        {
+            return Err(DropCause::EgressFull);
+        }
+        if !self.config.ivs.is_fresh(cell) {
+            return Err(DropCause::ReplayedIv);
+        }
+        entry.hop.cells.add(1);
+        if matches!(entry.hop.kind, HopKind::InboundEndpoint { .. }) {
+            self.on_own_cell(index, cell);
+            return Ok(());
+        }
+        self.batch.next(index).copy_from_slice(cell);
+        if self.batch.is_full() {
+            self.run_batch();
+        }
+        Ok(())
+    }
+
+    /// Encrypts the batch and passes its cells on.
+    pub(super) fn run_batch(&mut self) {
+        let len = self.batch.len;
+        if len == 0 {
+            return;
+        }
+        self.stats.lanes.record(len as u64);
+        // Delivering a message from an endpoint can fill the next batch, of a gateway: so there is more than one.
+        let fresh = self.spares.pop().unwrap_or_else(Batch::new);
+        let mut batch = std::mem::replace(&mut self.batch, fresh);
+        batch.len = 0;
+        let mut lanes: SmallVec<[(&LayerCipher, &mut [u8; CELL]); LANES]> = SmallVec::new();
+        for (cell, hop) in batch.cells.iter_mut().zip(batch.hops).take(len) {
+            if let Some(cipher) = self.hops.get(hop).and_then(|entry| layer(&entry.hop.kind)) {
+                lanes.push((cipher, cell));
+            }
+        }
+        encrypt_batch(&mut lanes);
+        drop(lanes);
+        for i in 0..len {
+            self.on_encrypted(batch.hops[i], &mut batch.cells[i]);
+        }
+        self.spares.push(batch);
+    }
+
+    /// Everything that waits in gateways and in the batch goes on its way.
+    pub(super) fn flush_gateways(&mut self) {
+        // An endpoint's message can go to a gateway here, so once is not always enough.
+        while self.batch.len > 0 || !self.packing.is_empty() {
+            self.flush_packers();
+            self.run_batch();
+        }
+    }
+
+    fn on_encrypted(&mut self, hop: usize, cell: &mut [u8; CELL]) {
+        let Some(entry) = self.hops.get(hop) else { return };
+        let (role, next) = match &entry.hop.kind {
+            HopKind::Participant { next, .. } => (Role::Participant, Some(next.tunnel)),
+            HopKind::InboundGateway { next, .. } => (Role::InboundGateway, Some(next.tunnel)),
+            HopKind::OutboundEndpoint { .. } => (Role::OutboundEndpoint, None),
+            HopKind::InboundEndpoint { .. } | HopKind::OutboundGateway { .. } => return,
+        };
+        self.stats.cells[role as usize].add(1);
+        match next {
+            Some(tunnel) => self.pass_on(entry.egress, tunnel.0, cell),
+            None => self.on_endpoint_cell(hop, cell),
+        }
+    }
+
+    /// Sends a finished cell to its next hop.
+    pub(super) fn pass_on(&mut self, egress: Egress, tunnel: u32, cell: &[u8; CELL]) {
+        let (id, expiration) = (self.rng.next_u32(), self.now.wall.secs() + CELL_LIFETIME_SECS);
+        let parts: [&[u8]; 2] = [&tunnel.to_be_bytes(), cell];
+        match egress {
+            Egress::Local(peer) => self.queue_local(peer, CELL_MESSAGE, id, expiration, &parts),
+            Egress::Remote(thread, to) => self.queue_remote(thread, to, CELL_MESSAGE, id, expiration, &parts),
+            Egress::None => {}
+        }
+    }
+}
+
+/// The layer of a hop that encrypts.
+fn layer(kind: &HopKind) -> Option<&LayerCipher> {
+    match kind {
+        HopKind::Participant { cipher, .. }
+        | HopKind::InboundGateway { cipher, .. }
+        | HopKind::OutboundEndpoint { cipher } => Some(cipher),
+        HopKind::InboundEndpoint { .. } | HopKind::OutboundGateway { .. } => None,
+    }
+}

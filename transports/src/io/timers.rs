@@ -1,0 +1,104 @@
+//! What happens once a second, and the end of sessions.
+
+use super::IoThread;
+use crate::event::{Direction, Event};
+use crate::stats::DropCause;
+use ramson_protocol::ntcp2::block::Block;
+use ramson_protocol::ntcp2::reason::Reason;
+use rand::Rng;
+use std::net::Shutdown;
+use std::time::Duration;
+
+/// Our RouterInfo is repeated to every peer after this time. INTEROP: 25 minutes at i2pd.
+pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(25 * 60);
+
+/// A second session with the same router ends when it has been silent for this long.
+const OLDER_IDLE: Duration = Duration::from_secs(20);
+
+impl IoThread {
+    pub(super) fn tick(&mut self) {
+        let now = self.now.mono;
+        let idle_close = self.config.idle_close;
+        let mut ended = Vec::new();
+        let mut announce = Vec::new();
+        for (index, session) in &self.sessions {
+            let older = self.peers.get(session.peer).is_some_and(|p| p.primary != Some(index));
+            let quiet = now.saturating_sub(session.last_in.max(session.last_out));
+            if session.dead(now) {
+                ended.push((index, None));
+            } else if quiet > if older { OLDER_IDLE } else { idle_close } {
+                ended.push((index, Some(Reason::IDLE_TIMEOUT)));
+            } else if now >= session.announce_at && now.saturating_sub(session.opened) > Duration::from_secs(1) {
+                announce.push(index);
+            }
+        }
+        for (index, reason) in ended {
+            self.close(index, reason);
+        }
+        if !self.draining() {
+            announce.into_iter().for_each(|index| self.queue_router_info(index));
+        }
+        for peer in self.peers.overdue(now) {
+            let lost = self.peers.take_pending(peer).len();
+            self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
+            self.peers.release(peer);
+        }
+        for (_, entry) in &mut self.hops {
+            if let Some(reassembly) = &mut entry.reassembly {
+                reassembly.expire(now);
+            }
+        }
+        self.stats.queued_bytes.set(self.queued_bytes());
+        self.stats.iv_false_positives_ppb.set((self.config.ivs.false_positive_rate() * 1e9) as u64);
+    }
+
+    /// Ends a session, telling the peer why if there is a reason to tell.
+    pub(super) fn close(&mut self, index: usize, reason: Option<Reason>) {
+        if let Some(reason) = reason
+            && let Some(session) = self.sessions.get_mut(index)
+        {
+            let frames = session.frames_received();
+            session.queue_block(&mut self.buffers, 12, &Block::Termination { frames, reason, additional: &[] });
+            let pad = self.rng.next_u32() as usize % 16;
+            // The session is over whether or not this still reaches the peer.
+            if let Ok(done) = session.flush(&mut self.buffers, self.now.mono, |_| pad) {
+                self.stats.bytes_out.add(done.bytes as u64);
+            }
+        }
+        self.forget(index, reason);
+    }
+
+    /// Takes a session out of all tables. The next of the same router, if there is one, takes its place.
+    pub(super) fn forget(&mut self, index: usize, reason: Option<Reason>) {
+        let Some(mut session) = self.sessions.try_remove(index) else { return };
+        let code = reason.map_or(0, |r| r.0);
+        self.stats.closed[usize::from(code).min(self.stats.closed.len() - 1)].add(1);
+        let open = match session.direction {
+            Direction::Inbound => &self.stats.sessions_in,
+            Direction::Outbound => &self.stats.sessions_out,
+        };
+        open.set(open.get().saturating_sub(1));
+        // Neither can fail in a way that matters: the socket is closed when it is dropped.
+        let _ = self.poll.registry().deregister(&mut session.stream);
+        let _ = session.stream.shutdown(Shutdown::Both);
+        let Some(peer) = self.peers.get_mut(session.peer) else { return };
+        peer.older.retain(|&i| i != index);
+        if peer.primary == Some(index) {
+            peer.primary = peer.older.pop();
+        }
+        if peer.primary.is_none() {
+            let hash = peer.hash;
+            self.events.push(Event::Disconnected { peer: hash, reason: code });
+            self.peers.release(session.peer);
+        }
+    }
+
+    /// Says goodbye to all: for the end of the thread.
+    pub(super) fn close_all(&mut self) {
+        let all: Vec<usize> = self.sessions.iter().map(|(index, _)| index).collect();
+        for index in all {
+            self.close(index, Some(Reason::ROUTER_SHUTDOWN));
+        }
+        self.deliver_events();
+    }
+}

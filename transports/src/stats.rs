@@ -1,0 +1,171 @@
+//! What each I/O thread counts, for itself alone. The exporter sums over the threads.
+//!
+//! A [`Counter`] has one writer, so adding is a load and a store, not a locked instruction.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that one thread adds to and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning thread may call this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Sets a gauge.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Powers-of-two buckets: bucket `i` counts values below `2^i`, the last one all the rest.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    /// Values by bucket, not cumulative.
+    pub buckets: [Counter; 16],
+    /// Sum of all values.
+    pub sum: Counter,
+}
+
+impl Histogram {
+    /// Counts one value.
+    pub fn record(&self, v: u64) {
+        let bucket = (64 - v.leading_zeros() as usize).min(self.buckets.len() - 1);
+        self.buckets[bucket].add(1);
+        self.sum.add(v);
+    }
+}
+
+macro_rules! causes {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in the order of the counters.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The label in the metrics.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+causes! {
+    /// Why the data plane dropped a cell or a message.
+    DropCause {
+        /// No tunnel of that number is here.
+        UnknownTunnel = "unknown_tunnel",
+        /// The cell did not come from the tunnel's previous hop.
+        WrongPrevious = "wrong_previous_hop",
+        /// This kind of message does not belong into that kind of hop.
+        WrongKind = "wrong_kind",
+        /// A cell of the wrong length.
+        BadCell = "bad_cell",
+        /// The IV was seen before.
+        ReplayedIv = "replayed_iv",
+        /// The next hop's queue is at its bound.
+        EgressFull = "egress_full",
+        /// No session to the next hop could be had in time.
+        NoSession = "no_session",
+        /// The next hop's thread did not keep up.
+        HandoffFull = "handoff_full",
+        /// The message has expired.
+        Expired = "expired",
+        /// A fragment or the checksum of an endpoint's cell is wrong.
+        BadFragment = "bad_fragment",
+        /// A message too large for a tunnel.
+        TooLarge = "too_large",
+        /// The control plane did not keep up.
+        ControlFull = "control_full",
+        /// A message inside a tunnel message could not be read.
+        BadMessage = "bad_message",
+    }
+}
+
+causes! {
+    /// What a cell was to us.
+    Role {
+        /// Passed on in the middle of a tunnel.
+        Participant = "participant",
+        /// Made at the gateway of somebody's inbound tunnel.
+        InboundGateway = "inbound_gateway",
+        /// Taken apart at the endpoint of somebody's outbound tunnel.
+        OutboundEndpoint = "outbound_endpoint",
+        /// Made for an outbound tunnel of our own.
+        OwnOutbound = "own_outbound",
+        /// Taken apart from an inbound tunnel of our own.
+        OwnInbound = "own_inbound",
+    }
+}
+
+/// The counters of one I/O thread.
+#[derive(Debug, Default)]
+pub struct IoStats {
+    /// Bytes read from sockets.
+    pub bytes_in: Counter,
+    /// Bytes written to sockets.
+    pub bytes_out: Counter,
+    /// Frames opened.
+    pub frames_in: Counter,
+    /// Frames sealed.
+    pub frames_out: Counter,
+    /// I2NP messages received, by type; the last entry counts types above.
+    pub messages_in: [Counter; 28],
+    /// I2NP messages sent, by type; the last entry counts types above.
+    pub messages_out: [Counter; 28],
+    /// Cells by [`Role`].
+    pub cells: [Counter; Role::ALL.len()],
+    /// Cells and messages dropped by cause.
+    pub drops: [Counter; DropCause::ALL.len()],
+    /// Sessions now open that peers began.
+    pub sessions_in: Counter,
+    /// Sessions now open that we began.
+    pub sessions_out: Counter,
+    /// Sessions ended, by our own or the peer's termination reason (0 to 22; the last entry counts others).
+    pub closed: [Counter; 24],
+    /// Hops in the table.
+    pub hops: Counter,
+    /// Wake-ups and turns of the loop.
+    pub turns: Counter,
+    /// Nanoseconds spent in turns, without the waiting.
+    pub busy_ns: Counter,
+    /// Microseconds of a turn.
+    pub turn_us: Histogram,
+    /// Cells found in one read.
+    pub cells_per_read: Histogram,
+    /// Cells sent with one write.
+    pub cells_per_write: Histogram,
+    /// Cells in one run of the tunnel cipher.
+    pub lanes: Histogram,
+    /// Entries in this thread's inbox at the start of a turn.
+    pub inbox_depth: Counter,
+    /// Bytes that wait for sockets to take them.
+    pub queued_bytes: Counter,
+    /// Events for the control plane.
+    pub events: Counter,
+    /// Cells that the duplicate-IV filter takes for replayed although they are not, per billion (an estimate).
+    pub iv_false_positives_ppb: Counter,
+}
+
+impl IoStats {
+    /// Counts one drop.
+    pub fn dropped(&self, cause: DropCause) {
+        self.drops[cause as usize].add(1);
+    }
+
+    /// Counts a message in one of the arrays by type.
+    pub fn message(counters: &[Counter; 28], kind: u8) {
+        counters[usize::from(kind).min(27)].add(1);
+    }
+}
