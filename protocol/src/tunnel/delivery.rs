@@ -1,5 +1,5 @@
 //! Delivery instructions inside cells: where a message goes and which fragment of it follows. (Those inside garlic
-//! cloves look different: see the garlic module.)
+//! cloves look different: see [`crate::garlic::clove`].)
 //!
 //! ```text
 //! first fragment    flag (1) | tunnel id (4, TUNNEL) | hash (32, TUNNEL and ROUTER) | delay (1, if flagged)

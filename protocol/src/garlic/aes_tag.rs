@@ -1,0 +1,147 @@
+//! The old reply to a lookup: AES under a session key, named by a 32-byte session tag. Only this "existing session"
+//! form is here, for requesters that still ask for it.
+//!
+//! ```text
+//! session tag (32) | AES-256-CBC of:
+//!     tag count (2) | tags (32 each) | payload size (4) | SHA-256 of payload (32) | flag (1) | new key (32, if flag 1)
+//!     | payload | padding to 16
+//! ```
+//!
+//! The IV is the first half of SHA-256(session tag).
+//!
+//! spec: elgamal-aes §Existing Session Message Specification, §AES Block
+
+use super::clove::{Clove, CloveDelivery};
+use crate::id::MessageId;
+use crate::time::Wall;
+use crate::wire::{Error, Reader, Result, Writer};
+use ramson_crypto::cbc::Cbc;
+use ramson_crypto::hash::sha256;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+
+/// Bytes of a session tag.
+pub const TAG_LEN: usize = 32;
+const TAGS_MAX: u16 = 200;
+/// spec: i2np §Garlic — the AES block is padded to at least 128 bytes.
+const BLOCK_MIN: usize = 128;
+
+/// A clove set of one clove, as garlic of this age carries it: `message` is an I2NP message with its standard header.
+pub fn clove_set(delivery: &CloveDelivery, message: &[u8], id: MessageId, expiration: Wall) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 80);
+    out.put_u8(1);
+    delivery.write(&mut out);
+    out.put(message);
+    // The clove's id, expiration and null certificate, then the set's null certificate, id and expiration.
+    out.put_u32(id.0);
+    out.put_u64(expiration.0);
+    out.put(&[0; 6]);
+    out.put_u32(id.0);
+    out.put_u64(expiration.0);
+    out
+}
+
+/// Encrypts `payload` (a clove set) under `key`; returns the body of a Garlic message.
+pub fn seal(key: &[u8; 32], tag: &[u8; TAG_LEN], payload: &[u8], rng: &mut ChaCha20Rng) -> Vec<u8> {
+    let mut body = Vec::with_capacity(payload.len() + 4 + TAG_LEN + BLOCK_MIN);
+    body.put_u32(0);
+    body.put(tag);
+    let from = body.len();
+    body.put_u16(0);
+    body.put_u32(payload.len() as u32);
+    body.put(&sha256(&[payload]));
+    body.put_u8(0);
+    body.put(payload);
+    let padded = (body.len() - from).next_multiple_of(16).max(BLOCK_MIN);
+    let end = body.len();
+    body.resize(from + padded, 0);
+    rng.fill_bytes(&mut body[end..]);
+    Cbc::new(key).encrypt(&iv(tag), &mut body[from..]);
+    let len = (body.len() - 4) as u32;
+    body[..4].copy_from_slice(&len.to_be_bytes());
+    body
+}
+
+/// Opens the encrypted bytes of a Garlic message whose tag is `tag`; the payload is the returned part.
+///
+/// # Errors
+/// If it is not of this form, or its payload does not match its hash.
+pub fn open<'a>(key: &[u8; 32], data: &'a mut [u8]) -> Result<&'a [u8]> {
+    let have = data.len();
+    let (tag, block) = data.split_first_chunk_mut::<TAG_LEN>().ok_or(Error::Truncated { need: TAG_LEN, have })?;
+    if block.len() % 16 != 0 {
+        return Err(Error::Invalid("AES block length"));
+    }
+    Cbc::new(key).decrypt(&iv(tag), block);
+    let mut r = Reader::new(block);
+    let tags = r.u16()?;
+    if tags > TAGS_MAX {
+        return Err(Error::TooLarge("session tags"));
+    }
+    r.take(usize::from(tags) * TAG_LEN)?;
+    let size = usize::try_from(r.u32()?).unwrap_or(usize::MAX);
+    let hash = r.array::<32>()?;
+    match r.u8()? {
+        0 => {}
+        1 => _ = r.take(32)?,
+        _ => return Err(Error::Invalid("AES block flag")),
+    }
+    let payload = r.take(size)?;
+    if sha256(&[payload]) == hash { Ok(payload) } else { Err(Error::Invalid("AES block hash")) }
+}
+
+/// The cloves of a clove set, as [`Clove`]s whose body is what follows the I2NP header.
+///
+/// # Errors
+/// If anything in it is malformed; cloves read before that are lost.
+pub fn parse_clove_set(payload: &[u8]) -> Result<Vec<Clove<'_>>> {
+    let mut r = Reader::new(payload);
+    let count = r.u8()?;
+    let mut cloves = Vec::new();
+    for _ in 0..count {
+        let delivery = CloveDelivery::parse(&mut r)?;
+        let (kind, id, expiration, size, _sum) = (r.u8()?, r.u32()?, r.u64()?, r.u16()?, r.u8()?);
+        let body = r.take(size.into())?;
+        r.take(4 + 8 + 3)?;
+        cloves.push(Clove { delivery, kind, id: MessageId(id), expiration: Wall(expiration), body });
+    }
+    Ok(cloves)
+}
+
+fn iv(tag: &[u8; TAG_LEN]) -> [u8; 16] {
+    let hash = sha256(&[tag]);
+    std::array::from_fn(|i| hash[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn a_reply_in_the_old_form_comes_back_and_a_damaged_one_does_not() {
+        let message = [&[3, 0, 0, 0, 7][..], &99_000_u64.to_be_bytes(), &[0, 4, 0], b"body"].concat();
+        let set = clove_set(&CloveDelivery::Local, &message, MessageId(5), Wall(99_000));
+        let mut rng = ChaCha20Rng::from_seed([1; 32]);
+        let body = seal(&[1; 32], &[2; 32], &set, &mut rng);
+        assert_eq!((body.len() - 4 - 32) % 16, 0);
+        let mut data = super::super::encrypted(&body).unwrap().to_vec();
+        let mut bad = data.clone();
+        bad[60] ^= 1;
+        assert!(open(&[1; 32], &mut bad).is_err());
+        let payload = open(&[1; 32], &mut data).unwrap();
+        let cloves = parse_clove_set(payload).unwrap();
+        assert_eq!(cloves.len(), 1);
+        assert_eq!((cloves[0].kind, cloves[0].id, cloves[0].body), (3, MessageId(7), &b"body"[..]));
+        for cut in 0..payload.len() {
+            let _ = parse_clove_set(&payload[..cut]);
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        for len in [0, 31, 32, 33, 48, 160] {
+            assert!(open(&[1; 32], &mut vec![0x5a; len]).is_err());
+        }
+    }
+}
