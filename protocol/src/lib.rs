@@ -7,8 +7,8 @@
 
 pub mod base64;
 pub mod data;
-pub mod i2np;
 pub mod garlic;
+pub mod i2np;
 pub mod id;
 pub mod noise;
 pub mod ntcp2;

@@ -12,6 +12,7 @@
 //! spec: elgamal-aes §Existing Session Message Specification, §AES Block
 
 use super::clove::{Clove, CloveDelivery};
+use crate::i2np::{Message, MessageType, ShortHeader};
 use crate::id::MessageId;
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
@@ -26,19 +27,23 @@ const TAGS_MAX: u16 = 200;
 /// spec: i2np §Garlic — the AES block is padded to at least 128 bytes.
 const BLOCK_MIN: usize = 128;
 
-/// A clove set of one clove, as garlic of this age carries it: `message` is an I2NP message with its standard header.
-pub fn clove_set(delivery: &CloveDelivery, message: &[u8], id: MessageId, expiration: Wall) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + 80);
+/// A clove set of one clove, as garlic of this age carries it. `id` names both the clove and the set.
+///
+/// # Errors
+/// If the message is too large.
+pub fn clove_set(delivery: &CloveDelivery, message: &Message, id: MessageId) -> Result<Vec<u8>> {
+    let expiration = message.expiration;
+    let mut out = Vec::with_capacity(message.body.len() + 96);
     out.put_u8(1);
     delivery.write(&mut out);
-    out.put(message);
+    message.write_std(&mut out)?;
     // The clove's id, expiration and null certificate, then the set's null certificate, id and expiration.
     out.put_u32(id.0);
     out.put_u64(expiration.0);
     out.put(&[0; 6]);
     out.put_u32(id.0);
     out.put_u64(expiration.0);
-    out
+    Ok(out)
 }
 
 /// Encrypts `payload` (a clove set) under `key`; returns the body of a Garlic message.
@@ -100,10 +105,11 @@ pub fn parse_clove_set(payload: &[u8]) -> Result<Vec<Clove<'_>>> {
     let mut cloves = Vec::new();
     for _ in 0..count {
         let delivery = CloveDelivery::parse(&mut r)?;
-        let (kind, id, expiration, size, _sum) = (r.u8()?, r.u32()?, r.u64()?, r.u16()?, r.u8()?);
+        let (kind, id, expiration) = (MessageType::from_code(r.u8()?), MessageId(r.u32()?), Wall(r.u64()?));
+        let (size, _checksum) = (r.u16()?, r.u8()?);
         let body = r.take(size.into())?;
         r.take(4 + 8 + 3)?;
-        cloves.push(Clove { delivery, kind, id: MessageId(id), expiration: Wall(expiration), body });
+        cloves.push(Clove { delivery, header: ShortHeader { kind, id, expiration }, body });
     }
     Ok(cloves)
 }
@@ -120,8 +126,13 @@ mod tests {
 
     #[test]
     fn a_reply_in_the_old_form_comes_back_and_a_damaged_one_does_not() {
-        let message = [&[3, 0, 0, 0, 7][..], &99_000_u64.to_be_bytes(), &[0, 4, 0], b"body"].concat();
-        let set = clove_set(&CloveDelivery::Local, &message, MessageId(5), Wall(99_000));
+        let message = Message {
+            kind: MessageType::DatabaseSearchReply,
+            id: MessageId(7),
+            expiration: Wall(99_000),
+            body: b"body"[..].into(),
+        };
+        let set = clove_set(&CloveDelivery::Local, &message, MessageId(5)).unwrap();
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let body = seal(&[1; 32], &[2; 32], &set, &mut rng);
         assert_eq!((body.len() - 4 - 32) % 16, 0);
@@ -132,7 +143,7 @@ mod tests {
         let payload = open(&[1; 32], &mut data).unwrap();
         let cloves = parse_clove_set(payload).unwrap();
         assert_eq!(cloves.len(), 1);
-        assert_eq!((cloves[0].kind, cloves[0].id, cloves[0].body), (3, MessageId(7), &b"body"[..]));
+        assert_eq!((cloves[0].header, cloves[0].body), (message.header(), &b"body"[..]));
         for cut in 0..payload.len() {
             let _ = parse_clove_set(&payload[..cut]);
         }

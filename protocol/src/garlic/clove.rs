@@ -9,7 +9,9 @@
 //!
 //! spec: ecies §Payload; i2np §Garlic Clove Delivery Instructions
 
-use crate::id::{MessageId, NetDbKey, RouterHash, TunnelId};
+use crate::i2np::ShortHeader;
+use crate::i2np::header::SHORT_LEN;
+use crate::id::{NetDbKey, RouterHash, TunnelId};
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 
@@ -100,13 +102,9 @@ impl CloveDelivery {
 pub struct Clove<'a> {
     /// Where it goes.
     pub delivery: CloveDelivery,
-    /// I2NP type.
-    pub kind: u8,
-    /// I2NP message id.
-    pub id: MessageId,
-    /// I2NP expiration; whole seconds on the wire.
-    pub expiration: Wall,
-    /// I2NP body.
+    /// Its I2NP header.
+    pub header: ShortHeader,
+    /// Its I2NP body.
     pub body: &'a [u8],
 }
 
@@ -118,8 +116,8 @@ impl<'a> Clove<'a> {
     pub fn parse(data: &'a [u8]) -> Result<Self> {
         let mut r = Reader::new(data);
         let delivery = CloveDelivery::parse(&mut r)?;
-        let (kind, id, expiration) = (r.u8()?, MessageId(r.u32()?), Wall::from_secs(r.u32()?));
-        Ok(Self { delivery, kind, id, expiration, body: r.rest() })
+        let header = ShortHeader::parse(&mut r)?;
+        Ok(Self { delivery, header, body: r.rest() })
     }
 
     /// Writes the clove as a block.
@@ -127,12 +125,10 @@ impl<'a> Clove<'a> {
     /// # Errors
     /// If it does not fit a block; nothing is written then.
     pub fn write(&self, out: &mut impl Writer) -> Result<()> {
-        let len = self.delivery.encoded_len() + 9 + self.body.len();
+        let len = self.delivery.encoded_len() + SHORT_LEN + self.body.len();
         out.put(&block_header(CLOVE, len)?);
         self.delivery.write(out);
-        out.put_u8(self.kind);
-        out.put_u32(self.id.0);
-        out.put_u32(self.expiration.secs());
+        self.header.write(out);
         out.put(self.body);
         Ok(())
     }
@@ -217,10 +213,14 @@ fn block_header(kind: u8, len: usize) -> Result<[u8; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::i2np::MessageType;
+    use crate::id::MessageId;
     use proptest::prelude::*;
 
     fn clove(delivery: CloveDelivery, body: &[u8]) -> Clove<'_> {
-        Clove { delivery, kind: 25, id: MessageId(7), expiration: Wall(1_700_000_000_000), body }
+        let header =
+            ShortHeader { kind: MessageType::ShortTunnelBuild, id: MessageId(7), expiration: Wall(1_700_000_000_000) };
+        Clove { delivery, header, body }
     }
 
     #[test]

@@ -30,14 +30,14 @@ pub enum Error {
     BadTag,
 }
 
-/// Our static keys, with what of the handshake is the same for every message.
-pub struct RouterKeys {
+/// Our static key pair, with what of the handshake is the same for every message.
+pub struct StaticKey {
     secret: SecretKey,
     public: PublicKey,
     start: Symmetric,
 }
 
-impl RouterKeys {
+impl StaticKey {
     /// Derives the public key.
     pub fn new(secret: SecretKey) -> Self {
         let public = secret.public();
@@ -70,9 +70,9 @@ impl RouterKeys {
     }
 }
 
-impl std::fmt::Debug for RouterKeys {
+impl std::fmt::Debug for StaticKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RouterKeys(..)")
+        f.write_str("StaticKey(..)")
     }
 }
 
@@ -126,13 +126,13 @@ mod tests {
 
     #[test]
     fn what_is_sealed_to_a_router_opens_there_and_nowhere_else() {
-        let us = RouterKeys::new(key(1));
+        let us = StaticKey::new(key(1));
         let body = garlic(&us.public(), &key(2), b"some blocks").unwrap();
         let data = super::super::encrypted(&body).unwrap().to_vec();
         assert_eq!(data.len(), 11 + OVERHEAD);
         let (plain, _) = us.open(&mut data.clone()).map(|(p, n)| (p.to_vec(), n)).unwrap();
         assert_eq!(plain, b"some blocks");
-        assert_eq!(RouterKeys::new(key(3)).open(&mut data.clone()).err(), Some(Error::BadTag));
+        assert_eq!(StaticKey::new(key(3)).open(&mut data.clone()).err(), Some(Error::BadTag));
         for at in 0..data.len() {
             let mut bad = data.clone();
             bad[at] ^= 1;
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn both_sides_end_in_the_same_state() {
-        let us = RouterKeys::new(key(1));
+        let us = StaticKey::new(key(1));
         let mut message = [7; 100];
         let sender = seal(&us.public(), &key(2), &mut message).unwrap();
         let (_, receiver) = us.open(&mut message).unwrap();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_message_is_refused_before_the_mathematics() {
-        let us = RouterKeys::new(key(1));
+        let us = StaticKey::new(key(1));
         assert_eq!(us.open(&mut [0; 47]).err(), Some(Error::Short));
         assert_eq!(us.open(&mut [0xff; 100]).err(), Some(Error::BadKey));
         assert_eq!(us.open(&mut [0; 100]).err(), Some(Error::BadKey));
