@@ -111,7 +111,7 @@ impl Pair {
     }
 
     /// Delivers `message` to Bob in pieces of the given lengths, the last piece taking the rest.
-    fn to_bob(
+    fn carry_to_bob(
         &mut self,
         mut bob: Responder,
         message: &[u8],
@@ -129,7 +129,7 @@ impl Pair {
         }
     }
 
-    fn to_alice(
+    fn carry_to_alice(
         &mut self,
         mut alice: Initiator,
         message: &[u8],
@@ -155,10 +155,10 @@ impl Pair {
     fn shake(&mut self, pieces: &[usize]) -> Result<(Session, Accepted), Error> {
         let (alice, message_1) = self.call(NET);
         let bob = self.answer();
-        let (bob, sent) = self.to_bob(bob, &message_1, pieces)?;
-        let (alice, confirmed) = self.to_alice(alice, &sent.out, pieces)?;
+        let (bob, sent) = self.carry_to_bob(bob, &message_1, pieces)?;
+        let (alice, confirmed) = self.carry_to_alice(alice, &sent.out, pieces)?;
         let session = done_alice(alice);
-        let (bob, after) = self.to_bob(wait_bob(bob), &confirmed.out, pieces)?;
+        let (bob, after) = self.carry_to_bob(wait_bob(bob), &confirmed.out, pieces)?;
         assert!(after.received.is_empty() && after.out.is_empty());
         Ok((session, done_bob(bob)))
     }
@@ -245,13 +245,13 @@ fn what_follows_message_3_is_left_for_the_data_phase() {
     let mut pair = Pair::new(3);
     let (alice, message_1) = pair.call(NET);
     let bob = pair.answer();
-    let (bob, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
-    let (alice, mut confirmed) = pair.to_alice(alice, &sent.out, &[]).unwrap();
+    let (bob, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
+    let (alice, mut confirmed) = pair.carry_to_alice(alice, &sent.out, &[]).unwrap();
     let mut alice = done_alice(alice);
     let start = confirmed.out.len();
     confirmed.out.extend_from_slice(&[0; 2]);
     alice.sealer.seal_in_place(&mut confirmed.out, start).unwrap();
-    let (bob, after) = pair.to_bob(wait_bob(bob), &confirmed.out, &[]).unwrap();
+    let (bob, after) = pair.carry_to_bob(wait_bob(bob), &confirmed.out, &[]).unwrap();
     assert_eq!(after.received, confirmed.out[start..]);
     let mut bob = done_bob(bob).session;
     assert_eq!(bob.opener.next_len([after.received[0], after.received[1]]), Ok(TAG_LEN));
@@ -264,7 +264,7 @@ fn messages_1_and_2_are_within_what_i2pd_accepts_and_vary_in_length() {
         let mut pair = Pair::new(seed);
         let (_, message_1) = pair.call(NET);
         let bob = pair.answer();
-        let (_, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
+        let (_, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
         for message in [message_1, sent.out] {
             assert!((FIXED_LEN..=287).contains(&message.len()));
             lengths.insert(message.len());

@@ -28,7 +28,7 @@ fn good_options() -> RequestOptions {
 fn bobs_verdict(pair: &mut Pair, message: &[u8]) -> Result<(), Error> {
     let bob = pair.answer();
     let plan = bob.plan().unwrap();
-    let result = pair.to_bob(bob, message, &[]);
+    let result = pair.carry_to_bob(bob, message, &[]);
     if let Err(e) = &result {
         // Whatever the cause, the connection ends as was planned before the first byte came.
         let delay = plan.until - pair.now.mono;
@@ -56,8 +56,8 @@ fn a_changed_byte_of_message_1_is_met_with_silence_or_breaks_message_2() {
             assert!(matches!(error.cause, Cause::Message1Tag | Cause::KeyMarker), "byte {at}: {error}");
             assert_eq!(error.cause.fault(), Fault::Malformed);
         } else {
-            let (_, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
-            let error = pair.to_alice(alice, &sent.out, &[]).err().unwrap();
+            let (_, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
+            let error = pair.carry_to_alice(alice, &sent.out, &[]).err().unwrap();
             assert_eq!(error, Error { cause: Cause::Message2Tag, close: Close::Now }, "byte {at}");
         }
     }
@@ -69,16 +69,16 @@ fn a_changed_byte_of_message_2_ends_the_handshake() {
         let mut pair = Pair::new(20);
         let (alice, message_1) = pair.call(NET);
         let bob = pair.answer();
-        let (bob, mut sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
+        let (bob, mut sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
         let Some(byte) = sent.out.get_mut(at) else { return };
         *byte ^= 0x10;
         if at < FIXED_LEN {
-            let error = pair.to_alice(alice, &sent.out, &[]).err().unwrap();
+            let error = pair.carry_to_alice(alice, &sent.out, &[]).err().unwrap();
             assert!(matches!(error.cause, Cause::Message2Tag | Cause::KeyMarker), "byte {at}: {error}");
             assert_eq!(error.close, Close::Now);
         } else {
-            let (_, confirmed) = pair.to_alice(alice, &sent.out, &[]).unwrap();
-            let error = pair.to_bob(wait_bob(bob), &confirmed.out, &[]).err().unwrap();
+            let (_, confirmed) = pair.carry_to_alice(alice, &sent.out, &[]).unwrap();
+            let error = pair.carry_to_bob(wait_bob(bob), &confirmed.out, &[]).err().unwrap();
             assert_eq!(error, Error { cause: Cause::Message3Tag, close: Close::Now }, "byte {at}");
         }
     }
@@ -91,11 +91,11 @@ fn a_changed_byte_of_message_3_ends_the_handshake() {
         pair.router_info.truncate(500);
         let (alice, message_1) = pair.call(NET);
         let bob = pair.answer();
-        let (bob, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
-        let (_, mut confirmed) = pair.to_alice(alice, &sent.out, &[]).unwrap();
+        let (bob, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
+        let (_, mut confirmed) = pair.carry_to_alice(alice, &sent.out, &[]).unwrap();
         let Some(byte) = confirmed.out.get_mut(at) else { return };
         *byte ^= 0x80;
-        let error = pair.to_bob(wait_bob(bob), &confirmed.out, &[]).err().unwrap();
+        let error = pair.carry_to_bob(wait_bob(bob), &confirmed.out, &[]).err().unwrap();
         assert_eq!(error, Error { cause: Cause::Message3Tag, close: Close::Now }, "byte {at}");
     }
 }
@@ -150,10 +150,10 @@ fn bytes_after_message_1_or_2_are_refused() {
     assert_eq!(cause(&mut pair, &message), Cause::ExtraBytes);
     let (alice, message_1) = pair.call(NET);
     let bob = pair.answer();
-    let (_, mut sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
+    let (_, mut sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
     sent.out.push(0);
     assert_eq!(
-        pair.to_alice(alice, &sent.out, &[]).err().unwrap(),
+        pair.carry_to_alice(alice, &sent.out, &[]).err().unwrap(),
         Error { cause: Cause::ExtraBytes, close: Close::Now }
     );
 }
@@ -176,7 +176,7 @@ fn garbage_of_any_length_gets_no_answer() {
     for len in [0, 1, 63, 64, 65, 287, 288, 5000] {
         let garbage = vec![0x5a; len];
         let bob = pair.answer();
-        match pair.to_bob(bob, &garbage, &[]) {
+        match pair.carry_to_bob(bob, &garbage, &[]) {
             Ok((ResponderStep::Wait(state), buffers)) => {
                 assert!(len < FIXED_LEN && buffers.out.is_empty() && state.plan().is_some());
             }
@@ -203,8 +203,8 @@ fn an_initiator_whose_clock_is_wrong_learns_by_how_much_and_leaves() {
         pair.alice_ahead = ahead;
         let (alice, message_1) = pair.call(NET);
         let bob = pair.answer();
-        let (_, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
-        let error = pair.to_alice(alice, &sent.out, &[]).err().unwrap();
+        let (_, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
+        let error = pair.carry_to_alice(alice, &sent.out, &[]).err().unwrap();
         assert_eq!(error, Error { cause: Cause::ClockSkew(ClockSkew(expected)), close: Close::Now });
         assert_eq!(error.label(), "clock_skew");
     }
@@ -217,8 +217,8 @@ fn an_initiator_that_goes_on_with_a_wrong_clock_is_told_why_it_must_leave() {
     let (alice, message_1) = pair.call(NET);
     pair.alice_ahead = 0;
     let bob = pair.answer();
-    let (bob, sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
-    let (alice, confirmed) = pair.to_alice(alice, &sent.out, &[]).unwrap();
+    let (bob, sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
+    let (alice, confirmed) = pair.carry_to_alice(alice, &sent.out, &[]).unwrap();
     let mut alice = done_alice(alice);
     let mut buffers = Buffers::default();
     let error = pair.bob_gets(wait_bob(bob), &confirmed.out, &mut buffers).err().unwrap();
@@ -280,7 +280,7 @@ fn confirm_with(blocks: &[Block<'_>]) -> Result<Accepted, Error> {
     let ephemeral = SecretKey::from_bytes([5; 32]);
     let message_1 = request(&ephemeral, options, &[]);
     let bob = pair.answer();
-    let (bob, mut sent) = pair.to_bob(bob, &message_1, &[]).unwrap();
+    let (bob, mut sent) = pair.carry_to_bob(bob, &message_1, &[]).unwrap();
 
     let (bob_static, secret) = (SecretKey::from_bytes(BOB).public(), SecretKey::from_bytes(ALICE));
     let mut noise = Symmetric::new(&INITIAL_NTCP2);
@@ -304,7 +304,7 @@ fn confirm_with(blocks: &[Block<'_>]) -> Result<Accepted, Error> {
     let at = message_3.len();
     message_3.extend_from_slice(&part_2);
     noise.encrypt_and_hash_vec(&mut message_3, at);
-    pair.to_bob(wait_bob(bob), &message_3, &[]).map(|(step, _)| done_bob(step))
+    pair.carry_to_bob(wait_bob(bob), &message_3, &[]).map(|(step, _)| done_bob(step))
 }
 
 #[test]
