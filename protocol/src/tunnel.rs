@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod fragment;
 pub mod iv_filter;
 pub mod reassembly;
+pub mod record;
 
 pub use delivery::Delivery;
 
