@@ -8,6 +8,7 @@
 pub mod base64;
 pub mod data;
 pub mod garlic;
+pub mod gzip;
 pub mod i2np;
 pub mod id;
 pub mod noise;
