@@ -15,6 +15,9 @@
 pub mod clock;
 pub mod established;
 pub mod event;
+pub mod handle;
 pub mod inbox;
 pub mod io;
 pub mod stats;
+
+pub use handle::{DialTarget, Transports, TransportsConfig};

@@ -1,0 +1,374 @@
+//! Where messages find their actor.
+//!
+//! State owned: the table of connections, what is expected and by whom, the duplicate filter. In: batches of events from
+//! the data plane ([`Batch`]), expectations. Out: each message to the one actor that handles its type. Mailbox: 1,024
+//! batches; when it is full the data plane drops the batch and counts it, since it must never wait.
+
+use crate::clock_keeper::ClockKeeper;
+use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
+use crate::messages::{
+    Arrived, DialFailed, Expect, ExpectGarlic, Incoming, Origin, RouterInfoReceived, SessionDown, SessionUp, Token,
+};
+use crate::netdb::NetDb;
+use crate::peer::{Ended, PeerConnection, Wanted};
+use crate::shared::Shared;
+use actix::prelude::*;
+use ramson_protocol::garlic::one_time::{OneTimeKey, Pending};
+use ramson_protocol::i2np::duplicates::DuplicateFilter;
+use ramson_protocol::i2np::header::{Freshness, freshness};
+use ramson_protocol::i2np::{Message as I2np, MessageType};
+use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::time::Mono;
+use ramson_protocol::wire::Reader;
+use ramson_transports::event::{Direction, Event, EventSink};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// Batches that wait for the switch.
+const MAILBOX: usize = 1024;
+
+/// Connections with an actor of their own; above this nothing new is dialled.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// Things that are expected at once.
+const MAX_EXPECTED: usize = 16 * 1024;
+
+/// Garlic messages in the opener's queue, at most.
+const MAX_OPENING: usize = 256;
+
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Events of the data plane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Batch(pub Vec<Event>);
+
+/// Who handles what. Each is asked with `try_send`: an actor that does not keep up loses messages, counted.
+#[derive(Clone)]
+pub struct Routes {
+    /// Build requests of others.
+    pub builds: Recipient<Incoming>,
+    /// Data messages, if anyone wants them.
+    pub data: Option<Recipient<Incoming>>,
+    /// Sessions that begin and end, dials that fail: for the profiles.
+    pub peers: Option<Recipient<PeerNews>>,
+}
+
+/// News of a peer for whoever keeps profiles.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub enum PeerNews {
+    /// A session stands.
+    Up(RouterHash),
+    /// The last session has ended.
+    Down(RouterHash),
+    /// It could not be reached.
+    Unreachable(RouterHash),
+}
+
+/// The actor.
+pub struct Switch {
+    shared: Shared,
+    netdb: NetDb,
+    routes: Routes,
+    opener: Addr<GarlicOpener>,
+    opening: usize,
+    connections: HashMap<RouterHash, Addr<PeerConnection>>,
+    expected: HashMap<Token, (Recipient<Arrived>, Mono)>,
+    garlic: Pending<()>,
+    duplicates: DuplicateFilter,
+    clock: ClockKeeper,
+}
+
+/// The way from I/O threads to the switch.
+pub struct SwitchSink(pub Addr<Switch>);
+
+impl EventSink for SwitchSink {
+    fn deliver(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
+        self.0.try_send(Batch(events)).map_err(|e| match e {
+            SendError::Full(batch) | SendError::Closed(batch) => batch.0,
+        })
+    }
+}
+
+impl Switch {
+    /// The switch of a node.
+    pub fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
+        let now = shared.now();
+        Self {
+            duplicates: DuplicateFilter::new(now),
+            shared,
+            netdb,
+            routes,
+            opener,
+            opening: 0,
+            connections: HashMap::new(),
+            expected: HashMap::new(),
+            garlic: Pending::new(MAX_EXPECTED),
+            clock: ClockKeeper::default(),
+        }
+    }
+
+    fn on_event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        match event {
+            Event::Message { from, message } => self.on_message(Origin::Direct(from), message, ctx),
+            Event::TunnelMessage { tunnel, own, message } => {
+                let origin = if own { Origin::OwnTunnel(tunnel) } else { Origin::Endpoint(tunnel) };
+                self.on_message(origin, message, ctx);
+            }
+            Event::RouterInfo { from, bytes, flood } => {
+                self.netdb.router_info(RouterInfoReceived { from: Some(from), bytes, flood });
+            }
+            Event::NeedSession(peer) => match self.connection(peer, false, ctx) {
+                Some(addr) => drop(addr.try_send(Wanted)),
+                None => self.shared.transports().unreachable(peer),
+            },
+            Event::Connected { peer, direction, addr, router_info, skew_ms } => {
+                let inbound = direction == Direction::Inbound;
+                if let Some(ms) = self.clock.sample(addr.ip(), self.shared.allow_private(), skew_ms) {
+                    tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
+                    self.shared.clock().adjust(ms);
+                }
+                if !router_info.is_empty() {
+                    self.netdb.router_info(RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
+                }
+                if let Some(connection) = self.connection(peer, true, ctx) {
+                    drop(connection.try_send(SessionUp { peer, inbound }));
+                }
+                self.news(PeerNews::Up(peer));
+            }
+            Event::Disconnected { peer, .. } => {
+                if let Some(connection) = self.connections.get(&peer) {
+                    drop(connection.try_send(SessionDown { peer }));
+                }
+                self.news(PeerNews::Down(peer));
+            }
+            Event::ConnectFailed { peer, reason, .. } => {
+                tracing::debug!(reason, "a dial failed");
+                if let Some(connection) = self.connections.get(&peer) {
+                    drop(connection.try_send(DialFailed { peer }));
+                }
+                self.news(PeerNews::Unreachable(peer));
+            }
+        }
+    }
+
+    fn news(&self, news: PeerNews) {
+        if let Some(peers) = &self.routes.peers
+            && peers.try_send(news).is_err()
+        {
+            count_drop("mailbox_full");
+        }
+    }
+
+    /// The actor of a connection, made if need be.
+    fn connection(
+        &mut self,
+        peer: RouterHash,
+        connected: bool,
+        ctx: &mut Context<Self>,
+    ) -> Option<Addr<PeerConnection>> {
+        if let Some(addr) = self.connections.get(&peer).filter(|addr| addr.connected()) {
+            return Some(addr.clone());
+        }
+        if peer == self.shared.hash() || (!connected && self.connections.len() >= MAX_CONNECTIONS) {
+            return None;
+        }
+        let owner = ctx.address().recipient();
+        let actor = PeerConnection::new(peer, connected, self.shared.clone(), self.netdb.clone(), owner);
+        let addr = actor.start();
+        self.connections.insert(peer, addr.clone());
+        metrics::gauge!("ramson_connections").set(self.connections.len() as f64);
+        Some(addr)
+    }
+
+    /// Checks a message and hands it to its actor.
+    fn on_message(&mut self, origin: Origin, message: I2np, ctx: &mut Context<Self>) {
+        let now = self.shared.now();
+        match freshness(message.expiration, now.wall) {
+            Freshness::Fresh => {}
+            Freshness::Expired => return count_drop("expired"),
+            Freshness::TooFarAhead => return count_drop("too_far_ahead"),
+        }
+        if !self.duplicates.insert(message.id, now.mono) {
+            return count_drop("duplicate");
+        }
+        if !allowed(origin, message.kind) {
+            return count_drop("not_allowed_here");
+        }
+        match message.kind {
+            MessageType::DatabaseStore => self.netdb.store(Incoming { origin, message }),
+            MessageType::DatabaseLookup => self.netdb.lookup(Incoming { origin, message }),
+            MessageType::DatabaseSearchReply => self.netdb.search_reply(Incoming { origin, message }),
+            MessageType::DeliveryStatus => self.on_delivery_status(origin, message),
+            MessageType::Garlic => self.on_garlic(origin, message, ctx),
+            MessageType::ShortTunnelBuild | MessageType::VariableTunnelBuild => {
+                if let Some(message) = self.arrived(Token::BuildReply(message.id), origin, message) {
+                    self.pass(Some(&self.routes.builds), Incoming { origin, message });
+                }
+            }
+            MessageType::OutboundTunnelBuildReply | MessageType::VariableTunnelBuildReply => {
+                if self.arrived(Token::BuildReply(message.id), origin, message).is_some() {
+                    count_drop("unexpected_build_reply");
+                }
+            }
+            MessageType::Data => self.pass(self.routes.data.as_ref(), Incoming { origin, message }),
+            // The ElGamal builds are gone from the network, and cells and gateways never leave the data plane.
+            MessageType::TunnelBuild
+            | MessageType::TunnelBuildReply
+            | MessageType::TunnelData
+            | MessageType::TunnelGateway
+            | MessageType::Unknown(_) => count_drop("unsupported_type"),
+        }
+    }
+
+    fn pass(&self, to: Option<&Recipient<Incoming>>, incoming: Incoming) {
+        match to {
+            Some(to) if to.try_send(incoming).is_err() => count_drop("mailbox_full"),
+            Some(_) => {}
+            None => count_drop("unsupported_type"),
+        }
+    }
+
+    /// Hands the message to whoever expects the token; gives it back if nobody does.
+    fn arrived(&mut self, token: Token, origin: Origin, message: I2np) -> Option<I2np> {
+        let Some((to, _)) = self.expected.remove(&token) else { return Some(message) };
+        if to.try_send(Arrived { token, origin, message }).is_err() {
+            count_drop("mailbox_full");
+        }
+        None
+    }
+
+    fn on_delivery_status(&mut self, origin: Origin, message: I2np) {
+        match Reader::new(&message.body).u32() {
+            Ok(id) => {
+                if self.arrived(Token::Delivery(MessageId(id)), origin, message).is_some() {
+                    count_drop("unexpected_delivery_status");
+                }
+            }
+            Err(_) => count_drop("malformed"),
+        }
+    }
+
+    /// Garlic under a one-time key that we gave out, or to our static key.
+    fn on_garlic(&mut self, origin: Origin, message: I2np, ctx: &mut Context<Self>) {
+        let mut r = Reader::new(&message.body);
+        let data = match r.u32().map(|len| r.take(len as usize)) {
+            Ok(Ok(data)) => data,
+            _ => return count_drop("malformed"),
+        };
+        if self.garlic.knows(data) {
+            let mut data = data.to_vec();
+            match self.garlic.open(&mut data).map(|(payload, ())| local_cloves(payload)) {
+                Some(Ok(messages)) => self.on_cloves(origin, messages, ctx),
+                Some(Err(reason)) => count_drop(reason),
+                None => count_drop("garlic_forged"),
+            }
+            return;
+        }
+        if self.opening >= MAX_OPENING {
+            return count_drop("opener_busy");
+        }
+        self.opening += 1;
+        let open = self.opener.send(Open(message.body.slice_ref(data)));
+        ctx.spawn(open.into_actor(self).map(|opened, actor, ctx| {
+            actor.opening -= 1;
+            match opened {
+                Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
+                Ok(Opened(Err(reason))) => count_drop(reason),
+                Err(_) => count_drop("mailbox_full"),
+            }
+        }));
+    }
+
+    /// What was in garlic that came by `outer`.
+    fn on_cloves(&mut self, outer: Origin, messages: Vec<I2np>, ctx: &mut Context<Self>) {
+        // Encryption does not change what may come out of our own tunnels.
+        let origin = if let Origin::OwnTunnel(tunnel) = outer { Origin::OwnTunnel(tunnel) } else { Origin::Garlic };
+        for message in messages {
+            if message.kind == MessageType::Garlic {
+                count_drop("garlic_in_garlic");
+            } else {
+                self.on_message(origin, message, ctx);
+            }
+        }
+    }
+
+    fn sweep(&mut self) {
+        let now = self.shared.now().mono;
+        self.expected.retain(|_, (_, until)| *until > now);
+        self.garlic.expire(now);
+    }
+}
+
+/// Whether a message of this type may come this way.
+///
+/// What comes out of our own tunnels comes from anybody: it may answer us, and not ask us, since our answer would show
+/// which router owns the tunnel.
+fn allowed(origin: Origin, kind: MessageType) -> bool {
+    match origin {
+        Origin::Direct(_) | Origin::Garlic | Origin::Endpoint(_) => true,
+        Origin::OwnTunnel(_) => matches!(
+            kind,
+            MessageType::DatabaseStore
+                | MessageType::DatabaseSearchReply
+                | MessageType::DeliveryStatus
+                | MessageType::Garlic
+                | MessageType::Data
+                | MessageType::OutboundTunnelBuildReply
+                | MessageType::VariableTunnelBuildReply
+        ),
+    }
+}
+
+fn count_drop(reason: &'static str) {
+    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
+}
+
+impl Actor for Switch {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(SWEEP, |actor, _| actor.sweep());
+    }
+}
+
+impl Handler<Batch> for Switch {
+    type Result = ();
+
+    fn handle(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        batch.0.into_iter().for_each(|event| self.on_event(event, ctx));
+    }
+}
+
+impl Handler<Expect> for Switch {
+    type Result = ();
+
+    fn handle(&mut self, expect: Expect, _: &mut Context<Self>) {
+        if self.expected.len() < MAX_EXPECTED {
+            let until = self.shared.now().mono + expect.within;
+            self.expected.insert(expect.token, (expect.to, until));
+        }
+    }
+}
+
+impl Handler<ExpectGarlic> for Switch {
+    type Result = ();
+
+    fn handle(&mut self, expect: ExpectGarlic, _: &mut Context<Self>) {
+        let until = self.shared.now().mono + expect.within;
+        self.garlic.insert(OneTimeKey { key: expect.key, tag: expect.tag }, until, ());
+    }
+}
+
+impl Handler<Ended> for Switch {
+    type Result = ();
+
+    fn handle(&mut self, ended: Ended, _: &mut Context<Self>) {
+        if self.connections.get(&ended.0).is_some_and(|addr| !addr.connected()) {
+            self.connections.remove(&ended.0);
+        }
+        metrics::gauge!("ramson_connections").set(self.connections.len() as f64);
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// An I2P router built to carry traffic fast.
+#[derive(Debug, Parser)]
+#[command(name = "ramson", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node. SIGTERM drains and stops it, a second one stops it at once; SIGHUP reloads the configuration.
+    Run {
+        /// The configuration file; without it all keys have their defaults.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The folder for keys, RouterInfo and database.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
+    /// Run a private network of routers on this machine, with a verified stream of tunnel messages through it.
+    Testnet {
+        /// How many routers, beside the one that sends and receives.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(4..=60))]
+        routers: u8,
+        /// End after so many seconds; without it Ctrl-C ends the network.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Megabytes per second to offer.
+        #[arg(long, default_value_t = 2.0)]
+        rate: f64,
+        /// Where the folders of the routers go; by default a temporary folder, removed at the end.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Show our router hash, RouterInfo file and addresses.
+    Info {
+        /// The data folder.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
+    Import {
+        /// The data folder.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// Files and folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
+}
+
+/// `$XDG_DATA_HOME/ramson`, or `~/.local/share/ramson`, or `./ramson-data` without a home.
+fn default_data() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".local/share"));
+    match std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home) {
+        Some(base) => base.join("ramson"),
+        None => PathBuf::from("ramson-data"),
+    }
+}

@@ -1,0 +1,204 @@
+//! The data plane as a whole: starts its threads, and takes commands for them.
+
+use crate::clock::Clock;
+use crate::event::{Command, EventSink};
+use crate::handshake::{self, HandshakeConfig, HandshakeHandle};
+pub use crate::handshake::{DialTarget, HandshakeCount};
+use crate::io::hops::Hop;
+use crate::io::{IoConfig, IoHandle, Seat, home};
+use crate::stats::IoStats;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ramson_protocol::i2np::Message;
+use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// What the data plane is told at its start.
+pub struct TransportsConfig {
+    /// Our hash.
+    pub router: RouterHash,
+    /// Our RouterInfo as on the wire.
+    pub router_info: Bytes,
+    /// The static key of NTCP2, as our RouterInfo has its public half.
+    pub static_key: ramson_crypto::x25519::SecretKey,
+    /// The IV of NTCP2, as our RouterInfo has it.
+    pub iv: [u8; 16],
+    /// The network.
+    pub net_id: u8,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// What outbound sockets are bound to: our published addresses.
+    pub bind: Vec<IpAddr>,
+    /// I/O threads.
+    pub threads: usize,
+    /// Handshakes that may run at once.
+    pub max_handshakes: usize,
+    /// When silent sessions are closed.
+    pub idle_close: Duration,
+    /// The duplicate-IV filter.
+    pub iv_filter: iv_filter::Config,
+    /// The clock of all threads.
+    pub clock: Clock,
+    /// Set when the router drains.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// The running data plane. Commands may be given from any thread and never wait.
+pub struct Transports {
+    io: Vec<IoHandle>,
+    handshake: HandshakeHandle,
+    router_info: Arc<ArcSwap<Bytes>>,
+    ivs: Arc<IvFilter>,
+    clock: Clock,
+    bind: Vec<IpAddr>,
+    threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Transports {
+    /// Opens the sockets and starts the threads.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on, or a thread not be started.
+    pub fn start(config: TransportsConfig, sink: Arc<dyn EventSink>) -> io::Result<Self> {
+        let router_info = Arc::new(ArcSwap::from_pointee(config.router_info.clone()));
+        let ivs = Arc::new(IvFilter::new(&config.iv_filter, rand::random(), config.clock.now().mono));
+        let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
+        let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
+        let mut threads = Vec::new();
+        for (index, seat) in seats.into_iter().enumerate() {
+            let io_config = IoConfig {
+                router: config.router,
+                router_info: Arc::clone(&router_info),
+                clock: config.clock.clone(),
+                sink: Arc::clone(&sink),
+                idle_close: config.idle_close,
+                ivs: Arc::clone(&ivs),
+                draining: Arc::clone(&config.draining),
+            };
+            let thread = seat.take(index, &io, io_config);
+            threads.push(thread::Builder::new().name(format!("io-{index}")).spawn(move || {
+                if let Err(error) = thread.run() {
+                    tracing::error!(%error, "an I/O thread has ended");
+                }
+            })?);
+        }
+        let bind = config.bind.clone();
+        let handshake_config = HandshakeConfig {
+            router: config.router,
+            router_info: Arc::clone(&router_info),
+            static_key: config.static_key,
+            iv: config.iv,
+            net_id: config.net_id,
+            listen: config.listen,
+            bind: config.bind,
+            max_handshakes: config.max_handshakes,
+            clock: config.clock.clone(),
+        };
+        let homes = io.clone();
+        let established = move |session: crate::established::Established| {
+            let thread = home(&session.peer, homes.len());
+            // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
+            homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
+        };
+        let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
+        threads.push(thread);
+        let clock = config.clock;
+        Ok(Self { io, handshake, router_info, ivs, clock, bind, threads: parking_lot::Mutex::new(threads) })
+    }
+
+    /// Where we listen.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.handshake.local_addrs()
+    }
+
+    /// Calls a router. False if too many calls wait already.
+    #[must_use]
+    pub fn dial(&self, target: DialTarget) -> bool {
+        self.handshake.dial(target)
+    }
+
+    /// True if we have an address of this family to call from.
+    pub fn can_reach(&self, ip: IpAddr) -> bool {
+        self.bind.is_empty() || self.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4())
+    }
+
+    /// Sends a message to a router. Without a session it waits for one, and an event asks for it. False if it was dropped.
+    pub fn send(&self, to: RouterHash, message: Message) -> bool {
+        self.at_home(&to, Command::Send { to, message })
+    }
+
+    /// Sends a message through an outbound tunnel of ours, installed as `gateway`. False if it was dropped.
+    pub fn send_tunnel(&self, first_hop: RouterHash, gateway: TunnelId, delivery: Delivery, message: Message) -> bool {
+        self.at_home(&first_hop, Command::SendTunnel { gateway, delivery, message })
+    }
+
+    /// Enters a hop into the tables of all threads.
+    pub fn install(&self, hop: &Arc<Hop>) -> bool {
+        let all = self.io.iter().map(|thread| thread.command(Command::InstallHop(Arc::clone(hop))).is_ok());
+        all.fold(true, |so_far, ok| so_far && ok)
+    }
+
+    /// Takes a hop out of the tables of all threads.
+    pub fn remove(&self, tunnel: TunnelId) -> bool {
+        let all = self.io.iter().map(|thread| thread.command(Command::RemoveHop(tunnel)).is_ok());
+        all.fold(true, |so_far, ok| so_far && ok)
+    }
+
+    /// Drops what waits for a router that cannot be reached.
+    pub fn unreachable(&self, router: RouterHash) {
+        self.at_home(&router, Command::Unreachable(router));
+    }
+
+    /// Ends the session with a router.
+    pub fn close(&self, peer: RouterHash, reason: u8) {
+        self.at_home(&peer, Command::Close { peer, reason });
+    }
+
+    /// Replaces the RouterInfo that peers are told.
+    pub fn set_router_info(&self, bytes: Bytes) {
+        self.router_info.store(Arc::new(bytes));
+        for thread in &self.io {
+            // A thread that misses this tells its peers at the next regular time.
+            let _ = thread.command(Command::AnnounceRouterInfo);
+        }
+    }
+
+    fn at_home(&self, router: &RouterHash, command: Command) -> bool {
+        let home = home(router, self.io.len());
+        self.io[home].command(command).is_ok()
+    }
+
+    /// The counters of each I/O thread.
+    pub fn stats(&self) -> Vec<Arc<IoStats>> {
+        self.io.iter().map(|thread| Arc::clone(&thread.stats)).collect()
+    }
+
+    /// Handshakes so far, by direction and outcome.
+    pub fn handshakes(&self) -> Vec<HandshakeCount> {
+        self.handshake.counts()
+    }
+
+    /// Work that belongs to no thread: to be called every minute or so, off the data path.
+    pub fn maintain(&self) {
+        self.ivs.advance(self.clock.now().mono);
+    }
+
+    /// Ends all sessions and threads, and waits for them.
+    pub fn stop(&self) {
+        self.handshake.stop();
+        for thread in &self.io {
+            let _ = thread.command(Command::Stop);
+        }
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has nothing to say any more.
+            let _ = thread.join();
+        }
+    }
+}
