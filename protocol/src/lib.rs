@@ -11,6 +11,7 @@ pub mod garlic;
 pub mod gzip;
 pub mod i2np;
 pub mod id;
+pub mod netdb;
 pub mod noise;
 pub mod ntcp2;
 pub mod time;
