@@ -5,6 +5,7 @@
 //! `poll_output() -> Option<Out>` and `poll_timeout() -> Option<Mono>`. After any input the caller drains
 //! `poll_output` to `None`, then re-arms one timer.
 
+pub mod admission;
 pub mod base64;
 pub mod data;
 pub mod garlic;

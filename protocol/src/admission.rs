@@ -1,0 +1,339 @@
+//! Which tunnels of others we take.
+//!
+//! ```text
+//! may_open   before the mathematics: has this peer sent too many requests lately?     token bucket per peer
+//! decide     draining, number, neighbours, bandwidth, chance near a limit             Accept { promised } or a reason
+//! ended      gives back what a tunnel held
+//! sample     the line's use, once a second -> the congestion that we publish
+//! ```
+//! Invariants: all tables are bounded; what is promised never exceeds the transit share; the letter that is published
+//! rises at once and falls only with a distance, so that it does not flicker.
+//!
+//! spec: proposal 168 (bandwidth), proposal 162 (congestion); INTEROP: thresholds and Java's throttle by neighbour.
+
+use crate::data::router_info::Congestion;
+use crate::id::RouterHash;
+use crate::time::Mono;
+use crate::tunnel::record::Bandwidth;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The span over which a neighbour's tunnels are counted. INTEROP: Java, a third of a lifetime and its margin.
+const NEIGHBOUR_SPAN: Duration = Duration::from_secs(220);
+
+/// A neighbour may always have this many in the span, and by the one-percent rule no more than the second.
+const NEIGHBOUR_MIN: usize = 4;
+const NEIGHBOUR_MAX: usize = 22;
+
+/// A neighbour within this multiple of the average is none that abuses us, however few neighbours there are.
+const FAIR_MULTIPLE: usize = 4;
+
+/// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many.
+const BURST: f64 = 200.0;
+const PER_SECOND: f64 = 30.0;
+
+/// How often the table of peers is swept when it is full.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Neighbours and peers that are kept count of.
+const MAX_TRACKED: usize = 16 * 1024;
+
+/// What a tunnel uses on average if its creator says nothing, in bytes per second. INTEROP: 67 at Java.
+const USUAL_USE: u64 = 67;
+
+/// No tunnel is promised more than this part of the share. INTEROP: a twentieth at Java.
+const SHARE_PARTS: u64 = 20;
+
+/// A creator that names a minimum gets at most this multiple of it.
+const OVER_MINIMUM: u32 = 4;
+
+/// From this use of a limit on, requests are refused by chance, surely at the limit itself.
+const CHANCE_FROM: f64 = 0.9;
+
+/// Loads at which D, E and G are published, and how far below them the letter falls again. INTEROP: as i2pd.
+const LEVELS: [(f64, Congestion); 3] = [(0.70, Congestion::D), (0.90, Congestion::E), (1.0, Congestion::G)];
+const HYSTERESIS: f64 = 0.10;
+
+/// The weight of one second in the average of the line's use: about fifteen seconds count.
+const SMOOTHING: f64 = 1.0 / 15.0;
+
+/// Limits that the operator sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Tunnels at once.
+    pub max_tunnels: usize,
+    /// Bytes per second that tunnels of others may use.
+    pub share: u64,
+    /// Bytes per second of the line, the lesser direction.
+    pub line: u64,
+}
+
+/// Why a request is refused or dropped: the label in the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The router ends.
+    Draining,
+    /// As many tunnels as are allowed.
+    TunnelLimit,
+    /// The line or the share is used up.
+    Bandwidth,
+    /// The minimum that the creator asks for cannot be promised.
+    Minimum,
+    /// The previous hop has too many tunnels through us.
+    PreviousHop,
+    /// The next hop has too many tunnels through us.
+    NextHop,
+    /// Near a limit, by chance.
+    Chance,
+    /// The peer sends requests faster than anyone should.
+    Flood,
+}
+
+impl Reason {
+    /// The label in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::TunnelLimit => "tunnel_limit",
+            Self::Bandwidth => "bandwidth",
+            Self::Minimum => "minimum",
+            Self::PreviousHop => "previous_hop",
+            Self::NextHop => "next_hop",
+            Self::Chance => "chance",
+            Self::Flood => "flood",
+        }
+    }
+}
+
+/// What is asked of us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request {
+    /// The previous hop; `None` at an inbound gateway.
+    pub previous: Option<RouterHash>,
+    /// The next hop; `None` at an outbound endpoint.
+    pub next: Option<RouterHash>,
+    /// What the creator says about traffic.
+    pub bandwidth: Bandwidth,
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// We take it.
+    Accept {
+        /// KB/s that we mean to give; `None` if the creator did not ask.
+        promised: Option<u32>,
+    },
+    /// We answer with a refusal.
+    Refuse(Reason),
+    /// We do not even answer: for those far above their limit.
+    Drop(Reason),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    tokens: f64,
+    at: Mono,
+}
+
+#[derive(Debug, Default)]
+struct Span {
+    begun: Mono,
+    by_previous: HashMap<RouterHash, usize>,
+    by_next: HashMap<RouterHash, usize>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Admission {
+    config: Config,
+    rng: ChaCha20Rng,
+    tunnels: usize,
+    /// Bytes per second.
+    promised: u64,
+    line_use: f64,
+    transit_use: f64,
+    congestion: Congestion,
+    draining: bool,
+    buckets: HashMap<RouterHash, Bucket>,
+    /// When full buckets were last thrown out: it takes a walk through all, so not at every request of a flood.
+    swept: Mono,
+    span: Span,
+}
+
+impl Admission {
+    /// With no tunnels yet.
+    pub fn new(config: Config, seed: [u8; 32], now: Mono) -> Self {
+        Self {
+            config,
+            rng: ChaCha20Rng::from_seed(seed),
+            tunnels: 0,
+            promised: 0,
+            line_use: 0.0,
+            transit_use: 0.0,
+            congestion: Congestion::None,
+            draining: false,
+            buckets: HashMap::new(),
+            swept: now,
+            span: Span { begun: now, ..Span::default() },
+        }
+    }
+
+    /// Changes the limits; what runs goes on.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// From now on every request is refused.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Tunnels held.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels
+    }
+
+    /// Bytes per second promised.
+    pub fn promised(&self) -> u64 {
+        self.promised
+    }
+
+    /// What is to be published.
+    pub fn congestion(&self) -> Congestion {
+        if self.draining { Congestion::G } else { self.congestion }
+    }
+
+    /// Before a request is opened: false if this peer has sent too many. Costs a look-up.
+    pub fn may_open(&mut self, from: RouterHash, now: Mono) -> bool {
+        if self.buckets.len() >= MAX_TRACKED && !self.buckets.contains_key(&from) {
+            if now.saturating_sub(self.swept) >= SWEEP {
+                self.swept = now;
+                // A full bucket says nothing that a new one would not.
+                self.buckets.retain(|_, b| b.tokens + now.saturating_sub(b.at).as_secs_f64() * PER_SECOND < BURST);
+            }
+            if self.buckets.len() >= MAX_TRACKED {
+                return false;
+            }
+        }
+        let bucket = self.buckets.entry(from).or_insert(Bucket { tokens: BURST, at: now });
+        let earned = now.saturating_sub(bucket.at).as_secs_f64() * PER_SECOND;
+        bucket.tokens = (bucket.tokens + earned).min(BURST);
+        bucket.at = now;
+        if bucket.tokens < 1.0 {
+            return false;
+        }
+        bucket.tokens -= 1.0;
+        true
+    }
+
+    /// Decides, and on `Accept` reckons with the tunnel until [`Admission::ended`].
+    pub fn decide(&mut self, request: &Request, now: Mono) -> Verdict {
+        if self.draining {
+            return Verdict::Refuse(Reason::Draining);
+        }
+        if self.tunnels >= self.config.max_tunnels {
+            return Verdict::Refuse(Reason::TunnelLimit);
+        }
+        if let Some(verdict) = self.neighbours(request, now) {
+            return verdict;
+        }
+        let load = self.transit_load().max(self.line_use);
+        if load >= 1.0 || self.promised.saturating_add(USUAL_USE) > self.config.share {
+            return Verdict::Refuse(Reason::Bandwidth);
+        }
+        let nearest = load.max(self.tunnels as f64 / self.config.max_tunnels.max(1) as f64);
+        if nearest > CHANCE_FROM {
+            let refuse = (nearest - CHANCE_FROM) / (1.0 - CHANCE_FROM);
+            if f64::from(self.rng.next_u32()) / f64::from(u32::MAX) < refuse {
+                return Verdict::Refuse(Reason::Chance);
+            }
+        }
+        let Some(promised) = self.promise(&request.bandwidth) else {
+            return Verdict::Refuse(Reason::Minimum);
+        };
+        self.tunnels += 1;
+        self.promised += reserved(promised);
+        Verdict::Accept { promised }
+    }
+
+    /// A tunnel that was accepted with this promise is over.
+    pub fn ended(&mut self, promised: Option<u32>) {
+        self.tunnels = self.tunnels.saturating_sub(1);
+        self.promised = self.promised.saturating_sub(reserved(promised));
+    }
+
+    /// What passed in the last second: all bytes in the busier direction, and those of tunnels of others.
+    pub fn sample(&mut self, line_bytes: u64, transit_bytes: u64) {
+        let ratio = |bytes: u64, of: u64| bytes as f64 / of.max(1) as f64;
+        self.line_use += SMOOTHING * (ratio(line_bytes, self.config.line) - self.line_use);
+        self.transit_use += SMOOTHING * (ratio(transit_bytes, self.config.share) - self.transit_use);
+        let tunnels = self.tunnels as f64 / self.config.max_tunnels.max(1) as f64;
+        let load = self.line_use.max(self.transit_load()).max(tunnels);
+        let above = |margin: f64| LEVELS.iter().rev().find(|(at, _)| load >= at - margin).map(|(_, c)| *c);
+        let rising = above(0.0).unwrap_or_default();
+        let staying = above(HYSTERESIS).unwrap_or_default();
+        self.congestion = rising.max(self.congestion.min(staying));
+    }
+
+    fn transit_load(&self) -> f64 {
+        self.transit_use
+    }
+
+    /// INTEROP: above the limit refuse, far above it drop.
+    fn neighbours(&mut self, request: &Request, now: Mono) -> Option<Verdict> {
+        if now.saturating_sub(self.span.begun) >= NEIGHBOUR_SPAN || self.span.by_next.len() >= MAX_TRACKED {
+            self.span = Span { begun: now, ..Span::default() };
+        }
+        count(&mut self.span.by_previous, request.previous);
+        count(&mut self.span.by_next, request.next);
+        let check = |table: &HashMap<RouterHash, usize>, who: Option<RouterHash>, reason| {
+            let have = table.get(&who?).copied().unwrap_or(0);
+            let total: usize = table.values().sum();
+            let fair = FAIR_MULTIPLE * total / table.len().max(1);
+            let limit = (self.tunnels / 100).clamp(NEIGHBOUR_MIN, NEIGHBOUR_MAX).max(fair);
+            match have {
+                _ if have <= limit => None,
+                _ if have <= 2 * limit => Some(Verdict::Refuse(reason)),
+                _ => Some(Verdict::Drop(reason)),
+            }
+        };
+        check(&self.span.by_previous, request.previous, Reason::PreviousHop)
+            .or_else(|| check(&self.span.by_next, request.next, Reason::NextHop))
+    }
+
+    /// What we can promise, in KB/s; `Some(None)` if nothing was asked, `None` if it cannot be had.
+    fn promise(&self, asked: &Bandwidth) -> Option<Option<u32>> {
+        let used = self.promised.max((self.transit_use * self.config.share as f64) as u64);
+        let free = self.config.share.saturating_sub(used) / 4;
+        let available = u32::try_from((self.config.share / SHARE_PARTS).min(free) / 1000).unwrap_or(u32::MAX);
+        if !asked.wants_answer() {
+            return Some(None);
+        }
+        let minimum = asked.minimum.unwrap_or(0);
+        if minimum > available {
+            return None;
+        }
+        let mut wish = asked.requested.unwrap_or(minimum).max(minimum);
+        if let Some(minimum) = asked.minimum.filter(|m| *m > 0) {
+            wish = wish.min(minimum.saturating_mul(OVER_MINIMUM));
+        }
+        Some(Some(wish.min(available)))
+    }
+}
+
+/// Bytes per second that a tunnel is reckoned with.
+fn reserved(promised: Option<u32>) -> u64 {
+    promised.map_or(0, |kb| u64::from(kb) * 1000).max(USUAL_USE)
+}
+
+fn count(table: &mut HashMap<RouterHash, usize>, who: Option<RouterHash>) {
+    if let Some(who) = who {
+        *table.entry(who).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

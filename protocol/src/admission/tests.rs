@@ -1,0 +1,107 @@
+//! Admission under the loads that it is for.
+
+use super::*;
+
+const CONFIG: Config = Config { max_tunnels: 1000, share: 10_000_000, line: 20_000_000 };
+
+fn admission() -> Admission {
+    Admission::new(CONFIG, [7; 32], Mono::ZERO)
+}
+
+fn hash(n: usize) -> RouterHash {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    RouterHash(bytes)
+}
+
+fn request(previous: usize, next: usize) -> Request {
+    Request { previous: Some(hash(previous)), next: Some(hash(next)), bandwidth: Bandwidth::default() }
+}
+
+#[test]
+fn tunnels_are_taken_up_to_the_limit_and_again_when_some_have_ended() {
+    let mut a = admission();
+    let mut accepted = 0;
+    for n in 0..5000 {
+        accepted += usize::from(matches!(a.decide(&request(n, n + 1), Mono::ZERO), Verdict::Accept { .. }));
+    }
+    assert!((900..=1000).contains(&accepted), "{accepted}");
+    assert_eq!(a.tunnels(), accepted);
+    for _ in 0..accepted {
+        a.ended(None);
+    }
+    assert_eq!((a.tunnels(), a.promised()), (0, 0));
+    assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Accept { promised: None });
+}
+
+#[test]
+fn a_neighbour_that_takes_more_than_its_part_is_refused_and_then_dropped() {
+    let mut a = admission();
+    for n in 0..100 {
+        assert_eq!(a.decide(&request(n, 1000 + n), Mono::ZERO), Verdict::Accept { promised: None });
+    }
+    let greedy: Vec<Verdict> = (0..60).map(|n| a.decide(&request(5000, 2000 + n), Mono::ZERO)).collect();
+    let taken = greedy.iter().filter(|v| matches!(v, Verdict::Accept { .. })).count();
+    assert!(taken <= 2 * NEIGHBOUR_MIN, "{taken}");
+    assert!(greedy.contains(&Verdict::Refuse(Reason::PreviousHop)));
+    assert_eq!(greedy.last(), Some(&Verdict::Drop(Reason::PreviousHop)));
+    // In the next span it begins anew.
+    assert_eq!(a.decide(&request(5000, 1), NEIGHBOUR_SPAN), Verdict::Accept { promised: None });
+}
+
+#[test]
+fn in_a_small_network_few_neighbours_may_have_many_tunnels() {
+    let mut a = admission();
+    for n in 0..400 {
+        assert_eq!(a.decide(&request(n % 3, 3 + n % 3), Mono::ZERO), Verdict::Accept { promised: None }, "{n}");
+    }
+}
+
+#[test]
+fn a_promise_keeps_to_the_share_and_a_minimum_that_cannot_be_met_is_refused() {
+    let mut a = admission();
+    let ask =
+        |minimum, requested| Request { bandwidth: Bandwidth { minimum, requested, limit: None }, ..Request::default() };
+    assert_eq!(a.decide(&ask(Some(501), None), Mono::ZERO), Verdict::Refuse(Reason::Minimum));
+    assert_eq!(a.decide(&ask(Some(50), Some(1000)), Mono::ZERO), Verdict::Accept { promised: Some(200) });
+    assert_eq!(a.decide(&ask(None, Some(300)), Mono::ZERO), Verdict::Accept { promised: Some(300) });
+    for _ in 0..900 {
+        a.decide(&ask(Some(100), None), Mono::ZERO);
+    }
+    assert!(a.promised() <= CONFIG.share);
+}
+
+#[test]
+fn congestion_rises_at_once_and_falls_with_a_distance() {
+    let mut a = admission();
+    let at = |a: &mut Admission, share: f64| {
+        for _ in 0..200 {
+            a.sample((CONFIG.line as f64 * share) as u64, 0);
+        }
+        a.congestion()
+    };
+    assert_eq!(at(&mut a, 0.65), Congestion::None);
+    assert_eq!(at(&mut a, 0.72), Congestion::D);
+    assert_eq!(at(&mut a, 0.62), Congestion::D);
+    assert_eq!(at(&mut a, 0.95), Congestion::E);
+    assert_eq!(at(&mut a, 0.85), Congestion::E);
+    assert_eq!(at(&mut a, 0.75), Congestion::D);
+    assert_eq!(at(&mut a, 0.5), Congestion::None);
+    assert_eq!(at(&mut a, 1.01), Congestion::G);
+    assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Refuse(Reason::Bandwidth));
+    a.drain();
+    assert_eq!(at(&mut a, 0.0), Congestion::G);
+    assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Refuse(Reason::Draining));
+}
+
+#[test]
+fn a_flood_of_requests_from_one_peer_is_cut_and_others_are_served() {
+    let mut a = admission();
+    let second = |ms: u64| Duration::from_millis(ms);
+    let opened = (0..10_000).filter(|ms| a.may_open(hash(1), second(*ms))).count();
+    assert!((490..=510).contains(&opened), "burst and ten seconds: {opened}");
+    assert!(a.may_open(hash(2), second(10_000)));
+    let tracked = (0..40_000).filter(|n| a.may_open(hash(*n), second(10_000))).count();
+    assert!(tracked <= MAX_TRACKED && a.buckets.len() <= MAX_TRACKED);
+    assert!(a.may_open(hash(50_000), second(20_000)), "full buckets make room in time");
+}
