@@ -12,6 +12,7 @@
 
 pub mod clock_keeper;
 pub mod garlic;
+pub mod identity;
 pub mod messages;
 pub mod netdb;
 pub mod node;

@@ -1,0 +1,291 @@
+//! Tunnels of others: build requests come in, are opened by a pool of workers, admitted or refused, and answered.
+//!
+//! ```text
+//! build message -> flood and replay checks -> BuildOpener (pool) -> admission -> hop installed, answer sent
+//! ```
+//! State owned: admission, the replay filter, the table of tunnels. In: build messages, ends of tunnels, samples of the
+//! line. Out: hops and answers to the data plane, one [`ParticipatingTunnel`] per accepted request. Mailbox: 256;
+//! when it is full the switch drops requests and counts them, which is what a flood deserves.
+
+mod opener;
+mod tunnel;
+
+pub use opener::BuildOpener;
+
+use crate::messages::{Drain, Incoming, Origin};
+use crate::shared::Shared;
+use actix::prelude::*;
+use opener::{OpenBuild, OpenedBuild};
+use rand_chacha::ChaCha20Rng;
+use rand::Rng;
+use ramson_protocol::admission::{self, Admission, Config, Verdict};
+use ramson_protocol::data::router_info::Congestion;
+use ramson_protocol::id::TunnelId;
+use ramson_protocol::tunnel::Role;
+use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
+use ramson_protocol::tunnel::replay::ReplayFilter;
+use ramson_transports::io::hops::{Hop, HopKind, NextHop};
+use ramson_transports::stats;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::Duration;
+use tunnel::{Expired, ParticipatingTunnel};
+
+const MAILBOX: usize = 256;
+
+/// Requests that may wait for a worker. INTEROP: Java bounds its queue at 18 to 192.
+const MAX_OPENING: usize = 192;
+
+/// How often the line is sampled for admission.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// What a cell takes of the line, with its headers.
+const CELL_BYTES: u64 = 1040;
+
+/// Build records that are remembered against replay, in each of two generations.
+const REPLAYS: usize = 200_000;
+
+/// What others may read of us without asking.
+#[derive(Debug, Default)]
+pub struct Published(AtomicU8);
+
+impl Published {
+    /// How congested we are.
+    pub fn congestion(&self) -> Congestion {
+        match self.0.load(Relaxed) {
+            1 => Congestion::D,
+            2 => Congestion::E,
+            3 => Congestion::G,
+            _ => Congestion::None,
+        }
+    }
+
+    fn set(&self, congestion: Congestion) {
+        self.0.store(congestion as u8, Relaxed);
+    }
+}
+
+/// The actor.
+pub struct TransitManager {
+    shared: Shared,
+    admission: Admission,
+    replays: ReplayFilter,
+    opener: Addr<BuildOpener>,
+    opening: usize,
+    tunnels: HashSet<TunnelId>,
+    arbiters: Vec<ArbiterHandle>,
+    rng: ChaCha20Rng,
+    published: Arc<Published>,
+    /// Bytes of the line and of transit at the last sample.
+    last: (u64, u64),
+}
+
+impl TransitManager {
+    /// The manager of a node. Tunnels are spread over `arbiters`.
+    pub fn new(
+        shared: Shared,
+        config: Config,
+        opener: Addr<BuildOpener>,
+        arbiters: Vec<ArbiterHandle>,
+        published: Arc<Published>,
+    ) -> Self {
+        let now = shared.now().mono;
+        let mut rng = shared.rng();
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        Self {
+            admission: Admission::new(config, seed, now),
+            replays: ReplayFilter::new(REPLAYS, [rng.next_u64(), rng.next_u64()], now),
+            shared,
+            opener,
+            opening: 0,
+            tunnels: HashSet::new(),
+            arbiters,
+            rng,
+            published,
+            last: (0, 0),
+        }
+    }
+
+    /// The cheap checks, then a place in the queue of the workers.
+    fn on_build(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        let now = self.shared.now();
+        let from = match incoming.origin {
+            Origin::Direct(peer) => Some(peer),
+            Origin::Garlic | Origin::Endpoint(_) | Origin::OwnTunnel(_) => None,
+        };
+        if from.is_some_and(|peer| !self.admission.may_open(peer, now.mono)) {
+            return answered("dropped", admission::Reason::Flood.label());
+        }
+        let message = incoming.message;
+        let found = match hop::find(message.kind, &message.body, &self.shared.hash()) {
+            Ok(found) => found,
+            Err(cause) => return answered("dropped", drop_label(cause)),
+        };
+        if self.replays.contains(&found.ephemeral) {
+            return answered("dropped", "replayed");
+        }
+        if self.opening >= MAX_OPENING {
+            return answered("dropped", "queue_full");
+        }
+        self.opening += 1;
+        let build = OpenBuild { found, body: message.body.to_vec(), from, now: now.wall };
+        ctx.spawn(self.opener.send(build).into_actor(self).map(|opened, actor, ctx| {
+            actor.opening -= 1;
+            match opened {
+                Ok(OpenedBuild(Ok(opened))) => actor.on_opened(opened, ctx),
+                Ok(OpenedBuild(Err(cause))) => answered("dropped", drop_label(cause)),
+                Err(_) => answered("dropped", "queue_full"),
+            }
+        }));
+    }
+
+    fn on_opened(&mut self, opened: Opened, ctx: &mut Context<Self>) {
+        let now = self.shared.now();
+        if !self.replays.insert(now.mono, &opened.found.ephemeral) {
+            return answered("dropped", "replayed");
+        }
+        let request = &opened.request;
+        let (is_gateway, is_endpoint) =
+            (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
+        let asked = admission::Request {
+            previous: opened.from.filter(|_| !is_gateway),
+            next: (!is_endpoint).then_some(request.next),
+            bandwidth: request.bandwidth,
+        };
+        // Two tunnels of one number cannot be told apart, and the creator chose it at random: refuse the second.
+        let verdict = if self.tunnels.contains(&request.receive) {
+            Verdict::Refuse(admission::Reason::TunnelLimit)
+        } else {
+            self.admission.decide(&asked, now.mono)
+        };
+        let (answer, reason) = match verdict {
+            Verdict::Accept { promised } => (Answer::Accept { bandwidth: promised }, "accepted"),
+            Verdict::Refuse(reason) => (Answer::Refuse, reason.label()),
+            Verdict::Drop(reason) => return answered("dropped", reason.label()),
+        };
+        let promised = if let Answer::Accept { bandwidth } = answer { bandwidth } else { None };
+        match opened.answer(answer, now.wall, &mut self.rng) {
+            Ok(outcome) => {
+                answered(if answer == Answer::Refuse { "refused" } else { "accepted" }, reason);
+                // The hop first: cells may follow the answer closely.
+                if let Some(hop) = outcome.hop {
+                    self.install(&hop, promised, ctx);
+                }
+                if !self.shared.send(outcome.to, outcome.message) {
+                    metrics::counter!("ramson_control_drops_total", "reason" => "data_plane_full").increment(1);
+                }
+            }
+            Err(_) => {
+                if matches!(verdict, Verdict::Accept { .. }) {
+                    self.admission.ended(promised);
+                }
+                answered("dropped", "unanswerable");
+            }
+        }
+    }
+
+    fn install(&mut self, transit: &TransitHop, promised: Option<u32>, ctx: &mut Context<Self>) {
+        let cipher = transit.keys.cipher();
+        let next = transit.next.map(|(router, tunnel)| NextHop { router, tunnel });
+        let kind = match (transit.role, next) {
+            (Role::Participant, Some(next)) => HopKind::Participant { cipher, next },
+            (Role::InboundGateway, Some(next)) => HopKind::InboundGateway { cipher, next },
+            (Role::OutboundEndpoint, _) | (_, None) => HopKind::OutboundEndpoint { cipher },
+        };
+        self.shared.transports().install(&Arc::new(Hop::new(transit.receive, kind, transit.previous)));
+        self.tunnels.insert(transit.receive);
+        self.gauges();
+        let tunnel = ParticipatingTunnel {
+            id: transit.receive,
+            promised,
+            shared: self.shared.clone(),
+            manager: ctx.address(),
+        };
+        let arbiter = self.tunnels.len() % self.arbiters.len().max(1);
+        match self.arbiters.get(arbiter) {
+            Some(arbiter) => drop(ParticipatingTunnel::start_in_arbiter(arbiter, |_| tunnel)),
+            None => drop(tunnel.start()),
+        }
+    }
+
+    /// Tells admission what the line carries.
+    fn sample(&mut self) {
+        let stats = self.shared.transports().stats();
+        let (mut inbound, mut outbound, mut cells) = (0, 0, 0);
+        for thread in &stats {
+            inbound += thread.bytes_in.get();
+            outbound += thread.bytes_out.get();
+            let roles = [stats::Role::Participant, stats::Role::InboundGateway, stats::Role::OutboundEndpoint];
+            cells += roles.iter().map(|role| thread.cells[*role as usize].get()).sum::<u64>();
+        }
+        let (line, transit) = (inbound.max(outbound), cells * CELL_BYTES);
+        let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
+        self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
+        self.published.set(self.admission.congestion());
+        metrics::gauge!("ramson_congestion_level").set(f64::from(self.admission.congestion() as u8));
+        metrics::gauge!("ramson_mailbox_depth", "actor" => "build_opener").set(self.opening as f64);
+    }
+
+    fn gauges(&self) {
+        metrics::gauge!("ramson_transit_tunnels").set(self.tunnels.len() as f64);
+        metrics::gauge!("ramson_transit_promised_bytes").set(self.admission.promised() as f64);
+    }
+}
+
+/// Counts one build request by what became of it.
+fn answered(answer: &'static str, reason: &'static str) {
+    metrics::counter!("ramson_build_requests_total", "answer" => answer, "reason" => reason).increment(1);
+}
+
+fn drop_label(cause: hop::Drop) -> &'static str {
+    match cause {
+        hop::Drop::NotABuild => "not_a_build",
+        hop::Drop::Malformed(_) => "malformed",
+        hop::Drop::NoRecord => "no_record",
+        hop::Drop::BadRecord(_) => "bad_record",
+        hop::Drop::TooOld => "too_old",
+        hop::Drop::TooFarAhead => "too_far_ahead",
+        hop::Drop::NextIsUs => "next_is_us",
+        hop::Drop::NextIsPrevious => "next_is_previous",
+    }
+}
+
+impl Actor for TransitManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(SAMPLE, |actor, _| actor.sample());
+        self.gauges();
+    }
+}
+
+impl Handler<Incoming> for TransitManager {
+    type Result = ();
+
+    fn handle(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        self.on_build(incoming, ctx);
+    }
+}
+
+impl Handler<Expired> for TransitManager {
+    type Result = ();
+
+    fn handle(&mut self, expired: Expired, _: &mut Context<Self>) {
+        if self.tunnels.remove(&expired.id) {
+            self.admission.ended(expired.promised);
+            self.gauges();
+        }
+    }
+}
+
+impl Handler<Drain> for TransitManager {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
+        self.admission.drain();
+        self.published.set(self.admission.congestion());
+    }
+}

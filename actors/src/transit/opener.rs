@@ -1,0 +1,48 @@
+//! Workers that open build records: each costs a Diffie-Hellman, and a flood of them must not hold up anything else.
+
+use actix::prelude::*;
+use ramson_protocol::garlic::noise_n::StaticKey;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::time::Wall;
+use ramson_protocol::tunnel::hop::{self, Context, Drop, Found, Opened};
+use std::sync::Arc;
+
+/// A worker of the pool.
+pub struct BuildOpener {
+    key: Arc<StaticKey>,
+    us: RouterHash,
+}
+
+impl BuildOpener {
+    /// A worker with our static key and our hash.
+    pub fn new(key: Arc<StaticKey>, us: RouterHash) -> Self {
+        Self { key, us }
+    }
+}
+
+impl Actor for BuildOpener {
+    type Context = SyncContext<Self>;
+}
+
+/// Open our record of a build message.
+#[derive(Message)]
+#[rtype(result = "OpenedBuild")]
+pub(super) struct OpenBuild {
+    pub(super) found: Found,
+    pub(super) body: Vec<u8>,
+    pub(super) from: Option<RouterHash>,
+    pub(super) now: Wall,
+}
+
+/// What is asked, or why it is dropped.
+#[derive(MessageResponse)]
+pub(super) struct OpenedBuild(pub(super) Result<Opened, Drop>);
+
+impl Handler<OpenBuild> for BuildOpener {
+    type Result = OpenedBuild;
+
+    fn handle(&mut self, build: OpenBuild, _: &mut SyncContext<Self>) -> OpenedBuild {
+        let cx = Context { ours: &self.key, us: &self.us, from: build.from, now: build.now };
+        OpenedBuild(hop::open(build.found, build.body, &cx))
+    }
+}
