@@ -15,6 +15,7 @@ pub mod id;
 pub mod netdb;
 pub mod noise;
 pub mod ntcp2;
+pub mod peers;
 pub mod time;
 pub mod tunnel;
 pub mod wire;

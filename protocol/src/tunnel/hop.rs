@@ -18,10 +18,11 @@ use super::record::keys::{HopKeys, RecordError, RecordKeys, open_request};
 use super::record::{ACCEPT, Form, PREFIX_LEN, REFUSE, Reply, Request};
 use crate::garlic::clove::{Clove, CloveDelivery};
 use crate::garlic::noise_n::{KEY_LEN, StaticKey, plausible_key};
+use crate::i2np::tunnel_gateway::TunnelGateway;
 use crate::i2np::{Message, MessageType};
 use crate::id::{MessageId, RouterHash, TunnelId};
 use crate::time::Wall;
-use crate::wire::{self, Writer};
+use crate::wire;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
@@ -252,11 +253,7 @@ fn garlic_reply(
 ///
 /// spec: i2np §TunnelGateway
 pub fn into_tunnel(tunnel: TunnelId, message: &Message, rng: &mut ChaCha20Rng) -> Result<Message, wire::Error> {
-    let inner = message.to_std()?;
-    let mut body = Vec::with_capacity(6 + inner.len());
-    body.put_u32(tunnel.0);
-    body.put_u16(u16::try_from(inner.len()).map_err(|_| wire::Error::TooLarge("TunnelGateway"))?);
-    body.put(&inner);
+    let body = TunnelGateway::wrap(tunnel, message)?;
     let kind = MessageType::TunnelGateway;
-    Ok(Message { kind, id: MessageId(rng.next_u32()), expiration: message.expiration, body: body.into() })
+    Ok(Message { kind, id: MessageId(rng.next_u32()), expiration: message.expiration, body })
 }

@@ -1,0 +1,242 @@
+//! The choice of hops over made-up networks.
+
+use super::profile::{AFTER_REFUSAL, Event, Shared};
+use super::*;
+use crate::data::router_info::Caps;
+use crate::time::Wall;
+use proptest::prelude::*;
+use ramson_crypto::x25519::PublicKey;
+use rand::SeedableRng;
+use std::time::Duration;
+
+const NOW: Now = Now { mono: Duration::from_secs(1000), wall: Wall(1_790_000_000_000) };
+
+fn hash(n: usize) -> RouterHash {
+    let mut h = [0; 32];
+    h[..8].copy_from_slice(&(n as u64).to_be_bytes());
+    RouterHash(h)
+}
+
+fn facts(n: usize) -> Facts {
+    Facts {
+        key: PublicKey([n as u8; 32]),
+        version: Version(0, 9, 66),
+        caps: Caps::parse("XR"),
+        published: NOW.wall,
+        subnets: [Subnet::V4([(n / 256) as u8, n as u8])].into_iter().collect(),
+        family: None,
+        dialable: true,
+        published_address: true,
+    }
+}
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([1; 32])
+}
+
+fn network(n: usize, change: impl Fn(usize, &mut Facts)) -> Peers {
+    let (mut peers, mut rng) = (Peers::new(Config::default()), rng());
+    for i in 0..n {
+        let mut facts = facts(i);
+        change(i, &mut facts);
+        peers.update(hash(i), facts, NOW, &mut rng);
+    }
+    peers
+}
+
+fn wish(hops: usize) -> Wish<'static> {
+    let (direction, purpose) = (Direction::Outbound, Purpose::Client);
+    Wish { hops, direction, purpose, exclude: &[], order: [9; 32] }
+}
+
+fn counts(peers: &Peers, wish: &Wish<'_>, n: usize, rounds: usize) -> Vec<usize> {
+    let (mut counts, mut rng) = (vec![0; n], rng());
+    for _ in 0..rounds {
+        for hop in peers.select(wish, NOW, &mut rng).unwrap().hops {
+            counts[u64::from_be_bytes(hop.hash.0[..8].try_into().unwrap()) as usize] += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn no_two_hops_share_a_subnet_or_a_family() {
+    let peers = network(30, |i, f| f.subnets = [Subnet::V4([10, i as u8 % 3])].into_iter().collect());
+    let mut rng = rng();
+    for _ in 0..50 {
+        let hops = peers.select(&wish(3), NOW, &mut rng).unwrap().hops;
+        let mut nets: Vec<_> = hops.iter().map(|h| h.hash.0[7] % 3).collect();
+        nets.sort_unstable();
+        assert_eq!(nets, [0, 1, 2]);
+    }
+    assert_eq!(peers.select(&wish(4), NOW, &mut rng), Err(TooFew { found: 3 }));
+    let families = network(30, |i, f| f.family = Some(i as u64 % 2));
+    assert_eq!(families.select(&wish(3), NOW, &mut rng), Err(TooFew { found: 2 }));
+}
+
+#[test]
+fn a_private_network_may_lie_in_one_subnet() {
+    let mut peers = network(4, |_, f| f.subnets = [Subnet::V4([127, 0])].into_iter().collect());
+    peers.config.same_subnet = true;
+    assert_eq!(peers.select(&wish(4), NOW, &mut rng()).unwrap().hops.len(), 4);
+}
+
+#[test]
+fn routers_that_cannot_or_should_not_be_hops_never_are() {
+    let bad: [fn(&mut Facts); 7] = [
+        |f| f.version = Version(0, 9, 57),
+        |f| f.caps = Caps::parse("KR"),
+        |f| f.caps = Caps::parse("XU"),
+        |f| f.caps = Caps::parse("XRH"),
+        |f| f.caps = Caps::parse("XRG"),
+        |f| f.caps = Caps::parse("R"),
+        |f| f.published_address = false,
+    ];
+    let peers = network(60, |i, f| {
+        if i < 56 {
+            bad[i % 7](f);
+        }
+    });
+    assert_eq!(peers.usable(NOW), 4);
+    let counts = counts(&peers, &wish(3), 60, 100);
+    assert!(counts[..56].iter().all(|c| *c == 0));
+    let exclude = [hash(56), hash(57)];
+    let narrow = Wish { exclude: &exclude, ..wish(3) };
+    assert_eq!(peers.select(&narrow, NOW, &mut rng()), Err(TooFew { found: 2 }));
+}
+
+#[test]
+fn congestion_letters_derate_and_e_fades_to_d() {
+    let old = NOW.wall.minus(Duration::from_secs(16 * 60));
+    let letters = ["XR", "XRD", "XRE", "XRE"];
+    let peers = network(400, |i, f| {
+        f.caps = Caps::parse(letters[i % 4]);
+        if i % 4 == 3 {
+            f.published = old;
+        }
+    });
+    let counts = counts(&peers, &wish(3), 400, 4000);
+    let by: Vec<f64> = (0..4).map(|k| counts.iter().skip(k).step_by(4).sum::<usize>() as f64).collect();
+    assert!((0.4..0.6).contains(&(by[1] / by[0])), "{by:?}");
+    assert!((0.05..0.2).contains(&(by[2] / by[0])), "{by:?}");
+    assert!((0.4..0.6).contains(&(by[3] / by[0])), "{by:?}");
+}
+
+#[test]
+fn who_failed_is_left_alone_until_nobody_else_is_left() {
+    let mut peers = network(10, |_, _| ());
+    for i in 0..5 {
+        peers.note(&hash(i), Event::Refused, NOW.mono);
+    }
+    assert_eq!(counts(&peers, &wish(3), 10, 200)[..5], [0; 5]);
+    let all = peers.select(&wish(10), NOW, &mut rng()).unwrap();
+    assert_eq!(all.hops.len(), 10);
+    let later = NOW.plus(AFTER_REFUSAL);
+    let mut rng = rng();
+    let again = (0..200).flat_map(|_| peers.select(&wish(3), later, &mut rng).unwrap().hops);
+    assert!(again.into_iter().any(|hop| hop.hash.0[7] < 5));
+}
+
+#[test]
+fn client_tunnels_prefer_proven_routers_more_than_exploratory_ones_do() {
+    let mut peers = network(200, |i, f| f.caps = Caps::parse(if i % 2 == 0 { "XR" } else { "MR" }));
+    for i in 0..200 {
+        for _ in 0..6 {
+            peers.note_shared(
+                [hash(i)].iter(),
+                if i % 4 < 2 { Shared::TestPassed } else { Shared::TestFailed },
+                NOW.mono,
+            );
+        }
+    }
+    let share = |purpose| {
+        let counts = counts(&peers, &Wish { purpose, ..wish(3) }, 200, 1000);
+        counts.iter().step_by(4).sum::<usize>() as f64 / counts.iter().sum::<usize>() as f64
+    };
+    let (client, exploratory) = (share(Purpose::Client), share(Purpose::Exploratory));
+    assert!(client > 0.6, "{client}");
+    assert!((0.3..client - 0.1).contains(&exploratory), "{exploratory}");
+}
+
+#[test]
+fn one_pool_never_has_two_routers_in_either_order_and_we_can_reach_the_first() {
+    let peers = network(12, |_, _| ());
+    let mut rng = rng();
+    let mut before = std::collections::BTreeSet::new();
+    for _ in 0..300 {
+        let hops = peers.select(&wish(3), NOW, &mut rng).unwrap().hops;
+        for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+            before.insert((hops[a].hash, hops[b].hash));
+        }
+    }
+    assert!(before.iter().all(|(a, b)| !before.contains(&(*b, *a))));
+    let peers = network(30, |i, f| f.dialable = i % 5 == 0);
+    for _ in 0..100 {
+        let hops = peers.select(&wish(3), NOW, &mut rng).unwrap().hops;
+        assert_eq!(hops[0].hash.0[7] % 5, 0);
+    }
+}
+
+#[test]
+fn the_form_is_short_if_all_hops_know_it() {
+    let mut peers = network(3, |i, f| f.version = Version(0, 9, 50 + i as u16));
+    assert!(peers.select(&wish(3), NOW, &mut rng()).is_err());
+    peers.config.min_version = Version(0, 9, 48);
+    assert_eq!(peers.select(&wish(3), NOW, &mut rng()).unwrap().form, Form::Long);
+    let newer = Wish { exclude: &[hash(0)], ..wish(2) };
+    assert_eq!(peers.select(&newer, NOW, &mut rng()).unwrap().form, Form::Short);
+}
+
+#[test]
+fn the_number_of_routers_is_bounded_and_the_proven_stay() {
+    let (mut peers, mut rng) = (Peers::new(Config { max: 100, ..Config::default() }), rng());
+    for i in 0..50 {
+        peers.update(hash(i), facts(i), NOW, &mut rng);
+        for _ in 0..5 {
+            peers.note(&hash(i), Event::Accepted, NOW.mono);
+        }
+    }
+    for i in 50..5000 {
+        peers.update(hash(i), facts(i), NOW, &mut rng);
+        assert!(peers.len() <= 100 && peers.index.len() == peers.len());
+    }
+    let proven = (0..50).filter(|i| peers.profile(&hash(*i)).is_some()).count();
+    assert!(proven >= 35, "{proven}");
+    assert!(peers.index.iter().all(|(h, at)| peers.entries[*at].hash == *h));
+}
+
+#[test]
+fn profiles_outlive_a_restart() {
+    let mut peers = network(5, |_, _| ());
+    peers.note(&hash(1), Event::Refused, NOW.mono);
+    peers.note(&hash(2), Event::Accepted, NOW.mono);
+    let mut bytes = Vec::new();
+    peers.write(NOW.mono, &mut bytes);
+    assert_eq!(bytes.len(), 4 + 2 * 56);
+    let mut again = Peers::new(Config::default());
+    again.read(&mut Reader::new(&bytes), Mono::ZERO, &mut rng()).unwrap();
+    assert_eq!(again.len(), 2);
+    assert!(again.profile(&hash(1)).unwrap().is_excluded(Duration::from_secs(300)));
+    assert!(again.read(&mut Reader::new(&bytes[..50]), Mono::ZERO, &mut rng()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn a_choice_has_the_length_asked_for_without_repetition_or_the_excluded(
+        seed: [u8; 32], n in 1usize..40, hops in 1usize..8, excluded in 0usize..10,
+    ) {
+        let peers = network(n, |_, _| ());
+        let exclude: Vec<_> = (0..excluded).map(hash).collect();
+        let wish = Wish { exclude: &exclude, ..wish(hops) };
+        match peers.select(&wish, NOW, &mut ChaCha20Rng::from_seed(seed)) {
+            Ok(chosen) => {
+                let mut hashes: Vec<_> = chosen.hops.iter().map(|h| h.hash).collect();
+                prop_assert!(hashes.iter().all(|h| !exclude.contains(h)));
+                hashes.sort_unstable();
+                hashes.dedup();
+                prop_assert_eq!(hashes.len(), hops);
+            }
+            Err(TooFew { found }) => prop_assert_eq!(found, n.saturating_sub(excluded)),
+        }
+    }
+}
