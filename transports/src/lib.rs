@@ -16,6 +16,7 @@ pub mod clock;
 pub mod established;
 pub mod event;
 pub mod handle;
+pub mod handshake;
 pub mod inbox;
 pub mod io;
 pub mod stats;

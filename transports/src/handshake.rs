@@ -1,0 +1,163 @@
+//! The handshake thread: accepts and dials, shakes hands, and gives sessions away.
+//!
+//! ```text
+//! accept --limits--> Answering --message 3--> RouterInfo checked --+--> Established, to the peer's I/O thread
+//!            |           |                           |             |
+//!            |           +--failure--> Silent        +--> Farewell |
+//! Dial -> Connecting -> Calling --message 3 written--> Handover ---+
+//! ```
+//!
+//! It is one thread beside the I/O threads, so that Diffie-Hellman and signatures never delay a cell. Everything that
+//! strangers can make it hold has a limit: half-open connections in all and per address, connections per address and
+//! minute, bytes and time per handshake, replay cache. Past a limit the oldest half-open connection makes room.
+//!
+//! spec: ntcp2 §1) SessionRequest, "DoS Mitigation"
+
+mod connection;
+mod limits;
+mod outcome;
+mod socket;
+mod stats;
+mod thread;
+mod verify;
+
+pub use limits::Limits;
+pub use outcome::{Failed, Outcome, Refusal};
+pub use stats::HandshakeStats;
+
+use crate::clock::Clock;
+use crate::established::Established;
+use crate::inbox::Inbox;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ramson_crypto::x25519::{PublicKey, SecretKey};
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::ntcp2::reason::Reason;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What the thread is told at its start.
+#[derive(Clone)]
+pub struct HandshakeConfig {
+    /// Where to listen; empty for a router that only calls.
+    pub listen: Vec<SocketAddr>,
+    /// Our published IPv4 address, from which we call: peers ban a router that calls from another one.
+    pub bind_v4: Option<IpAddr>,
+    /// The same for IPv6.
+    pub bind_v6: Option<IpAddr>,
+    /// Our network.
+    pub net_id: u8,
+    /// Our own hash.
+    pub router: RouterHash,
+    /// The private half of `s` in our RouterInfo.
+    pub static_key: SecretKey,
+    /// `i` in our RouterInfo.
+    pub iv: [u8; 16],
+    /// Our RouterInfo as on the wire.
+    pub router_info: Arc<ArcSwap<Bytes>>,
+    /// The padding that we ask for.
+    pub padding: PaddingOptions,
+    /// What strangers may take of us.
+    pub limits: Limits,
+    /// The clock of all threads.
+    pub clock: Clock,
+    /// Who is let in.
+    pub gate: Arc<dyn Gate>,
+}
+
+/// Who is let in: a ban list, connection limits, a router that drains. Called from the handshake thread, so it must
+/// not block.
+pub trait Gate: Send + Sync + 'static {
+    /// Before the first byte is read.
+    fn admits_address(&self, _ip: IpAddr) -> bool {
+        true
+    }
+
+    /// After the handshake, with the RouterInfo verified.
+    ///
+    /// # Errors
+    /// The reason to give to the peer.
+    fn admits_router(&self, _router: &RouterInfo, _ip: IpAddr) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+/// Lets everybody in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenGate;
+
+impl Gate for OpenGate {}
+
+/// Where sessions and failures go. Called from the handshake thread, so it must not block.
+pub trait HandshakeSink: Send + Sync + 'static {
+    /// A session stands.
+    fn established(&self, session: Box<Established>);
+    /// A handshake failed.
+    fn failed(&self, failed: Failed);
+}
+
+/// A router to be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Dial {
+    /// Its hash.
+    pub peer: RouterHash,
+    /// `host` and `port` of its address.
+    pub addr: SocketAddr,
+    /// `s` of its address.
+    pub static_key: PublicKey,
+    /// `i` of its address.
+    pub iv: [u8; 16],
+}
+
+enum Command {
+    Dial(Dial),
+    Stop,
+}
+
+/// Commands that may wait for the thread.
+const INBOX: usize = 4096;
+
+/// What others hold of the handshake thread.
+#[derive(Clone)]
+pub struct HandshakeHandle {
+    inbox: Inbox<Command>,
+    /// What the thread counts.
+    pub stats: Arc<HandshakeStats>,
+    /// Where it listens, with the ports that the system chose for port 0.
+    pub listening: Arc<[SocketAddr]>,
+}
+
+impl HandshakeHandle {
+    /// Calls a router. The outcome comes through the sink, except for a router that is being called already.
+    ///
+    /// # Errors
+    /// Hands the command back if the thread does not keep up.
+    pub fn dial(&self, dial: Dial) -> Result<(), Box<Dial>> {
+        self.inbox.push(Command::Dial(dial)).map_err(|_| Box::new(dial))
+    }
+
+    /// Closes all listeners and half-open connections and ends the thread.
+    pub fn stop(&self) {
+        // If 4096 commands wait, they are dials, and one less does not matter.
+        while self.inbox.push(Command::Stop).is_err() {
+            self.inbox.pop();
+        }
+    }
+}
+
+/// Binds the listeners and starts the thread.
+///
+/// # Errors
+/// If a listener cannot be bound or the thread not started.
+pub fn spawn(
+    config: HandshakeConfig,
+    sink: Arc<dyn HandshakeSink>,
+) -> io::Result<(HandshakeHandle, JoinHandle<io::Result<()>>)> {
+    let (thread, handle) = thread::Thread::new(config, sink)?;
+    let join = std::thread::Builder::new().name("handshake".to_owned()).spawn(move || thread.run())?;
+    Ok((handle, join))
+}
