@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::event::{Command, EventSink};
-use crate::handshake::{self, HandshakeConfig, HandshakeHandle};
+use crate::handshake::{self, HandshakeConfig, HandshakeHandle, Limits, OpenGate};
 pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::{IoConfig, IoHandle, Seat, home};
@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
 use std::io;
@@ -98,8 +99,10 @@ impl Transports {
             net_id: config.net_id,
             listen: config.listen,
             bind: config.bind,
-            max_handshakes: config.max_handshakes,
+            padding: PaddingOptions::default(),
+            limits: Limits { half_open: config.max_handshakes, dials: config.max_handshakes, ..Limits::default() },
             clock: config.clock.clone(),
+            gate: Arc::new(OpenGate),
         };
         let homes = io.clone();
         let established = move |session: crate::established::Established| {

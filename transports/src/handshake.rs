@@ -4,7 +4,7 @@
 //! accept --limits--> Answering --message 3--> RouterInfo checked --+--> Established, to the peer's I/O thread
 //!            |           |                           |             |
 //!            |           +--failure--> Silent        +--> Farewell |
-//! Dial -> Connecting -> Calling --message 3 written--> Handover ---+
+//! dial -> Connecting -> Calling --message 3 written--> Handover ---+
 //! ```
 //!
 //! It is one thread beside the I/O threads, so that Diffie-Hellman and signatures never delay a cell. Everything that
@@ -13,6 +13,7 @@
 //!
 //! spec: ntcp2 §1) SessionRequest, "DoS Mitigation"
 
+mod bridge;
 mod connection;
 mod limits;
 mod outcome;
@@ -21,9 +22,10 @@ mod stats;
 mod thread;
 mod verify;
 
+pub use bridge::start;
 pub use limits::Limits;
 pub use outcome::{Failed, Outcome, Refusal};
-pub use stats::HandshakeStats;
+pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
 
 use crate::clock::Clock;
 use crate::established::Established;
@@ -45,10 +47,9 @@ use std::thread::JoinHandle;
 pub struct HandshakeConfig {
     /// Where to listen; empty for a router that only calls.
     pub listen: Vec<SocketAddr>,
-    /// Our published IPv4 address, from which we call: peers ban a router that calls from another one.
-    pub bind_v4: Option<IpAddr>,
-    /// The same for IPv6.
-    pub bind_v6: Option<IpAddr>,
+    /// Our published addresses, from which we call: peers ban a router that calls from another one. The first of the
+    /// right family is taken; without one the system chooses.
+    pub bind: Vec<IpAddr>,
     /// Our network.
     pub net_id: u8,
     /// Our own hash.
@@ -102,7 +103,7 @@ pub trait HandshakeSink: Send + Sync + 'static {
 
 /// A router to be called.
 #[derive(Clone, Copy, Debug)]
-pub struct Dial {
+pub struct DialTarget {
     /// Its hash.
     pub peer: RouterHash,
     /// `host` and `port` of its address.
@@ -114,7 +115,7 @@ pub struct Dial {
 }
 
 enum Command {
-    Dial(Dial),
+    Dial(DialTarget),
     Stop,
 }
 
@@ -127,17 +128,25 @@ pub struct HandshakeHandle {
     inbox: Inbox<Command>,
     /// What the thread counts.
     pub stats: Arc<HandshakeStats>,
-    /// Where it listens, with the ports that the system chose for port 0.
-    pub listening: Arc<[SocketAddr]>,
+    listening: Arc<[SocketAddr]>,
 }
 
 impl HandshakeHandle {
-    /// Calls a router. The outcome comes through the sink, except for a router that is being called already.
-    ///
-    /// # Errors
-    /// Hands the command back if the thread does not keep up.
-    pub fn dial(&self, dial: Dial) -> Result<(), Box<Dial>> {
-        self.inbox.push(Command::Dial(dial)).map_err(|_| Box::new(dial))
+    /// Calls a router. The outcome comes through the sink, except for a router that is being called already. False if
+    /// too many commands wait.
+    #[must_use]
+    pub fn dial(&self, target: DialTarget) -> bool {
+        self.inbox.push(Command::Dial(target)).is_ok()
+    }
+
+    /// Where the thread listens, with the ports that the system chose for port 0.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// Handshakes so far, by direction and outcome.
+    pub fn counts(&self) -> Vec<HandshakeCount> {
+        self.stats.counts()
     }
 
     /// Closes all listeners and half-open connections and ends the thread.
@@ -153,11 +162,12 @@ impl HandshakeHandle {
 ///
 /// # Errors
 /// If a listener cannot be bound or the thread not started.
-pub fn spawn(
-    config: HandshakeConfig,
-    sink: Arc<dyn HandshakeSink>,
-) -> io::Result<(HandshakeHandle, JoinHandle<io::Result<()>>)> {
+pub fn spawn(config: HandshakeConfig, sink: Arc<dyn HandshakeSink>) -> io::Result<(HandshakeHandle, JoinHandle<()>)> {
     let (thread, handle) = thread::Thread::new(config, sink)?;
-    let join = std::thread::Builder::new().name("handshake".to_owned()).spawn(move || thread.run())?;
+    let join = std::thread::Builder::new().name("handshake".to_owned()).spawn(move || {
+        if let Err(error) = thread.run() {
+            tracing::error!(%error, "the handshake thread has ended");
+        }
+    })?;
     Ok((handle, join))
 }

@@ -22,7 +22,7 @@ use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
 use ramson_transports::event::Direction;
 use ramson_transports::handshake::{
-    Dial, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
+    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
 };
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read, Write};
@@ -55,7 +55,7 @@ struct Router {
     handle: HandshakeHandle,
     sessions: Receiver<Box<Established>>,
     failures: Receiver<Failed>,
-    join: Option<JoinHandle<std::io::Result<()>>>,
+    join: Option<JoinHandle<()>>,
 }
 
 impl Router {
@@ -70,8 +70,7 @@ impl Router {
         let mut random = || keys_bytes(&mut rng);
         let mut config = HandshakeConfig {
             listen: vec![SocketAddr::new(ip, 0)],
-            bind_v4: ip.is_ipv4().then_some(ip),
-            bind_v6: ip.is_ipv6().then_some(ip),
+            bind: vec![ip],
             net_id: NET,
             router: keys.identity.hash(),
             static_key: SecretKey::from_bytes(random()),
@@ -92,7 +91,7 @@ impl Router {
     }
 
     fn addr(&self) -> SocketAddr {
-        self.handle.listening[0]
+        self.handle.local_addrs()[0]
     }
 
     /// Signs a RouterInfo with our address and what `change` makes of it.
@@ -104,8 +103,8 @@ impl Router {
         self.config.router_info.store(Arc::new(info.as_bytes().clone()));
     }
 
-    fn address_of(&self) -> Dial {
-        Dial {
+    fn address_of(&self) -> DialTarget {
+        DialTarget {
             peer: self.config.router,
             addr: self.addr(),
             static_key: self.config.static_key.public(),
@@ -113,8 +112,8 @@ impl Router {
         }
     }
 
-    fn dial(&self, peer: Dial) {
-        self.handle.dial(peer).unwrap();
+    fn dial(&self, peer: DialTarget) {
+        assert!(self.handle.dial(peer));
     }
 
     fn session(&self) -> Box<Established> {
@@ -133,7 +132,7 @@ impl Router {
 impl Drop for Router {
     fn drop(&mut self) {
         self.handle.stop();
-        self.join.take().unwrap().join().unwrap().unwrap();
+        self.join.take().unwrap().join().unwrap();
     }
 }
 
@@ -253,7 +252,7 @@ fn a_hundred_routers_call_one() {
 
 #[test]
 fn a_router_that_only_calls_needs_no_published_address() {
-    let (a, b) = (Router::start_with("127.0.0.1", |c| c.bind_v4 = None), Router::start("127.0.0.1"));
+    let (a, b) = (Router::start_with("127.0.0.1", |c| c.bind.clear()), Router::start("127.0.0.1"));
     a.publish(|mut builder| {
         builder.addresses = vec![RouterAddressBuf::ntcp2_unpublished(&a.config.static_key.public(), "4")];
         builder

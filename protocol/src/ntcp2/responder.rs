@@ -35,8 +35,9 @@ use std::time::Duration;
 const MIN_PART_2: usize = 4 + 387 + 8 + 1 + 1 + 2 + 40 + TAG_LEN;
 /// A connection that fails in message 1 lives for a random time in this range, from its start.
 const SILENCE_MS: std::ops::RangeInclusive<u64> = 10_000..=20_000;
-/// And for a random number of bytes in this range after the failure.
-const SILENCE_BYTES: std::ops::RangeInclusive<usize> = 64..=4096;
+/// And for a random number of bytes in this range after the failure: more than what follows in a message 1, so that a
+/// replayed one does not end otherwise than another of its length.
+const SILENCE_BYTES: std::ops::RangeInclusive<usize> = 512..=4096;
 
 /// Who we are, with everything computed that is the same for every connection.
 pub struct Local {

@@ -1,7 +1,7 @@
 //! One connection on its way to be a session, or to its end.
 
 use super::outcome::Outcome;
-use super::{Dial, HandshakeConfig, socket, verify};
+use super::{DialTarget, HandshakeConfig, socket, verify};
 use crate::established::Established;
 use crate::event::Direction;
 use bytes::Bytes;
@@ -44,7 +44,7 @@ impl Env<'_> {
 #[allow(clippy::large_enum_variant, reason = "a connection passes through all of them within a second")]
 enum Phase {
     /// TCP has not connected yet.
-    Connecting(Dial),
+    Connecting(DialTarget),
     /// We called.
     Calling(Initiator),
     /// We were called.
@@ -64,7 +64,7 @@ pub(super) enum Progress {
     /// Nothing to report.
     Wait,
     /// A session. The connection is over; its stream goes with the session.
-    Done(Ready),
+    Done(Box<Ready>),
     /// A failure, to be reported once. The connection may live on to hide or explain it.
     Failed { outcome: Outcome, peer: Option<RouterHash>, skew_ms: Option<i64> },
 }
@@ -101,7 +101,7 @@ impl Connection {
         Self::new(stream, addr, serial, Direction::Inbound, None, deadline, now.mono, Phase::Answering(responder))
     }
 
-    pub(super) fn outbound(stream: TcpStream, dial: Dial, serial: u64, timeout: Duration, now: Now) -> Self {
+    pub(super) fn outbound(stream: TcpStream, dial: DialTarget, serial: u64, timeout: Duration, now: Now) -> Self {
         let phase = Phase::Connecting(dial);
         let deadline = now.mono + timeout;
         Self::new(stream, dial.addr, serial, Direction::Outbound, Some(dial.peer), deadline, now.mono, phase)
@@ -385,7 +385,7 @@ impl Connection {
             Phase::Handover(parts) => {
                 let (session, peer, router_info) = *parts;
                 let leftover = std::mem::take(&mut self.received);
-                Progress::Done(Ready { session, peer, router_info, leftover })
+                Progress::Done(Box::new(Ready { session, peer, router_info, leftover }))
             }
             other => {
                 self.phase = other;

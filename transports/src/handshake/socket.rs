@@ -28,9 +28,8 @@ pub(super) fn connect(addr: SocketAddr, config: &HandshakeConfig) -> io::Result<
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    let from = if addr.is_ipv4() { config.bind_v4 } else { config.bind_v6 };
-    if let Some(ip) = from.filter(|ip| ip.is_ipv4() == addr.is_ipv4()) {
-        socket.bind(&SocketAddr::new(ip, 0).into())?;
+    if let Some(ip) = config.bind.iter().find(|ip| ip.is_ipv4() == addr.is_ipv4()) {
+        socket.bind(&SocketAddr::new(*ip, 0).into())?;
     }
     match socket.connect(&addr.into()) {
         Err(e) if e.kind() != io::ErrorKind::WouldBlock && e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),

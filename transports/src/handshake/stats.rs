@@ -34,6 +34,18 @@ impl Default for Failures {
     }
 }
 
+/// What a count in the metrics is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeLabel {
+    /// `in` or `out`.
+    pub direction: &'static str,
+    /// `established`, or one of [`Outcome::LABELS`].
+    pub outcome: &'static str,
+}
+
+/// One count with its labels.
+pub type HandshakeCount = (HandshakeLabel, u64);
+
 /// A direction's place in the arrays.
 pub(super) fn index(direction: Direction) -> usize {
     match direction {
@@ -46,6 +58,20 @@ impl HandshakeStats {
     /// Failures of one direction as `(label, count)`.
     pub fn failures(&self, direction: Direction) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         Outcome::LABELS.iter().copied().zip(self.failed.0[index(direction)].iter().map(Counter::get))
+    }
+
+    /// Sessions and failures so far, without those that never happened.
+    pub fn counts(&self) -> Vec<HandshakeCount> {
+        let mut counts = Vec::new();
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            let established = ("established", self.established[index(direction)].get());
+            for (outcome, n) in std::iter::once(established).chain(self.failures(direction)) {
+                if n > 0 || outcome == "established" {
+                    counts.push((HandshakeLabel { direction: direction.label(), outcome }, n));
+                }
+            }
+        }
+        counts
     }
 
     pub(super) fn count(&self, direction: Direction, outcome: Outcome) {

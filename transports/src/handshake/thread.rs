@@ -9,7 +9,7 @@ use super::connection::{Connection, Env, Progress, connect_outcome};
 use super::limits::{Admission, PerIp, network};
 use super::outcome::{Failed, Outcome};
 use super::stats::{HandshakeStats, index};
-use super::{Command, Dial, HandshakeConfig, HandshakeHandle, HandshakeSink, INBOX, socket};
+use super::{Command, DialTarget, HandshakeConfig, HandshakeHandle, HandshakeSink, INBOX, socket};
 use crate::event::Direction;
 use crate::inbox::Inbox;
 use mio::net::{TcpListener, TcpStream};
@@ -159,7 +159,7 @@ impl Thread {
         }
     }
 
-    fn dial(&mut self, dial: Dial) {
+    fn dial(&mut self, dial: DialTarget) {
         if self.dialling.contains(&dial.peer) {
             return;
         }
@@ -178,7 +178,7 @@ impl Thread {
         self.add(connection);
     }
 
-    fn dial_failed(&self, dial: &Dial, outcome: Outcome) {
+    fn dial_failed(&self, dial: &DialTarget, outcome: Outcome) {
         let (direction, addr) = (Direction::Outbound, dial.addr);
         self.report(Failed { direction, addr, peer: Some(dial.peer), outcome, skew_ms: None });
     }
@@ -339,15 +339,17 @@ impl Thread {
                 let took = self.now().mono.saturating_sub(began).as_millis();
                 self.stats.established[index(direction)].add(1);
                 self.stats.duration_ms[index(direction)].record(u64::try_from(took).unwrap_or(u64::MAX));
-                self.sink.established(connection.into_established(ready));
+                self.sink.established(connection.into_established(*ready));
             }
             Progress::Failed { outcome, peer, skew_ms } => {
                 let Some(connection) = self.connections.get(slot) else { return };
                 let (direction, addr, over) = (connection.direction, connection.addr, connection.is_over());
-                self.report(Failed { direction, addr, peer, outcome, skew_ms });
                 if over {
                     self.remove(slot);
-                } else {
+                }
+                // After it is removed: the sink may call the router again at once.
+                self.report(Failed { direction, addr, peer, outcome, skew_ms });
+                if !over {
                     // What came behind the failure is read at once, as it would be without a failure: the system
                     // reports readiness only once.
                     self.drive(slot);

@@ -22,7 +22,7 @@ fn refused(a: &Router, b: &Router, refusal: Refusal) {
 #[test]
 fn a_router_that_calls_from_an_address_it_does_not_publish_is_told_that_it_is_banned() {
     let b = Router::start("127.0.0.1");
-    let a = Router::start_with("127.0.0.1", |c| c.bind_v4 = Some("127.0.0.9".parse().unwrap()));
+    let a = Router::start_with("127.0.0.1", |c| c.bind = vec!["127.0.0.9".parse().unwrap()]);
     refused(&a, &b, Refusal::WrongAddress);
     assert_eq!(Refusal::WrongAddress.reason(), Reason::BANNED);
     assert_eq!(b.count(Direction::Inbound, "wrong_address"), 1);
@@ -122,9 +122,9 @@ fn a_router_with_other_keys_than_expected_gets_no_answer() {
     let a = Router::start_with("127.0.0.1", |c| c.limits.establish_timeout = Duration::from_millis(300));
     let right = b.address_of();
     for wrong in [
-        Dial { static_key: SecretKey::from_bytes([9; 32]).public(), ..right },
-        Dial { peer: RouterHash([9; 32]), ..right },
-        Dial { iv: [9; 16], ..right },
+        DialTarget { static_key: SecretKey::from_bytes([9; 32]).public(), ..right },
+        DialTarget { peer: RouterHash([9; 32]), ..right },
+        DialTarget { iv: [9; 16], ..right },
     ] {
         a.dial(wrong);
         let failed = a.failure();
@@ -174,7 +174,7 @@ fn one_router_is_called_once_at_a_time_and_dials_have_a_limit() {
         c.limits.dials = 2;
         c.limits.establish_timeout = Duration::from_millis(500);
     });
-    let dial = |n: u8| Dial {
+    let dial = |n: u8| DialTarget {
         peer: RouterHash([n; 32]),
         addr: silent.local_addr().unwrap(),
         static_key: SecretKey::from_bytes([9; 32]).public(),
