@@ -16,6 +16,7 @@ pub mod netdb;
 pub mod noise;
 pub mod ntcp2;
 pub mod peers;
+pub mod pool;
 pub mod time;
 pub mod tunnel;
 pub mod wire;
