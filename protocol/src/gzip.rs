@@ -16,7 +16,12 @@ pub fn gunzip(bytes: &[u8], limit: usize) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(limit.min(bytes.len().saturating_mul(12)).min(4096));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     GzDecoder::new(bytes).take(bound).read_to_end(&mut out).map_err(|_| Error::Invalid("gzip"))?;
-    if out.len() > limit { Err(Error::TooLarge("gzip content")) } else { Ok(out) }
+    if out.len() > limit {
+        return Err(Error::TooLarge("gzip content"));
+    }
+    // It is kept for an hour or a day: no spare room.
+    out.shrink_to_fit();
+    Ok(out)
 }
 
 /// Compresses `bytes` at the highest level, with the header that all routers write.

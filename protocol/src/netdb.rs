@@ -5,6 +5,9 @@
 pub mod family;
 pub mod flood;
 pub mod lookup;
+pub mod publish;
 pub mod router_set;
 pub mod routing_key;
 pub mod rules;
+pub mod search;
+pub mod store;

@@ -45,7 +45,8 @@ pub struct RouterInfo {
 }
 
 impl RouterInfo {
-    /// Takes the bytes of one RouterInfo, checks their structure and keeps them.
+    /// Takes the bytes of one RouterInfo, checks their structure and keeps them: copy them first if they are a slice of
+    /// something larger.
     ///
     /// # Errors
     /// `Truncated`, `Trailing`, `Invalid`; `TooLarge` above [`MAX_LEN`].

@@ -42,7 +42,7 @@ impl DatabaseStore {
         Self { key: entry.key(), reply: None, entry }
     }
 
-    /// Reads a body. LeaseSets share its bytes.
+    /// Reads a body. The entry has bytes of its own.
     ///
     /// # Errors
     /// Those of the entry's parser; `Invalid` and `TooLarge` of gzip.
@@ -64,7 +64,8 @@ impl DatabaseStore {
                 r.finish()?;
                 gunzip(packed, router_info::MAX_LEN)?.into()
             }
-            _ => body.slice(r.position()..),
+            // Copied, as it is kept far longer than the buffer that the message came in.
+            _ => Bytes::copy_from_slice(r.rest()),
         };
         Ok(Self { key, reply, entry: Entry::parse(kind, raw)? })
     }

@@ -55,5 +55,6 @@ fn every_prefix_is_refused() {
 #[test]
 fn fifty_thousand_of_them_fit_into_200_mb() {
     assert!(size_of::<RouterInfo>() <= 128, "{}", size_of::<RouterInfo>());
+    assert!(size_of::<crate::data::entry::Entry>() <= 192, "{}", size_of::<crate::data::entry::Entry>());
     assert!(sample().as_bytes().len() < 2000);
 }

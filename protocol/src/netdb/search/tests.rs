@@ -1,0 +1,184 @@
+use super::*;
+use crate::time::Wall;
+use proptest::prelude::*;
+
+const OWN: RouterHash = RouterHash([99; 32]);
+
+fn start() -> Now {
+    Now { mono: Duration::from_secs(5), wall: Wall(1_790_000_000_000) }
+}
+
+fn after(secs: u64) -> Now {
+    start().plus(Duration::from_secs(secs))
+}
+
+fn router(n: u8) -> RouterHash {
+    RouterHash([n; 32])
+}
+
+/// The floodfills 0 to `n`, from the closest on.
+fn known(search_key: NetDbKey, n: u8) -> (RouterSet, Vec<RouterHash>) {
+    let set: RouterSet = (0..n).map(router).collect();
+    let order = set.closest(&routing_key(search_key, Day::of(start().wall))).collect();
+    (set, order)
+}
+
+fn begin(n: u8, kind: LookupKind) -> (Search, Vec<RouterHash>) {
+    let key = NetDbKey([7; 32]);
+    let (set, order) = known(key, n);
+    let config = Config { max_asked: 5, ..Config::lookup(OWN) };
+    (Search::new(config, key, kind, &set, start()), order)
+}
+
+fn drain(search: &mut Search) -> Vec<Out> {
+    std::iter::from_fn(|| search.poll_output()).collect()
+}
+
+fn asked(outs: &[Out]) -> Vec<RouterHash> {
+    outs.iter()
+        .filter_map(|o| match o {
+            Out::Ask { floodfill, .. } => Some(*floodfill),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_two_closest_are_asked_and_the_next_when_one_of_them_has_not_got_it() {
+    let (mut s, order) = begin(20, LookupKind::LeaseSet);
+    assert_eq!(asked(&drain(&mut s)), order[..2]);
+    s.handle_input(after(1), In::Reply { from: order[0], peers: vec![order[1], order[9]] });
+    let outs = drain(&mut s);
+    assert_eq!(outs, [Out::Ask { floodfill: order[2], exclude: order[..2].to_vec() }]);
+    s.handle_input(after(2), In::Found);
+    assert_eq!(drain(&mut s), [Out::Finished(Outcome::Found)]);
+    assert_eq!(s.poll_timeout(), None);
+}
+
+#[test]
+fn one_that_is_silent_or_cannot_be_reached_loses_its_turn() {
+    let (mut s, order) = begin(20, LookupKind::LeaseSet);
+    drain(&mut s);
+    s.handle_input(after(1), In::SendFailed(order[1]));
+    assert_eq!(asked(&drain(&mut s)), order[2..3]);
+    assert_eq!(s.poll_timeout(), Some(after(5).mono));
+    s.handle_timeout(after(5));
+    assert_eq!(asked(&drain(&mut s)), order[3..4]);
+    assert_eq!((s.stats().timeouts, s.stats().failed), (1, 1));
+}
+
+#[test]
+fn a_reply_of_someone_who_was_not_asked_changes_nothing() {
+    let (mut s, order) = begin(20, LookupKind::LeaseSet);
+    drain(&mut s);
+    s.handle_input(after(1), In::Reply { from: order[7], peers: vec![router(200)] });
+    assert_eq!(drain(&mut s), []);
+    assert_eq!(s.stats().unasked, 1);
+}
+
+#[test]
+fn an_unknown_router_is_learnt_if_it_is_closer_and_then_asked() {
+    let (mut s, order) = begin(2, LookupKind::LeaseSet);
+    drain(&mut s);
+    let place = s.place;
+    let by_distance = |wanted: bool| {
+        let reach = distance(&place, &order[0]);
+        (100..=255).map(router).find(|r| (distance(&place, r) < reach) == wanted)
+    };
+    let closer = by_distance(true).unwrap();
+    let farther = by_distance(false).unwrap();
+    s.handle_input(after(1), In::Reply { from: order[0], peers: vec![closer, farther, OWN] });
+    assert_eq!(drain(&mut s), [Out::Learn { router: closer, named_by: order[0] }]);
+    s.handle_input(after(2), In::Reply { from: order[1], peers: vec![] });
+    assert_eq!(drain(&mut s), [], "it waits for the one that is being learnt");
+    s.handle_input(after(3), In::Learned(closer));
+    assert_eq!(asked(&drain(&mut s)), [closer]);
+    s.handle_input(after(4), In::Reply { from: closer, peers: vec![] });
+    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+}
+
+#[test]
+fn it_ends_when_enough_were_asked_or_nobody_can_be() {
+    let (mut s, order) = begin(20, LookupKind::LeaseSet);
+    for from in &order[..5] {
+        drain(&mut s);
+        s.handle_input(after(1), In::Reply { from: *from, peers: vec![] });
+    }
+    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+    assert_eq!(s.stats().asked, 5);
+    let (mut s, _) = begin(0, LookupKind::LeaseSet);
+    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+}
+
+#[test]
+fn explorers_learn_whoever_is_named() {
+    let (mut s, order) = begin(20, LookupKind::Exploratory);
+    drain(&mut s);
+    s.handle_input(after(1), In::Reply { from: order[0], peers: vec![router(200), router(201), OWN] });
+    let learnt = drain(&mut s).into_iter().filter(|o| matches!(o, Out::Learn { .. })).count();
+    assert_eq!(learnt, 2);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reply(u8, Vec<u8>),
+    Failed(u8),
+    Learned(u8),
+    NotLearned(u8),
+    Wait(u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        (any::<u8>(), prop::collection::vec(any::<u8>(), 0..16)).prop_map(|(f, p)| Step::Reply(f, p)),
+        any::<u8>().prop_map(Step::Failed),
+        any::<u8>().prop_map(Step::Learned),
+        any::<u8>().prop_map(Step::NotLearned),
+        (0u8..8).prop_map(Step::Wait),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_nobody_is_asked_twice_and_the_search_ends_in_time(steps in steps(), n in 0u8..40) {
+        let (mut s, _) = begin(n, LookupKind::RouterInfo);
+        let (mut now, mut asked, mut learning, mut finished) = (start(), Vec::new(), 0, 0);
+        let mut check = |s: &mut Search| {
+            for out in drain(s) {
+                match out {
+                    Out::Ask { floodfill, exclude } => {
+                        assert!(!asked.contains(&floodfill) && floodfill != OWN && exclude.len() < 5);
+                        asked.push(floodfill);
+                    }
+                    Out::Learn { .. } => learning += 1,
+                    Out::Finished(_) => finished += 1,
+                }
+            }
+            assert!(asked.len() <= 5 && s.pending.len() <= 2 && learning <= MAX_LEARNING);
+            assert!(s.candidates.len() <= 5 + SPARE);
+            assert_eq!(finished == 1, s.poll_timeout().is_none());
+        };
+        check(&mut s);
+        for step in steps {
+            match step {
+                // Mostly from those that may have been asked.
+                Step::Reply(from, peers) => {
+                    let peers = peers.into_iter().map(router).collect();
+                    s.handle_input(now, In::Reply { from: router(from % 40), peers });
+                }
+                Step::Failed(r) => s.handle_input(now, In::SendFailed(router(r % 40))),
+                Step::Learned(r) => s.handle_input(now, In::Learned(router(r))),
+                Step::NotLearned(r) => s.handle_input(now, In::NotLearned(router(r))),
+                Step::Wait(secs) => {
+                    now = now.plus(Duration::from_secs(u64::from(secs)));
+                    s.handle_timeout(now);
+                }
+            }
+            check(&mut s);
+        }
+        s.handle_timeout(after(1000));
+        check(&mut s);
+        prop_assert_eq!(s.poll_timeout(), None);
+    }
+}
