@@ -141,8 +141,15 @@ struct Bucket {
 #[derive(Debug, Default)]
 struct Span {
     begun: Mono,
-    by_previous: HashMap<RouterHash, usize>,
-    by_next: HashMap<RouterHash, usize>,
+    by_previous: Counts,
+    by_next: Counts,
+}
+
+/// Requests by neighbour, and all of them: a sum over the table at every request would cost too much in a flood.
+#[derive(Debug, Default)]
+struct Counts {
+    by: HashMap<RouterHash, usize>,
+    total: usize,
 }
 
 /// The machine.
@@ -284,15 +291,14 @@ impl Admission {
 
     /// INTEROP: above the limit refuse, far above it drop.
     fn neighbours(&mut self, request: &Request, now: Mono) -> Option<Verdict> {
-        if now.saturating_sub(self.span.begun) >= NEIGHBOUR_SPAN || self.span.by_next.len() >= MAX_TRACKED {
+        if now.saturating_sub(self.span.begun) >= NEIGHBOUR_SPAN || self.span.is_full() {
             self.span = Span { begun: now, ..Span::default() };
         }
-        count(&mut self.span.by_previous, request.previous);
-        count(&mut self.span.by_next, request.next);
-        let check = |table: &HashMap<RouterHash, usize>, who: Option<RouterHash>, reason| {
-            let have = table.get(&who?).copied().unwrap_or(0);
-            let total: usize = table.values().sum();
-            let fair = FAIR_MULTIPLE * total / table.len().max(1);
+        self.span.by_previous.count(request.previous);
+        self.span.by_next.count(request.next);
+        let check = |counts: &Counts, who: Option<RouterHash>, reason| {
+            let have = counts.by.get(&who?).copied().unwrap_or(0);
+            let fair = FAIR_MULTIPLE * counts.total / counts.by.len().max(1);
             let limit = (self.tunnels / 100).clamp(NEIGHBOUR_MIN, NEIGHBOUR_MAX).max(fair);
             match have {
                 _ if have <= limit => None,
@@ -320,7 +326,8 @@ impl Admission {
         if let Some(minimum) = asked.minimum.filter(|m| *m > 0) {
             wish = wish.min(minimum.saturating_mul(OVER_MINIMUM));
         }
-        Some(Some(wish.min(available)))
+        // spec: proposal 168 — a positive integer. Where there is nothing to promise, say the least there is to say.
+        Some(Some(wish.min(available).max(1)))
     }
 }
 
@@ -329,9 +336,18 @@ fn reserved(promised: Option<u32>) -> u64 {
     promised.map_or(0, |kb| u64::from(kb) * 1000).max(USUAL_USE)
 }
 
-fn count(table: &mut HashMap<RouterHash, usize>, who: Option<RouterHash>) {
-    if let Some(who) = who {
-        *table.entry(who).or_default() += 1;
+impl Span {
+    fn is_full(&self) -> bool {
+        self.by_previous.by.len().max(self.by_next.by.len()) >= MAX_TRACKED
+    }
+}
+
+impl Counts {
+    fn count(&mut self, who: Option<RouterHash>) {
+        if let Some(who) = who {
+            *self.by.entry(who).or_default() += 1;
+            self.total += 1;
+        }
     }
 }
 

@@ -21,209 +21,20 @@
 //!
 //! spec: tunnel-implementation §Tunnel Pools, §Anticipatory Build Strategy and Priority
 
+mod config;
+mod events;
+mod side;
+
+pub use config::{COUNT_MAX, Config, Wanted};
+pub use events::{BuildFailure, In, Out, Pair, PoolTunnelId, Stats, TestId};
+
 use crate::time::{Mono, Now};
 use crate::tunnel::Direction;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
+use side::{Building, Held, Side};
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// The number of a tunnel in its pool, from its build on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolTunnelId(pub u64);
-
-/// The number of a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TestId(pub u64);
-
-/// What one direction is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Tunnels at a time. At most 16.
-    pub count: usize,
-    /// Hops of each. With zero nothing is built, and [`Pool::pick`] finds nothing.
-    pub length: usize,
-}
-
-/// The most tunnels per direction.
-pub const COUNT_MAX: usize = 16;
-
-/// How a pool behaves.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// Inbound tunnels.
-    pub inbound: Wanted,
-    /// Outbound tunnels.
-    pub outbound: Wanted,
-    /// How long before its end a tunnel's successor is built, as i2pd does ...
-    pub rebuild_before: Duration,
-    /// ... and up to so much earlier, so that tunnels do not all end at once.
-    pub rebuild_jitter: Duration,
-    /// A build without an answer has failed after this time.
-    pub build_timeout: Duration,
-    /// Builds under way at a time, per direction.
-    pub parallel: usize,
-    /// Pause after a failed build; doubles with each further one.
-    pub backoff: Duration,
-    /// The longest pause.
-    pub backoff_max: Duration,
-    /// The longest pause while there is no tunnel at all in the direction.
-    pub backoff_urgent: Duration,
-    /// How often a tunnel is tested.
-    pub test_interval: Duration,
-    /// A test that is not back by then has failed.
-    pub test_timeout: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            inbound: Wanted { count: 2, length: 2 },
-            outbound: Wanted { count: 2, length: 2 },
-            rebuild_before: Duration::from_secs(90),
-            rebuild_jitter: Duration::from_secs(60),
-            build_timeout: Duration::from_secs(15),
-            parallel: 2,
-            backoff: Duration::from_millis(500),
-            backoff_max: Duration::from_secs(60),
-            backoff_urgent: Duration::from_secs(4),
-            test_interval: Duration::from_secs(45),
-            test_timeout: Duration::from_secs(15),
-        }
-    }
-}
-
-/// The tunnel of the other direction that a build needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pair {
-    /// This one.
-    Tunnel(PoolTunnelId),
-    /// None exists: no hops, ourselves at both ends.
-    Direct,
-}
-
-/// Why a build failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BuildFailure {
-    /// A hop refused, or its reply could not be read.
-    Refused,
-    /// The first hop could not be reached, or the message not be sent.
-    Unsent,
-    /// No hops to be found.
-    NoPeers,
-}
-
-/// Inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum In {
-    /// A build succeeded; the tunnel ends at `expires`.
-    Built {
-        /// Which.
-        id: PoolTunnelId,
-        /// When it ends.
-        expires: Mono,
-    },
-    /// A build failed.
-    Failed {
-        /// Which.
-        id: PoolTunnelId,
-        /// Why.
-        why: BuildFailure,
-    },
-    /// A test's message came back.
-    TestPassed {
-        /// Which.
-        test: TestId,
-    },
-    /// A tunnel is known to be broken: its first or last hop said so or is gone.
-    Broken {
-        /// Which.
-        id: PoolTunnelId,
-    },
-    /// From now on, want this.
-    Want {
-        /// Which way.
-        direction: Direction,
-        /// What.
-        wanted: Wanted,
-    },
-}
-
-/// Outputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Out {
-    /// Choose hops and build.
-    Build {
-        /// The number of the tunnel to be.
-        id: PoolTunnelId,
-        /// Which way.
-        direction: Direction,
-        /// How many hops.
-        length: usize,
-        /// The way of the message (inbound) or of its answer (outbound).
-        pair: Pair,
-    },
-    /// No answer came: forget the build. All its hops share the blame.
-    TimedOut {
-        /// Which.
-        id: PoolTunnelId,
-    },
-    /// Send a message to ourselves through these two.
-    Test {
-        /// Its number.
-        test: TestId,
-        /// Out through this one.
-        outbound: PoolTunnelId,
-        /// Back through this one.
-        inbound: PoolTunnelId,
-    },
-    /// A test came back: praise the hops of both tunnels.
-    Proven {
-        /// Out through this one.
-        outbound: PoolTunnelId,
-        /// Back through this one.
-        inbound: PoolTunnelId,
-        /// The round trip.
-        rtt: Duration,
-    },
-    /// A tunnel is to be removed; its hops are to blame.
-    Dropped {
-        /// Which.
-        id: PoolTunnelId,
-    },
-    /// A tunnel is at its end and is to be removed.
-    Ended {
-        /// Which.
-        id: PoolTunnelId,
-    },
-}
-
-/// What happened so far, both directions together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Builds begun.
-    pub builds: u64,
-    /// Builds that gave a tunnel.
-    pub built: u64,
-    /// Builds refused by a hop.
-    pub refused: u64,
-    /// Builds that could not be sent.
-    pub unsent: u64,
-    /// Builds for which no hops were found.
-    pub no_peers: u64,
-    /// Builds without an answer.
-    pub timed_out: u64,
-    /// Tests begun.
-    pub tests: u64,
-    /// Tests that came back.
-    pub passed: u64,
-    /// Tests that did not.
-    pub failed: u64,
-    /// Tunnels dropped before their end.
-    pub dropped: u64,
-    /// Tunnels that reached their end.
-    pub ended: u64,
-}
 
 /// The machine.
 pub struct Pool {
@@ -235,28 +46,6 @@ pub struct Pool {
     out: VecDeque<Out>,
     serial: u64,
     stats: Stats,
-}
-
-struct Side {
-    direction: Direction,
-    wanted: Wanted,
-    building: Vec<Building>,
-    tunnels: Vec<Held>,
-    failures: u32,
-    paused_until: Mono,
-}
-
-struct Building {
-    id: PoolTunnelId,
-    deadline: Mono,
-}
-
-struct Held {
-    id: PoolTunnelId,
-    expires: Mono,
-    rebuild: Mono,
-    next_test: Mono,
-    failed_tests: u8,
 }
 
 struct Test {
@@ -462,7 +251,7 @@ impl Pool {
 
     fn end_tunnels(&mut self, now: Mono) {
         for side in [&mut self.inbound, &mut self.outbound] {
-            // Also those that are more than wanted, if fewer are wanted now: the oldest go first.
+            // When none are wanted any more, all go. When fewer are, those that end have no successors.
             let surplus = if side.wanted.builds() == 0 { side.tunnels.len() } else { 0 };
             let (out, stats, tests) = (&mut self.out, &mut self.stats, &mut self.tests);
             let mut seen = 0;
@@ -554,38 +343,6 @@ impl Pool {
             Direction::Inbound => &mut self.inbound,
             Direction::Outbound => &mut self.outbound,
         }
-    }
-}
-
-impl Side {
-    fn new(direction: Direction, wanted: Wanted) -> Self {
-        let wanted = wanted.bounded();
-        let (building, tunnels) = (Vec::new(), Vec::new());
-        Self { direction, wanted, building, tunnels, failures: 0, paused_until: Mono::ZERO }
-    }
-
-    /// One more build is needed, and allowed beside those under way. After a failure only one at a time is.
-    fn wants_build(&self, parallel: usize) -> bool {
-        let lasting = self.tunnels.iter().filter(|t| !t.replaced()).count();
-        let allowed = if self.failures == 0 { parallel.max(1) } else { 1 };
-        lasting + self.building.len() < self.wanted.builds() && self.building.len() < allowed
-    }
-}
-
-impl Held {
-    /// Its successor is due: it no longer counts as one that lasts.
-    fn replaced(&self) -> bool {
-        self.rebuild == Mono::MAX
-    }
-}
-
-impl Wanted {
-    fn bounded(self) -> Self {
-        Self { count: self.count.min(COUNT_MAX), ..self }
-    }
-
-    fn builds(self) -> usize {
-        if self.length == 0 { 0 } else { self.count }
     }
 }
 
