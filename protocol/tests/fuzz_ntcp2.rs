@@ -93,6 +93,7 @@ fn initiator(rng: &mut ChaCha20Rng, out: &mut Vec<u8>) -> Initiator {
         static_public: &key.public(),
         router_info: &[6; 500],
         padding: PaddingOptions::default(),
+        clock_confirmed: true,
     };
     let peer = SecretKey::from_bytes([3; 32]).public();
     let remote = initiator::Remote { hash: &HASH, static_key: &peer, iv: &[4; 16] };

@@ -46,6 +46,7 @@ struct Pair {
     now: Now,
     /// How far Alice's wall clock is ahead, in milliseconds.
     alice_ahead: i64,
+    clock_confirmed: bool,
     /// One-way delay.
     delay: Duration,
 }
@@ -68,6 +69,7 @@ impl Pair {
             bob_local: responder::Local::new(NET, &BOB_HASH, SecretKey::from_bytes(BOB), BOB_IV),
             now: start(),
             alice_ahead: 0,
+            clock_confirmed: true,
             delay: Duration::ZERO,
         }
     }
@@ -85,6 +87,7 @@ impl Pair {
             static_public: &key.public(),
             router_info: &self.router_info,
             padding: PaddingOptions::default(),
+            clock_confirmed: self.clock_confirmed,
         };
         let bob = SecretKey::from_bytes(BOB).public();
         let remote = initiator::Remote { hash: &BOB_HASH, static_key: &bob, iv: &BOB_IV };
@@ -271,6 +274,16 @@ fn messages_1_and_2_are_within_what_i2pd_accepts_and_vary_in_length() {
         }
     }
     assert!(lengths.len() > 50);
+}
+
+#[test]
+fn message_1_has_no_padding_while_no_peer_has_confirmed_our_clock() {
+    for seed in 0..10 {
+        let mut pair = Pair::new(seed);
+        pair.clock_confirmed = false;
+        assert_eq!(pair.call(NET).1.len(), FIXED_LEN);
+        pair.shake(&[]).unwrap();
+    }
 }
 
 #[test]

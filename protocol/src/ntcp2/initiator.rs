@@ -44,6 +44,10 @@ pub struct Local<'a> {
     pub router_info: &'a [u8],
     /// The padding that we ask for.
     pub padding: PaddingOptions,
+    /// Whether a peer has lately agreed with our clock. As long as none has, message 1 goes without padding: a
+    /// responder that finds our clock wrong may answer (so that we learn its time) without having read the padding,
+    /// as i2pd does, and with padding we could not open that answer.
+    pub clock_confirmed: bool,
 }
 
 /// Whom we call.
@@ -109,7 +113,7 @@ impl AwaitCreated {
         let chain = cbc.encrypt(remote.iv, &mut obfuscated);
         out.extend_from_slice(&obfuscated);
 
-        let padding = rng.random_range(0..=MAX_SENT_PADDING);
+        let padding = if local.clock_confirmed { rng.random_range(0..=MAX_SENT_PADDING) } else { 0 };
         let options = RequestOptions {
             net_id: local.net_id,
             version: VERSION,

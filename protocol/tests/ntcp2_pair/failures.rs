@@ -317,6 +317,7 @@ fn an_own_router_info_that_does_not_fit_is_our_fault() {
         static_public: &key.public(),
         router_info: &big,
         padding: PaddingOptions::default(),
+        clock_confirmed: true,
     };
     let bob = SecretKey::from_bytes(BOB).public();
     let remote = initiator::Remote { hash: &BOB_HASH, static_key: &bob, iv: &BOB_IV };

@@ -32,6 +32,7 @@ pub(super) struct Env<'a> {
     pub(super) replay: &'a mut ReplayCache,
     pub(super) rng: &'a mut ChaCha20Rng,
     pub(super) scratch: &'a mut [u8],
+    pub(super) clock_confirmed: bool,
 }
 
 impl Env<'_> {
@@ -219,6 +220,7 @@ impl Connection {
             static_public: env.static_public,
             router_info: &router_info,
             padding: env.config.padding,
+            clock_confirmed: env.clock_confirmed,
         };
         let remote = initiator::Remote { hash: &dial.peer, static_key: &dial.static_key, iv: &dial.iv };
         match AwaitCreated::start(local, remote, env.rng, now, &mut self.out) {

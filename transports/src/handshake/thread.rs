@@ -39,6 +39,8 @@ const ACCEPT_BUDGET: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long a session proves that our clock is right: it may be set, or the machine sleep.
+const AGREEMENT: Duration = Duration::from_secs(600);
 /// Bytes read at once. A handshake has less than a thousand in a message as a rule.
 const READ: usize = 8 * 1024;
 
@@ -63,6 +65,8 @@ pub(super) struct Thread {
     serial: u64,
     inbound: usize,
     accept_at: Option<Mono>,
+    /// When a peer last agreed with our clock.
+    agreed_at: Option<Mono>,
     stopping: bool,
 }
 
@@ -102,6 +106,7 @@ impl Thread {
             serial: 0,
             inbound: 0,
             accept_at: None,
+            agreed_at: None,
             stopping: false,
             config,
         };
@@ -286,6 +291,7 @@ impl Thread {
 
     /// A connection's socket is ready.
     fn drive(&mut self, slot: usize) {
+        let now = self.now().mono;
         let Some(connection) = self.connections.get_mut(slot) else { return };
         let deadline = connection.deadline;
         let mut env = Env {
@@ -295,6 +301,7 @@ impl Thread {
             replay: &mut self.replay,
             rng: &mut self.rng,
             scratch: &mut self.scratch,
+            clock_confirmed: self.agreed_at.is_some_and(|at| at + AGREEMENT > now),
         };
         let progress = connection.drive(&mut env);
         if connection.deadline != deadline {
@@ -336,7 +343,9 @@ impl Thread {
                     let outcome = Outcome::Broken;
                     return self.report(Failed { direction, addr, peer: connection.peer, outcome, skew_ms: None });
                 }
-                let took = self.now().mono.saturating_sub(began).as_millis();
+                let now = self.now().mono;
+                self.agreed_at = Some(now);
+                let took = now.saturating_sub(began).as_millis();
                 self.stats.established[index(direction)].add(1);
                 self.stats.duration_ms[index(direction)].record(u64::try_from(took).unwrap_or(u64::MAX));
                 self.sink.established(connection.into_established(*ready));
