@@ -14,7 +14,7 @@ use crate::peer::{Ended, PeerConnection, Wanted};
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::garlic::one_time::{OneTimeKey, Pending};
-use ramson_protocol::i2np::duplicates::DuplicateFilter;
+use ramson_protocol::i2np::duplicates::Duplicates;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
@@ -35,6 +35,9 @@ const MAX_EXPECTED: usize = 16 * 1024;
 
 /// Garlic messages in the opener's queue, at most.
 const MAX_OPENING: usize = 256;
+
+/// Messages that are remembered, in each of the filter's two generations.
+const REMEMBERED: usize = 200_000;
 
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -76,7 +79,7 @@ pub struct Switch {
     connections: HashMap<RouterHash, Addr<PeerConnection>>,
     expected: HashMap<Token, (Recipient<Arrived>, Mono)>,
     garlic: Pending<()>,
-    duplicates: DuplicateFilter,
+    duplicates: Duplicates,
     clock: ClockKeeper,
 }
 
@@ -96,7 +99,7 @@ impl Switch {
     pub fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
         let now = shared.now();
         Self {
-            duplicates: DuplicateFilter::new(now),
+            duplicates: Duplicates::new(REMEMBERED, rand::random(), now.mono),
             shared,
             netdb,
             routes,
@@ -190,7 +193,7 @@ impl Switch {
             Freshness::Expired => return count_drop("expired"),
             Freshness::TooFarAhead => return count_drop("too_far_ahead"),
         }
-        if !self.duplicates.insert(message.id, now.mono) {
+        if !self.duplicates.insert(message.id, message.expiration, now.mono) {
             return count_drop("duplicate");
         }
         if !allowed(origin, message.kind) {

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::event::{Command, EventSink};
-use crate::handshake::{self, HandshakeConfig, HandshakeHandle, Limits, OpenGate};
+use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::{IoConfig, IoHandle, Seat, home};
@@ -39,8 +39,10 @@ pub struct TransportsConfig {
     pub bind: Vec<IpAddr>,
     /// I/O threads.
     pub threads: usize,
-    /// Handshakes that may run at once.
-    pub max_handshakes: usize,
+    /// What strangers may take of the handshake thread.
+    pub limits: Limits,
+    /// Who is let in.
+    pub gate: Arc<dyn Gate>,
     /// When silent sessions are closed.
     pub idle_close: Duration,
     /// The duplicate-IV filter.
@@ -100,9 +102,9 @@ impl Transports {
             listen: config.listen,
             bind: config.bind,
             padding: PaddingOptions::default(),
-            limits: Limits { half_open: config.max_handshakes, dials: config.max_handshakes, ..Limits::default() },
+            limits: config.limits,
             clock: config.clock.clone(),
-            gate: Arc::new(OpenGate),
+            gate: config.gate,
         };
         let homes = io.clone();
         let established = move |session: crate::established::Established| {

@@ -9,7 +9,7 @@
 //!                                                 I/O thread <--- commands ---------+
 //! ```
 //!
-//! A peer's session lives on one I/O thread for life: the one that its hash says ([`Shared::home`]).
+//! A peer's session lives on one I/O thread for life: the one that its hash says (`io::home`).
 //! On this path there is no actor, no lock, no allocation and no wake per cell.
 
 pub mod clock;

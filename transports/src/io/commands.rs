@@ -7,7 +7,7 @@ use crate::event::{Command, Direction, Event};
 use crate::io::hops::{Hop, HopKind};
 use crate::stats::DropCause;
 use mio::{Interest, Token};
-use ramson_protocol::i2np::Message;
+use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::ntcp2::reason::Reason;
@@ -40,6 +40,15 @@ impl IoThread {
     }
 
     fn send_message(&mut self, to: RouterHash, message: &Message) {
+        if to == self.config.router {
+            // The endpoint of a tunnel answers into a tunnel that begins here.
+            if message.kind == MessageType::TunnelGateway {
+                self.on_tunnel_gateway(&message.body);
+            } else {
+                self.events.push(Event::Message { from: to, message: message.clone() });
+            }
+            return;
+        }
         self.send(to, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
     }
 

@@ -1,0 +1,291 @@
+//! A whole router: puts the planes together, starts the actors, and takes them down again.
+
+use crate::garlic::GarlicOpener;
+use crate::identity::{Circumstances, Identity, NodeKeys, Profile, router_info};
+use crate::messages::{Drain, Incoming};
+use crate::netdb::{NetDb, NetDbConfig};
+use crate::pool::{PoolConfig, TunnelPool};
+use crate::shared::{Facts, Shared};
+use crate::switch::{PeerNews, Routes, Switch, SwitchSink};
+use crate::transit::{BuildOpener, Published, TransitManager};
+use actix::prelude::*;
+use bytes::Bytes;
+use ramson_protocol::admission;
+use ramson_protocol::data::router_info::{Congestion, RouterInfo};
+use ramson_protocol::garlic::noise_n::StaticKey;
+use ramson_protocol::tunnel::iv_filter;
+use ramson_transports::clock::Clock;
+use ramson_transports::event::{Event, EventSink};
+use ramson_transports::handshake::{Limits, OpenGate};
+use ramson_transports::{Transports, TransportsConfig};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Arbiters on which the actors of tunnels are spread: one more core than the main one is enough for their slow clock.
+const TUNNEL_ARBITERS: usize = 2;
+
+/// Threads that open build records, and threads that open garlic.
+const OPENERS: usize = 2;
+
+/// How long a drain lasts at most. Tunnels of others live for ten minutes; those who made them see the congestion cap G
+/// and the refusals, and have time to build others.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the data plane's own housekeeping is done.
+const MAINTAIN: Duration = Duration::from_secs(30);
+
+/// Everything that a node is told at its start.
+pub struct NodeConfig {
+    /// Our keys.
+    pub keys: NodeKeys,
+    /// What our RouterInfo says.
+    pub profile: Profile,
+    /// Whether peers in private ranges are accepted.
+    pub allow_private: bool,
+    /// Where to listen.
+    pub listen: Vec<SocketAddr>,
+    /// I/O threads; 0 means one per core.
+    pub threads: usize,
+    /// When silent sessions are closed.
+    pub idle_close: Duration,
+    /// Handshakes that may run at once.
+    pub max_handshakes: usize,
+    /// Bytes per second of the line, the lesser direction.
+    pub line: u64,
+    /// Tunnels of others at once.
+    pub max_transit: usize,
+    /// Our own tunnels.
+    pub pool: PoolConfig,
+    /// The database.
+    pub netdb: NetDbConfig,
+    /// RouterInfos to begin with, unverified.
+    pub bootstrap: Vec<Bytes>,
+    /// Called with our RouterInfo whenever it changes, and once before the first connection.
+    pub on_router_info: Box<dyn Fn(&RouterInfo)>,
+    /// Who gets Data messages that come out of our own tunnels.
+    pub data: Option<Recipient<Incoming>>,
+}
+
+/// A running node; cheap to clone.
+#[derive(Clone)]
+pub struct Node {
+    shared: Shared,
+    netdb: NetDb,
+    database: PathBuf,
+    transit: Addr<TransitManager>,
+    identity: Addr<Identity>,
+    pool: Addr<TunnelPool>,
+}
+
+/// Takes events until the switch stands.
+#[derive(Default)]
+struct LateSink(OnceLock<SwitchSink>);
+
+impl EventSink for LateSink {
+    fn deliver(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
+        match self.0.get() {
+            Some(sink) => sink.deliver(events),
+            None => Err(events),
+        }
+    }
+}
+
+struct Around {
+    published: Arc<Published>,
+    netdb: NetDb,
+    on_router_info: Box<dyn Fn(&RouterInfo)>,
+}
+
+impl Circumstances for Around {
+    fn congestion(&self) -> Congestion {
+        self.published.congestion()
+    }
+
+    fn netdb_counts(&self) -> (usize, usize) {
+        self.netdb.counts()
+    }
+
+    fn changed(&self, info: &RouterInfo) {
+        (self.on_router_info)(info);
+        self.netdb.publish(info.clone());
+    }
+}
+
+impl Node {
+    /// Starts everything. To be called within an actix system.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on, a thread not be started, or the database not be opened.
+    pub fn start(config: NodeConfig) -> io::Result<Self> {
+        let clock = Clock::new();
+        let draining = Arc::new(AtomicBool::new(false));
+        let keys = Arc::new(config.keys);
+        let info = router_info(&keys, &config.profile, Congestion::None, (0, 0), clock.now().wall);
+        let info = info.map_err(io::Error::other)?;
+        (config.on_router_info)(&info);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let sink = Arc::new(LateSink::default());
+        let transports = Transports::start(
+            TransportsConfig {
+                router: info.hash(),
+                router_info: info.as_bytes().clone(),
+                static_key: keys.ntcp2.clone(),
+                iv: keys.ntcp2_iv,
+                net_id: config.profile.net_id,
+                listen: config.listen,
+                bind: config.profile.publish.iter().map(SocketAddr::ip).collect(),
+                threads: if config.threads == 0 { cores } else { config.threads },
+                limits: limits(config.max_handshakes, config.allow_private),
+                gate: Arc::new(OpenGate),
+                idle_close: config.idle_close,
+                iv_filter: filter_for(config.line),
+                clock: clock.clone(),
+                draining: Arc::clone(&draining),
+            },
+            Arc::clone(&sink) as Arc<dyn EventSink>,
+        )?;
+        let shared = Shared::new(Facts {
+            keys: keys.router.clone(),
+            net_id: config.profile.net_id,
+            allow_private: config.allow_private,
+            floodfill: config.profile.floodfill,
+            clock,
+            router_info: info,
+            transports,
+            draining,
+        });
+        let database = config.netdb.database.clone();
+        let netdb = NetDb::start(shared.clone(), config.netdb)?;
+        let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
+        let arbiters: Vec<ArbiterHandle> = (0..TUNNEL_ARBITERS).map(|_| Arbiter::new().handle()).collect();
+        let published = Arc::new(Published::default());
+        let transit = start_transit(&shared, &config.profile, config.line, config.max_transit, &static_key, arbiters, &published);
+        let pool = TunnelPool::start_pool(shared.clone(), netdb.clone(), config.pool);
+        let routes = Routes { builds: transit.clone().recipient(), data: config.data, peers: Some(pool.clone().recipient::<PeerNews>()) };
+        let opener_key = Arc::clone(&static_key);
+        let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
+        let switch = Switch::new(shared.clone(), netdb.clone(), routes, opener).start();
+        netdb.set_switch(switch.clone());
+        pool.do_send(crate::pool::Begin { switch: switch.clone() });
+        // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
+        let _ = sink.0.set(SwitchSink(switch));
+        for bytes in config.bootstrap {
+            netdb.router_info(crate::messages::RouterInfoReceived { from: None, bytes, flood: false });
+        }
+        let around = Around { published, netdb: netdb.clone(), on_router_info: config.on_router_info };
+        let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
+        let maintained = shared.clone();
+        actix::spawn(async move {
+            let mut timer = actix::clock::interval(MAINTAIN);
+            loop {
+                timer.tick().await;
+                maintained.transports().maintain();
+            }
+        });
+        Ok(Self { shared, netdb, database, transit, identity, pool })
+    }
+
+    /// The facts of this node.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The data plane.
+    pub fn transports(&self) -> &Transports {
+        self.shared.transports()
+    }
+
+    /// The database.
+    pub fn netdb(&self) -> &NetDb {
+        &self.netdb
+    }
+
+    /// Where the database lies.
+    pub fn database(&self) -> &PathBuf {
+        &self.database
+    }
+
+    /// Whether the router can do its work.
+    ///
+    /// # Errors
+    /// What is missing, in words for the operator.
+    pub fn readiness(&self) -> Result<(), &'static str> {
+        if self.shared.draining() {
+            return Err("draining");
+        }
+        if self.netdb.counts().0 == 0 {
+            return Err("no routers known: give some with network.bootstrap or `ramson import`");
+        }
+        let own = self.shared.own_tunnels();
+        if own.outbound.is_empty() || own.inbound.is_empty() {
+            return Err("no tunnels of our own yet");
+        }
+        Ok(())
+    }
+
+    /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for
+    /// [`DRAIN`] at most, then ends all sessions and writes the database.
+    pub async fn drain(&self) {
+        self.shared.drain();
+        self.transit.do_send(Drain);
+        self.pool.do_send(Drain);
+        self.identity.do_send(Drain);
+        let end = self.shared.now().mono + DRAIN;
+        while self.shared.now().mono < end && self.busy() {
+            actix::clock::sleep(Duration::from_millis(200)).await;
+        }
+        self.stop().await;
+    }
+
+    /// True while tunnels of others pass through us.
+    fn busy(&self) -> bool {
+        self.transports().stats().first().is_some_and(|thread| thread.hops.get() > 0)
+    }
+
+    /// Ends all sessions and writes the database.
+    pub async fn stop(&self) {
+        self.netdb.flush().await;
+        let shared = self.shared.clone();
+        // Joining threads blocks, so it is done on a thread of its own.
+        let stopped = actix_rt::task::spawn_blocking(move || shared.transports().stop()).await;
+        if stopped.is_err() {
+            tracing::error!("the data plane did not stop cleanly");
+        }
+    }
+}
+
+fn start_transit(
+    shared: &Shared,
+    profile: &Profile,
+    line: u64,
+    max_tunnels: usize,
+    key: &Arc<StaticKey>,
+    arbiters: Vec<ArbiterHandle>,
+    published: &Arc<Published>,
+) -> Addr<TransitManager> {
+    let (key, us) = (Arc::clone(key), shared.hash());
+    let opener = SyncArbiter::start(OPENERS, move || BuildOpener::new(Arc::clone(&key), us));
+    let config = admission::Config { max_tunnels, share: profile.share, line };
+    TransitManager::new(shared.clone(), config, opener, arbiters, Arc::clone(published)).start()
+}
+
+/// In a private network many routers share one address.
+fn limits(max_handshakes: usize, private: bool) -> Limits {
+    let usual = Limits { half_open: max_handshakes, ..Limits::default() };
+    if !private {
+        return usual;
+    }
+    let half = u32::try_from(max_handshakes / 2).unwrap_or(u32::MAX);
+    Limits { half_open_per_ip: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
+}
+
+/// A filter for the cells that the line can bring in one period.
+fn filter_for(line: u64) -> iv_filter::Config {
+    let usual = iv_filter::Config::default();
+    let cells = line / 1024 * usual.period.as_secs();
+    iv_filter::Config { cells: cells.clamp(100_000, 32_000_000), ..usual }
+}
