@@ -2,13 +2,13 @@
 
 use crate::shared::Shared;
 use actix::prelude::*;
-use rand::Rng;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Bandwidth, Caps, Congestion, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::time::Wall;
 use ramson_protocol::wire;
+use rand::Rng;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

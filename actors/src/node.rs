@@ -163,9 +163,14 @@ impl Node {
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
         let arbiters: Vec<ArbiterHandle> = (0..TUNNEL_ARBITERS).map(|_| Arbiter::new().handle()).collect();
         let published = Arc::new(Published::default());
-        let transit = start_transit(&shared, &config.profile, config.line, config.max_transit, &static_key, arbiters, &published);
+        let transit =
+            start_transit(&shared, &config.profile, config.line, config.max_transit, &static_key, arbiters, &published);
         let pool = TunnelPool::start_pool(shared.clone(), netdb.clone(), config.pool);
-        let routes = Routes { builds: transit.clone().recipient(), data: config.data, peers: Some(pool.clone().recipient::<PeerNews>()) };
+        let routes = Routes {
+            builds: transit.clone().recipient(),
+            data: config.data,
+            peers: Some(pool.clone().recipient::<PeerNews>()),
+        };
         let opener_key = Arc::clone(&static_key);
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
         let switch = Switch::new(shared.clone(), netdb.clone(), routes, opener).start();
@@ -225,6 +230,11 @@ impl Node {
             return Err("no tunnels of our own yet");
         }
         Ok(())
+    }
+
+    /// Puts changed limits in force.
+    pub fn reload(&self, max_transit: usize, share: u64, line: u64) {
+        self.transit.do_send(crate::transit::Limits(admission::Config { max_tunnels: max_transit, share, line }));
     }
 
     /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for

@@ -98,7 +98,7 @@ impl PeerConnection {
 fn dial_target(info: &RouterInfo, private: bool, transports: &ramson_transports::Transports) -> Option<DialTarget> {
     let mut all: Vec<_> = info.ntcp2().filter_map(|a| a.dialable()).collect();
     all.retain(|(addr, ..)| {
-        (private || ramson_protocol::data::is_public(addr.ip())) && transports.can_reach(addr.ip())
+        (private || ramson_protocol::data::router_address::is_public(addr.ip())) && transports.can_reach(addr.ip())
     });
     all.sort_by_key(|(addr, ..)| matches!(addr.ip(), IpAddr::V6(_)));
     let (addr, static_key, iv) = *all.first()?;

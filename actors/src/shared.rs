@@ -1,16 +1,16 @@
 //! What every actor may use: read-mostly facts as snapshots, and the way into the data plane.
 
 use arc_swap::ArcSwap;
-use rand::Rng;
-use rand_chacha::ChaCha20Rng;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
-use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::time::Now;
-use ramson_transports::clock::Clock;
+use ramson_protocol::tunnel::Delivery;
 use ramson_transports::Transports;
+use ramson_transports::clock::Clock;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;

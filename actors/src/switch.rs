@@ -204,7 +204,7 @@ impl Switch {
             MessageType::DatabaseLookup => self.netdb.lookup(Incoming { origin, message }),
             MessageType::DatabaseSearchReply => self.netdb.search_reply(Incoming { origin, message }),
             MessageType::DeliveryStatus => self.on_delivery_status(origin, message),
-            MessageType::Garlic => self.on_garlic(origin, message, ctx),
+            MessageType::Garlic => self.on_garlic(origin, &message, ctx),
             MessageType::ShortTunnelBuild | MessageType::VariableTunnelBuild => {
                 if let Some(message) = self.arrived(Token::BuildReply(message.id), origin, message) {
                     self.pass(Some(&self.routes.builds), Incoming { origin, message });
@@ -254,7 +254,7 @@ impl Switch {
     }
 
     /// Garlic under a one-time key that we gave out, or to our static key.
-    fn on_garlic(&mut self, origin: Origin, message: I2np, ctx: &mut Context<Self>) {
+    fn on_garlic(&mut self, origin: Origin, message: &I2np, ctx: &mut Context<Self>) {
         let mut r = Reader::new(&message.body);
         let data = match r.u32().map(|len| r.take(len as usize)) {
             Ok(Ok(data)) => data,
@@ -274,7 +274,7 @@ impl Switch {
         }
         self.opening += 1;
         let open = self.opener.send(Open(message.body.slice_ref(data)));
-        ctx.spawn(open.into_actor(self).map(|opened, actor, ctx| {
+        ctx.spawn(open.into_actor(self).map(move |opened, actor, ctx| {
             actor.opening -= 1;
             match opened {
                 Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),

@@ -16,8 +16,6 @@ use crate::messages::{Drain, Incoming, Origin};
 use crate::shared::Shared;
 use actix::prelude::*;
 use opener::{OpenBuild, OpenedBuild};
-use rand_chacha::ChaCha20Rng;
-use rand::Rng;
 use ramson_protocol::admission::{self, Admission, Config, Verdict};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::id::TunnelId;
@@ -26,6 +24,8 @@ use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
 use ramson_protocol::tunnel::replay::ReplayFilter;
 use ramson_transports::io::hops::{Hop, HopKind, NextHop};
 use ramson_transports::stats;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -147,8 +147,7 @@ impl TransitManager {
             return answered("dropped", "replayed");
         }
         let request = &opened.request;
-        let (is_gateway, is_endpoint) =
-            (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
+        let (is_gateway, is_endpoint) = (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
         let asked = admission::Request {
             previous: opened.from.filter(|_| !is_gateway),
             next: (!is_endpoint).then_some(request.next),
@@ -197,12 +196,8 @@ impl TransitManager {
         self.shared.transports().install(&Arc::new(Hop::new(transit.receive, kind, transit.previous)));
         self.tunnels.insert(transit.receive);
         self.gauges();
-        let tunnel = ParticipatingTunnel {
-            id: transit.receive,
-            promised,
-            shared: self.shared.clone(),
-            manager: ctx.address(),
-        };
+        let tunnel =
+            ParticipatingTunnel { id: transit.receive, promised, shared: self.shared.clone(), manager: ctx.address() };
         let arbiter = self.tunnels.len() % self.arbiters.len().max(1);
         match self.arbiters.get(arbiter) {
             Some(arbiter) => drop(ParticipatingTunnel::start_in_arbiter(arbiter, |_| tunnel)),
@@ -287,5 +282,18 @@ impl Handler<Drain> for TransitManager {
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
         self.admission.drain();
         self.published.set(self.admission.congestion());
+    }
+}
+
+/// Changed limits, to be in force from now on.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Limits(pub Config);
+
+impl Handler<Limits> for TransitManager {
+    type Result = ();
+
+    fn handle(&mut self, limits: Limits, _: &mut Context<Self>) {
+        self.admission.set_config(limits.0);
     }
 }

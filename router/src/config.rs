@@ -256,7 +256,7 @@ impl Config {
         if self.ntcp2.listen.0.is_empty() {
             return fail("ntcp2.listen is empty: give an address, such as \"0.0.0.0:20003\"");
         }
-        let private = |a: &SocketAddr| !ramson_protocol::data::is_public(a.ip());
+        let private = |a: &SocketAddr| !ramson_protocol::data::router_address::is_public(a.ip());
         if !self.network.allow_private_addresses && self.ntcp2.publish.0.iter().any(private) {
             return fail(
                 "ntcp2.publish is a private or reserved address, which no peer of the live network can call: publish the \

@@ -1,7 +1,7 @@
 //! The data folder: our keys, our RouterInfo, the database. A kill at any moment loses none of them.
 
+use ramson_actors::identity::NodeKeys;
 use rand_chacha::ChaCha20Rng;
-use ramson_protocol::data::router_keys::RouterKeys;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -54,12 +54,12 @@ impl DataDir {
     ///
     /// # Errors
     /// If they cannot be read or written. A damaged file is never replaced.
-    pub fn keys(&self) -> Result<RouterKeys, DataError> {
+    pub fn keys(&self) -> Result<NodeKeys, DataError> {
         let path = self.path.join("router.keys");
         match fs::read(&path) {
-            Ok(bytes) => RouterKeys::from_bytes(&bytes).map_err(|_| DataError::BadKeys(path)),
+            Ok(bytes) => NodeKeys::from_bytes(&bytes).map_err(|_| DataError::BadKeys(path)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let keys = RouterKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
+                let keys = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
                 write_atomically(&path, &keys.to_bytes(), 0o600).map_err(|e| DataError::Io("write", path, e))?;
                 Ok(keys)
             }

@@ -1,2 +1,40 @@
-//! The `ramson` binary.
-fn main() {}
+//! The `ramson` binary: command line, configuration, storage, metrics exporter, and the wiring of a node.
+
+mod bootstrap;
+mod cli;
+mod config;
+mod data_dir;
+mod exporter;
+mod info;
+mod run;
+mod testnet;
+mod units;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+/// What a command ends with when it fails: words for the operator.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { config, data } => run::run(config.as_deref(), &data),
+        Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
+        Command::Info { data, json } => info::info(&data, json),
+        Command::Import { data, paths } => info::import(&data, &paths),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one place that writes to standard error without a log.
+#[expect(clippy::print_stderr, reason = "the last word of a command goes to the terminal")]
+fn complain(text: &str) {
+    eprintln!("ramson: {text}");
+}

@@ -56,14 +56,16 @@ impl TryFrom<String> for Span {
 
     fn try_from(text: String) -> Result<Self, BadUnit> {
         let seconds = split(&text).and_then(|(n, unit)| {
-            Some(n * match unit {
-                "ms" => 0.001,
-                "s" => 1.0,
-                "min" => 60.0,
-                "h" => 3600.0,
-                "d" => 86400.0,
-                _ => return None,
-            })
+            Some(
+                n * match unit {
+                    "ms" => 0.001,
+                    "s" => 1.0,
+                    "min" => 60.0,
+                    "h" => 3600.0,
+                    "d" => 86400.0,
+                    _ => return None,
+                },
+            )
         });
         match seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()) {
             Some(d) => Ok(Self(d)),

@@ -146,14 +146,12 @@ impl Transports {
 
     /// Enters a hop into the tables of all threads.
     pub fn install(&self, hop: &Arc<Hop>) -> bool {
-        let all = self.io.iter().map(|thread| thread.command(Command::InstallHop(Arc::clone(hop))).is_ok());
-        all.fold(true, |so_far, ok| so_far && ok)
+        self.everywhere(|| Command::InstallHop(Arc::clone(hop)))
     }
 
     /// Takes a hop out of the tables of all threads.
     pub fn remove(&self, tunnel: TunnelId) -> bool {
-        let all = self.io.iter().map(|thread| thread.command(Command::RemoveHop(tunnel)).is_ok());
-        all.fold(true, |so_far, ok| so_far && ok)
+        self.everywhere(|| Command::RemoveHop(tunnel))
     }
 
     /// Drops what waits for a router that cannot be reached.
@@ -169,10 +167,14 @@ impl Transports {
     /// Replaces the RouterInfo that peers are told.
     pub fn set_router_info(&self, bytes: Bytes) {
         self.router_info.store(Arc::new(bytes));
-        for thread in &self.io {
-            // A thread that misses this tells its peers at the next regular time.
-            let _ = thread.command(Command::AnnounceRouterInfo);
-        }
+        // A thread that misses this tells its peers at the next regular time.
+        self.everywhere(|| Command::AnnounceRouterInfo);
+    }
+
+    /// A command for all threads; false if one of them does not keep up.
+    fn everywhere(&self, command: impl Fn() -> Command) -> bool {
+        let refused = self.io.iter().filter(|thread| thread.command(command()).is_err()).count();
+        refused == 0
     }
 
     fn at_home(&self, router: &RouterHash, command: Command) -> bool {

@@ -149,6 +149,7 @@ pub(crate) struct IoThread {
     spares: Vec<relay::Batch>,
     /// Gateways with something in their packer.
     packing: Vec<usize>,
+    #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
     packers: Vec<Box<Packer>>,
     /// Cells of a gateway on their way to the cipher.
     packed: Vec<[u8; relay::CELL]>,

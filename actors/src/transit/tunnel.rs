@@ -42,7 +42,10 @@ impl Actor for ParticipatingTunnel {
         if let Err(SendError::Full(expired)) = self.manager.try_send(expired) {
             // What it held must be given back, so this one waits for its place.
             let manager = self.manager.clone();
-            actix::spawn(async move { drop(manager.send(expired).await) });
+            actix::spawn(async move {
+                // A manager that is gone has no table to keep.
+                let _ = manager.send(expired).await;
+            });
         }
     }
 }

@@ -66,8 +66,6 @@ pub(crate) struct Session {
     pub(crate) opened: Mono,
     /// When this peer is to be told our RouterInfo again.
     pub(crate) announce_at: Mono,
-    /// The last message goes out, then the session ends with this reason.
-    pub(crate) closing: Option<u8>,
 }
 
 /// A frame that was opened: its plaintext is `scratch[start..start + len]`.
@@ -103,7 +101,6 @@ impl Session {
             last_out: now,
             opened: now,
             announce_at: now,
-            closing: None,
         }
     }
 

@@ -1,0 +1,153 @@
+//! `ramson run`: a node from a configuration and a data folder, until a signal ends it.
+
+use crate::Failure;
+use crate::config::Config;
+use crate::data_dir::{DataDir, write_atomically};
+use crate::{bootstrap, exporter};
+use actix::prelude::*;
+use bytes::Bytes;
+use ramson_actors::identity::Profile;
+use ramson_actors::messages::Incoming;
+use ramson_actors::netdb::NetDbConfig;
+use ramson_actors::node::{Node, NodeConfig};
+use ramson_actors::pool::PoolConfig;
+use ramson_protocol::data::router_info::RouterInfo;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::path::Path;
+
+/// Runs a node.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do.
+pub fn run(config: Option<&Path>, data: &Path) -> Result<(), Failure> {
+    let config_path = config.map(Path::to_owned);
+    let config = Config::load(config)?;
+    start_log(&config.log.level)?;
+    let prometheus = exporter::install()?;
+    let data = DataDir::open(data)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    System::new().block_on(async move {
+        let node = start_node(&config, &data, None)?;
+        if let Some(listen) = config.metrics.listen {
+            let addr = exporter::serve(listen, node.clone(), prometheus)
+                .map_err(|e| format!("cannot serve metrics on {listen}: {e}; change metrics.listen"))?;
+            tracing::info!(port = addr.port(), "metrics are served");
+        }
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            net_id = config.network.id,
+            floodfill = config.router.floodfill,
+            threads = node.transports().stats().len(),
+            "running"
+        );
+        let (sender, receiver) = async_channel();
+        std::thread::spawn(move || {
+            for signal in signals.forever() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        });
+        serve(receiver, &node, config_path.as_deref()).await;
+        Ok(())
+    })
+}
+
+type SignalReceiver = tokio::sync::mpsc::UnboundedReceiver<i32>;
+
+fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) {
+    tokio::sync::mpsc::unbounded_channel()
+}
+
+/// Until SIGTERM or SIGINT, and then until the drain is over. A second one ends the process at once.
+async fn serve(mut signals: SignalReceiver, node: &Node, config: Option<&Path>) {
+    while let Some(signal) = signals.recv().await {
+        if signal != SIGHUP {
+            break;
+        }
+        match Config::load(config) {
+            Ok(config) => {
+                node.reload(config.transit.max_tunnels, share(&config), line(&config));
+                tracing::info!("the configuration was read again: limits are in force, addresses need a restart");
+            }
+            Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
+        }
+    }
+    tracing::info!("draining");
+    tokio::select! {
+        () = node.drain() => tracing::info!("stopped"),
+        _ = signals.recv() => {
+            tracing::warn!("stopped at once");
+            std::process::exit(0);
+        }
+    }
+}
+
+/// A node from its configuration.
+///
+/// # Errors
+/// Whatever keeps it from starting, with what to do.
+pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incoming>>) -> Result<Node, Failure> {
+    let mut routers: Vec<Bytes> = Vec::new();
+    for path in &config.network.bootstrap {
+        let found = bootstrap::read(path)
+            .map_err(|e| format!("cannot read network.bootstrap entry {}: {e}", path.display()))?;
+        routers.extend(found);
+    }
+    let router_info_path = data.router_info_path();
+    let node = Node::start(NodeConfig {
+        keys: data.keys()?,
+        profile: Profile {
+            net_id: config.network.id,
+            floodfill: config.router.floodfill,
+            publish: config.ntcp2.publish.0.clone(),
+            share: share(config),
+        },
+        allow_private: config.network.allow_private_addresses,
+        listen: config.ntcp2.listen.0.clone(),
+        threads: config.ntcp2.threads,
+        idle_close: config.ntcp2.idle_close.0,
+        max_handshakes: config.ntcp2.max_handshakes,
+        line: line(config),
+        max_transit: config.transit.max_tunnels,
+        pool: PoolConfig { length: config.exploratory.length, quantity: config.exploratory.quantity },
+        netdb: NetDbConfig {
+            database: data.database_path(),
+            max_routers: config.netdb.max_routers,
+            max_lease_sets: config.netdb.max_lease_sets,
+        },
+        bootstrap: routers,
+        on_router_info: Box::new(move |info: &RouterInfo| {
+            if let Err(error) = write_atomically(&router_info_path, info.as_bytes(), 0o644) {
+                tracing::error!(%error, "router.info could not be written");
+            }
+        }),
+        data: sink,
+    })
+    .map_err(|e| {
+        format!("cannot start: {e}; is {:?} in use, or not an address of this machine?", config.ntcp2.listen.0)
+    })?;
+    Ok(node)
+}
+
+/// Bytes per second of the line, the lesser direction.
+fn line(config: &Config) -> u64 {
+    config.bandwidth.inbound.0.min(config.bandwidth.outbound.0)
+}
+
+/// What of it tunnels of others may take.
+fn share(config: &Config) -> u64 {
+    (line(config) as f64 * config.bandwidth.transit_share) as u64
+}
+
+/// Logs to standard error, at the configured level.
+///
+/// # Errors
+/// If the level is no filter.
+pub fn start_log(level: &str) -> Result<(), Failure> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level)
+        .map_err(|e| format!("log.level = {level:?} is no filter: {e}; write a level such as \"info\""))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Ok(())
+}
