@@ -297,5 +297,5 @@ fn limits(max_handshakes: usize, private: bool) -> Limits {
 fn filter_for(line: u64) -> iv_filter::Config {
     let usual = iv_filter::Config::default();
     let cells = line / 1024 * usual.period.as_secs();
-    iv_filter::Config { cells: cells.clamp(100_000, 32_000_000), ..usual }
+    iv_filter::Config { cells: cells.clamp(100_000, 32_000_000), bits_per_cell: 16, ..usual }
 }

@@ -23,6 +23,9 @@ pub enum Command {
         /// The folder for keys, RouterInfo and database.
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
+        /// Stop when standard input is closed: for a parent process that must not leave us behind.
+        #[arg(long, hide = true)]
+        while_stdin_is_open: bool,
     },
     /// Run a private network of routers on this machine, with a verified stream of tunnel messages through it.
     Testnet {

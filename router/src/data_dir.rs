@@ -45,11 +45,6 @@ impl DataDir {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Our keys: those of the folder, or new ones, which are then on disk before this returns.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
     let threads: Vec<_> = state.node.transports().stats();
     process(state.started);
     data_plane(&threads);
+    gauge!("ramson_iv_filter_false_positive_ratio").set(state.node.transports().iv_false_positive_rate());
     for (reason, count) in state.node.transports().handshakes() {
         counter!("ramson_handshakes_total", "transport" => "ntcp2", "direction" => reason.direction, "outcome" => reason.outcome)
             .absolute(count);
@@ -139,8 +140,6 @@ fn data_plane(threads: &[Arc<IoStats>]) {
     // Every thread has every hop in its table.
     let hops = threads.first().map_or(0, |t| t.hops.get());
     gauge!("ramson_hops").set(hops as f64);
-    let rate = threads.first().map_or(0.0, |t| t.iv_false_positives_ppb.get() as f64 * 1e-9);
-    gauge!("ramson_iv_filter_false_positive_ratio").set(rate);
 }
 
 fn message_name(kind: usize) -> &'static str {

@@ -19,7 +19,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run { config, data } => run::run(config.as_deref(), &data),
+        Command::Run { config, data, while_stdin_is_open } => run::run(config.as_deref(), &data, while_stdin_is_open),
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
         Command::Import { data, paths } => info::import(&data, &paths),

@@ -20,7 +20,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub fn run(config: Option<&Path>, data: &Path) -> Result<(), Failure> {
+pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
     let config_path = config.map(Path::to_owned);
     let config = Config::load(config)?;
     start_log(&config.log.level)?;
@@ -42,6 +42,14 @@ pub fn run(config: Option<&Path>, data: &Path) -> Result<(), Failure> {
             "running"
         );
         let (sender, receiver) = async_channel();
+        if while_stdin_is_open {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                // Whatever ends the reading, nobody holds the other end any more.
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                let _ = sender.send(SIGTERM);
+            });
+        }
         std::thread::spawn(move || {
             for signal in signals.forever() {
                 if sender.send(signal).is_err() {

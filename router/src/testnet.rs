@@ -1,9 +1,96 @@
-//! `ramson testnet`: a private network on this machine.
+//! `ramson testnet`: a private network on this machine, and real traffic through it.
+//!
+//! Every router is a process of its own (`ramson run` on a loopback port), and this process is one more router. It
+//! builds its own tunnels through the others and sends itself a stream of messages: out through one tunnel, in through
+//! another, so that every kind of hop works on every message. Each message is checked byte for byte when it comes
+//! back; one that does not come is sent again, as a stream over tunnels has to.
+
+mod routers;
+mod stream;
+mod summary;
 
 use crate::Failure;
+use crate::{exporter, run};
+use actix::prelude::*;
+use ramson_actors::node::Node;
+use routers::Routers;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use stream::{Progress, Stream};
+use summary::Summary;
 
-/// Runs it.
-pub fn run(_routers: u8, _seconds: Option<u64>, _rate: f64, _dir: Option<PathBuf>) -> Result<(), Failure> {
-    Err("not yet".into())
+/// How long the routers may take to build the first tunnels.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// What is still on its way at the end has this long to arrive.
+const LAST_MESSAGES: Duration = Duration::from_secs(20);
+
+/// Runs the network.
+///
+/// # Errors
+/// If it could not be started, or not every byte arrived intact.
+pub fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBuf>) -> Result<(), Failure> {
+    if !(0.001..=10_000.0).contains(&rate) {
+        return Err(format!("--rate {rate}: give megabytes per second between 0.001 and 10000").into());
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    run::start_log("error")?;
+    let prometheus = exporter::install()?;
+    let temporary = if dir.is_none() { Some(tempfile::tempdir()?) } else { None };
+    let base = dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
+    let outcome = System::new().block_on(async move {
+        let mut routers = Routers::start(&base, count)?;
+        let (stream, progress) = Stream::start(rate * 1e6);
+        let node = run::start_node(&routers.own_config()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
+        let metrics = exporter::serve(([127, 0, 0, 1], 0).into(), node.clone(), prometheus)?;
+        let summary = Summary::begin(count, &base, metrics, &routers.metrics());
+        let outcome = drive(&node, &stream, &progress, summary, seconds, &stop).await;
+        node.stop().await;
+        routers.stop();
+        outcome
+    });
+    drop(temporary);
+    outcome
+}
+
+/// Until the time is over or a signal came, and what is on its way has arrived.
+async fn drive(
+    node: &Node,
+    stream: &Addr<Stream>,
+    progress: &Arc<Progress>,
+    mut summary: Summary,
+    seconds: Option<u64>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let began = Instant::now();
+    while node.readiness().is_err() {
+        if stop.load(Relaxed) {
+            return Err("ended before the first tunnels stood".into());
+        }
+        if began.elapsed() > START_LIMIT {
+            let why = node.readiness().err().unwrap_or("unknown");
+            return Err(format!("no tunnels after {} s: {why}", START_LIMIT.as_secs()).into());
+        }
+        actix::clock::sleep(Duration::from_millis(100)).await;
+    }
+    summary.ready(began.elapsed());
+    stream.send(stream::Begin(node.clone())).await?;
+    let began = Instant::now();
+    while !stop.load(Relaxed) && seconds.is_none_or(|s| began.elapsed() < Duration::from_secs(s)) {
+        actix::clock::sleep(Duration::from_millis(250)).await;
+        summary.refresh(node, progress, began.elapsed());
+    }
+    stream.send(stream::Finish).await?;
+    let ending = Instant::now();
+    while progress.outstanding.load(Relaxed) > 0 && ending.elapsed() < LAST_MESSAGES {
+        actix::clock::sleep(Duration::from_millis(100)).await;
+    }
+    summary.end(node, progress, began.elapsed())
 }

@@ -1,4 +1,4 @@
-//! Durations, sizes and rates as an operator writes them: always with their unit.
+//! Durations and rates as an operator writes them: always with their unit.
 
 use serde::Deserialize;
 use std::time::Duration;
@@ -16,11 +16,6 @@ pub struct BadUnit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Span(pub Duration);
-
-/// Bytes, such as `64MiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Size(pub u64);
 
 /// Bytes per second, such as `25MB/s` or `200Mbit/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -74,17 +69,6 @@ impl TryFrom<String> for Span {
     }
 }
 
-impl TryFrom<String> for Size {
-    type Error = BadUnit;
-
-    fn try_from(text: String) -> Result<Self, BadUnit> {
-        match split(&text).and_then(|(n, unit)| Some(n * bytes(unit)?)) {
-            Some(n) => Ok(Self(n as u64)),
-            None => Err(BadUnit { text, what: "size", example: "\"64MiB\" or \"500kB\"" }),
-        }
-    }
-}
-
 impl TryFrom<String> for Rate {
     type Error = BadUnit;
 
@@ -105,7 +89,7 @@ mod tests {
     fn quantities_need_their_unit() {
         assert_eq!(Rate::try_from("25MB/s".to_owned()), Ok(Rate(25_000_000)));
         assert_eq!(Rate::try_from("200 Mbit/s".to_owned()), Ok(Rate(25_000_000)));
-        assert_eq!(Size::try_from("1.5MiB".to_owned()), Ok(Size(1_572_864)));
+        assert_eq!(Rate::try_from("1.5MiB/s".to_owned()), Ok(Rate(1_572_864)));
         assert_eq!(Span::try_from("10min".to_owned()), Ok(Span(Duration::from_secs(600))));
         for bad in ["25", "25MB", "MB/s", "-1MB/s", "", "1e400kB/s"] {
             assert!(Rate::try_from(bad.to_owned()).is_err(), "{bad}");

@@ -192,6 +192,11 @@ impl Transports {
         self.handshake.counts()
     }
 
+    /// The chance, 0 to 1, that a fresh cell is now taken for a repeated one.
+    pub fn iv_false_positive_rate(&self) -> f64 {
+        self.ivs.false_positive_rate()
+    }
+
     /// Work that belongs to no thread: to be called every minute or so, off the data path.
     pub fn maintain(&self) {
         self.ivs.advance(self.clock.now().mono);

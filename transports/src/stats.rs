@@ -154,8 +154,6 @@ pub struct IoStats {
     pub queued_bytes: Counter,
     /// Events for the control plane.
     pub events: Counter,
-    /// Cells that the duplicate-IV filter takes for replayed although they are not, per billion (an estimate).
-    pub iv_false_positives_ppb: Counter,
 }
 
 impl IoStats {

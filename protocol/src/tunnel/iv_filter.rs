@@ -40,27 +40,48 @@ impl Default for Config {
 /// The filter.
 pub struct IvFilter {
     key: (u64, u64),
-    generations: [Box<[Block]>; 2],
+    generations: [Generation; 2],
     current: AtomicUsize,
     period: Duration,
     /// When the current generation began, in milliseconds.
     since: AtomicU64,
 }
 
-#[repr(align(64))]
-#[derive(Default)]
-struct Block([AtomicU64; WORDS]);
+/// Blocks of [`WORDS`] words. The memory comes zeroed from the system and is not touched before it is used, so a filter
+/// that is sized for a line at full load costs an idle router nothing.
+struct Generation {
+    words: Box<[AtomicU64]>,
+    /// Where the first block begins, so that each lies in one cache line.
+    first: usize,
+    blocks: usize,
+}
+
+impl Generation {
+    fn new(blocks: usize) -> Self {
+        let words: Box<[AtomicU64]> = bytemuck::zeroed_slice_box((blocks + 1) * WORDS);
+        let first = words.as_ptr().align_offset(WORDS * size_of::<AtomicU64>()).min(WORDS);
+        Self { words, first, blocks }
+    }
+
+    fn block(&self, index: usize) -> &[AtomicU64] {
+        let at = self.first + index * WORDS;
+        &self.words[at..at + WORDS]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        (0..self.blocks).map(|index| self.block(index))
+    }
+}
 
 impl IvFilter {
     /// An empty filter. The seed keeps others from choosing cells that fill one block.
     pub fn new(config: &Config, seed: [u8; 16], now: Mono) -> Self {
         let bits = config.cells.max(1).saturating_mul(u64::from(config.bits_per_cell.max(8)));
         let blocks = usize::try_from(bits / 512 + 1).unwrap_or(usize::MAX);
-        let generation = || std::iter::repeat_with(Block::default).take(blocks).collect();
         let [k0, k1] = halves(seed);
         Self {
             key: (k0, k1),
-            generations: [generation(), generation()],
+            generations: [Generation::new(blocks), Generation::new(blocks)],
             current: AtomicUsize::new(0),
             period: config.period,
             since: AtomicU64::new(millis(now)),
@@ -76,7 +97,7 @@ impl IvFilter {
         let entry = u128::from_ne_bytes(*iv) ^ u128::from_ne_bytes(*first);
         let (block, mut bits) = self.place(entry);
         let current = self.current.load(Relaxed) & 1;
-        let (now, before) = (&self.generations[current][block].0, &self.generations[current ^ 1][block].0);
+        let (now, before) = (self.generations[current].block(block), self.generations[current ^ 1].block(block));
         let (mut in_now, mut in_before) = (true, true);
         let start = bits as usize % WORDS;
         bits >>= 3;
@@ -98,8 +119,11 @@ impl IvFilter {
             return;
         }
         let old = (self.current.load(Relaxed) & 1) ^ 1;
-        for word in self.generations[old].iter().flat_map(|block| &block.0) {
-            word.store(0, Relaxed);
+        for word in &self.generations[old].words {
+            // Reading does not make memory of the system's that was never written ours; writing would.
+            if word.load(Relaxed) != 0 {
+                word.store(0, Relaxed);
+            }
         }
         self.current.store(old, Relaxed);
         self.since.store(millis(now), Relaxed);
@@ -118,7 +142,7 @@ impl IvFilter {
 
     /// Bytes of memory.
     pub fn memory(&self) -> usize {
-        self.generations.iter().map(|g| g.len() * size_of::<Block>()).sum()
+        self.generations.iter().map(|g| g.blocks * WORDS * size_of::<AtomicU64>()).sum()
     }
 
     fn place(&self, entry: u128) -> (usize, u64) {
@@ -126,7 +150,7 @@ impl IvFilter {
         let h = fold(a ^ self.key.0, b ^ self.key.1);
         let (x, y) = (fold(h ^ self.key.1, 0x9e37_79b9_7f4a_7c15), fold(h ^ self.key.0, 0xd6e8_feb8_6659_fd93));
         // Multiply and shift maps to 0..blocks without a division.
-        let block = (u128::from(x) * self.generations[0].len() as u128) >> 64;
+        let block = (u128::from(x) * self.generations[0].blocks as u128) >> 64;
         (block as usize, y)
     }
 }
@@ -138,14 +162,14 @@ impl std::fmt::Debug for IvFilter {
 }
 
 /// The mean over blocks, sampled evenly, of the chance that all probes of a random entry hit.
-fn hit_rate(blocks: &[Block]) -> f64 {
-    let step = (blocks.len() / SAMPLE).max(1);
-    let rate = |block: &Block| {
-        let ones: u32 = block.0.iter().map(|word| word.load(Relaxed).count_ones()).sum();
+fn hit_rate(generation: &Generation) -> f64 {
+    let step = (generation.blocks / SAMPLE).max(1);
+    let rate = |block: &[AtomicU64]| {
+        let ones: u32 = block.iter().map(|word| word.load(Relaxed).count_ones()).sum();
         (f64::from(ones) / (WORDS * 64) as f64).powi(PROBES as i32)
     };
     let (mut sum, mut n) = (0.0, 0.0);
-    for block in blocks.iter().step_by(step) {
+    for block in generation.iter().step_by(step) {
         sum += rate(block);
         n += 1.0;
     }

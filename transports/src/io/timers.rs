@@ -49,7 +49,6 @@ impl IoThread {
             }
         }
         self.stats.queued_bytes.set(self.queued_bytes());
-        self.stats.iv_false_positives_ppb.set((self.config.ivs.false_positive_rate() * 1e9) as u64);
     }
 
     /// Ends a session, telling the peer why if there is a reason to tell.

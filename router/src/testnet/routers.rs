@@ -1,0 +1,142 @@
+//! The other routers of the network: their folders, configurations and processes.
+
+use crate::Failure;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use ramson_actors::identity::{Profile, router_info};
+use ramson_protocol::data::router_info::Congestion;
+use ramson_protocol::time::Wall;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Not the live network's number, so that nothing could ever mix.
+const NET_ID: u8 = 99;
+
+/// One router in so many is a floodfill.
+const FLOODFILL_EVERY: usize = 3;
+
+/// How long the others may take to end by themselves.
+const END_LIMIT: Duration = Duration::from_secs(3);
+
+/// The routers. They end when this process does, however it ends: each watches a pipe that we hold.
+pub(crate) struct Routers {
+    base: PathBuf,
+    addresses: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
+    children: Vec<Child>,
+}
+
+impl Routers {
+    /// Makes the folders and identities, and starts the processes. Router 0 is this process's own.
+    pub(crate) fn start(base: &Path, count: u8) -> Result<Self, Failure> {
+        let all = usize::from(count) + 1;
+        let ports = free_ports(2 * all)?;
+        let (addresses, metrics) = ports.split_at(all);
+        let mut routers =
+            Self { base: base.to_owned(), addresses: addresses.to_vec(), metrics: metrics.to_vec(), children: vec![] };
+        let infos = base.join("routers");
+        fs::create_dir_all(&infos)?;
+        for (n, address) in routers.addresses.iter().enumerate() {
+            let keys = DataDir::open(&routers.folder(n))?.keys()?;
+            let profile =
+                Profile { net_id: NET_ID, floodfill: is_floodfill(n), publish: vec![*address], share: 20_000_000 };
+            let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+            let now = Wall(u64::try_from(since.as_millis())?);
+            let info = router_info(&keys, &profile, Congestion::None, (all, 0), now)?;
+            fs::write(infos.join(format!("routerInfo-{n}.dat")), info.as_bytes())?;
+            fs::write(routers.folder(n).join("ramson.toml"), routers.config_text(n))?;
+        }
+        for n in 1..all {
+            let child = routers.spawn(n)?;
+            routers.children.push(child);
+        }
+        Ok(routers)
+    }
+
+    fn folder(&self, n: usize) -> PathBuf {
+        self.base.join(format!("r{n}"))
+    }
+
+    fn config_text(&self, n: usize) -> String {
+        let address = self.addresses[n];
+        format!(
+            "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nfloodfill = {}\n\
+             [ntcp2]\nlisten = \"{address}\"\npublish = \"{address}\"\nthreads = 1\n[bandwidth]\ninbound = \"100MB/s\"\n\
+             outbound = \"100MB/s\"\n[metrics]\nlisten = \"{}\"\n[log]\nlevel = \"warn\"\n",
+            self.base.join("routers"),
+            is_floodfill(n),
+            self.metrics[n],
+        )
+    }
+
+    fn spawn(&self, n: usize) -> io::Result<Child> {
+        let folder = self.folder(n);
+        let log = fs::File::create(folder.join("log"))?;
+        Command::new(std::env::current_exe()?)
+            .arg("run")
+            .arg("--config")
+            .arg(folder.join("ramson.toml"))
+            .arg("--data")
+            .arg(&folder)
+            .arg("--while-stdin-is-open")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+    }
+
+    /// The configuration of this process's own router.
+    pub(crate) fn own_config(&self) -> Result<Config, Failure> {
+        Ok(Config::load(Some(&self.folder(0).join("ramson.toml")))?)
+    }
+
+    /// The data folder of this process's own router.
+    pub(crate) fn own_data(&self) -> Result<DataDir, Failure> {
+        Ok(DataDir::open(&self.folder(0))?)
+    }
+
+    /// Where the others serve their metrics.
+    pub(crate) fn metrics(&self) -> Vec<SocketAddr> {
+        self.metrics.iter().skip(1).copied().collect()
+    }
+
+    /// Ends the processes.
+    pub(crate) fn stop(&mut self) {
+        for child in &mut self.children {
+            // Closing the pipe asks them to drain.
+            drop(child.stdin.take());
+        }
+        let asked = Instant::now();
+        for child in &mut self.children {
+            while matches!(child.try_wait(), Ok(None)) {
+                if asked.elapsed() > END_LIMIT {
+                    // Already gone is as good.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+impl Drop for Routers {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn is_floodfill(n: usize) -> bool {
+    n % FLOODFILL_EVERY == 1
+}
+
+/// Ports that nobody listens on now.
+fn free_ports(count: usize) -> io::Result<Vec<SocketAddr>> {
+    let held = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<Vec<_>>>()?;
+    held.iter().map(TcpListener::local_addr).collect()
+}
