@@ -26,7 +26,7 @@ use ramson_transports::io::hops::{Hop, HopKind, NextHop};
 use ramson_transports::stats;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
@@ -73,7 +73,9 @@ pub struct TransitManager {
     replays: ReplayFilter,
     opener: Addr<BuildOpener>,
     opening: usize,
-    tunnels: HashSet<TunnelId>,
+    tunnels: HashMap<TunnelId, Role>,
+    /// How many of each role, in the order of [`ROLES`].
+    by_role: [usize; 3],
     arbiters: Vec<ArbiterHandle>,
     rng: ChaCha20Rng,
     published: Arc<Published>,
@@ -100,7 +102,8 @@ impl TransitManager {
             shared,
             opener,
             opening: 0,
-            tunnels: HashSet::new(),
+            tunnels: HashMap::new(),
+            by_role: [0; 3],
             arbiters,
             rng,
             published,
@@ -154,7 +157,7 @@ impl TransitManager {
             bandwidth: request.bandwidth,
         };
         // Two tunnels of one number cannot be told apart, and the creator chose it at random: refuse the second.
-        let verdict = if self.tunnels.contains(&request.receive) {
+        let verdict = if self.tunnels.contains_key(&request.receive) {
             Verdict::Refuse(admission::Reason::TunnelLimit)
         } else {
             self.admission.decide(&asked, now.mono)
@@ -194,7 +197,8 @@ impl TransitManager {
             (Role::OutboundEndpoint, _) | (_, None) => HopKind::OutboundEndpoint { cipher },
         };
         self.shared.transports().install(&Arc::new(Hop::new(transit.receive, kind, transit.previous)));
-        self.tunnels.insert(transit.receive);
+        self.tunnels.insert(transit.receive, transit.role);
+        self.by_role[place(transit.role)] += 1;
         self.gauges();
         let tunnel =
             ParticipatingTunnel { id: transit.receive, promised, shared: self.shared.clone(), manager: ctx.address() };
@@ -224,8 +228,21 @@ impl TransitManager {
     }
 
     fn gauges(&self) {
-        metrics::gauge!("ramson_transit_tunnels").set(self.tunnels.len() as f64);
+        for (count, role) in self.by_role.iter().zip(ROLES) {
+            metrics::gauge!("ramson_transit_tunnels", "role" => role).set(*count as f64);
+        }
         metrics::gauge!("ramson_transit_promised_bytes").set(self.admission.promised() as f64);
+    }
+}
+
+/// The roles by [`place`].
+const ROLES: [&str; 3] = ["participant", "inbound_gateway", "outbound_endpoint"];
+
+fn place(role: Role) -> usize {
+    match role {
+        Role::Participant => 0,
+        Role::InboundGateway => 1,
+        Role::OutboundEndpoint => 2,
     }
 }
 
@@ -269,7 +286,8 @@ impl Handler<Expired> for TransitManager {
     type Result = ();
 
     fn handle(&mut self, expired: Expired, _: &mut Context<Self>) {
-        if self.tunnels.remove(&expired.id) {
+        if let Some(role) = self.tunnels.remove(&expired.id) {
+            self.by_role[place(role)] -= 1;
             self.admission.ended(expired.promised);
             self.gauges();
         }

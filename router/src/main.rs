@@ -6,6 +6,7 @@ mod config;
 mod data_dir;
 mod exporter;
 mod info;
+mod log;
 mod run;
 mod testnet;
 mod units;

@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::config::Config;
 use crate::data_dir::{DataDir, write_atomically};
-use crate::{bootstrap, exporter};
+use crate::{bootstrap, exporter, log};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::Profile;
@@ -23,7 +23,7 @@ use std::path::Path;
 pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
     let config_path = config.map(Path::to_owned);
     let config = Config::load(config)?;
-    start_log(&config.log.level)?;
+    log::start(&config.log.level)?;
     let prometheus = exporter::install()?;
     let data = DataDir::open(data)?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -147,15 +147,4 @@ fn line(config: &Config) -> u64 {
 /// What of it tunnels of others may take.
 fn share(config: &Config) -> u64 {
     (line(config) as f64 * config.bandwidth.transit_share) as u64
-}
-
-/// Logs to standard error, at the configured level.
-///
-/// # Errors
-/// If the level is no filter.
-pub fn start_log(level: &str) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(level)
-        .map_err(|e| format!("log.level = {level:?} is no filter: {e}; write a level such as \"info\""))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
 }

@@ -10,7 +10,7 @@ mod stream;
 mod summary;
 
 use crate::Failure;
-use crate::{exporter, run};
+use crate::{exporter, log, run};
 use actix::prelude::*;
 use ramson_actors::node::Node;
 use routers::Routers;
@@ -41,7 +41,7 @@ pub fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBuf>) -> 
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    run::start_log("error")?;
+    log::start("error")?;
     let prometheus = exporter::install()?;
     let temporary = if dir.is_none() { Some(tempfile::tempdir()?) } else { None };
     let base = dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
