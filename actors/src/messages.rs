@@ -2,6 +2,7 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
+use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use std::time::Duration;
@@ -110,6 +111,16 @@ pub struct RouterInfoReceived {
     pub bytes: Bytes,
     /// The sender asks that we flood it.
     pub flood: bool,
+}
+
+/// What the database knows has changed.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum RouterKnown {
+    /// A router is new, or has a new RouterInfo; verified.
+    Learned(RouterInfo),
+    /// A router is no longer in the database.
+    Forgotten(RouterHash),
 }
 
 /// Stop what you do, hand back what runs: the router ends.

@@ -1,6 +1,6 @@
 //! The network database: the facade that other actors use, in front of the shards.
 
-use crate::messages::{Incoming, RouterInfoReceived};
+use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
 use crate::shared::Shared;
 use crate::switch::Switch;
 use actix::prelude::*;
@@ -27,15 +27,23 @@ pub struct NetDbConfig {
 #[derive(Clone)]
 pub struct NetDb {
     known: Arc<Mutex<HashMap<RouterHash, RouterInfo>>>,
+    subscribers: Arc<Mutex<Vec<Recipient<RouterKnown>>>>,
 }
 
 impl NetDb {
     /// Starts the shards.
     pub fn start(_shared: Shared, _config: NetDbConfig) -> io::Result<Self> {
-        Ok(Self { known: Arc::default() })
+        Ok(Self { known: Arc::default(), subscribers: Arc::default() })
     }
     /// The way to the switch, known only after the start.
     pub fn set_switch(&self, _switch: Addr<Switch>) {}
+    /// Tells `to` of every router that is known, and of changes from now on.
+    pub fn subscribe(&self, to: Recipient<RouterKnown>) {
+        for info in self.known.lock().values() {
+            drop(to.try_send(RouterKnown::Learned(info.clone())));
+        }
+        self.subscribers.lock().push(to);
+    }
     /// A DatabaseStore message.
     pub fn store(&self, _incoming: Incoming) {}
     /// A DatabaseLookup message.
@@ -55,7 +63,10 @@ impl NetDb {
         if let Ok(info) = RouterInfo::parse(received.bytes)
             && info.verify().is_ok()
         {
-            self.known.lock().insert(info.hash(), info);
+            self.known.lock().insert(info.hash(), info.clone());
+            for to in self.subscribers.lock().iter() {
+                drop(to.try_send(RouterKnown::Learned(info.clone())));
+            }
         }
     }
     /// A RouterInfo of ours, or one that a search in the network brings.

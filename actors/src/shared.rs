@@ -7,10 +7,12 @@ use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::time::Now;
 use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_transports::Transports;
 use ramson_transports::clock::Clock;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -33,6 +35,7 @@ struct Inner {
     transports: Transports,
     draining: Arc<AtomicBool>,
     own_tunnels: ArcSwap<OwnTunnels>,
+    own_ids: parking_lot::Mutex<HashSet<TunnelId>>,
 }
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
@@ -49,7 +52,7 @@ pub struct OwnTunnels {
 pub struct OutboundTunnelRef {
     /// The number under which its gateway is installed here.
     pub id: TunnelId,
-    /// Its first hop.
+    /// Its first hop; ourselves if it has no hops.
     pub first_hop: RouterHash,
 }
 
@@ -58,7 +61,7 @@ pub struct OutboundTunnelRef {
 pub struct InboundTunnelRef {
     /// The number under which its endpoint is installed here.
     pub id: TunnelId,
-    /// Its gateway.
+    /// Its gateway; ourselves if it has no hops.
     pub gateway: RouterHash,
     /// Its number at the gateway.
     pub gateway_tunnel: TunnelId,
@@ -98,6 +101,7 @@ impl Shared {
             transports: facts.transports,
             draining: facts.draining,
             own_tunnels: ArcSwap::default(),
+            own_ids: parking_lot::Mutex::default(),
         }))
     }
 
@@ -157,9 +161,39 @@ impl Shared {
         self.0.own_tunnels.store(Arc::new(tunnels));
     }
 
-    /// Sends a message through an outbound tunnel of ours. False if the data plane does not keep up.
+    /// A number for a tunnel of ours that no other tunnel of ours has.
+    pub(crate) fn reserve_tunnel_id(&self) -> TunnelId {
+        let mut ids = self.0.own_ids.lock();
+        loop {
+            let id = TunnelId(rand::rng().next_u32());
+            if id.0 != 0 && ids.insert(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Gives a number back.
+    pub(crate) fn release_tunnel_id(&self, id: TunnelId) {
+        self.0.own_ids.lock().remove(&id);
+    }
+
+    /// True if a tunnel of ours has this number here: nobody else may take it.
+    pub fn is_own_tunnel(&self, id: TunnelId) -> bool {
+        self.0.own_ids.lock().contains(&id)
+    }
+
+    /// Sends a message through an outbound tunnel of ours, with or without hops. False if it was dropped.
     pub fn send_through(&self, tunnel: &OutboundTunnelRef, delivery: Delivery, message: Message) -> bool {
-        self.0.transports.send_tunnel(tunnel.first_hop, tunnel.id, delivery, message)
+        if tunnel.first_hop != self.0.hash {
+            return self.0.transports.send_tunnel(tunnel.first_hop, tunnel.id, delivery, message);
+        }
+        match delivery {
+            Delivery::Local => false,
+            Delivery::Router(to) => self.send(to, message),
+            Delivery::Tunnel(to, id) => {
+                into_tunnel(id, &message, &mut self.rng()).is_ok_and(|message| self.send(to, message))
+            }
+        }
     }
 
     /// Sends a message to a router over its session, which is made if need be. False if the data plane does not keep up.

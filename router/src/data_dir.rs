@@ -71,6 +71,11 @@ impl DataDir {
     pub fn database_path(&self) -> PathBuf {
         self.path.join("netdb.redb")
     }
+
+    /// Where the profiles of other routers stand.
+    pub fn profiles_path(&self) -> PathBuf {
+        self.path.join("profiles")
+    }
 }
 
 /// Replaces a file so that at any moment either the old or the new content is there: written beside it, synced, renamed.

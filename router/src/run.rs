@@ -119,7 +119,11 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         max_handshakes: config.ntcp2.max_handshakes,
         line: line(config),
         max_transit: config.transit.max_tunnels,
-        pool: PoolConfig { length: config.exploratory.length, quantity: config.exploratory.quantity },
+        pool: PoolConfig {
+            length: config.exploratory.length,
+            quantity: config.exploratory.quantity,
+            profiles: Some(data.profiles_path()),
+        },
         netdb: NetDbConfig {
             database: data.database_path(),
             max_routers: config.netdb.max_routers,

@@ -306,6 +306,12 @@ impl Build {
         self.hops.iter().map(|hop| hop.hash)
     }
 
+    /// The hops' keys, expanded, in the order of the tunnel: the endpoint of an inbound tunnel must stand before the
+    /// answer comes, since cells may come right behind it.
+    pub fn ciphers(&self) -> Vec<LayerCipher> {
+        self.hops.iter().map(|hop| hop.keys.hop.cipher()).collect()
+    }
+
     /// True if a message of this type may be the answer.
     pub fn is_answer(&self, kind: MessageType) -> bool {
         let want = match self.path {

@@ -1,0 +1,57 @@
+//! Workers that seal build messages: two scalar multiplications per hop, which would hold up the pool's actor.
+//!
+//! State owned: a generator. In: [`Prepare`]. Out: the sealed build, as its answer.
+
+use actix::prelude::*;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::peers::Chosen;
+use ramson_protocol::time::Now;
+use ramson_protocol::tunnel::build::{self, BuildError, Path, Started};
+use ramson_protocol::tunnel::record::Bandwidth;
+use rand_chacha::ChaCha20Rng;
+
+/// A worker.
+pub(super) struct Builder {
+    us: RouterHash,
+    rng: ChaCha20Rng,
+}
+
+impl Builder {
+    /// A worker of the router with this hash.
+    pub(super) fn new(us: RouterHash) -> Self {
+        Self { us, rng: rand::make_rng() }
+    }
+}
+
+impl Actor for Builder {
+    type Context = SyncContext<Self>;
+}
+
+/// Seal this.
+#[derive(Message)]
+#[rtype(result = "Prepared")]
+pub(super) struct Prepare {
+    pub(super) chosen: Chosen,
+    pub(super) path: Path,
+    pub(super) now: Now,
+}
+
+/// What came of it.
+#[derive(MessageResponse)]
+pub(super) struct Prepared(pub(super) Result<Started, BuildError>);
+
+impl Handler<Prepare> for Builder {
+    type Result = Prepared;
+
+    fn handle(&mut self, prepare: Prepare, _: &mut SyncContext<Self>) -> Prepared {
+        let config = build::Config {
+            us: self.us,
+            form: prepare.chosen.form,
+            hops: &prepare.chosen.hops,
+            path: prepare.path,
+            // Exploratory tunnels carry little; what is not said is not held against us.
+            bandwidth: Bandwidth::default(),
+        };
+        Prepared(build::start(&config, prepare.now, &mut self.rng))
+    }
+}

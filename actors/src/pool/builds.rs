@@ -1,0 +1,271 @@
+//! Builds under way: hops are chosen, a worker seals the message, the switch is told what to expect, the message goes.
+//!
+//! ```text
+//! Out::Build -> hops chosen -> sealed by a worker -> answer expected, inbound endpoint installed -> sent
+//!                   |                |                                                               |
+//!                   | none           | bad key                    answer, or the core's time-out, or first hop gone
+//!                   v                v                                                               v
+//!               In::Failed       In::Failed                                         In::Built, In::Failed, nothing
+//! ```
+//!
+//! spec: tunnel-creation-ecies §Message Flow
+
+use super::builder::{Prepare, Prepared};
+use super::tunnel::{End, InboundTunnel, OutboundTunnel};
+use super::{Own, Route, TunnelPool};
+use crate::messages::{Arrived, Expect, ExpectGarlic, Token};
+use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
+use actix::prelude::*;
+use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
+use ramson_protocol::peers::{Chosen, Purpose, TooFew, Wish};
+use ramson_protocol::pool::{BuildFailure, In, Pair, PoolTunnelId};
+use ramson_protocol::tunnel::build::{Build, Outcome, Path, Started, Tunnel, Verdict};
+use ramson_protocol::tunnel::record::Form;
+use ramson_protocol::tunnel::{Delivery, Direction};
+use ramson_transports::io::hops::NextHop;
+
+/// A build under way. What it reserved is given back when it is dropped without a tunnel.
+pub(super) struct Building {
+    direction: Direction,
+    hops: Vec<RouterHash>,
+    /// Through which outbound tunnel the message goes; `None` if directly to the first hop.
+    through: Option<OutboundTunnelRef>,
+    sent: Option<Sent>,
+}
+
+struct Sent {
+    build: Build,
+    reply: MessageId,
+    /// The endpoint of an inbound tunnel, which stands before the answer comes.
+    endpoint: Option<(TunnelId, Addr<InboundTunnel>)>,
+}
+
+/// Which way, as a label.
+pub(super) fn direction_label(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
+}
+
+fn count(direction: Direction, result: &'static str) {
+    let direction = direction_label(direction);
+    metrics::counter!("ramson_own_builds_total", "direction" => direction, "result" => result).increment(1);
+}
+
+impl TunnelPool {
+    /// Begins a build that the core asks for.
+    pub(super) fn build(
+        &mut self,
+        id: PoolTunnelId,
+        direction: Direction,
+        length: usize,
+        pair: Pair,
+        ctx: &mut Context<Self>,
+    ) {
+        let pair = match pair {
+            Pair::Tunnel(pair) => self.tunnels.get(&pair).map(|own| (own.route, own.hops.clone())),
+            Pair::Direct => None,
+        };
+        let (mut through, mut reply) = (None, (self.shared.hash(), self.without_hops.id()));
+        let mut far_end = None;
+        match &pair {
+            Some((Route::Outbound(tunnel), hops)) => (through, far_end) = (Some(*tunnel), hops.last().copied()),
+            Some((Route::Inbound(tunnel), _)) => {
+                reply = (tunnel.gateway, tunnel.gateway_tunnel);
+                far_end = Some(tunnel.gateway);
+            }
+            None => {}
+        }
+        let Ok(chosen) = self.choose(direction, length, far_end) else {
+            return self.build_failed(id, direction, BuildFailure::NoPeers);
+        };
+        let path = match direction {
+            Direction::Inbound => Path::Inbound {
+                receive: self.shared.reserve_tunnel_id(),
+                wrap: through.is_some() && chosen.form == Form::Short,
+            },
+            Direction::Outbound => Path::Outbound { reply_gateway: reply.0, reply_tunnel: reply.1 },
+        };
+        let hops = chosen.hops.iter().map(|hop| hop.hash).collect();
+        self.builds.insert(id, Building { direction, hops, through, sent: None });
+        let prepare = Prepare { chosen, path, now: self.shared.now() };
+        ctx.spawn(self.builder.send(prepare).into_actor(self).map(move |prepared, actor, ctx| {
+            match prepared {
+                Ok(Prepared(Ok(started))) => actor.send_build(id, path, started, ctx),
+                Ok(Prepared(Err(_))) | Err(_) => {
+                    actor.release(path);
+                    actor.fail_build(id, BuildFailure::Unsent);
+                }
+            }
+            actor.settle(ctx);
+        }));
+    }
+
+    /// Chooses hops. The far end of the paired tunnel is left out if there are others, so that the message does not
+    /// pass through one router twice.
+    fn choose(&mut self, direction: Direction, hops: usize, far_end: Option<RouterHash>) -> Result<Chosen, TooFew> {
+        let us = self.shared.hash();
+        let now = self.shared.now();
+        let wish = Wish { hops, direction, purpose: Purpose::Exploratory, exclude: &[us], order: self.order };
+        if let Some(far_end) = far_end {
+            let exclude = [us, far_end];
+            let chosen = self.peers.select(&Wish { exclude: &exclude, ..wish }, now, &mut self.rng);
+            if chosen.is_ok() {
+                return chosen;
+            }
+        }
+        self.peers.select(&wish, now, &mut self.rng)
+    }
+
+    /// The number that an inbound build reserved goes back.
+    fn release(&self, path: Path) {
+        if let Path::Inbound { receive, .. } = path {
+            self.shared.release_tunnel_id(receive);
+        }
+    }
+
+    /// The message is sealed: says what is expected, then sends it.
+    fn send_build(&mut self, id: PoolTunnelId, path: Path, started: Started, ctx: &mut Context<Self>) {
+        let Some(building) = self.builds.get_mut(&id) else {
+            // The worker was so slow that the core has given up.
+            return self.release(path);
+        };
+        let Started { build, to, message } = started;
+        let reply = build.reply_id();
+        let garlic = build.reply_key();
+        let endpoint = match path {
+            Path::Inbound { receive, .. } => {
+                let last = building.hops.last().copied().unwrap_or(to);
+                Some((receive, InboundTunnel::begin(&self.shared, receive, build.ciphers(), last)))
+            }
+            Path::Outbound { .. } => None,
+        };
+        let through = building.through;
+        building.sent = Some(Sent { build, reply, endpoint });
+        let within = self.patience;
+        let expect = Expect { token: Token::BuildReply(reply), to: ctx.address().recipient(), within };
+        let mut expected = self.tell_switch(expect);
+        if let Some(key) = garlic {
+            expected &= self.tell_switch(ExpectGarlic { tag: key.tag, key: key.key, within });
+        }
+        let sent = expected
+            && match through {
+                Some(tunnel) => self.shared.send_through(&tunnel, Delivery::Router(to), message),
+                None => self.shared.send(to, message),
+            };
+        if !sent {
+            self.fail_build(id, BuildFailure::Unsent);
+        }
+    }
+
+    /// The answer to a build has come.
+    pub(super) fn on_answer(&mut self, arrived: Arrived) {
+        let Token::BuildReply(reply) = arrived.token else { return };
+        let is_it = |b: &Building| b.sent.as_ref().is_some_and(|s| s.reply == reply);
+        let Some(id) = self.builds.iter().find(|(_, b)| is_it(b)).map(|(id, _)| *id) else { return };
+        let Some(Building { direction, hops, sent: Some(sent), .. }) = self.builds.remove(&id) else { return };
+        let Sent { build, endpoint, .. } = sent;
+        let outcome = match build.is_answer(arrived.message.kind) {
+            true => build.finish(arrived.message.body.to_vec()).ok(),
+            false => None,
+        };
+        let Some(Outcome { verdicts, tunnel }) = outcome else {
+            self.note_shared(&hops, SharedEvent::BuildTimedOut);
+            end(endpoint);
+            return self.build_failed(id, direction, BuildFailure::Refused);
+        };
+        self.note_verdicts(&hops, &verdicts);
+        match tunnel.and_then(|tunnel| self.own_tunnel(&tunnel, hops, &endpoint).map(|own| (own, tunnel.expires()))) {
+            Some((own, expires)) => {
+                count(direction, "ok");
+                self.tunnels.insert(id, own);
+                self.changed = true;
+                self.input(In::Built { id, expires });
+            }
+            None => {
+                end(endpoint);
+                self.build_failed(id, direction, BuildFailure::Refused);
+            }
+        }
+    }
+
+    /// How a built tunnel is used. The gateway of an outbound one is installed here.
+    fn own_tunnel(
+        &self,
+        tunnel: &Tunnel,
+        hops: Vec<RouterHash>,
+        endpoint: &Option<(TunnelId, Addr<InboundTunnel>)>,
+    ) -> Option<Own> {
+        let (gateway, gateway_tunnel) = tunnel.gateway()?;
+        if let Some((id, actor)) = endpoint {
+            let route = Route::Inbound(InboundTunnelRef { id: *id, gateway, gateway_tunnel });
+            return Some(Own { route, hops, actor: actor.clone().recipient() });
+        }
+        let id = self.shared.reserve_tunnel_id();
+        let next = NextHop { router: gateway, tunnel: gateway_tunnel };
+        let actor = OutboundTunnel::begin(&self.shared, id, tunnel.ciphers(), next);
+        let route = Route::Outbound(OutboundTunnelRef { id, first_hop: gateway });
+        Some(Own { route, hops, actor: actor.recipient() })
+    }
+
+    fn note_verdicts(&mut self, hops: &[RouterHash], verdicts: &[(RouterHash, Verdict)]) {
+        let now = self.shared.now().mono;
+        let mut unreadable = false;
+        for (hash, verdict) in verdicts {
+            match verdict {
+                Verdict::Accepted { .. } => self.peers.note(hash, Event::Accepted, now),
+                Verdict::Refused(_) => self.peers.note(hash, Event::Refused, now),
+                Verdict::Unreadable => unreadable = true,
+            }
+        }
+        if unreadable {
+            // Whoever spoiled the record is one of them, and not always the one whose record it is.
+            self.note_shared(hops, SharedEvent::BuildTimedOut);
+        }
+    }
+
+    /// No answer came.
+    pub(super) fn build_timed_out(&mut self, id: PoolTunnelId) {
+        let Some(building) = self.builds.remove(&id) else { return };
+        count(building.direction, "timeout");
+        self.note_shared(&building.hops, SharedEvent::BuildTimedOut);
+        end(building.sent.and_then(|sent| sent.endpoint));
+    }
+
+    /// A router cannot be reached: builds that wait for it to take their message have failed.
+    pub(super) fn first_hop_gone(&mut self, peer: RouterHash) {
+        let waits = |b: &Building| match b.through {
+            Some(tunnel) => tunnel.first_hop == peer,
+            None => b.hops.first() == Some(&peer),
+        };
+        let failed: Vec<PoolTunnelId> = self.builds.iter().filter(|(_, b)| waits(b)).map(|(id, _)| *id).collect();
+        for id in failed {
+            self.fail_build(id, BuildFailure::Unsent);
+        }
+    }
+
+    /// Ends a build that is in the table.
+    fn fail_build(&mut self, id: PoolTunnelId, why: BuildFailure) {
+        let Some(building) = self.builds.remove(&id) else { return };
+        end(building.sent.and_then(|sent| sent.endpoint));
+        self.build_failed(id, building.direction, why);
+    }
+
+    fn build_failed(&mut self, id: PoolTunnelId, direction: Direction, why: BuildFailure) {
+        let result = match why {
+            BuildFailure::Refused => "refused",
+            BuildFailure::Unsent => "unsent",
+            BuildFailure::NoPeers => "no_peers",
+        };
+        count(direction, result);
+        self.input(In::Failed { id, why });
+    }
+}
+
+fn end(endpoint: Option<(TunnelId, Addr<InboundTunnel>)>) {
+    if let Some((_, actor)) = endpoint {
+        drop(actor.try_send(End));
+    }
+}

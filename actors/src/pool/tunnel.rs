@@ -1,0 +1,112 @@
+//! One tunnel of our own, from the moment that its hop stands in the data plane to its end.
+//!
+//! State owned: the tunnel's hop, which goes with its actor. In: [`End`]. Out: nothing. The pool tells each when it
+//! ends; if it does not, a tunnel ends by itself with its lifetime.
+
+use crate::shared::Shared;
+use actix::prelude::*;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_transports::io::hops::{Hop, HopKind, NextHop};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a hop is kept at most: a tunnel's life, and what hops of other makes add to it.
+const KEEP: Duration = Duration::from_secs(660);
+
+/// A number of ours with its hop in the data plane; both are given back on drop.
+pub(super) struct Installed {
+    id: TunnelId,
+    shared: Shared,
+}
+
+impl Installed {
+    /// Installs under `id`, which was reserved before.
+    pub(super) fn new(shared: &Shared, id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
+        shared.transports().install(&Arc::new(Hop::new(id, kind, previous)));
+        Self { id, shared: shared.clone() }
+    }
+
+    /// The endpoint of a tunnel without hops: messages come to it from everybody, directly.
+    pub(super) fn without_hops(shared: &Shared) -> Self {
+        let kind = HopKind::InboundEndpoint { ciphers: Vec::new() };
+        Self::new(shared, shared.reserve_tunnel_id(), kind, None)
+    }
+
+    /// The number.
+    pub(super) fn id(&self) -> TunnelId {
+        self.id
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        if !self.shared.transports().remove(self.id) {
+            metrics::counter!("ramson_control_drops_total", "reason" => "hop_removal").increment(1);
+        }
+        self.shared.release_tunnel_id(self.id);
+    }
+}
+
+/// To a tunnel: it is over.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct End;
+
+/// A tunnel that leads to us.
+pub(super) struct InboundTunnel {
+    _endpoint: Installed,
+}
+
+impl InboundTunnel {
+    /// Installs the endpoint at once, since cells may come right behind the build's answer.
+    pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, last: RouterHash) -> Addr<Self> {
+        let kind = HopKind::InboundEndpoint { ciphers };
+        Self { _endpoint: Installed::new(shared, id, kind, Some(last)) }.start()
+    }
+}
+
+impl Actor for InboundTunnel {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(KEEP, |_, ctx| ctx.stop());
+    }
+}
+
+impl Handler<End> for InboundTunnel {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+/// A tunnel that leads away from us.
+pub(super) struct OutboundTunnel {
+    _gateway: Installed,
+}
+
+impl OutboundTunnel {
+    /// Installs the gateway under `id`.
+    pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, next: NextHop) -> Addr<Self> {
+        let kind = HopKind::OutboundGateway { ciphers, next };
+        Self { _gateway: Installed::new(shared, id, kind, None) }.start()
+    }
+}
+
+impl Actor for OutboundTunnel {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(KEEP, |_, ctx| ctx.stop());
+    }
+}
+
+impl Handler<End> for OutboundTunnel {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
