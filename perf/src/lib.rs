@@ -1,1 +1,7 @@
-//! Tools that speak the real protocol to a router under test.
+//! Tools that speak the real protocol to a router under test: badly ([`hostile`]), or much of it ([`load`]).
+//!
+//! Both run beside the router, on networks other than the live one, and use the cores of the `protocol` crate; what the
+//! router under test does with the bytes is its own code's affair, so it may be any router.
+
+pub mod hostile;
+pub mod peer;

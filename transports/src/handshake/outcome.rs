@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 pub enum Refusal {
     /// It cannot be read.
     Malformed,
+    /// It is larger than the netDb takes.
+    TooLarge,
     /// Its signature does not verify, or is of a type that we cannot verify.
     Signature,
     /// It was published too long ago.
@@ -33,6 +35,7 @@ impl Refusal {
     fn label(self) -> &'static str {
         match self {
             Self::Malformed => "router_info_malformed",
+            Self::TooLarge => "router_info_too_large",
             Self::Signature => "router_info_signature",
             Self::TooOld => "router_info_too_old",
             Self::FromTheFuture => "router_info_from_the_future",
@@ -47,7 +50,7 @@ impl Refusal {
     /// What the peer is told.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Malformed => Reason::MESSAGE_3,
+            Self::Malformed | Self::TooLarge => Reason::MESSAGE_3,
             Self::Signature => Reason::ROUTER_INFO_SIGNATURE,
             Self::TooOld | Self::FromTheFuture => Reason::CLOCK_SKEW,
             Self::Network => Reason::INCOMPATIBLE_OPTIONS,
@@ -112,6 +115,7 @@ impl Outcome {
         "own_router_info",
         "bug",
         "router_info_malformed",
+        "router_info_too_large",
         "router_info_signature",
         "router_info_too_old",
         "router_info_from_the_future",
@@ -211,6 +215,7 @@ mod tests {
         ];
         let refusals = [
             Refusal::Malformed,
+            Refusal::TooLarge,
             Refusal::Signature,
             Refusal::TooOld,
             Refusal::FromTheFuture,

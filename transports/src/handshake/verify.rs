@@ -7,6 +7,7 @@ use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::netdb::rules::MAX_ROUTER_INFO;
 use ramson_protocol::time::Wall;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,6 +34,9 @@ pub(super) fn router_info(
     // "Bob must verify that Alice's static key received in the first frame matches the static key in the Router Info."
     if !info.ntcp2().any(|a| a.static_key == *static_key) {
         return Err((Refusal::StaticKey, None));
+    }
+    if bytes.len() > MAX_ROUTER_INFO {
+        return Err((Refusal::TooLarge, None));
     }
     info.verify().map_err(|_| (Refusal::Signature, None))?;
     signed(&info, ip, now, config).map_err(|refusal| (refusal, Some(hash)))?;

@@ -46,7 +46,17 @@ impl IoThread {
         if new > 0 {
             session.last_in = self.now.mono;
         }
-        let alive = self.take_frames(index, &mut scratch, filled);
+        let alive = match &mut session.failed {
+            None => self.take_frames(index, &mut scratch, filled),
+            Some(failed) => {
+                failed.read_bytes = failed.read_bytes.saturating_sub(new);
+                let over = failed.read_bytes == 0;
+                if over {
+                    self.end_failed(index);
+                }
+                !over
+            }
+        };
         self.scratch = scratch;
         if !alive {
             return;
@@ -87,8 +97,8 @@ impl IoThread {
                     break;
                 }
                 Err(error) => {
-                    self.close(index, Some(error.reason()));
-                    return false;
+                    session.fail(error, self.now.mono, &mut self.rng);
+                    break;
                 }
             }
         }

@@ -11,6 +11,7 @@ use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::{Block, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, LEN_LEN};
 use ramson_protocol::time::Mono;
+use rand::{Rng, RngExt};
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ const STALLED_AFTER: Duration = Duration::from_millis(500);
 
 /// When the socket has taken nothing for this long, the session ends.
 pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(60);
+
+/// After a frame that could not be opened: so long, and so many bytes, are awaited before the session ends.
+const FAILED_MS: std::ops::RangeInclusive<u64> = 500..=5_000;
+const FAILED_BYTES: std::ops::RangeInclusive<usize> = 1024..=64 * 1024;
 
 /// One read takes at most this much, so that busy peers get their turns in fair rotation.
 pub(crate) const READ_BUDGET: usize = 64 * 1024;
@@ -66,6 +71,18 @@ pub(crate) struct Session {
     pub(crate) opened: Mono,
     /// When this peer is to be told our RouterInfo again.
     pub(crate) announce_at: Mono,
+    /// Set once a frame could not be opened.
+    pub(crate) failed: Option<FailedFrame>,
+}
+
+/// How a session ends in which a frame could not be opened: not at once, or the end would tell a forger what failed.
+/// spec: ntcp2 §AEAD Error Handling — a random time and a random number of bytes, whichever is first, then a
+/// termination.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedFrame {
+    pub(crate) error: FrameError,
+    pub(crate) until: Mono,
+    pub(crate) read_bytes: usize,
 }
 
 /// A frame that was opened: its plaintext is `scratch[start..start + len]`.
@@ -101,6 +118,7 @@ impl Session {
             last_out: now,
             opened: now,
             announce_at: now,
+            failed: None,
         }
     }
 
@@ -153,6 +171,13 @@ impl Session {
             self.partial.clear();
             self.partial.extend_from_slice(rest);
         }
+    }
+
+    /// A frame could not be opened: nothing is read as frames any more, and the end comes by a plan drawn now.
+    pub(crate) fn fail(&mut self, error: FrameError, now: Mono, rng: &mut impl Rng) {
+        let until = now + Duration::from_millis(rng.random_range(FAILED_MS));
+        self.failed = Some(FailedFrame { error, until, read_bytes: rng.random_range(FAILED_BYTES) });
+        self.partial = Vec::new();
     }
 
     /// Bytes that wait for the socket.

@@ -4,6 +4,7 @@ use super::IoThread;
 use crate::event::{Direction, Event};
 use crate::stats::DropCause;
 use ramson_protocol::ntcp2::block::Block;
+use ramson_protocol::ntcp2::frame::FrameError;
 use ramson_protocol::ntcp2::reason::Reason;
 use rand::Rng;
 use std::net::Shutdown;
@@ -20,11 +21,14 @@ impl IoThread {
         let now = self.now.mono;
         let idle_close = self.config.idle_close;
         let mut ended = Vec::new();
+        let mut failed = Vec::new();
         let mut announce = Vec::new();
         for (index, session) in &self.sessions {
             let older = self.peers.get(session.peer).is_some_and(|p| p.primary != Some(index));
             let quiet = now.saturating_sub(session.last_in.max(session.last_out));
-            if session.dead(now) {
+            if session.failed.is_some_and(|failed| now >= failed.until) {
+                failed.push(index);
+            } else if session.dead(now) {
                 ended.push((index, None));
             } else if quiet > if older { OLDER_IDLE } else { idle_close } {
                 ended.push((index, Some(Reason::IDLE_TIMEOUT)));
@@ -35,6 +39,7 @@ impl IoThread {
         for (index, reason) in ended {
             self.close(index, reason);
         }
+        failed.into_iter().for_each(|index| self.end_failed(index));
         if !self.draining() {
             announce.into_iter().for_each(|index| self.queue_router_info(index));
         }
@@ -53,18 +58,32 @@ impl IoThread {
 
     /// Ends a session, telling the peer why if there is a reason to tell.
     pub(super) fn close(&mut self, index: usize, reason: Option<Reason>) {
-        if let Some(reason) = reason
-            && let Some(session) = self.sessions.get_mut(index)
-        {
-            let frames = session.frames_received();
-            session.queue_block(&mut self.buffers, 12, &Block::Termination { frames, reason, additional: &[] });
-            let pad = self.rng.next_u32() as usize % 16;
-            // The session is over whether or not this still reaches the peer.
-            if let Ok(done) = session.flush(&mut self.buffers, self.now.mono, |_| pad) {
-                self.stats.bytes_out.add(done.bytes as u64);
-            }
+        if let Some(reason) = reason {
+            self.say_goodbye(index, reason);
         }
         self.forget(index, reason);
+    }
+
+    fn say_goodbye(&mut self, index: usize, reason: Reason) {
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let frames = session.frames_received();
+        session.queue_block(&mut self.buffers, 12, &Block::Termination { frames, reason, additional: &[] });
+        let pad = self.rng.next_u32() as usize % 16;
+        // The session is over whether or not this still reaches the peer.
+        if let Ok(done) = session.flush(&mut self.buffers, self.now.mono, |_| pad) {
+            self.stats.bytes_out.add(done.bytes as u64);
+        }
+    }
+
+    /// Ends a session in which a frame could not be opened. The peer is told the same whatever it was; we count apart.
+    pub(super) fn end_failed(&mut self, index: usize) {
+        let Some(failed) = self.sessions.get(index).and_then(|session| session.failed) else { return };
+        self.say_goodbye(index, failed.error.reason());
+        let counted = match failed.error {
+            FrameError::Length(_) => Reason::FRAMING_ERROR,
+            other => other.reason(),
+        };
+        self.forget(index, Some(counted));
     }
 
     /// Takes a session out of all tables. The next of the same router, if there is one, takes its place.

@@ -1,0 +1,151 @@
+//! A simulated router: an identity, a RouterInfo, and a blocking NTCP2 session with the router under test.
+//!
+//! spec: ntcp2 §1) SessionRequest to §4) Data Phase, the initiator's side
+
+mod build;
+mod link;
+
+pub use build::{BuildAnswer, HopRequest, Sealed};
+pub use link::{Link, Received, is_timeout};
+
+use bytes::Bytes;
+use ramson_crypto::x25519::{PublicKey, SecretKey};
+use ramson_protocol::data::router_address::RouterAddressBuf;
+use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
+use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ntcp2::initiator;
+use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::time::{Now, Wall};
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Whatever went wrong, in words: these are tools, and their reader is a person.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the functions of these tools return.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// For TCP to connect.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Both clocks, the monotonic one counted from the tool's start.
+pub fn now() -> Now {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    Now { mono: START.get_or_init(Instant::now).elapsed(), wall: Wall(u64::try_from(wall).unwrap_or(u64::MAX)) }
+}
+
+/// The router under test.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The network that it belongs to.
+    pub net_id: u8,
+    /// What our sockets are bound to, if it matters.
+    pub source: Option<IpAddr>,
+    /// Its hash.
+    pub hash: RouterHash,
+    /// `s` of its address.
+    pub static_key: PublicKey,
+    /// `i` of its address.
+    pub iv: [u8; 16],
+    /// The key to which build records are sealed.
+    pub encryption: PublicKey,
+}
+
+impl Target {
+    /// From its RouterInfo file; `addr` overrides the address that it publishes.
+    ///
+    /// # Errors
+    /// If the file is no RouterInfo with an NTCP2 address and an X25519 key.
+    pub fn read(path: &Path, addr: Option<SocketAddr>, net_id: u8, source: Option<IpAddr>) -> Outcome<Self> {
+        let bytes = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+        let info = RouterInfo::parse(bytes.into()).map_err(|e| format!("{} is no RouterInfo: {e}", path.display()))?;
+        info.verify()?;
+        let published = info.ntcp2().find_map(|a| a.dialable());
+        let (at, static_key, iv) = published.ok_or("the RouterInfo has no NTCP2 address that could be called")?;
+        let encryption = info.encryption_key().ok_or("the router has no X25519 key")?;
+        Ok(Self { addr: addr.unwrap_or(at), net_id, source, hash: info.hash(), static_key, iv, encryption })
+    }
+
+    /// What the handshake's initiator must know.
+    pub fn remote(&self) -> initiator::Remote<'_> {
+        initiator::Remote { hash: &self.hash, static_key: &self.static_key, iv: &self.iv }
+    }
+
+    /// A TCP connection.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn connect(&self) -> io::Result<TcpStream> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(self.addr), socket2::Type::STREAM, None)?;
+        if let Some(ip) = self.source {
+            socket.bind(&SocketAddr::new(ip, 0).into())?;
+        }
+        socket.connect_timeout(&self.addr.into(), CONNECT)?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(socket.into())
+    }
+}
+
+/// A router of our own.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its keys.
+    pub keys: RouterKeys,
+    /// The static key of NTCP2.
+    pub static_key: SecretKey,
+    /// Its public half.
+    pub static_public: PublicKey,
+    /// The RouterInfo, as it will be sent.
+    pub info: Bytes,
+    /// Its hash.
+    pub hash: RouterHash,
+}
+
+impl Identity {
+    /// A new router of network `net_id` with an unpublished address, its RouterInfo made at `published`.
+    ///
+    /// # Errors
+    /// If the RouterInfo cannot be written.
+    pub fn new(net_id: u8, published: Wall, rng: &mut ChaCha20Rng) -> Outcome<Self> {
+        Self::with_filling(net_id, published, 0, rng)
+    }
+
+    /// The same, with options that make the RouterInfo longer by about `filling` bytes.
+    ///
+    /// # Errors
+    /// If the RouterInfo cannot be written.
+    pub fn with_filling(net_id: u8, published: Wall, filling: usize, rng: &mut ChaCha20Rng) -> Outcome<Self> {
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        let (keys, static_key) = (RouterKeys::generate(rng), SecretKey::from_bytes(secret));
+        let static_public = static_key.public();
+        let mut builder = RouterInfoBuilder::new(net_id, Version::parse("0.9.69"), Caps::parse("OR"))
+            .address(RouterAddressBuf::ntcp2_unpublished(&static_public, "4"));
+        for n in 0..filling.div_ceil(220) {
+            builder = builder.option(&format!("filling{n}"), "f".repeat(200));
+        }
+        let info = builder.sign(&keys, published)?;
+        Ok(Self { hash: info.hash(), info: info.as_bytes().clone(), keys, static_key, static_public })
+    }
+
+    /// What the handshake's initiator must know of us, with `info` as the RouterInfo that it shows.
+    pub fn local<'a>(&'a self, net_id: u8, info: &'a [u8]) -> initiator::Local<'a> {
+        initiator::Local {
+            net_id,
+            static_key: &self.static_key,
+            static_public: &self.static_public,
+            router_info: info,
+            padding: PaddingOptions::default(),
+            clock_confirmed: true,
+        }
+    }
+}
