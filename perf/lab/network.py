@@ -1,0 +1,88 @@
+"""A private network: routers that know each other from the start, as after a reseed."""
+
+import os
+import time
+from dataclasses import dataclass
+
+from .java import JavaRouter
+from .outcome import Failed, eventually
+from .router import Router
+from .web import Web
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How a router comes into the network."""
+
+    router: Router
+    known: bool  # the others are told of it
+    starts: bool  # at boot, not later by a case
+
+
+class Network:
+    """A network with a name. A topology adds its routers in `__init__` and its tunnels in `configure`."""
+
+    name = "network"
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.dir = os.path.join(lab.work, self.name)
+        self._places = []
+        self.web = Web()
+        self.booted = None
+
+    def add(self, router, known=True, starts=True):
+        """Makes it part of the network; see `_Place`."""
+        self._places.append(_Place(router, known, starts))
+        return router
+
+    def routers(self):
+        """All of them, started or not."""
+        return [place.router for place in self._places]
+
+    def subjects(self):
+        """The routers under test."""
+        return [r for r in self.routers() if r.kind in ("ramson", "stand-in")]
+
+    def configure(self):
+        """Called while all are down and their hashes are known: the time for tunnels with explicit hops."""
+
+    def boot(self, limit=90):
+        """Starts each router once to make its keys and RouterInfo, tells each of all others, starts all again."""
+        everyone = self.routers()
+        for router in everyone:
+            router.start()
+        missing = lambda: [r for r in everyone if not r.published()]
+        eventually(limit, lambda: not missing() or not all(r.alive() for r in everyone), 0.3)
+        dead = [r for r in everyone if not r.alive()]
+        if dead or missing():
+            raise Failed(f"no RouterInfo from {', '.join(map(str, dead or missing()))}", *(dead or missing()))
+        time.sleep(1)
+        for router in everyone:
+            router.kill()
+        self._introduce()
+        self.configure()
+        self.booted = time.monotonic()
+        for place in self._places:
+            if place.starts:
+                place.router.start()
+        for router in everyone:
+            if isinstance(router, JavaRouter):
+                eventually(60, router.accept_transit, 0.3)
+
+    def _introduce(self):
+        for learner in self._places:
+            for other in self._places:
+                if learner is not other and other.known:
+                    learner.router.learn(other.router)
+
+    def uptime(self):
+        """Seconds since all were started."""
+        return time.monotonic() - self.booted
+
+    def stop(self):
+        """Ends all."""
+        for router in self.routers():
+            router.kill()
+            router.remove()
+        self.web.close()

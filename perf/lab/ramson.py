@@ -1,0 +1,94 @@
+"""Ramson, driven only by what it documents: command line, configuration file, data folder, exporter."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from .metrics import Metrics
+from .router import NETWORK_ID, Router
+
+EXPORTER = 9656
+
+
+class Ramson(Router):
+    """A Ramson under test. `exploratory` is the number of its own tunnels in each direction."""
+
+    kind = "ramson"
+    info_name = os.path.join("data", "router.info")
+
+    def __init__(self, net, n, floodfill=False, exploratory=3):
+        super().__init__(net, n, floodfill)
+        self.exploratory = exploratory
+
+    def _configuration(self):
+        return f"""
+[network]
+id = {NETWORK_ID}
+allow_private_addresses = true
+bootstrap = ["{self.dir}/bootstrap"]
+[router]
+floodfill = {str(self.floodfill).lower()}
+[ntcp2]
+listen = "{self.ip}:{self.port}"
+publish = "{self.ip}:{self.port}"
+[bandwidth]
+inbound = "25MB/s"
+outbound = "25MB/s"
+[transit]
+max_tunnels = 2000
+[exploratory]
+length = 2
+quantity = {self.exploratory}
+[metrics]
+listen = "{self.ip}:{EXPORTER}"
+[log]
+level = "{os.environ.get("RAMSON_LOG", "info")}"
+"""
+
+    def command(self):
+        os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)
+        config = os.path.join(self.dir, "ramson.toml")
+        with open(config, "w") as f:
+            f.write(self._configuration())
+        return [self.lab.ramson, "run", "--config", config, "--data", os.path.join(self.dir, "data")]
+
+    def learn(self, other):
+        folder = os.path.join(self.dir, "bootstrap")
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(other.info_path(), os.path.join(folder, f"routerInfo-{other.hash()}.dat"))
+
+    def drain(self, limit=30):
+        """Asks it to end, and returns its exit status, or None if it had to be killed after `limit` seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
+    def info(self):
+        """What `ramson info --json` says."""
+        command = [self.lab.ramson, "info", "--data", os.path.join(self.dir, "data"), "--json"]
+        return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=10).stdout)
+
+    def metrics(self):
+        """A scrape."""
+        return Metrics(self.get(EXPORTER, "metrics"))
+
+    # What the cases ask of any router under test.
+
+    def sessions_by_direction(self):
+        """Open sessions that peers began ("in") and that it began ("out")."""
+        now = self.metrics()
+        return {way: int(now.total("ramson_sessions", direction=way)) for way in ("in", "out")}
+
+    def cells(self, role):
+        """Tunnel cells handled in a role: `participant`, `inbound_gateway`, `outbound_endpoint`."""
+        return int(self.metrics().total("ramson_cells_total", role=role))
+
+    def stored(self, kind):
+        """Entries of its netDb: `router_info` or `lease_set`."""
+        return int(self.metrics().total("ramson_netdb_entries", kind=kind))

@@ -1,0 +1,96 @@
+"""The network that most cases share: one client and one server, and between them Ramson in every role at once.
+
+    1 client      i2pd, the HTTP proxies             7 java        Java I2P
+    2 server      i2pd, the server tunnels           8 subject     the router under test
+    3 p, 4 q      i2pd, fixed hops                   9 reference   an i2pd in the same place, to compare with
+    5, 6          i2pd, floodfills                  10 newcomer    under test; it comes later, and nobody knows it
+                                                    11 callee      under test; it cannot call, only be called
+
+Every case has a path of its own through it, fixed by explicit peers. A path is written nearest hop first, as i2pd reads it.
+"""
+
+import time
+
+from .download import Broken, Proxy
+from .i2pd import I2pd
+from .java import JavaRouter
+from .network import Network
+from .outcome import Failed
+from .subject import subject
+
+
+class RelayNetwork(Network):
+    """See above."""
+
+    name = "relay"
+    PLAIN, GATEWAY, JAVA = 4445, 4446, 4447  # ports of the client's proxies
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.client, self.server, self.p, self.q = (self.add(I2pd(self, n)) for n in (1, 2, 3, 4))
+        self.floodfills = [self.add(I2pd(self, n, floodfill=True)) for n in (5, 6)]
+        self.java = self.add(JavaRouter(self, 7))
+        self.subject = self.add(subject(self, 8))
+        self.reference = self.add(I2pd(self, 9, ssu2=False))
+        newcomer = subject(self, 10, exploratory=12 if lab.quick else 50)
+        self.newcomer = self.add(newcomer, known=False, starts=False)
+        self._shy = [self.java, self.p]
+        self.callee = self.add(subject(self, 11))
+        for router in self.routers():
+            self.callee.forbid_calls(router)
+
+    def configure(self):
+        p, q, java, x, y = self.p, self.q, self.java, self.subject, self.reference
+        serve, proxy = self.server.serve, self.client.proxy
+        serve("participant", self.web, inbound=[p], outbound=[p, x, q])
+        serve("reference", self.web, inbound=[p], outbound=[p, y, q])
+        serve("endpoint", self.web, inbound=[p], outbound=[p, x])
+        serve("plain", self.web, inbound=[p], outbound=[p])
+        serve("java", self.web, inbound=[java], outbound=[java, x, q])
+        serve("callee", self.web, inbound=[java], outbound=[java, self.callee])
+        proxy("plain-proxy", self.PLAIN, inbound=[q], outbound=[q])
+        proxy("gateway-proxy", self.GATEWAY, inbound=[q, x], outbound=[q])
+        proxy("java-proxy", self.JAVA, inbound=[q], outbound=[q, x, java])
+
+    def i2pds(self):
+        """All i2pd that are peers of the router under test, not in its place."""
+        return [self.client, self.server, self.p, self.q, *self.floodfills]
+
+    def welcome_newcomer(self):
+        """Starts the newcomer, once, when the network has found its feet. Until `let_newcomer_be_called` two of the peers
+        cannot call it."""
+        if not self.newcomer.alive():
+            time.sleep(max(0, 20 - self.uptime()))
+            for peer in self._shy:
+                peer.forbid_calls(self.newcomer)
+            self.newcomer.start()
+
+    def let_newcomer_be_called(self):
+        """Ends what `welcome_newcomer` forbade: a router that cannot be called is a bad hop."""
+        while self._shy:
+            self._shy.pop().allow_calls(self.newcomer)
+        self.java.forgive(self.newcomer)
+
+    def download(self, tunnel, port, size, *involved):
+        """Downloads `size` bytes from a server tunnel by a proxy.
+
+        A transfer that breaks is begun once more, as tunnels expire; one that arrives with other bytes is never excused.
+        """
+        proxy, host, file = Proxy(self.client.ip, port), self.server.name_of(tunnel), self.web.file(size)
+        limit = max(60, size / 500_000)
+        try:
+            try:
+                return proxy.fetch(host, file, limit)
+            except Broken:
+                return proxy.fetch(host, file, limit)
+        except Broken as e:
+            raise Failed(f"no download: {e}", *involved, self.client, self.server) from e
+
+    def warm(self, tunnel, port, *involved, limit=120):
+        """Waits until a path stands and carries a first 2 MB, over which the streaming library opens its window."""
+        proxy, host = Proxy(self.client.ip, port), self.server.name_of(tunnel)
+        try:
+            proxy.fetch_patiently(host, self.web.file(1_000), limit)
+            proxy.fetch_patiently(host, self.web.file(2_000_000), limit)
+        except Broken as e:
+            raise Failed(f"no first byte in {limit} s: {e}", *involved, self.client, self.server) from e

@@ -1,0 +1,59 @@
+"""The server behind the tunnels: files of random bytes, so that one wrong, lost or doubled byte shows in the hash."""
+
+import hashlib
+import os
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .sandbox import GATE
+
+
+@dataclass(frozen=True)
+class File:
+    """What a download must bring."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Web:
+    """An HTTP server in this process, reachable from every router."""
+
+    def __init__(self, port=8099):
+        self.ip, self.port = GATE, port
+        self._contents = {}
+        contents = self._contents
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                body = contents.get(self.path.strip("/"))
+                if body is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    pass  # the client went away, which its side of the test notices
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer((self.ip, self.port), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def file(self, size):
+        """A file of `size` random bytes."""
+        path = str(size)
+        body = self._contents.setdefault(path, os.urandom(size))
+        return File(path, size, hashlib.sha256(body).hexdigest())
+
+    def close(self):
+        """Stops serving."""
+        self._server.shutdown()
+        self._server.server_close()
