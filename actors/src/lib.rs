@@ -10,6 +10,8 @@
 //! An actor owns its state, others ask by message with `try_send`, and nothing above the five verbs of the cores knows
 //! about actix. Read-mostly facts are snapshots in [`shared::Shared`].
 
+#![forbid(unsafe_code)]
+
 pub mod clock_keeper;
 pub mod garlic;
 pub mod identity;

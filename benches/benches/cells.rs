@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ramson_crypto::tunnel::{LayerCipher, decrypt_batch, encrypt_batch};
+use ramson_crypto::tunnel::{Kernel, LayerCipher, decrypt_batch, encrypt_batch};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::cell::Body;
@@ -13,47 +13,49 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::hint::black_box;
 
-fn ciphers(n: usize) -> Vec<LayerCipher> {
-    (0..n).map(|i| LayerCipher::new(&[i as u8; 32], &[i as u8 ^ 0xff; 32])).collect()
+fn ciphers(kernel: Kernel, n: usize) -> Vec<LayerCipher> {
+    (0..n).map(|i| LayerCipher::with_kernel(kernel, &[i as u8; 32], &[i as u8 ^ 0xff; 32])).collect()
 }
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(1)
 }
 
-/// Both directions of the tunnel cipher, which undo each other.
+/// Both directions of the tunnel cipher, which undo each other, by kernel and batch.
 fn cipher(c: &mut Criterion) {
-    let mut group = c.benchmark_group("tunnel cipher");
-    for lanes in [1_usize, 4, 16] {
-        let ciphers = ciphers(lanes);
-        let original: Vec<Body> = (0..lanes).map(|i| [i as u8; 1024]).collect();
-        let mut cells = original.clone();
-        group.throughput(Throughput::Elements(lanes as u64));
-        group.bench_function(BenchmarkId::new("participant", lanes), |b| {
-            b.iter(|| {
-                let mut batch: Vec<_> = ciphers.iter().zip(&mut cells).collect();
-                encrypt_batch(&mut batch);
+    for kernel in Kernel::ALL.into_iter().filter(|k| k.is_supported()) {
+        let mut group = c.benchmark_group(format!("tunnel cipher, {}", kernel.name()));
+        for lanes in [1_usize, 2, 4, 8, 16] {
+            let ciphers = ciphers(kernel, lanes);
+            let original: Vec<Body> = (0..lanes).map(|i| [i as u8; 1024]).collect();
+            let mut cells = original.clone();
+            group.throughput(Throughput::Elements(lanes as u64));
+            group.bench_function(BenchmarkId::new("participant", lanes), |b| {
+                b.iter(|| {
+                    let mut batch: Vec<_> = ciphers.iter().zip(&mut cells).collect();
+                    encrypt_batch(&mut batch);
+                });
             });
-        });
-        group.bench_function(BenchmarkId::new("creator, one hop undone", lanes), |b| {
-            b.iter(|| {
-                let mut batch: Vec<_> = ciphers.iter().zip(&mut cells).collect();
-                decrypt_batch(&mut batch);
+            group.bench_function(BenchmarkId::new("creator, one hop undone", lanes), |b| {
+                b.iter(|| {
+                    let mut batch: Vec<_> = ciphers.iter().zip(&mut cells).collect();
+                    decrypt_batch(&mut batch);
+                });
             });
-        });
-        let mut cells = original.clone();
-        encrypt_batch(&mut ciphers.iter().zip(&mut cells).collect::<Vec<_>>());
-        decrypt_batch(&mut ciphers.iter().zip(&mut cells).collect::<Vec<_>>());
-        assert_eq!(cells, original);
+            let mut cells = original.clone();
+            encrypt_batch(&mut ciphers.iter().zip(&mut cells).collect::<Vec<_>>());
+            decrypt_batch(&mut ciphers.iter().zip(&mut cells).collect::<Vec<_>>());
+            assert_eq!(cells, original);
+        }
+        group.finish();
     }
-    group.finish();
 }
 
 /// A message of 900 bytes into a cell at a gateway, and out of it at the endpoint.
 fn ends(c: &mut Criterion) {
     let mut group = c.benchmark_group("tunnel ends");
     group.throughput(Throughput::Elements(1));
-    let cipher = ciphers(1);
+    let cipher = ciphers(Kernel::best(), 1);
     let message = vec![3; 900];
     let (mut rng, mut packer, mut cells) = (rng(), Packer::new(), Vec::<Body>::new());
     group.bench_function("inbound gateway: pack and encrypt", |b| {
@@ -80,7 +82,7 @@ fn ends(c: &mut Criterion) {
             assert_eq!(seen, 1);
         });
     });
-    let two = ciphers(2);
+    let two = ciphers(Kernel::best(), 2);
     group.bench_function("our own outbound gateway, two hops", |b| {
         b.iter(|| {
             cells.clear();

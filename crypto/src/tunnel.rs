@@ -4,12 +4,16 @@
 //! `IV' = E_iv(IV)`, `data' = CBC_layer(IV', data)`, `IV'' = E_iv(IV')`.
 //!
 //! CBC encryption is serial within one cell, so speed comes from working on several cells at once, whatever their
-//! tunnels: callers hand over a turn's cells together, and a kernel may interleave them as it likes.
+//! tunnels: callers hand over a turn's cells together, and the [`Kernel`] in force interleaves them in its lanes.
 //!
 //! spec: tunnel-implementation §Participant Processing; tunnel-message §Tunnel Message (Encrypted)
 
-use aes::Aes256;
-use aes::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use portable::Portable;
+use std::sync::LazyLock;
 
 /// Bytes of a cell's body: IV and data, without the tunnel id in front.
 pub const BODY_LEN: usize = 1024;
@@ -18,43 +22,82 @@ pub const IV_LEN: usize = 16;
 /// Bytes of the data.
 pub const DATA_LEN: usize = BODY_LEN - IV_LEN;
 
-/// The expanded keys of one hop of one tunnel.
-pub struct LayerCipher {
-    layer: Aes256,
-    iv: Aes256,
+type Body = [u8; BODY_LEN];
+
+/// A way to work on many cells at once. All make the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// The `aes` crate, cell by cell: everywhere.
+    Portable,
+    /// x86-64 with AES-NI: eight cells interleaved.
+    AesNi,
+    /// x86-64 with VAES on 256-bit registers: sixteen cells, two to a register.
+    Vaes256,
+    /// x86-64 with VAES on 512-bit registers: sixteen cells, four to a register.
+    Vaes512,
+}
+
+impl Kernel {
+    /// Every kernel, the slowest first.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::AesNi, Self::Vaes256, Self::Vaes512];
+
+    /// The fastest kernel of this machine, found out once.
+    pub fn best() -> Self {
+        static BEST: LazyLock<Kernel> =
+            LazyLock::new(|| Kernel::ALL.into_iter().rev().find(|k| k.is_supported()).unwrap_or(Kernel::Portable));
+        *BEST
+    }
+
+    /// Whether this machine has the instructions.
+    pub fn is_supported(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::AesNi => x86::has_aes_ni(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Vaes256 => x86::has_vaes_256(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Vaes512 => x86::has_vaes_512(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::AesNi | Self::Vaes256 | Self::Vaes512 => false,
+        }
+    }
+
+    /// Its name in logs, metrics and benches.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::AesNi => "aes-ni",
+            Self::Vaes256 => "vaes-256",
+            Self::Vaes512 => "vaes-512",
+        }
+    }
+}
+
+/// The expanded keys of one hop of one tunnel, for the kernel that is to use them.
+pub struct LayerCipher(Keys);
+
+enum Keys {
+    Portable(Box<Portable>),
+    #[cfg(target_arch = "x86_64")]
+    X86(x86::Hop),
 }
 
 impl LayerCipher {
-    /// The hop with this layer key and this IV key.
+    /// The hop with this layer key and this IV key, for the best kernel of this machine.
     pub fn new(layer_key: &[u8; 32], iv_key: &[u8; 32]) -> Self {
-        Self { layer: Aes256::new(layer_key.into()), iv: Aes256::new(iv_key.into()) }
+        Self::with_kernel(Kernel::best(), layer_key, iv_key)
     }
 
-    fn encrypt(&self, body: &mut [u8; BODY_LEN]) {
-        let (iv, blocks) = split(body);
-        self.iv.encrypt_block(as_block(iv));
-        let mut chain = *iv;
-        for block in blocks {
-            xor(block, &chain);
-            self.layer.encrypt_block(as_block(block));
-            chain = *block;
+    /// The same for a kernel of the caller's choice: for tests and benches. A kernel that this machine has not gives
+    /// way to the portable one.
+    pub fn with_kernel(kernel: Kernel, layer_key: &[u8; 32], iv_key: &[u8; 32]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(hop) = x86::Hop::new(kernel, layer_key, iv_key) {
+            return Self(Keys::X86(hop));
         }
-        self.iv.encrypt_block(as_block(iv));
-    }
-
-    fn decrypt(&self, body: &mut [u8; BODY_LEN]) {
-        let cipher = *body;
-        let (iv, blocks) = split(body);
-        self.iv.decrypt_block(as_block(iv));
-        // CBC decryption is parallel: all blocks at once, then each takes the ciphertext before it.
-        self.layer.decrypt_blocks(Block::<Aes256>::cast_slice_from_core_mut(blocks));
-        if let Some((first, rest)) = blocks.split_first_mut() {
-            xor(first, iv);
-            for (block, before) in rest.iter_mut().zip(&cipher.as_chunks::<16>().0[1..]) {
-                xor(block, before);
-            }
-        }
-        self.iv.decrypt_block(as_block(iv));
+        let _ = kernel;
+        Self(Keys::Portable(Box::new(Portable::new(layer_key, iv_key))))
     }
 }
 
@@ -65,34 +108,31 @@ impl std::fmt::Debug for LayerCipher {
 }
 
 /// What a participant, an outbound endpoint and an inbound gateway do to each cell's body, in place. The cells may be
-/// of any tunnels and in any number.
-pub fn encrypt_batch(cells: &mut [(&LayerCipher, &mut [u8; BODY_LEN])]) {
+/// of any tunnels and in any number; sixteen at a time fill the lanes.
+pub fn encrypt_batch(cells: &mut [(&LayerCipher, &mut Body)]) {
+    #[cfg(target_arch = "x86_64")]
+    if x86::encrypt(cells) {
+        return;
+    }
     for (cipher, body) in cells {
-        cipher.encrypt(body);
+        match &cipher.0 {
+            Keys::Portable(keys) => keys.encrypt(body),
+            #[cfg(target_arch = "x86_64")]
+            Keys::X86(hop) => hop.encrypt_one(body),
+        }
     }
 }
 
 /// The exact inverse of [`encrypt_batch`]: what the creator does for each hop, before sending into an outbound tunnel
 /// and after receiving from an inbound one.
-pub fn decrypt_batch(cells: &mut [(&LayerCipher, &mut [u8; BODY_LEN])]) {
+pub fn decrypt_batch(cells: &mut [(&LayerCipher, &mut Body)]) {
     for (cipher, body) in cells {
-        cipher.decrypt(body);
+        match &cipher.0 {
+            Keys::Portable(keys) => keys.decrypt(body),
+            #[cfg(target_arch = "x86_64")]
+            Keys::X86(hop) => hop.decrypt_one(body),
+        }
     }
-}
-
-fn split(body: &mut [u8; BODY_LEN]) -> (&mut [u8; 16], &mut [[u8; 16]]) {
-    match body.as_chunks_mut::<16>().0.split_first_mut() {
-        Some(parts) => parts,
-        None => unreachable!("1024 bytes are 64 blocks"),
-    }
-}
-
-fn as_block(bytes: &mut [u8; 16]) -> &mut Block<Aes256> {
-    bytes.into()
-}
-
-fn xor(a: &mut [u8; 16], b: &[u8; 16]) {
-    *a = (u128::from_ne_bytes(*a) ^ u128::from_ne_bytes(*b)).to_ne_bytes();
 }
 
 #[cfg(test)]
@@ -146,5 +186,40 @@ mod tests {
             encrypt_batch(&mut [(hop, &mut alone)]);
             assert_eq!(alone, cell);
         }
+    }
+
+    #[test]
+    fn all_kernels_make_the_same_bytes_of_batches_of_any_size() {
+        use proptest::prelude::*;
+        let strategy = (1..=64_usize, any::<u64>());
+        proptest!(ProptestConfig::with_cases(40), |((count, seed) in strategy)| {
+            let byte = |i: usize| sha256(&[&seed.to_le_bytes(), &i.to_le_bytes()]);
+            let keys: Vec<_> = (0..count).map(|i| (byte(2 * i), byte(2 * i + 1))).collect();
+            let plain: Vec<Body> = (0..count).map(|c| {
+                let blocks: Vec<u8> = (0..32).flat_map(|b| byte(1000 + 32 * c + b)).collect();
+                blocks.try_into().unwrap()
+            }).collect();
+            let run = |kernel| {
+                let hops: Vec<_> = keys.iter().map(|(l, i)| LayerCipher::with_kernel(kernel, l, i)).collect();
+                let mut cells = plain.clone();
+                encrypt_batch(&mut hops.iter().zip(&mut cells).collect::<Vec<_>>());
+                let sealed = cells.clone();
+                decrypt_batch(&mut hops.iter().zip(&mut cells).collect::<Vec<_>>());
+                assert_eq!(cells, plain, "{}", kernel.name());
+                sealed
+            };
+            let expected = run(Kernel::Portable);
+            for kernel in Kernel::ALL.into_iter().filter(|k| k.is_supported()) {
+                prop_assert_eq!(&run(kernel), &expected, "{}", kernel.name());
+            }
+        });
+    }
+
+    #[test]
+    fn hops_of_different_kernels_may_share_a_batch() {
+        let hops = Kernel::ALL.map(|k| LayerCipher::with_kernel(k, &counting(1), &counting(2)));
+        let mut cells = [[3; BODY_LEN]; 4];
+        encrypt_batch(&mut hops.iter().zip(&mut cells).collect::<Vec<_>>());
+        assert!(cells.iter().all(|c| *c == cells[0]));
     }
 }

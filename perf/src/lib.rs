@@ -3,5 +3,7 @@
 //! Both run beside the router, on networks other than the live one, and use the cores of the `protocol` crate; what the
 //! router under test does with the bytes is its own code's affair, so it may be any router.
 
+#![forbid(unsafe_code)]
+
 pub mod hostile;
 pub mod peer;

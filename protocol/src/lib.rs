@@ -5,6 +5,8 @@
 //! `poll_output() -> Option<Out>` and `poll_timeout() -> Option<Mono>`. After any input the caller drains
 //! `poll_output` to `None`, then re-arms one timer.
 
+#![forbid(unsafe_code)]
+
 pub mod admission;
 pub mod base64;
 pub mod data;

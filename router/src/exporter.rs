@@ -80,7 +80,8 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
 }
 
 fn process(started: Instant) {
-    gauge!("ramson_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let cipher = ramson_crypto::tunnel::Kernel::best().name();
+    gauge!("ramson_build_info", "version" => env!("CARGO_PKG_VERSION"), "cipher" => cipher).set(1.0);
     gauge!("ramson_uptime_seconds").set(started.elapsed().as_secs_f64());
     let (open, limit) = descriptors();
     gauge!("process_open_fds").set(open as f64);

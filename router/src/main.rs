@@ -1,5 +1,7 @@
 //! The `ramson` binary: command line, configuration, storage, metrics exporter, and the wiring of a node.
 
+#![forbid(unsafe_code)]
+
 mod bootstrap;
 mod cli;
 mod config;

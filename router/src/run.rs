@@ -39,6 +39,7 @@ pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Res
             net_id = config.network.id,
             floodfill = config.router.floodfill,
             threads = node.transports().stats().len(),
+            cipher = ramson_crypto::tunnel::Kernel::best().name(),
             "running"
         );
         let (sender, receiver) = async_channel();

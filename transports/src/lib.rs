@@ -12,6 +12,8 @@
 //! A peer's session lives on one I/O thread for life: the one that its hash says (`io::home`).
 //! On this path there is no actor, no lock, no allocation and no wake per cell.
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod established;
 pub mod event;
