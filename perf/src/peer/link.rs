@@ -93,6 +93,11 @@ impl Link {
         }
     }
 
+    /// The socket, both directions, and what was received and not read yet: for an owner that does not block.
+    pub fn into_parts(self) -> (TcpStream, FrameOpener, FrameSealer, Vec<u8>) {
+        (self.stream, self.opener, self.sealer, self.received)
+    }
+
     /// Sends messages, several to a frame.
     ///
     /// # Errors

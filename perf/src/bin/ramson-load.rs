@@ -1,0 +1,87 @@
+//! Loads a router with tunnels of simulated peers and checks every cell that comes back.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a tool for scripts and people")]
+
+use clap::Parser;
+use ramson_perf::load::{self, Options, Rate, Roles};
+use ramson_perf::peer::Target;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Simulated peers connect over NTCP2, build tunnels through the router, send cells at a set rate, and check every cell
+/// that comes out. Exit status 0: tunnels were built, and every cell that came was the right one. The router must run
+/// in a private network (`allow_private_addresses`), with limits that leave room for the load.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    /// Where the router listens; its RouterInfo says it, too.
+    #[arg(long)]
+    target: Option<SocketAddr>,
+    /// The router's `router.info`.
+    #[arg(long)]
+    router_info: PathBuf,
+    /// The network, never the live one.
+    #[arg(long, default_value_t = 99, value_parser = clap::value_parser!(u8).range(3..))]
+    net_id: u8,
+    /// The address to call from.
+    #[arg(long)]
+    source: Option<IpAddr>,
+    /// Simulated peers, two or more for each thread.
+    #[arg(long, default_value_t = 16)]
+    peers: usize,
+    /// Tunnels through the router.
+    #[arg(long, default_value_t = 32)]
+    tunnels: usize,
+    /// What the router is in them: participant, obep, ibgw or mixed.
+    #[arg(long, default_value = "participant")]
+    role: Roles,
+    /// Cells to be sent, in MB/s of 1,024-byte cell bodies; or `max`: as many as come back.
+    #[arg(long, default_value = "max")]
+    rate: Rate,
+    /// Cells that are sent one after the other in one tunnel.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    burst: u32,
+    /// How long to send.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Threads of this tool.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    /// The router's process, to tell its processor time and memory.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Send nothing: hold the sessions and tunnels, and tell the router's memory.
+    #[arg(long)]
+    idle: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let target = match Target::read(&args.router_info, args.target, args.net_id, args.source) {
+        Ok(target) => target,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let options = Options {
+        peers: args.peers,
+        tunnels: args.tunnels,
+        roles: args.role,
+        rate: args.rate,
+        burst: args.burst,
+        duration: Duration::from_secs(args.seconds),
+        threads: args.threads,
+        pid: args.pid,
+        idle: args.idle,
+    };
+    match load::run(&target, options, &mut |line| println!("{line}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One thread: its peers, the tunnels between them, and the loop that sends and checks.
+
+use super::session::Session;
+use super::tunnel::{Making, Tunnel, pattern};
+use super::{Options, Rate, Totals};
+use crate::peer::{BuildAnswer, HopRequest, Identity, Link, Outcome, Target, now};
+use bytes::Bytes;
+use mio::{Events, Interest, Poll, Token};
+use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::ntcp2::block::{Block, Blocks, I2np, write_i2np_header};
+use ramson_protocol::time::Wall;
+use ramson_protocol::tunnel::Role;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Build requests without an answer, of one thread: routers bound their queues at about two hundred.
+const BUILDING: usize = 48;
+/// How long an answer may take.
+const BUILD_PATIENCE: Duration = Duration::from_secs(10);
+/// At the rate `max`, cells under way to one receiver: below the quarter megabyte after which routers drop.
+const WINDOW: u32 = 128;
+/// Without any cell for so long, those under way are lost.
+const LOST_AFTER: Duration = Duration::from_millis(300);
+/// Cells that one turn makes.
+const TURN: u32 = 2048;
+/// Bytes that wait for a socket before its peer sends no more at the rate `max`.
+const BACKLOG: usize = 128 * 1024;
+/// How long to wait for the last cells.
+const COLLECT: Duration = Duration::from_secs(2);
+
+/// A thread's state.
+pub(super) struct Worker {
+    index: usize,
+    target: Target,
+    options: Options,
+    rng: ChaCha20Rng,
+    poll: Poll,
+    sessions: Vec<Session>,
+    hashes: Vec<RouterHash>,
+    tunnels: Vec<Tunnel>,
+    /// Builds without an answer by the id of their reply.
+    building: HashMap<MessageId, (usize, Instant)>,
+    /// Tunnels that stand.
+    standing: Vec<usize>,
+    under_way: Vec<u32>,
+    last_arrival: Instant,
+    turn: usize,
+    pattern: Box<[u8; 1008]>,
+    scratch: Vec<u8>,
+    again: Vec<usize>,
+    totals: Totals,
+}
+
+impl Worker {
+    /// Connects this thread's share of the peers.
+    pub(super) fn new(index: usize, target: Target, options: &Options) -> Outcome<Self> {
+        let poll = Poll::new()?;
+        let mut rng: ChaCha20Rng = rand::make_rng();
+        let (mut sessions, mut hashes) = (Vec::new(), Vec::new());
+        for n in 0..share(options.peers, options.threads, index) {
+            let who = Identity::new(target.net_id, now().wall, &mut rng)?;
+            let link = Link::open(&target, &who, &mut rng).and_then(|mut link| {
+                link.wait_until_up(BUILD_PATIENCE)?;
+                Ok(link)
+            });
+            let link = link.map_err(|e| format!("peer {n} cannot connect: {e}"))?;
+            let mut session = Session::new(link)?;
+            poll.registry().register(&mut session.stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
+            sessions.push(session);
+            hashes.push(who.hash);
+        }
+        Ok(Self {
+            index,
+            target,
+            options: options.clone(),
+            under_way: vec![0; sessions.len()],
+            pattern: pattern(&mut rng),
+            rng,
+            poll,
+            sessions,
+            hashes,
+            tunnels: Vec::new(),
+            building: HashMap::new(),
+            standing: Vec::new(),
+            last_arrival: Instant::now(),
+            turn: 0,
+            scratch: vec![0; 64 * 1024],
+            again: Vec::new(),
+            totals: Totals::default(),
+        })
+    }
+
+    pub(super) fn into_totals(self) -> Totals {
+        self.totals
+    }
+
+    /// Builds this thread's share of the tunnels, a few at a time.
+    pub(super) fn build_all(&mut self) -> Outcome<()> {
+        let wanted = share(self.options.tunnels, self.options.threads, self.index);
+        while self.tunnels.len() < wanted || !self.building.is_empty() {
+            while self.tunnels.len() < wanted && self.building.len() < BUILDING {
+                self.ask()?;
+            }
+            self.exchange(Duration::from_millis(5))?;
+            let before = self.building.len();
+            self.building.retain(|_, (_, since)| since.elapsed() < BUILD_PATIENCE);
+            self.totals.unanswered += (before - self.building.len()) as u64;
+        }
+        Ok(())
+    }
+
+    /// Asks for one more tunnel.
+    fn ask(&mut self) -> Outcome<()> {
+        let (n, peers) = (self.tunnels.len(), self.sessions.len());
+        let (from, step) = (n % peers, 1 + (n / peers) % (peers - 1));
+        let to = (from + step) % peers;
+        // Our number says which tunnel it is; no other thread has the same receivers.
+        let (receive, next_tunnel) = (TunnelId(self.rng.next_u32().max(1)), TunnelId(n as u32 + 1));
+        let role = self.options.roles.0[n % self.options.roles.0.len()];
+        let request = HopRequest { receive, role, next: self.hashes[to], next_tunnel };
+        let build = request.seal(&self.target, &mut self.rng)?;
+        let message = &build.message;
+        let expiration = Wall(message.expiration.0 + 500).secs();
+        let out = self.sessions[from].block()?;
+        write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
+        out.extend_from_slice(&message.body);
+        self.building.insert(build.reply_id, (n, Instant::now()));
+        self.tunnels.push(Tunnel::new(from, to, self.hashes[to], build, &mut self.rng));
+        Ok(())
+    }
+
+    /// Sends for so long.
+    pub(super) fn send_for(&mut self, duration: Duration) -> Outcome<()> {
+        if self.standing.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let mut due = 0.0;
+        self.last_arrival = began;
+        while began.elapsed() < duration {
+            let wait = match self.options.rate {
+                Rate::Max => {
+                    self.send_window()?;
+                    Duration::from_micros(200)
+                }
+                Rate::Cells(rate) => {
+                    let mine = rate / self.options.threads as f64;
+                    due = began.elapsed().as_secs_f64() * mine - self.totals.sent as f64;
+                    self.send_due(due)?;
+                    Duration::from_millis(1)
+                }
+            };
+            self.exchange(if due > f64::from(TURN) { Duration::ZERO } else { wait })?;
+        }
+        Ok(())
+    }
+
+    /// Sends nothing for so long.
+    pub(super) fn hold(&mut self, duration: Duration) -> Outcome<()> {
+        let began = Instant::now();
+        while began.elapsed() < duration {
+            self.exchange(Duration::from_millis(100))?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what is still on its way.
+    pub(super) fn collect(&mut self) -> Outcome<()> {
+        let began = Instant::now();
+        while began.elapsed() < COLLECT && self.totals.received < self.totals.sent {
+            self.exchange(Duration::from_millis(10))?;
+        }
+        Ok(())
+    }
+
+    /// A burst into each tunnel in turn while its receiver has room.
+    fn send_window(&mut self) -> Outcome<()> {
+        if self.last_arrival.elapsed() > LOST_AFTER {
+            self.under_way.fill(0);
+            self.last_arrival = Instant::now();
+        }
+        let mut made = 0;
+        for _ in 0..self.standing.len() {
+            let index = self.next_tunnel();
+            let (from, to) = (self.tunnels[index].from, self.tunnels[index].to);
+            if self.under_way[to] + self.options.burst > WINDOW || self.sessions[from].queued() > BACKLOG {
+                continue;
+            }
+            self.send_burst(index, self.options.burst)?;
+            made += self.options.burst;
+            if made >= TURN {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn send_due(&mut self, due: f64) -> Outcome<()> {
+        let mut left = (due.max(0.0) as u32).min(TURN);
+        while left >= self.options.burst {
+            let index = self.next_tunnel();
+            self.send_burst(index, self.options.burst)?;
+            left -= self.options.burst;
+        }
+        Ok(())
+    }
+
+    fn next_tunnel(&mut self) -> usize {
+        self.turn = (self.turn + 1) % self.standing.len();
+        self.standing[self.turn]
+    }
+
+    fn send_burst(&mut self, index: usize, count: u32) -> Outcome<()> {
+        let now = now();
+        let tunnel = &mut self.tunnels[index];
+        let mut making = Making { rng: &mut self.rng, pattern: &self.pattern, mono: now.mono, wall: now.wall };
+        for _ in 0..count {
+            tunnel.make(&mut making, self.sessions[tunnel.from].block()?)?;
+        }
+        self.totals.sent += u64::from(count);
+        self.under_way[tunnel.to] += count;
+        Ok(())
+    }
+
+    /// Writes all that waits, waits for sockets, reads and checks.
+    fn exchange(&mut self, patience: Duration) -> Outcome<()> {
+        for session in self.sessions.iter_mut().filter(|session| session.queued() > 0) {
+            session.flush()?;
+        }
+        let mut events = Events::with_capacity(1024);
+        let patience = if self.again.is_empty() { patience } else { Duration::ZERO };
+        match self.poll.poll(&mut events, Some(patience)) {
+            Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
+            _ => {}
+        }
+        let mut ready = std::mem::take(&mut self.again);
+        ready.extend(events.iter().filter(|e| e.is_readable() || e.is_read_closed()).map(|e| e.token().0));
+        ready.sort_unstable();
+        ready.dedup();
+        for peer in ready {
+            self.read(peer)?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, peer: usize) -> Outcome<()> {
+        let was_closed = self.sessions[peer].closed;
+        if self.sessions[peer].read(&mut self.scratch) {
+            self.again.push(peer);
+        }
+        let mono = now().mono;
+        let (sessions, mut rest) = (
+            &mut self.sessions,
+            Rest {
+                tunnels: &mut self.tunnels,
+                building: &mut self.building,
+                standing: &mut self.standing,
+                under_way: &mut self.under_way,
+                pattern: &self.pattern,
+                totals: &mut self.totals,
+                arrived: false,
+            },
+        );
+        while let Some(plain) = sessions[peer].next_frame()? {
+            for block in Blocks::new(plain) {
+                if let Block::I2np(message) = block? {
+                    rest.on_message(peer, &message, mono);
+                }
+            }
+        }
+        let arrived = rest.arrived;
+        if arrived {
+            self.last_arrival = Instant::now();
+        }
+        self.totals.closed += u64::from(self.sessions[peer].closed && !was_closed);
+        Ok(())
+    }
+}
+
+/// What a message may change while its session is borrowed.
+struct Rest<'a> {
+    tunnels: &'a mut [Tunnel],
+    building: &'a mut HashMap<MessageId, (usize, Instant)>,
+    standing: &'a mut Vec<usize>,
+    under_way: &'a mut [u32],
+    pattern: &'a [u8; 1008],
+    totals: &'a mut Totals,
+    arrived: bool,
+}
+
+impl Rest<'_> {
+    fn on_message(&mut self, peer: usize, message: &I2np<'_>, mono: Duration) {
+        match MessageType::from_code(message.kind) {
+            MessageType::ShortTunnelBuild => {
+                if let Some((index, _)) = self.building.get(&message.id) {
+                    self.on_answer(*index, message);
+                }
+            }
+            kind @ (MessageType::TunnelData | MessageType::TunnelGateway) => {
+                let number = message.body.first_chunk::<4>().map_or(0, |id| u32::from_be_bytes(*id));
+                let index = (number as usize).wrapping_sub(1);
+                let Some(tunnel) = self.tunnels.get_mut(index).filter(|tunnel| tunnel.to == peer) else {
+                    self.totals.wrong += 1;
+                    return;
+                };
+                let endpoint = tunnel.build.request.role == Role::OutboundEndpoint;
+                if endpoint && self.building.contains_key(&tunnel.build.reply_id) {
+                    return self.on_answer(index, message);
+                }
+                let arrival = tunnel.check(message, self.pattern, mono);
+                let arrival = arrival.filter(|_| endpoint == (kind == MessageType::TunnelGateway));
+                let Some(arrival) = arrival else {
+                    self.totals.wrong += 1;
+                    return;
+                };
+                self.arrived = true;
+                self.totals.received += 1;
+                self.totals.reordered += u64::from(arrival.late);
+                self.totals.latencies.record(arrival.latency);
+                let gone = 1 + u32::try_from(arrival.skipped).unwrap_or(u32::MAX);
+                self.under_way[peer] = self.under_way[peer].saturating_sub(gone);
+            }
+            // What the router has to say for itself.
+            _ => {}
+        }
+    }
+
+    fn on_answer(&mut self, index: usize, message: &I2np<'_>) {
+        let whole = Message {
+            kind: MessageType::from_code(message.kind),
+            id: message.id,
+            expiration: Wall::from_secs(message.expiration),
+            body: Bytes::copy_from_slice(message.body),
+        };
+        let build = &self.tunnels[index].build;
+        let Some(answer) = build.answer(&whole) else { return };
+        self.building.remove(&build.reply_id);
+        match answer {
+            BuildAnswer::Accepted => {
+                self.standing.push(index);
+                self.totals.accepted += 1;
+            }
+            BuildAnswer::Refused(_) => self.totals.refused += 1,
+        }
+    }
+}
+
+/// This thread's part of `whole`.
+fn share(whole: usize, threads: usize, index: usize) -> usize {
+    let threads = threads.max(1);
+    whole / threads + usize::from(index < whole % threads)
+}
