@@ -1,17 +1,60 @@
 //! The network database: the facade that other actors use, in front of the shards.
+//!
+//! ```text
+//! Switch --> NetDb --> NetDbShard x 4 (by key) --> Verifier pool, storage thread
+//!              |-----> Searches (what we look for, exploration)
+//!              '-----> Publishing (our own RouterInfo)
+//! ```
+//! What others ask of it goes by `try_send`: a shard that does not keep up loses messages, counted.
+
+mod asking;
+mod directory;
+mod publishing;
+mod reply;
+mod searches;
+mod shard;
+mod storage;
+mod subscribers;
+mod verifier;
 
 use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
 use crate::shared::Shared;
 use crate::switch::Switch;
 use actix::prelude::*;
-use parking_lot::Mutex;
+use bytes::Bytes;
+use directory::Directory;
+use parking_lot::{Mutex, MutexGuard};
+use publishing::{Publish, Publishing};
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::router_info::RouterInfo;
-use ramson_protocol::id::RouterHash;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::database_lookup::LookupKind;
+use ramson_protocol::i2np::database_store::DatabaseStore;
+use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
+use ramson_protocol::netdb::flood;
+use ramson_protocol::netdb::lookup::Throttle;
+use ramson_protocol::netdb::router_set::RouterSet;
+use ramson_protocol::netdb::rules::{Rules, is_newer, judge_signatures};
+use ramson_protocol::netdb::store;
+use ramson_protocol::wire::Reader;
+use searches::{Find, Found, Replied, Searches, Unreachable};
+use shard::{All, Asked, Get, NetDbShard, Offered, Own, Stored, Subscribe, shard_of};
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use storage::Storage;
+use verifier::Verifier;
+
+/// Shards, by the first bits of a key.
+const SHARDS: usize = 4;
+
+/// Arbiters that carry them.
+const ARBITERS: usize = 2;
+
+/// Threads that verify signatures.
+const VERIFIERS: usize = 2;
 
 /// Where the database lies and how much it may hold.
 pub struct NetDbConfig {
@@ -25,61 +68,349 @@ pub struct NetDbConfig {
 
 /// The way to the database; cheap to clone.
 #[derive(Clone)]
-pub struct NetDb {
-    known: Arc<Mutex<HashMap<RouterHash, RouterInfo>>>,
-    subscribers: Arc<Mutex<Vec<Recipient<RouterKnown>>>>,
+pub struct NetDb(Arc<Inner>);
+
+struct Inner {
+    shared: Shared,
+    rules: Rules,
+    directory: Directory,
+    throttle: Mutex<Throttle>,
+    storage: Storage,
+    verifier: Addr<Verifier>,
+    shards: OnceLock<Vec<Addr<NetDbShard>>>,
+    searches: OnceLock<Addr<Searches>>,
+    publishing: OnceLock<Addr<Publishing>>,
+    switch: OnceLock<Addr<Switch>>,
 }
 
 impl NetDb {
-    /// Starts the shards.
-    pub fn start(_shared: Shared, _config: NetDbConfig) -> io::Result<Self> {
-        Ok(Self { known: Arc::default(), subscribers: Arc::default() })
-    }
-    /// The way to the switch, known only after the start.
-    pub fn set_switch(&self, _switch: Addr<Switch>) {}
-    /// Tells `to` of every router that is known, and of changes from now on.
-    pub fn subscribe(&self, to: Recipient<RouterKnown>) {
-        for info in self.known.lock().values() {
-            drop(to.try_send(RouterKnown::Learned(info.clone())));
+    /// Opens the database and starts the actors.
+    ///
+    /// # Errors
+    /// If the file cannot be opened or made. A damaged one is moved aside.
+    pub fn start(shared: Shared, config: NetDbConfig) -> io::Result<Self> {
+        let (storage, entries) = Storage::open(&config.database)?;
+        let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
+        let netdb = Self(Arc::new(Inner {
+            throttle: Mutex::new(Throttle::new(shared.floodfill(), shared.now().mono)),
+            rules,
+            directory: Directory::default(),
+            storage,
+            verifier: SyncArbiter::start(VERIFIERS, || Verifier),
+            shards: OnceLock::new(),
+            searches: OnceLock::new(),
+            publishing: OnceLock::new(),
+            switch: OnceLock::new(),
+            shared,
+        }));
+        let mut parts: [Vec<Entry>; SHARDS] = Default::default();
+        for entry in entries {
+            parts[shard_of(entry.key())].push(entry);
         }
-        self.subscribers.lock().push(to);
+        let store = store::Config {
+            own: rules.own,
+            floodfill: rules.floodfill,
+            max_routers: config.max_routers.div_ceil(SHARDS),
+            max_lease_sets: config.max_lease_sets.div_ceil(SHARDS),
+            shards: SHARDS,
+        };
+        let arbiters: [ArbiterHandle; ARBITERS] = std::array::from_fn(|_| Arbiter::new().handle());
+        let shards = parts.into_iter().enumerate().map(|(index, entries)| {
+            let netdb = netdb.clone();
+            NetDbShard::start_in_arbiter(&arbiters[index % ARBITERS], move |_| {
+                NetDbShard::new(index, netdb, store, entries)
+            })
+        });
+        // Each of these is set here and nowhere else.
+        let _ = netdb.0.shards.set(shards.collect());
+        let (searching, publishing) = (netdb.clone(), netdb.clone());
+        let _ = netdb.0.searches.set(Searches::start_in_arbiter(&arbiters[0], |_| Searches::new(searching)));
+        let _ = netdb.0.publishing.set(Publishing::start_in_arbiter(&arbiters[1], |_| Publishing::new(publishing)));
+        Ok(netdb)
     }
+
+    /// The way to the switch, known only after the start.
+    pub fn set_switch(&self, switch: Addr<Switch>) {
+        let _ = self.0.switch.set(switch);
+    }
+
     /// A DatabaseStore message.
-    pub fn store(&self, _incoming: Incoming) {}
-    /// A DatabaseLookup message.
-    pub fn lookup(&self, _incoming: Incoming) {}
-    /// A DatabaseSearchReply message.
-    pub fn search_reply(&self, _incoming: Incoming) {}
-    /// Publish our RouterInfo at the floodfills.
-    pub fn publish(&self, _info: RouterInfo) {}
-    /// Routers and leasesets that we know.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.known.lock().len(), 0)
+    pub fn store(&self, incoming: Incoming) {
+        match key_of(&incoming) {
+            Some(key) => self.tell(key, Stored(incoming)),
+            None => count_drop("malformed"),
+        }
     }
-    /// Writes what is not on disk yet.
-    pub async fn flush(&self) {}
-    /// A RouterInfo from a handshake, a transport's block, or a file.
-    pub fn router_info(&self, received: RouterInfoReceived) {
-        if let Ok(info) = RouterInfo::parse(received.bytes)
-            && info.verify().is_ok()
+
+    /// A DatabaseLookup message.
+    pub fn lookup(&self, incoming: Incoming) {
+        match key_of(&incoming) {
+            Some(key) => self.tell(key, Asked(incoming)),
+            None => count_drop("malformed"),
+        }
+    }
+
+    /// A DatabaseSearchReply message.
+    pub fn search_reply(&self, incoming: Incoming) {
+        self.search(Replied(incoming));
+    }
+
+    /// Publish our RouterInfo at the floodfills.
+    pub fn publish(&self, info: RouterInfo) {
+        self.tell(info.hash().into(), Own(info.clone()));
+        if self.0.shared.floodfill() {
+            self.send_copies(&info.clone().into(), None);
+        }
+        if let Some(publishing) = self.0.publishing.get()
+            && publishing.try_send(Publish(info)).is_err()
         {
-            self.known.lock().insert(info.hash(), info.clone());
-            for to in self.subscribers.lock().iter() {
-                drop(to.try_send(RouterKnown::Learned(info.clone())));
+            count_drop("mailbox_full");
+        }
+    }
+
+    /// Routers and leasesets that we know, ourselves left out.
+    pub fn counts(&self) -> (usize, usize) {
+        self.0.directory.counts()
+    }
+
+    /// Writes what is not on disk yet.
+    pub async fn flush(&self) {
+        self.0.storage.flush().await;
+    }
+
+    /// Writes what is not on disk yet, and closes the file: the database keeps nothing from then on.
+    pub async fn close(&self) {
+        self.0.storage.close().await;
+    }
+
+    /// A RouterInfo from a handshake or a transport's block.
+    pub fn router_info(&self, received: RouterInfoReceived) {
+        if let Some(offered) = offered(received) {
+            self.tell(offered.info.hash().into(), offered);
+        }
+    }
+
+    /// RouterInfos from files: each waits for its turn. How many were taken.
+    pub async fn bootstrap(&self, found: Vec<Bytes>) -> usize {
+        let mut taken = 0;
+        for bytes in found {
+            let received = RouterInfoReceived { from: None, bytes, flood: false };
+            if let Some(offered) = offered(received) {
+                taken += usize::from(self.ask(offered.info.hash().into(), offered).await == Some(true));
+            }
+        }
+        taken
+    }
+
+    /// A RouterInfo of ours, or one that a search in the network brings.
+    pub fn find_router(&self, hash: RouterHash) -> impl Future<Output = Option<RouterInfo>> + use<> + 'static {
+        let netdb = self.clone();
+        async move { netdb.find(hash.into(), LookupKind::RouterInfo).await?.as_router_info().cloned() }
+    }
+
+    /// A leaseset that we have, or one that a search in the network brings.
+    pub async fn find_lease_set(&self, destination: DestinationHash) -> Option<Entry> {
+        self.find(destination.into(), LookupKind::LeaseSet).await.filter(|entry| entry.kind().is_lease_set())
+    }
+
+    /// The RouterInfo of a router that we know.
+    pub async fn known_router(&self, hash: RouterHash) -> Option<RouterInfo> {
+        self.ask(hash.into(), Get(hash.into())).await??.as_router_info().cloned()
+    }
+
+    /// All routers that we know, ourselves left out.
+    pub async fn routers(&self) -> Vec<RouterInfo> {
+        let mut all = Vec::new();
+        for shard in 0..SHARDS {
+            all.extend(self.ask_shard(shard, All).await.unwrap_or_default());
+        }
+        all
+    }
+
+    /// Floodfills that are worth being asked.
+    pub fn floodfills(&self) -> Arc<RouterSet> {
+        self.0.directory.floodfills()
+    }
+
+    /// Has `to` told of all routers that we know, and of each change from then on, in order for each router.
+    pub fn subscribe(&self, to: Recipient<RouterKnown>) {
+        (0..SHARDS).zip(std::iter::repeat(to)).for_each(|(shard, to)| self.tell_shard(shard, Subscribe(to)));
+    }
+
+    /// A router could not be reached: nobody needs to wait for its answer.
+    pub fn unreachable(&self, router: RouterHash) {
+        if self.floodfills().contains(&router) {
+            self.search(Unreachable(router));
+            if let Some(publishing) = self.0.publishing.get()
+                && publishing.try_send(Unreachable(router)).is_err()
+            {
+                count_drop("mailbox_full");
             }
         }
     }
-    /// A RouterInfo of ours, or one that a search in the network brings.
-    pub fn find_router(&self, hash: RouterHash) -> impl Future<Output = Option<RouterInfo>> + use<> + 'static {
-        let found = self.known.lock().get(&hash).cloned();
-        async move { found }
+
+    async fn find(&self, key: NetDbKey, kind: LookupKind) -> Option<Entry> {
+        if let Some(entry) = self.ask(key, Get(key)).await.flatten()
+            && entry.expires().is_none_or(|end| end > self.0.shared.now().wall)
+        {
+            return Some(entry);
+        }
+        let searches = self.0.searches.get()?;
+        searches.send(Find { key, kind }).await.ok().flatten()
     }
+
+    /// What a search waits for is here.
+    fn found(&self, entry: Entry) {
+        self.search(Found(entry));
+    }
+
+    /// Sends an entry to the floodfills that are to have it too.
+    fn send_copies(&self, entry: &Entry, from: Option<RouterHash>) {
+        let shared = &self.0.shared;
+        let Ok(body) = DatabaseStore::new(entry.clone()).to_body() else { return };
+        let now = shared.now().wall;
+        for target in flood::targets(entry, &self.floodfills(), shared.hash(), from, now) {
+            metrics::counter!("ramson_netdb_floods_total").increment(1);
+            if !shared.send(target, shared.message(MessageType::DatabaseStore, body.clone())) {
+                count_drop("data_plane_full");
+            }
+        }
+    }
+
+    fn search<M>(&self, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Searches: Handler<M>,
+    {
+        if let Some(searches) = self.0.searches.get()
+            && searches.try_send(message).is_err()
+        {
+            count_drop("mailbox_full");
+        }
+    }
+
+    fn tell<M>(&self, key: NetDbKey, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        NetDbShard: Handler<M>,
+    {
+        self.tell_shard(shard_of(key), message);
+    }
+
+    fn tell_shard<M>(&self, shard: usize, message: M)
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        NetDbShard: Handler<M>,
+    {
+        let Some(addr) = self.shard(shard) else { return };
+        self.0.directory.entered(shard);
+        if addr.try_send(message).is_err() {
+            self.0.directory.left(shard);
+            count_drop("netdb_shard_full");
+        }
+    }
+
+    async fn ask<M>(&self, key: NetDbKey, message: M) -> Option<M::Result>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        NetDbShard: Handler<M>,
+    {
+        self.ask_shard(shard_of(key), message).await
+    }
+
+    async fn ask_shard<M>(&self, shard: usize, message: M) -> Option<M::Result>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        NetDbShard: Handler<M>,
+    {
+        let addr = self.shard(shard)?;
+        self.0.directory.entered(shard);
+        addr.send(message).await.ok()
+    }
+
+    fn shard(&self, index: usize) -> Option<&Addr<NetDbShard>> {
+        self.0.shards.get()?.get(index)
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    fn verifier(&self) -> &Addr<Verifier> {
+        &self.0.verifier
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.0.throttle.lock()
+    }
+
+    fn switch(&self) -> Option<&Addr<Switch>> {
+        self.0.switch.get()
+    }
+}
+
+/// The key that a DatabaseStore or DatabaseLookup begins with.
+fn key_of(incoming: &Incoming) -> Option<NetDbKey> {
+    Reader::new(&incoming.message.body).array().ok().map(NetDbKey)
+}
+
+/// A RouterInfo with bytes of its own, as it is kept for long.
+fn offered(received: RouterInfoReceived) -> Option<Offered> {
+    match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
+        Ok(info) => Some(Offered { info, from: received.from, flood: received.flood }),
+        Err(_) => {
+            metrics::counter!("ramson_netdb_stores_total", "outcome" => "malformed").increment(1);
+            None
+        }
+    }
+}
+
+fn count_drop(reason: &'static str) {
+    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
 }
 
 /// Takes RouterInfos into a database that no node has open: how many were taken, and refused.
 ///
 /// # Errors
 /// If the database cannot be opened or written.
-pub fn import(_database: &std::path::Path, found: Vec<bytes::Bytes>) -> io::Result<(usize, usize)> {
-    Ok((0, found.len()))
+pub fn import(database: &Path, found: Vec<Bytes>) -> io::Result<(usize, usize)> {
+    let total = found.len();
+    let held = storage::read_offline(database)?;
+    let mut newest: HashMap<NetDbKey, Entry> = held.into_iter().map(|entry| (entry.key(), entry)).collect();
+    let mut taken = HashMap::new();
+    let mut good = 0;
+    for bytes in found {
+        let Ok(info) = RouterInfo::parse(bytes) else { continue };
+        let entry = Entry::from(info);
+        if judge_signatures(&entry).is_err() {
+            continue;
+        }
+        good += 1;
+        if newest.get(&entry.key()).is_none_or(|held| is_newer(&entry, held)) {
+            newest.insert(entry.key(), entry.clone());
+            taken.insert(entry.key(), entry);
+        }
+    }
+    storage::write_offline(database, taken.into_values().collect())?;
+    Ok((good, total - good))
 }
+
+#[cfg(test)]
+mod tests;

@@ -178,9 +178,12 @@ impl Node {
         pool.do_send(crate::pool::Begin { switch: switch.clone() });
         // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
         let _ = sink.0.set(SwitchSink(switch));
-        for bytes in config.bootstrap {
-            netdb.router_info(crate::messages::RouterInfoReceived { from: None, bytes, flood: false });
-        }
+        let (found, bootstrapped) = (config.bootstrap, netdb.clone());
+        actix::spawn(async move {
+            let total = found.len();
+            let taken = bootstrapped.bootstrap(found).await;
+            tracing::info!(taken, total, "RouterInfos read from files");
+        });
         let around = Around { published, netdb: netdb.clone(), on_router_info: config.on_router_info };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
         let maintained = shared.clone();
@@ -258,7 +261,7 @@ impl Node {
 
     /// Ends all sessions and writes the database.
     pub async fn stop(&self) {
-        self.netdb.flush().await;
+        self.netdb.close().await;
         let shared = self.shared.clone();
         // Joining threads blocks, so it is done on a thread of its own.
         let stopped = actix_rt::task::spawn_blocking(move || shared.transports().stop()).await;

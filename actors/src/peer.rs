@@ -85,6 +85,7 @@ impl PeerConnection {
     fn fail(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
         metrics::counter!("ramson_connect_failures_total", "reason" => reason).increment(1);
         self.shared.transports().unreachable(self.hash);
+        self.netdb.unreachable(self.hash);
         self.state = State::BackingOff;
         ctx.run_later(BACK_OFF, |actor, ctx| {
             if actor.state == State::BackingOff {

@@ -144,11 +144,27 @@ impl Rules {
         self.judge(&store.entry, source, held, known_routers, now)
     }
 
-    /// Judges an entry. Signatures are verified last, so a refusal for another reason costs little.
+    /// Judges an entry, signatures included: [`Rules::judge_content`], then [`judge_signatures`].
     ///
     /// # Errors
     /// The reason.
     pub fn judge(
+        &self,
+        entry: &Entry,
+        source: Source,
+        held: Option<&Entry>,
+        known_routers: usize,
+        now: Wall,
+    ) -> Result<(), Refusal> {
+        self.judge_content(entry, source, held, known_routers, now)?;
+        judge_signatures(entry)
+    }
+
+    /// Judges all but the signatures: what costs little, so that a worker is troubled only with what would be taken.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn judge_content(
         &self,
         entry: &Entry,
         source: Source,
@@ -166,11 +182,7 @@ impl Rules {
         if held.is_some_and(|held| !is_newer(entry, held)) {
             return Err(Refusal::NotNewer);
         }
-        entry.verify().map_err(|_| Refusal::BadSignature)?;
-        match entry.as_router_info().map(family::claim) {
-            Some(Claim::Forged) => Err(Refusal::BadFamily),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn judge_router(&self, info: &RouterInfo, source: Source, known_routers: usize, now: Wall) -> Result<(), Refusal> {
@@ -238,6 +250,18 @@ impl Rules {
             return Err(Refusal::ExpiresTooLate);
         }
         Ok(())
+    }
+}
+
+/// Verifies the signatures of an entry: its own, and that of the family it claims.
+///
+/// # Errors
+/// `BadSignature`, `BadFamily`.
+pub fn judge_signatures(entry: &Entry) -> Result<(), Refusal> {
+    entry.verify().map_err(|_| Refusal::BadSignature)?;
+    match entry.as_router_info().map(family::claim) {
+        Some(Claim::Forged) => Err(Refusal::BadFamily),
+        _ => Ok(()),
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! spec: network-database §RouterInfo Expiration, §RouterInfo Persistent Storage, §Segmentation Structure
 //!
-//! Invariants: never more than `max_routers` and `max_lease_sets`; RouterInfos are persisted, LeaseSets never; a
-//! LeaseSet that came in answer to a search of ours is not given to others, or they could tell what we look for.
+//! Invariants: never more than `max_routers` and `max_lease_sets`; a LeaseSet that came in answer to a search of ours
+//! is not given to others, or they could tell what we look for, and for the same reason it is not written to disk.
 
 use super::routing_key::{Day, distance, routing_key};
 use super::rules::{self, SKEW, Source};
-use crate::data::entry::Entry;
+use crate::data::entry::{Entry, EntryKind};
 use crate::data::router_info::RouterInfo;
 use crate::id::{NetDbKey, RouterHash};
 use crate::time::{Mono, Now, Wall};
@@ -41,9 +41,9 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
     /// Keep it on disk, in place of what is there.
-    Persist(RouterInfo),
+    Persist(Entry),
     /// Remove it from disk.
-    Forget(RouterHash),
+    Forget(EntryKind, NetDbKey),
     /// Routers came, went, or became or ceased to be floodfills: snapshots are stale. Said once until polled.
     RoutersChanged,
 }
@@ -104,19 +104,24 @@ impl Store {
     /// may flood it.
     pub fn insert(&mut self, now: Now, entry: Entry, source: Source) -> bool {
         let key = entry.key();
-        let public = source == Source::Unsolicited || !entry.kind().is_lease_set();
+        let mut public = source == Source::Unsolicited || !entry.kind().is_lease_set();
         if let Some(held) = self.entries.get_mut(&key) {
+            let became_public = public && !held.public;
             held.public |= public;
+            public = held.public;
             if !rules::is_newer(&entry, &held.entry) {
+                if became_public {
+                    self.out.push_back(Out::Persist(held.entry.clone()));
+                }
                 return false;
             }
         }
         if let Entry::RouterInfo(info) = &entry {
             let was = self.entries.get(&key).map(|h| is_floodfill(&h.entry));
             self.routers_changed |= was != Some(rules::is_usable_floodfill(info));
-            if source != Source::Import {
-                self.out.push_back(Out::Persist(info.clone()));
-            }
+        }
+        if public && source != Source::Import {
+            self.out.push_back(Out::Persist(entry.clone()));
         }
         let is_lease_set = entry.kind().is_lease_set();
         match self.entries.insert(key, Held { entry, public }) {
@@ -124,12 +129,7 @@ impl Store {
                 self.stats.added += 1;
                 self.count(is_lease_set, 1);
             }
-            Some(old) => {
-                self.stats.updated += 1;
-                if let Some(held) = self.entries.get_mut(&key) {
-                    held.public |= old.public;
-                }
-            }
+            Some(_) => self.stats.updated += 1,
         }
         if self.routers > self.config.max_routers {
             self.evict_routers(now.wall);
@@ -144,9 +144,9 @@ impl Store {
     pub fn remove(&mut self, key: NetDbKey) -> Option<Entry> {
         let held = self.entries.remove(&key)?;
         let is_lease_set = held.entry.kind().is_lease_set();
-        if !is_lease_set {
-            self.routers_changed = true;
-            self.out.push_back(Out::Forget(RouterHash(key.0)));
+        self.routers_changed |= !is_lease_set;
+        if held.public {
+            self.out.push_back(Out::Forget(held.entry.kind(), key));
         }
         self.count(is_lease_set, -1);
         Some(held.entry)
@@ -174,6 +174,11 @@ impl Store {
         } else {
             self.pinned.remove(&router);
         }
+    }
+
+    /// All entries, in the order of their keys.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values().map(|h| &h.entry)
     }
 
     /// All RouterInfos, in the order of their hashes.

@@ -51,15 +51,15 @@ fn a_router_info_is_persisted_and_only_a_newer_one_replaces_it() {
     let mut s = store(10, 10);
     let (now, info) = (start(), router(1, start().wall, "XR"));
     assert!(s.insert(now, info.clone().into(), Source::Unsolicited));
-    assert_eq!(drain(&mut s), [Out::RoutersChanged, Out::Persist(info.clone())]);
+    assert_eq!(drain(&mut s), [Out::RoutersChanged, Out::Persist(info.clone().into())]);
     assert!(!s.insert(now, info.clone().into(), Source::Unsolicited));
     assert_eq!(drain(&mut s), []);
     let newer = router(1, start().wall.plus(minutes(1)), "XfR");
     assert!(s.insert(now, newer.clone().into(), Source::Reply));
-    assert_eq!(drain(&mut s), [Out::RoutersChanged, Out::Persist(newer)], "it became a floodfill");
+    assert_eq!(drain(&mut s), [Out::RoutersChanged, Out::Persist(newer.into())], "it became a floodfill");
     let newest = router(1, start().wall.plus(minutes(2)), "XfR");
     assert!(s.insert(now, newest.clone().into(), Source::Reply));
-    assert_eq!(drain(&mut s), [Out::Persist(newest.clone())]);
+    assert_eq!(drain(&mut s), [Out::Persist(newest.clone().into())]);
     assert_eq!((s.router_count(), s.router(info.hash())), (1, Some(&newest)));
 }
 
@@ -69,12 +69,14 @@ fn a_lease_set_that_we_searched_for_is_not_given_out_until_it_is_stored_with_us(
     let entry = lease_set(1, start().wall, start().wall.plus(minutes(9)));
     assert!(s.insert(start(), entry.clone(), Source::Reply));
     assert!(s.get(entry.key()).is_some() && s.public_entry(entry.key()).is_none());
+    assert_eq!(drain(&mut s), [], "what we look for does not go to disk");
     assert!(!s.insert(start(), entry.clone(), Source::Unsolicited));
+    assert_eq!(drain(&mut s), [Out::Persist(entry.clone())]);
     assert!(s.public_entry(entry.key()).is_some());
     let newer = lease_set(1, start().wall.plus(minutes(1)), start().wall.plus(minutes(9)));
-    assert!(s.insert(start(), newer, Source::Reply));
+    assert!(s.insert(start(), newer.clone(), Source::Reply));
     assert!(s.public_entry(entry.key()).is_some());
-    assert_eq!(drain(&mut s), [], "LeaseSets do not go to disk");
+    assert_eq!(drain(&mut s), [Out::Persist(newer)]);
 }
 
 #[test]
@@ -84,7 +86,8 @@ fn lease_sets_expire_and_router_infos_too_after_an_hour_of_grace() {
         s.insert(start(), router(n, start().wall.minus(minutes(60 * 26)), "XR").into(), Source::Import);
     }
     s.insert(start(), lease_set(1, start().wall, start().wall.plus(minutes(9))), Source::Unsolicited);
-    assert_eq!(drain(&mut s), [Out::RoutersChanged], "what comes from disk is there already");
+    let persisted = drain(&mut s).iter().filter(|o| matches!(o, Out::Persist(_))).count();
+    assert_eq!(persisted, 1, "what comes from disk is there already");
     s.handle_timeout(start().plus(minutes(11)));
     assert_eq!((s.router_count(), s.lease_set_count()), (30, 0));
     let kept = router(0, start().wall, "XR").hash();
@@ -93,7 +96,7 @@ fn lease_sets_expire_and_router_infos_too_after_an_hour_of_grace() {
     assert_eq!(s.router_count(), 1);
     assert!(s.router(kept).is_some());
     let outs = drain(&mut s);
-    assert_eq!(outs.iter().filter(|o| matches!(o, Out::Forget(_))).count(), 29);
+    assert_eq!(outs.iter().filter(|o| matches!(o, Out::Forget(..))).count(), 30);
 }
 
 #[test]
@@ -148,15 +151,15 @@ proptest! {
             }
             for out in drain(&mut s) {
                 match out {
-                    Out::Persist(info) => drop(disk.insert(info.hash())),
-                    Out::Forget(hash) => drop(disk.remove(&hash)),
+                    Out::Persist(entry) => drop(disk.insert(entry.key())),
+                    Out::Forget(_, key) => drop(disk.remove(&key)),
                     Out::RoutersChanged => {}
                 }
             }
             prop_assert!(s.router_count() <= 8 && s.lease_set_count() <= 4);
             prop_assert_eq!(s.routers().count(), s.router_count());
             prop_assert_eq!(s.entries.len(), s.router_count() + s.lease_set_count());
-            let held: BTreeSet<_> = s.routers().map(RouterInfo::hash).collect();
+            let held: BTreeSet<_> = s.entries().map(Entry::key).collect();
             prop_assert_eq!(&held, &disk);
         }
     }

@@ -1,0 +1,88 @@
+//! Sending a DatabaseLookup: through our own tunnels when there are any, so that nobody knows who asks, else directly.
+//!
+//! spec: i2np §DatabaseLookup; ecies-routers §Garlic Message; proposal 154 — the lookup is sealed to the floodfill, and it
+//! names one of our inbound tunnels and a key and tag for the reply.
+
+use super::{NetDb, count_drop};
+use crate::messages::ExpectGarlic;
+use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
+use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
+use ramson_protocol::garlic::noise_n;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::database_lookup::{DatabaseLookup, LookupKind, ReplyEncryption};
+use ramson_protocol::id::{NetDbKey, RouterHash};
+use ramson_protocol::tunnel::Delivery;
+use rand::Rng;
+use std::time::Duration;
+
+/// How long the key of a reply is kept.
+const REPLY_WITHIN: Duration = Duration::from_secs(30);
+
+/// Asks one floodfill. What goes wrong is counted; the search goes on when its patience is over.
+pub(super) async fn ask(
+    netdb: NetDb,
+    floodfill: RouterHash,
+    key: NetDbKey,
+    kind: LookupKind,
+    exclude: Vec<RouterHash>,
+) {
+    let own = netdb.shared().own_tunnels();
+    let lookup = DatabaseLookup {
+        key,
+        from: netdb.shared().hash(),
+        reply_tunnel: None,
+        kind,
+        exclude,
+        encryption: ReplyEncryption::None,
+    };
+    let sent = match (pick(&own.outbound), pick(&own.inbound)) {
+        (Some(outbound), Some(inbound)) => match netdb.known_router(floodfill).await {
+            Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),
+            None => false,
+        },
+        _ => netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body())),
+    };
+    if !sent {
+        count_drop("lookup_not_sent");
+    }
+}
+
+fn pick<T>(tunnels: &[T]) -> Option<&T> {
+    // Any will do, and the load is to be spread.
+    let at = rand::rng().next_u32() as usize;
+    tunnels.get(at.checked_rem(tunnels.len())?)
+}
+
+fn ask_through(
+    netdb: &NetDb,
+    floodfill: &RouterInfo,
+    mut lookup: DatabaseLookup,
+    outbound: &OutboundTunnelRef,
+    inbound: &InboundTunnelRef,
+) -> bool {
+    let (mut key, mut tag, mut ephemeral) = ([0; 32], [0; 8], [0; 32]);
+    let mut rng = netdb.shared().rng();
+    rng.fill_bytes(&mut key);
+    rng.fill_bytes(&mut tag);
+    rng.fill_bytes(&mut ephemeral);
+    lookup.from = inbound.gateway;
+    lookup.reply_tunnel = Some(inbound.gateway_tunnel);
+    lookup.encryption = ReplyEncryption::Ecies { key, tag };
+    let (Some(to), Some(switch)) = (floodfill.encryption_key(), netdb.switch()) else { return false };
+    let inner = netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body());
+    let mut payload = Vec::with_capacity(inner.body.len() + 32);
+    write_date_time(netdb.shared().now().wall, &mut payload);
+    let clove = Clove { delivery: CloveDelivery::Local, header: inner.header(), body: &inner.body };
+    if clove.write(&mut payload).is_err() {
+        return false;
+    }
+    let Ok(garlic) = noise_n::garlic(&to, &SecretKey::from_bytes(ephemeral), &payload) else { return false };
+    // The key first: without it the reply could not be read.
+    if switch.try_send(ExpectGarlic { tag, key, within: REPLY_WITHIN }).is_err() {
+        return false;
+    }
+    let message = netdb.shared().message(MessageType::Garlic, garlic);
+    netdb.shared().send_through(outbound, Delivery::Router(floodfill.hash()), message)
+}

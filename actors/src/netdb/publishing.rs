@@ -1,0 +1,133 @@
+//! Publishing our own RouterInfo at the floodfill that is closest to it, until one confirms.
+//!
+//! State owned: a [`Publisher`] core and what it is to publish. In: [`Publish`], confirmations from the switch, floodfills
+//! that cannot be reached. Out: DatabaseStore messages over sessions. The mailbox is actix's 16: a lost confirmation
+//! costs another store.
+
+use super::NetDb;
+use super::searches::Unreachable;
+use crate::messages::{Arrived, Expect, Token};
+use actix::prelude::*;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
+use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::netdb::publish::{Config, In, Out, Publisher};
+use ramson_protocol::netdb::router_set::RouterSet;
+use rand::Rng;
+use std::time::Duration;
+
+const TICK: Duration = Duration::from_millis(500);
+
+/// A confirmation that comes later is not waited for.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
+
+/// Publish this RouterInfo, ours, in place of any before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Publish(pub(super) RouterInfo);
+
+/// The actor.
+pub(super) struct Publishing {
+    netdb: NetDb,
+    core: Publisher,
+    info: Option<RouterInfo>,
+    generation: u64,
+}
+
+impl Publishing {
+    /// Waits for the first RouterInfo.
+    pub(super) fn new(netdb: NetDb) -> Self {
+        let shared = netdb.shared();
+        let mut seed = [0; 32];
+        shared.rng().fill_bytes(&mut seed);
+        let core = Publisher::new(Config::new(shared.hash()), seed, shared.now());
+        Self { netdb, core, info: None, generation: 0 }
+    }
+
+    fn feed(&mut self, input: In, ctx: &mut Context<Self>) {
+        self.core.handle_input(self.netdb.shared().now(), input);
+        self.drain(ctx);
+    }
+
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        while let Some(out) = self.core.poll_output() {
+            match out {
+                Out::Store { floodfill, token } => {
+                    if !self.store(floodfill, token, ctx) {
+                        self.core.handle_input(self.netdb.shared().now(), In::SendFailed(floodfill));
+                    }
+                }
+                Out::Renew => {
+                    // Our identity signs anew more often than this; should it not, what we have is sent again.
+                    self.core.handle_input(self.netdb.shared().now(), In::Publish);
+                }
+                Out::Published(_) => count("confirmed"),
+                Out::Unpublished => count("unconfirmed"),
+            }
+        }
+    }
+
+    fn store(&self, floodfill: RouterHash, token: u32, ctx: &Context<Self>) -> bool {
+        let (Some(info), Some(switch)) = (&self.info, self.netdb.switch()) else { return false };
+        let shared = self.netdb.shared();
+        let reply = Some(Reply { token, tunnel: None, gateway: shared.hash() });
+        let Ok(body) = (DatabaseStore { reply, ..DatabaseStore::new(info.clone().into()) }).to_body() else {
+            return false;
+        };
+        let expect =
+            Expect { token: Token::Delivery(MessageId(token)), to: ctx.address().recipient(), within: CONFIRM_WITHIN };
+        count("sent");
+        switch.try_send(expect).is_ok() && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let generation = self.netdb.directory().generation();
+        if generation != self.generation {
+            self.generation = generation;
+            let floodfills = RouterSet::clone(&self.netdb.floodfills());
+            self.core.handle_input(self.netdb.shared().now(), In::Floodfills(floodfills));
+        }
+        self.core.handle_timeout(self.netdb.shared().now());
+        self.drain(ctx);
+    }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("ramson_netdb_publishes_total", "outcome" => outcome).increment(1);
+}
+
+impl Actor for Publishing {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
+    }
+}
+
+impl Handler<Publish> for Publishing {
+    type Result = ();
+
+    fn handle(&mut self, publish: Publish, ctx: &mut Context<Self>) {
+        self.info = Some(publish.0);
+        self.feed(In::Publish, ctx);
+    }
+}
+
+impl Handler<Arrived> for Publishing {
+    type Result = ();
+
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        if let Token::Delivery(MessageId(token)) = arrived.token {
+            self.feed(In::Confirmed(token), ctx);
+        }
+    }
+}
+
+impl Handler<Unreachable> for Publishing {
+    type Result = ();
+
+    fn handle(&mut self, unreachable: Unreachable, ctx: &mut Context<Self>) {
+        self.feed(In::SendFailed(unreachable.0), ctx);
+    }
+}

@@ -1,0 +1,434 @@
+//! One shard of the netDb: the entries whose keys begin with its bits.
+//!
+//! State owned: a [`Store`], what is being verified, the subscribers. In: stores and lookups of others, RouterInfos from
+//! elsewhere, questions of our own. Out: confirmations, answers and flood copies over sessions, changes to the disk,
+//! finds to the searches, news to the subscribers. Mailbox: 1,024; when it is full the facade drops the message and
+//! counts it. Signatures are verified by a pool, of which one shard may trouble [`MAX_VERIFYING`] at a time.
+
+use super::directory::{KINDS, Part};
+use super::reply::{confirm, deliver, sealed};
+use super::subscribers::Subscribers;
+use super::verifier::{Verified, Verify};
+use super::{NetDb, SHARDS};
+use crate::messages::{Incoming, Origin, RouterKnown};
+use actix::prelude::*;
+use ramson_protocol::data::entry::{Entry, EntryKind};
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::database_lookup::DatabaseLookup;
+use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
+use ramson_protocol::id::{NetDbKey, RouterHash};
+use ramson_protocol::netdb::flood;
+use ramson_protocol::netdb::lookup::{self, Answer, View};
+use ramson_protocol::netdb::router_set::RouterSet;
+use ramson_protocol::netdb::rules::{self, Refusal, Source};
+use ramson_protocol::netdb::store::{self, Store};
+use rand_chacha::ChaCha20Rng;
+use std::time::Duration;
+
+const MAILBOX: usize = 1024;
+
+/// Entries of one shard that wait for their signature to be verified.
+const MAX_VERIFYING: usize = 512;
+
+/// How often the snapshots and the metrics are brought up to date.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The actor.
+pub(super) struct NetDbShard {
+    index: usize,
+    netdb: NetDb,
+    store: Store,
+    loaded: Vec<Entry>,
+    verifying: usize,
+    stale: bool,
+    ticks: u32,
+    subscribers: Subscribers,
+    rng: ChaCha20Rng,
+}
+
+/// A DatabaseStore message. Answered with whether the entry was taken.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(super) struct Stored(pub(super) Incoming);
+
+/// A DatabaseLookup message.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Asked(pub(super) Incoming);
+
+/// A RouterInfo that came otherwise. Answered with whether it was taken.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(super) struct Offered {
+    pub(super) info: RouterInfo,
+    pub(super) from: Option<RouterHash>,
+    pub(super) flood: bool,
+}
+
+/// Our own RouterInfo, to be given to whoever asks.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Own(pub(super) RouterInfo);
+
+/// What is under a key?
+#[derive(Message)]
+#[rtype(result = "Option<Entry>")]
+pub(super) struct Get(pub(super) NetDbKey);
+
+/// All routers of this shard, ourselves left out.
+#[derive(Message)]
+#[rtype(result = "Vec<RouterInfo>")]
+pub(super) struct All;
+
+/// Send all routers now, and then each change.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Subscribe(pub(super) Recipient<RouterKnown>);
+
+/// An entry on its way in.
+struct Arrival {
+    entry: Entry,
+    source: Source,
+    from: Option<RouterHash>,
+    reply: Option<Reply>,
+    flood: bool,
+}
+
+impl NetDbShard {
+    /// A shard with what was on disk.
+    pub(super) fn new(index: usize, netdb: NetDb, config: store::Config, loaded: Vec<Entry>) -> Self {
+        let (now, rng) = (netdb.shared().now(), netdb.shared().rng());
+        let store = Store::new(config, now);
+        let subscribers = Subscribers::new(2 * config.max_routers);
+        Self { index, netdb, store, loaded, verifying: 0, stale: false, ticks: 0, subscribers, rng }
+    }
+
+    /// Takes what was on disk as far as it is still good; its signatures were verified before it was written.
+    fn load(&mut self) {
+        let now = self.netdb.shared().now();
+        for entry in std::mem::take(&mut self.loaded) {
+            let source = if entry.kind().is_lease_set() { Source::Unsolicited } else { Source::Import };
+            if self.netdb.rules().judge_content(&entry, source, None, 0, now.wall).is_ok() {
+                self.store.insert(now, entry, source);
+            } else {
+                self.netdb.storage().forget(entry.key());
+            }
+        }
+    }
+
+    fn on_stored(&mut self, incoming: &Incoming) -> ResponseActFuture<Self, bool> {
+        let Ok(store) = DatabaseStore::parse(&incoming.message.body) else {
+            count_store("malformed");
+            return no();
+        };
+        if store.key != store.entry.key() {
+            count_store(Refusal::WrongKey.name());
+            return no();
+        }
+        let from = match incoming.origin {
+            Origin::Direct(peer) => Some(peer),
+            Origin::Garlic | Origin::Endpoint(_) | Origin::OwnTunnel(_) => None,
+        };
+        // spec: i2np §DatabaseStore — a reply token is to be ignored in what came down a tunnel of ours.
+        let reply = store.reply.filter(|_| !matches!(incoming.origin, Origin::OwnTunnel(_)));
+        let wanted = reply.is_none() && self.netdb.directory().is_wanted(store.key);
+        let source = if wanted { Source::Reply } else { Source::Unsolicited };
+        self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some() })
+    }
+
+    /// The cheap checks, then the pool, then the store.
+    fn take(&mut self, arrival: Arrival) -> ResponseActFuture<Self, bool> {
+        let now = self.netdb.shared().now().wall;
+        let held = self.store.get(arrival.entry.key());
+        let known = self.netdb.directory().counts().0;
+        if let Err(refusal) = self.netdb.rules().judge_content(&arrival.entry, arrival.source, held, known, now) {
+            self.refuse(arrival, refusal);
+            return no();
+        }
+        if self.verifying >= MAX_VERIFYING {
+            count_store("busy");
+            return no();
+        }
+        self.verifying += 1;
+        let verify = self.netdb.verifier().send(Verify(arrival.entry.clone()));
+        Box::pin(verify.into_actor(self).map(move |verified, actor, ctx| {
+            actor.verifying -= 1;
+            match verified {
+                Ok(Verified(Ok(()))) => actor.accept(arrival, ctx),
+                Ok(Verified(Err(refusal))) => {
+                    actor.refuse(arrival, refusal);
+                    false
+                }
+                Err(_) => false,
+            }
+        }))
+    }
+
+    fn refuse(&mut self, arrival: Arrival, refusal: Refusal) {
+        count_store(refusal.name());
+        // The sender did its part: what it brought is here, or something better.
+        if refusal == Refusal::NotNewer {
+            if let Some(reply) = &arrival.reply {
+                confirm(self.netdb.shared(), reply, &mut self.rng);
+            }
+            let key = arrival.entry.key();
+            let Some(held) = self.store.get(key).cloned() else { return };
+            if held == arrival.entry && arrival.source == Source::Unsolicited {
+                // We had looked it up for ourselves; now it is stored with us, and may be given out.
+                self.store.insert(self.netdb.shared().now(), arrival.entry, arrival.source);
+            }
+            if self.netdb.directory().is_wanted(key) {
+                self.netdb.found(held);
+            }
+        }
+    }
+
+    fn accept(&mut self, arrival: Arrival, ctx: &mut Context<Self>) -> bool {
+        let Arrival { entry, source, from, reply, flood } = arrival;
+        // A file's RouterInfo is to be kept on disk like any other.
+        let source = if source == Source::Import { Source::Unsolicited } else { source };
+        let now = self.netdb.shared().now();
+        let taken = self.store.insert(now, entry.clone(), source);
+        if let Some(reply) = &reply {
+            confirm(self.netdb.shared(), reply, &mut self.rng);
+        }
+        if self.netdb.directory().is_wanted(entry.key()) {
+            self.netdb.found(entry.clone());
+        }
+        if !taken {
+            // The same came twice while the first was with the pool.
+            count_store(Refusal::NotNewer.name());
+            self.drain(ctx);
+            return false;
+        }
+        count_store("taken");
+        if let Entry::RouterInfo(info) = &entry {
+            self.subscribers.publish(RouterKnown::Learned(info.clone()), ctx);
+        }
+        if flood {
+            self.flood(&entry, reply, from);
+        }
+        self.drain(ctx);
+        true
+    }
+
+    /// Passes on what a floodfill has just taken.
+    fn flood(&self, entry: &Entry, reply: Option<Reply>, from: Option<RouterHash>) {
+        let shared = self.netdb.shared();
+        let now = shared.now().wall;
+        // A transport's flag asks for the same as a token does.
+        let reply = reply.unwrap_or(Reply { token: 1, tunnel: None, gateway: shared.hash() });
+        if shared.floodfill() && flood::is_due(entry, Some(&reply), now) {
+            self.netdb.send_copies(entry, from);
+        }
+    }
+
+    fn on_asked(&mut self, incoming: &Incoming) -> &'static str {
+        let Ok(asked) = DatabaseLookup::parse(&incoming.message.body) else { return "malformed" };
+        let shared = self.netdb.shared();
+        let now = shared.now();
+        // Without this anyone could have us send answers to whomever he likes.
+        if let Origin::Direct(peer) = incoming.origin
+            && asked.reply_tunnel.is_none()
+            && asked.from != peer
+        {
+            return "not_from_sender";
+        }
+        if !self.netdb.throttle().allows(&asked, now.mono) {
+            return "throttled";
+        }
+        let answer = lookup::answer(&asked, &Seen(self), shared.hash(), now.wall);
+        let (kind, body, outcome) = match answer {
+            Answer::Entry(entry) => match DatabaseStore::new(entry).to_body() {
+                Ok(body) => (MessageType::DatabaseStore, body, "found"),
+                Err(_) => return "too_large",
+            },
+            Answer::Reply(reply) => (MessageType::DatabaseSearchReply, reply.to_body().into(), "not_found"),
+        };
+        let message = shared.message(kind, body);
+        let shared = shared.clone();
+        let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else { return "too_large" };
+        if deliver(&shared, asked.from, asked.reply_tunnel, message, &mut self.rng) { outcome } else { "not_sent" }
+    }
+
+    /// The only place where what the store puts out takes effect.
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        while let Some(out) = self.store.poll_output() {
+            match out {
+                store::Out::Persist(entry) => {
+                    if entry.key() != self.netdb.shared().hash().into() {
+                        self.netdb.storage().keep(entry);
+                    }
+                }
+                store::Out::Forget(kind, key) => {
+                    let router = RouterHash(key.0);
+                    self.netdb.storage().forget(key);
+                    if kind == EntryKind::RouterInfo && router != self.netdb.shared().hash() {
+                        self.subscribers.publish(RouterKnown::Forgotten(router), ctx);
+                    }
+                }
+                store::Out::RoutersChanged => self.stale = true,
+            }
+        }
+        let own = usize::from(self.store.router(self.netdb.shared().hash()).is_some());
+        let routers = self.store.router_count().saturating_sub(own);
+        self.netdb.directory().set_counts(self.index, routers, self.store.lease_set_count());
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.store.handle_timeout(self.netdb.shared().now());
+        self.drain(ctx);
+        if std::mem::take(&mut self.stale) {
+            self.publish_routers();
+        }
+        if self.ticks.is_multiple_of(10) {
+            let mut kinds = [0; KINDS.len()];
+            for entry in self.store.entries() {
+                kinds[kind_index(entry.kind())] += 1;
+            }
+            self.netdb.directory().set_kinds(self.index, kinds);
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+    }
+
+    pub(super) fn subscribers(&mut self) -> &mut Subscribers {
+        &mut self.subscribers
+    }
+
+    fn publish_routers(&self) {
+        let own = self.netdb.shared().hash();
+        let mut part = Part::default();
+        for info in self.store.routers().filter(|info| info.hash() != own) {
+            let list = if rules::is_usable_floodfill(info) { &mut part.floodfills } else { &mut part.others };
+            list.push(info.hash());
+        }
+        self.netdb.directory().set_part(self.index, part);
+    }
+}
+
+fn kind_index(kind: EntryKind) -> usize {
+    match kind {
+        EntryKind::RouterInfo => 0,
+        EntryKind::LeaseSet => 1,
+        EntryKind::LeaseSet2 => 2,
+        EntryKind::EncryptedLeaseSet => 3,
+        EntryKind::MetaLeaseSet => 4,
+    }
+}
+
+fn no() -> ResponseActFuture<NetDbShard, bool> {
+    Box::pin(fut::ready(false))
+}
+
+fn count_store(outcome: &'static str) {
+    metrics::counter!("ramson_netdb_stores_total", "outcome" => outcome).increment(1);
+}
+
+/// What lookups are answered from.
+struct Seen<'a>(&'a NetDbShard);
+
+impl View for Seen<'_> {
+    fn public_entry(&self, key: NetDbKey) -> Option<Entry> {
+        self.0.store.public_entry(key).cloned()
+    }
+
+    fn floodfills(&self) -> RouterSet {
+        RouterSet::clone(&self.0.netdb.directory().floodfills())
+    }
+
+    fn others(&self) -> RouterSet {
+        RouterSet::clone(&self.0.netdb.directory().others())
+    }
+}
+
+/// The shard of a key.
+pub(super) fn shard_of(key: NetDbKey) -> usize {
+    usize::from(key.0[0]) * SHARDS / 256
+}
+
+impl Actor for NetDbShard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.load();
+        self.drain(ctx);
+        self.tick(ctx);
+        ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
+    }
+}
+
+impl Handler<Stored> for NetDbShard {
+    type Result = ResponseActFuture<Self, bool>;
+
+    fn handle(&mut self, stored: Stored, _: &mut Context<Self>) -> Self::Result {
+        self.netdb.directory().left(self.index);
+        self.on_stored(&stored.0)
+    }
+}
+
+impl Handler<Asked> for NetDbShard {
+    type Result = ();
+
+    fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
+        self.netdb.directory().left(self.index);
+        let outcome = self.on_asked(&asked.0);
+        metrics::counter!("ramson_netdb_lookups_total", "outcome" => outcome).increment(1);
+    }
+}
+
+impl Handler<Offered> for NetDbShard {
+    type Result = ResponseActFuture<Self, bool>;
+
+    fn handle(&mut self, offered: Offered, _: &mut Context<Self>) -> Self::Result {
+        self.netdb.directory().left(self.index);
+        let source = if offered.from.is_none() { Source::Import } else { Source::Unsolicited };
+        let Offered { info, from, flood } = offered;
+        self.take(Arrival { entry: info.into(), source, from, reply: None, flood })
+    }
+}
+
+impl Handler<Own> for NetDbShard {
+    type Result = ();
+
+    fn handle(&mut self, own: Own, ctx: &mut Context<Self>) {
+        self.netdb.directory().left(self.index);
+        let hash = own.0.hash();
+        // Ours is always right, even if our clock was put back and it seems older.
+        self.store.remove(hash.into());
+        self.store.pin(hash, true);
+        self.store.insert(self.netdb.shared().now(), own.0.into(), Source::Import);
+        self.drain(ctx);
+    }
+}
+
+impl Handler<Get> for NetDbShard {
+    type Result = Option<Entry>;
+
+    fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Option<Entry> {
+        self.netdb.directory().left(self.index);
+        self.store.get(get.0).cloned()
+    }
+}
+
+impl Handler<All> for NetDbShard {
+    type Result = Vec<RouterInfo>;
+
+    fn handle(&mut self, _: All, _: &mut Context<Self>) -> Vec<RouterInfo> {
+        self.netdb.directory().left(self.index);
+        let own = self.netdb.shared().hash();
+        self.store.routers().filter(|info| info.hash() != own).cloned().collect()
+    }
+}
+
+impl Handler<Subscribe> for NetDbShard {
+    type Result = ();
+
+    fn handle(&mut self, subscribe: Subscribe, ctx: &mut Context<Self>) {
+        self.netdb.directory().left(self.index);
+        let own = self.netdb.shared().hash();
+        let known = self.store.routers().filter(|info| info.hash() != own).cloned().map(RouterKnown::Learned);
+        self.subscribers.add(subscribe.0, known.collect(), ctx);
+    }
+}

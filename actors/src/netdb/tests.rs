@@ -1,0 +1,165 @@
+use super::*;
+use crate::identity::{NodeKeys, Profile, router_info};
+use crate::messages::Origin;
+use crate::node::{Node, NodeConfig};
+use crate::pool::PoolConfig;
+use ramson_crypto::sign::SigningKey;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::lease::Lease;
+use ramson_protocol::data::lease_set2::LeaseSet2Builder;
+use ramson_protocol::data::router_info::Congestion;
+use ramson_protocol::i2np::Message as I2np;
+use ramson_protocol::i2np::database_store::Reply;
+use ramson_protocol::id::{MessageId, TunnelId};
+use ramson_protocol::time::Wall;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+fn wall() -> Wall {
+    Wall(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64)
+}
+
+fn profile(floodfill: bool, port: u16) -> Profile {
+    let publish = vec![format!("127.0.0.1:{port}").parse().unwrap()];
+    Profile { net_id: 99, floodfill, publish, share: 10_000_000 }
+}
+
+fn stranger() -> RouterInfo {
+    let keys = NodeKeys::generate(&mut rand::rng());
+    router_info(&keys, &profile(false, 1), Congestion::None, (0, 0), wall()).unwrap()
+}
+
+fn lease_set() -> Entry {
+    let key = SigningKey::from_seed(rand::random());
+    let end = wall().plus(Duration::from_secs(500));
+    let lease = Lease { gateway: RouterHash([1; 32]), tunnel: TunnelId(1), end };
+    LeaseSet2Builder { leases: vec![lease], ..LeaseSet2Builder::default() }
+        .sign(&Destination::compose(&key.public(), &[2; 32]), &key, None, wall())
+        .unwrap()
+        .into()
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: Vec<Bytes>) -> Node {
+    Node::start(NodeConfig {
+        keys: keys.clone(),
+        profile: profile(floodfill, port),
+        allow_private: true,
+        listen: vec![format!("127.0.0.1:{port}").parse().unwrap()],
+        threads: 1,
+        idle_close: Duration::from_secs(60),
+        max_handshakes: 64,
+        line: 1_000_000,
+        max_transit: 100,
+        pool: PoolConfig { length: 1, quantity: 0 },
+        netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },
+        bootstrap,
+        on_router_info: Box::new(|_| {}),
+        data: None,
+    })
+    .unwrap()
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..300 {
+        if holds().await {
+            return;
+        }
+        actix::clock::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within 15 s: {what}");
+}
+
+fn store_message(entry: &Entry, reply: Option<Reply>) -> Incoming {
+    let body = DatabaseStore { reply, ..DatabaseStore::new(entry.clone()) }.to_body().unwrap();
+    let expiration = wall().plus(Duration::from_secs(10));
+    let message = I2np { kind: MessageType::DatabaseStore, id: MessageId(1), expiration, body };
+    Incoming { origin: Origin::Garlic, message }
+}
+
+/// A floodfill and a router that knows only it: what is stored with the one is found by the other, and is still there
+/// when the floodfill starts again.
+#[actix::test]
+async fn what_is_stored_with_a_floodfill_is_found_by_others_and_survives_a_restart() {
+    let (folder, other_folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keys = NodeKeys::generate(&mut rand::rng());
+    let other_keys = NodeKeys::generate(&mut rand::rng());
+    let (port, other_port) = (free_port(), free_port());
+    let floodfill = start(folder.path(), &keys, true, port, Vec::new());
+    let info = floodfill.shared().router_info().as_bytes().clone();
+    let other = start(other_folder.path(), &other_keys, false, other_port, vec![info]);
+
+    until("the floodfill is known", async || other.netdb().floodfills().len() == 1).await;
+    until("the other has published itself", async || {
+        floodfill.netdb().known_router(other.shared().hash()).await.is_some()
+    })
+    .await;
+
+    let (router, leases) = (Entry::from(stranger()), lease_set());
+    let destination = DestinationHash(leases.key().0);
+    floodfill.netdb().store(store_message(&router, None));
+    let reply = Reply { token: 7, tunnel: None, gateway: other.shared().hash() };
+    floodfill.netdb().store(store_message(&leases, Some(reply)));
+    until("both are taken", async || floodfill.netdb().counts() == (2, 1)).await;
+
+    let hash = router.as_router_info().unwrap().hash();
+    assert_eq!(other.netdb().find_router(hash).await.map(Entry::from), Some(router.clone()));
+    assert_eq!(other.netdb().find_lease_set(destination).await, Some(leases.clone()));
+    assert_eq!(other.netdb().find_router(RouterHash([9; 32])).await, None);
+    assert_eq!(other.netdb().routers().await.len(), 2);
+
+    floodfill.stop().await;
+    let again = start(folder.path(), &keys, true, free_port(), Vec::new());
+    until("what was on disk is read", async || again.netdb().counts() == (2, 1)).await;
+    assert_eq!(again.netdb().find_router(hash).await.map(Entry::from), Some(router));
+    assert_eq!(again.netdb().find_lease_set(destination).await, Some(leases));
+}
+
+struct Listener(tokio::sync::mpsc::UnboundedSender<RouterKnown>);
+
+impl Actor for Listener {
+    type Context = Context<Self>;
+}
+
+impl Handler<RouterKnown> for Listener {
+    type Result = ();
+
+    fn handle(&mut self, news: RouterKnown, _: &mut Context<Self>) {
+        self.0.send(news).unwrap();
+    }
+}
+
+#[actix::test]
+async fn a_subscriber_hears_of_all_routers_before_and_after_it_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<Bytes> = (0..100).map(|_| stranger().as_bytes().clone()).collect();
+    let node = start(folder.path(), &NodeKeys::generate(&mut rand::rng()), false, free_port(), files);
+    until("the files are read", async || node.netdb().counts().0 == 100).await;
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    node.netdb().subscribe(Listener(sender).start().recipient());
+    let late = stranger();
+    node.netdb().router_info(RouterInfoReceived { from: None, bytes: late.as_bytes().clone(), flood: false });
+    let mut hashes = std::collections::HashSet::new();
+    while hashes.len() < 101 {
+        match heard.recv().await.unwrap() {
+            RouterKnown::Learned(info) => assert!(hashes.insert(info.hash())),
+            RouterKnown::Forgotten(_) => panic!("nobody was forgotten"),
+        }
+    }
+    assert!(hashes.contains(&late.hash()));
+}
+
+#[test]
+fn import_takes_the_good_and_counts_the_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("netdb.redb");
+    let good = stranger().as_bytes().clone();
+    let mut forged = stranger().as_bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    let found = vec![good.clone(), forged.into(), Bytes::from_static(b"nothing"), good.clone()];
+    assert_eq!(import(&path, found).unwrap(), (2, 2));
+    let held = storage::read_offline(&path).unwrap();
+    assert_eq!(held.iter().map(Entry::as_bytes).collect::<Vec<_>>(), [&good]);
+}

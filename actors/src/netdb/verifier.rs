@@ -1,0 +1,32 @@
+//! Verifying signatures, on a pool of threads of its own: each costs tens to hundreds of microseconds, and nobody knows
+//! how many entries a stranger sends.
+//!
+//! State owned: none. In: [`Verify`]. Out: the entry back, or why it is refused.
+
+use actix::prelude::*;
+use ramson_protocol::data::entry::Entry;
+use ramson_protocol::netdb::rules::{Refusal, judge_signatures};
+
+/// A worker of the pool.
+pub(super) struct Verifier;
+
+impl Actor for Verifier {
+    type Context = SyncContext<Self>;
+}
+
+/// Verify the signatures of an entry.
+#[derive(Message)]
+#[rtype(result = "Verified")]
+pub(super) struct Verify(pub(super) Entry);
+
+/// What was found.
+#[derive(MessageResponse)]
+pub(super) struct Verified(pub(super) Result<(), Refusal>);
+
+impl Handler<Verify> for Verifier {
+    type Result = Verified;
+
+    fn handle(&mut self, verify: Verify, _: &mut SyncContext<Self>) -> Verified {
+        Verified(judge_signatures(&verify.0))
+    }
+}
