@@ -53,7 +53,7 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
         max_handshakes: 64,
         line: 1_000_000,
         max_transit: 100,
-        pool: PoolConfig { length: 1, quantity: 0 },
+        pool: PoolConfig { length: 1, quantity: 0, profiles: None },
         netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },
         bootstrap,
         on_router_info: Box::new(|_| {}),
