@@ -88,7 +88,7 @@ impl NetDb {
     ///
     /// # Errors
     /// If the file cannot be opened or made. A damaged one is moved aside.
-    pub fn start(shared: Shared, config: NetDbConfig) -> io::Result<Self> {
+    pub fn start(shared: Shared, config: &NetDbConfig) -> io::Result<Self> {
         let (storage, entries) = Storage::open(&config.database)?;
         let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
         let netdb = Self(Arc::new(Inner {
@@ -184,7 +184,7 @@ impl NetDb {
     }
 
     /// A RouterInfo from a handshake or a transport's block.
-    pub fn router_info(&self, received: RouterInfoReceived) {
+    pub fn router_info(&self, received: &RouterInfoReceived) {
         if let Some(offered) = offered(received) {
             self.tell(offered.info.hash().into(), offered);
         }
@@ -195,7 +195,7 @@ impl NetDb {
         let mut taken = 0;
         for bytes in found {
             let received = RouterInfoReceived { from: None, bytes, flood: false };
-            if let Some(offered) = offered(received) {
+            if let Some(offered) = offered(&received) {
                 taken += usize::from(self.ask(offered.info.hash().into(), offered).await == Some(true));
             }
         }
@@ -372,7 +372,7 @@ fn key_of(incoming: &Incoming) -> Option<NetDbKey> {
 }
 
 /// A RouterInfo with bytes of its own, as it is kept for long.
-fn offered(received: RouterInfoReceived) -> Option<Offered> {
+fn offered(received: &RouterInfoReceived) -> Option<Offered> {
     match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
         Ok(info) => Some(Offered { info, from: received.from, flood: received.flood }),
         Err(_) => {

@@ -159,7 +159,7 @@ impl Node {
             draining,
         });
         let database = config.netdb.database.clone();
-        let netdb = NetDb::start(shared.clone(), config.netdb)?;
+        let netdb = NetDb::start(shared.clone(), &config.netdb)?;
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
         let arbiters: Vec<ArbiterHandle> = (0..TUNNEL_ARBITERS).map(|_| Arbiter::new().handle()).collect();
         let published = Arc::new(Published::default());

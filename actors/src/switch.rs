@@ -120,7 +120,7 @@ impl Switch {
                 self.on_message(origin, message, ctx);
             }
             Event::RouterInfo { from, bytes, flood } => {
-                self.netdb.router_info(RouterInfoReceived { from: Some(from), bytes, flood });
+                self.netdb.router_info(&RouterInfoReceived { from: Some(from), bytes, flood });
             }
             Event::NeedSession(peer) => match self.connection(peer, false, ctx) {
                 Some(addr) => drop(addr.try_send(Wanted)),
@@ -133,7 +133,7 @@ impl Switch {
                     self.shared.clock().adjust(ms);
                 }
                 if !router_info.is_empty() {
-                    self.netdb.router_info(RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
+                    self.netdb.router_info(&RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
                 }
                 if let Some(connection) = self.connection(peer, true, ctx) {
                     drop(connection.try_send(SessionUp { peer, inbound }));

@@ -37,12 +37,15 @@ pub(super) async fn ask(
         exclude,
         encryption: ReplyEncryption::None,
     };
-    let sent = match (pick(&own.outbound), pick(&own.inbound)) {
-        (Some(outbound), Some(inbound)) => match netdb.known_router(floodfill).await {
+    let tunnels = pick(&own.outbound).zip(pick(&own.inbound));
+    let via = if tunnels.is_some() { "tunnels" } else { "session" };
+    metrics::counter!("ramson_netdb_queries_total", "via" => via).increment(1);
+    let sent = match tunnels {
+        Some((outbound, inbound)) => match netdb.known_router(floodfill).await {
             Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),
             None => false,
         },
-        _ => netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body())),
+        None => netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body())),
     };
     if !sent {
         count_drop("lookup_not_sent");

@@ -261,6 +261,10 @@ impl Searches {
     }
 }
 
+pub(super) fn count_reply(kind: &'static str, via: &'static str) {
+    metrics::counter!("ramson_netdb_replies_total", "kind" => kind, "via" => via).increment(1);
+}
+
 fn count(outcome: &'static str) {
     metrics::counter!("ramson_netdb_searches_total", "outcome" => outcome).increment(1);
 }
@@ -309,7 +313,9 @@ impl Handler<Replied> for Searches {
         if matches!(origin, Origin::Direct(peer) if peer != reply.from) {
             return super::count_drop("search_reply_not_from_sender");
         }
+        let via = if matches!(origin, Origin::OwnTunnel(_)) { "tunnels" } else { "session" };
         if self.running.contains_key(&reply.key) {
+            count_reply("search_reply", via);
             self.feed(reply.key, In::Reply { from: reply.from, peers: reply.peers });
         } else {
             self.learnt(reply.key, false);

@@ -7,6 +7,7 @@
 
 use super::directory::{KINDS, Part};
 use super::reply::{confirm, deliver, sealed};
+use super::searches::count_reply;
 use super::subscribers::Subscribers;
 use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
@@ -133,6 +134,10 @@ impl NetDbShard {
         // spec: i2np §DatabaseStore — a reply token is to be ignored in what came down a tunnel of ours.
         let reply = store.reply.filter(|_| !matches!(incoming.origin, Origin::OwnTunnel(_)));
         let wanted = reply.is_none() && self.netdb.directory().is_wanted(store.key);
+        if wanted {
+            let via = if matches!(incoming.origin, Origin::OwnTunnel(_)) { "tunnels" } else { "session" };
+            count_reply("entry", via);
+        }
         let source = if wanted { Source::Reply } else { Source::Unsolicited };
         self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some() })
     }
@@ -204,7 +209,7 @@ impl NetDbShard {
         }
         count_store("taken");
         if let Entry::RouterInfo(info) = &entry {
-            self.subscribers.publish(RouterKnown::Learned(info.clone()), ctx);
+            self.subscribers.publish(&RouterKnown::Learned(info.clone()), ctx);
         }
         if flood {
             self.flood(&entry, reply, from);
@@ -265,7 +270,7 @@ impl NetDbShard {
                     let router = RouterHash(key.0);
                     self.netdb.storage().forget(key);
                     if kind == EntryKind::RouterInfo && router != self.netdb.shared().hash() {
-                        self.subscribers.publish(RouterKnown::Forgotten(router), ctx);
+                        self.subscribers.publish(&RouterKnown::Forgotten(router), ctx);
                     }
                 }
                 store::Out::RoutersChanged => self.stale = true,

@@ -36,7 +36,7 @@ impl Subscribers {
     }
 
     /// Tells all.
-    pub(super) fn publish(&mut self, news: RouterKnown, ctx: &mut Context<NetDbShard>) {
+    pub(super) fn publish(&mut self, news: &RouterKnown, ctx: &mut Context<NetDbShard>) {
         for at in 0..self.all.len() {
             let queue = &mut self.all[at].queue;
             if queue.len() >= self.max_queue.max(1) {

@@ -140,7 +140,7 @@ async fn a_subscriber_hears_of_all_routers_before_and_after_it_came() {
     let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
     node.netdb().subscribe(Listener(sender).start().recipient());
     let late = stranger();
-    node.netdb().router_info(RouterInfoReceived { from: None, bytes: late.as_bytes().clone(), flood: false });
+    node.netdb().router_info(&RouterInfoReceived { from: None, bytes: late.as_bytes().clone(), flood: false });
     let mut hashes = std::collections::HashSet::new();
     while hashes.len() < 101 {
         match heard.recv().await.unwrap() {
