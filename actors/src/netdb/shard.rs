@@ -289,7 +289,8 @@ impl NetDbShard {
         }
         if self.ticks.is_multiple_of(10) {
             let mut kinds = [0; KINDS.len()];
-            for entry in self.store.entries() {
+            let own = NetDbKey::from(self.netdb.shared().hash());
+            for entry in self.store.entries().filter(|entry| entry.key() != own) {
                 kinds[kind_index(entry.kind())] += 1;
             }
             self.netdb.directory().set_kinds(self.index, kinds);
