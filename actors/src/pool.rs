@@ -336,7 +336,7 @@ impl Handler<Arrived> for TunnelPool {
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
         match arrived.token {
-            Token::BuildReply(_) => self.on_answer(arrived),
+            Token::BuildReply(_) => self.on_answer(&arrived),
             Token::Delivery(id) => self.on_delivery(id),
         }
         self.settle(ctx);

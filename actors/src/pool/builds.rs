@@ -161,7 +161,7 @@ impl TunnelPool {
     }
 
     /// The answer to a build has come.
-    pub(super) fn on_answer(&mut self, arrived: Arrived) {
+    pub(super) fn on_answer(&mut self, arrived: &Arrived) {
         let Token::BuildReply(reply) = arrived.token else { return };
         let is_it = |b: &Building| b.sent.as_ref().is_some_and(|s| s.reply == reply);
         let Some(id) = self.builds.iter().find(|(_, b)| is_it(b)).map(|(id, _)| *id) else { return };

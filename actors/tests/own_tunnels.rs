@@ -1,0 +1,136 @@
+//! Four routers on the loopback interface build tunnels through each other, without any peer of other make.
+
+use actix::prelude::*;
+use bytes::Bytes;
+use ramson_actors::identity::{NodeKeys, Profile};
+use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
+use ramson_actors::netdb::NetDbConfig;
+use ramson_actors::node::{Node, NodeConfig};
+use ramson_actors::pool::PoolConfig;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::tunnel::Delivery;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Passes on whatever Data messages a node receives.
+struct Sink(Sender<Incoming>);
+
+impl Actor for Sink {
+    type Context = Context<Self>;
+}
+
+impl Handler<Incoming> for Sink {
+    type Result = ();
+
+    fn handle(&mut self, incoming: Incoming, _: &mut Context<Self>) {
+        let _ = self.0.send(incoming);
+    }
+}
+
+/// An address that nobody listens on at the moment.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Receiver<Incoming>) {
+    let addr = free_address();
+    let (tx, rx) = channel();
+    let node = Node::start(NodeConfig {
+        keys: NodeKeys::generate(&mut rand::rng()),
+        profile: Profile { net_id: 99, floodfill: n < 2, publish: vec![addr], share: 10_000_000 },
+        allow_private: true,
+        listen: vec![addr],
+        threads: 1,
+        idle_close: Duration::from_secs(60),
+        max_handshakes: 100,
+        line: 10_000_000,
+        max_transit: 100,
+        pool: PoolConfig { length, quantity: 2, profiles: Some(folder.join(format!("profiles{n}"))) },
+        netdb: NetDbConfig { database: folder.join(format!("{n}.redb")), max_routers: 100, max_lease_sets: 100 },
+        bootstrap: known.to_vec(),
+        on_router_info: Box::new(|_| {}),
+        data: Some(Sink(tx).start().recipient()),
+    });
+    (node.unwrap(), rx)
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        actix::clock::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn ready(node: &Node) -> bool {
+    let own = node.shared().own_tunnels();
+    own.inbound.len() == 2 && own.outbound.len() == 2
+}
+
+#[actix::test]
+async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_through_both_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    let infos: Mutex<Vec<Bytes>> = Mutex::new(Vec::new());
+    let mut nodes = Vec::new();
+    for n in 0..4 {
+        let (node, data) = start(folder.path(), n, 2, &infos.lock().unwrap());
+        infos.lock().unwrap().push(node.shared().router_info().as_bytes().clone());
+        nodes.push((node, data));
+    }
+    for (node, _) in &nodes {
+        for bytes in infos.lock().unwrap().iter().cloned() {
+            node.netdb().router_info(RouterInfoReceived { from: None, bytes, flood: false });
+        }
+    }
+    until("all tunnels", || nodes.iter().all(|(node, _)| ready(node))).await;
+    let (from, to) = (&nodes[0].0, &nodes[3]);
+    let us = from.shared().hash();
+    let own = from.shared().own_tunnels();
+    assert!(own.outbound.iter().all(|t| t.first_hop != us) && own.inbound.iter().all(|t| t.gateway != us));
+    let back = to.0.shared().own_tunnels().inbound[0];
+    // Enough for several cells.
+    let message = from.shared().message(MessageType::Data, [&2500_u32.to_be_bytes()[..], &[7; 2500]].concat());
+    let sent = message.clone();
+    let delivery = Delivery::Tunnel(back.gateway, back.gateway_tunnel);
+    assert!(from.shared().send_through(&own.outbound[0], delivery, message));
+    let mut got = None;
+    until("the message", || {
+        got = to.1.try_recv().ok();
+        got.is_some()
+    })
+    .await;
+    let got = got.unwrap();
+    assert_eq!(got.origin, Origin::OwnTunnel(back.id));
+    assert_eq!((got.message.id, got.message.body), (sent.id, sent.body));
+    for (node, _) in &nodes[1..] {
+        node.stop().await;
+    }
+    from.drain().await;
+    assert!(from.shared().own_tunnels().inbound.is_empty());
+    assert!(folder.path().join("profiles0").exists());
+}
+
+#[actix::test]
+async fn a_router_that_wants_no_hops_is_both_ends_of_its_tunnels() {
+    let folder = tempfile::tempdir().unwrap();
+    let (node, data) = start(folder.path(), 0, 0, &[]);
+    until("the tunnels", || !node.shared().own_tunnels().inbound.is_empty()).await;
+    let own = node.shared().own_tunnels();
+    let (out, back) = (own.outbound[0], own.inbound[0]);
+    assert_eq!((out.first_hop, back.gateway), (node.shared().hash(), node.shared().hash()));
+    let message = node.shared().message(MessageType::Data, [&1_u32.to_be_bytes()[..], &[7]].concat());
+    assert!(node.shared().send_through(&out, Delivery::Tunnel(back.gateway, back.gateway_tunnel), message));
+    let mut got = None;
+    until("the message", || {
+        got = data.try_recv().ok();
+        got.is_some()
+    })
+    .await;
+    assert_eq!(got.unwrap().origin, Origin::OwnTunnel(back.id));
+    node.stop().await;
+}
