@@ -84,7 +84,7 @@ async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_thro
     }
     for (node, _) in &nodes {
         for bytes in infos.lock().unwrap().iter().cloned() {
-            node.netdb().router_info(RouterInfoReceived { from: None, bytes, flood: false });
+            node.netdb().router_info(&RouterInfoReceived { from: None, bytes, flood: false });
         }
     }
     until("all tunnels", || nodes.iter().all(|(node, _)| ready(node))).await;
