@@ -1,5 +1,7 @@
 //! Four routers on the loopback interface build tunnels through each other, without any peer of other make.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{NodeKeys, Profile};

@@ -49,3 +49,32 @@ pub(super) fn read(path: &Path, peers: &mut Peers, now: Mono, rng: &mut ChaCha20
     let rest = bytes.strip_prefix(&MAGIC).ok_or(io::ErrorKind::InvalidData)?;
     peers.read(&mut Reader::new(rest), now, rng).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ramson_protocol::peers::Config;
+    use rand::SeedableRng;
+    use std::time::Duration;
+
+    const NOW: Mono = Duration::from_secs(9);
+
+    #[test]
+    fn profiles_come_back_from_their_file_and_a_missing_or_damaged_one_does_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("profiles");
+        let mut rng = ChaCha20Rng::from_seed([7; 32]);
+        let mut peers = Peers::new(Config::default());
+        read(&path, &mut peers, NOW, &mut rng).unwrap();
+        // One profile with one acceptance.
+        let body = [&[0, 0, 0, 1][..], &[5; 32], &1_f32.to_be_bytes(), &[0; 20]].concat();
+        write(&path, &[&MAGIC[..], &body].concat()).unwrap();
+        read(&path, &mut peers, NOW, &mut rng).unwrap();
+        assert_eq!(peers.len(), 1);
+        assert_eq!(to_bytes(&peers, NOW)[MAGIC.len()..], body);
+        for damaged in [&b"RMSP"[..], b"not ours", b"RMSP\x02\0\0\0\0", b"RMSP\x01\xff\xff\xff\xff"] {
+            write(&path, damaged).unwrap();
+            assert!(read(&path, &mut Peers::new(Config::default()), NOW, &mut rng).is_err());
+        }
+    }
+}

@@ -23,7 +23,10 @@ pub(super) struct Installed {
 impl Installed {
     /// Installs under `id`, which was reserved before.
     pub(super) fn new(shared: &Shared, id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
-        shared.transports().install(&Arc::new(Hop::new(id, kind, previous)));
+        if !shared.transports().install(&Arc::new(Hop::new(id, kind, previous))) {
+            // A thread that does not keep up does not know the tunnel: the first test will find out.
+            metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
+        }
         Self { id, shared: shared.clone() }
     }
 
