@@ -172,7 +172,7 @@ impl Link {
         let end = Instant::now() + patience;
         let mut kept = Vec::new();
         while self.opener.frames() == 0 {
-            match self.receive(Duration::from_millis(20))? {
+            match self.receive(Duration::from_millis(1))? {
                 Some(Received::Message(message)) => kept.push(Received::Message(message)),
                 Some(Received::Termination(reason)) => {
                     return Err(format!("the router ended the session: {} {}", reason.0, reason.label()).into());
