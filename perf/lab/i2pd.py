@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+from .outcome import eventually
 from .router import NETWORK_ID, Router, destination_name
 
 CONSOLE = 7070
@@ -87,11 +88,11 @@ outbound.quantity = {self.exploratory}
     # Client tunnels.
 
     def serve(self, name, web, inbound, outbound, quantity=2):
-        """Adds a server tunnel to `web`. `inbound` and `outbound` are hops, nearest first; see `_tunnel`."""
+        """Adds a server tunnel to `web`. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
         self._tunnel(name, inbound, outbound, quantity, type="http", host=web.ip, port=web.port)
 
     def proxy(self, name, port, inbound, outbound, quantity=2):
-        """Adds an HTTP proxy on `port` with a destination of its own."""
+        """Adds an HTTP proxy on `port` with a destination of its own. `inbound`, `outbound`: see `serve`."""
         self._tunnel(name, inbound, outbound, quantity, type="httpproxy", address=self.ip, port=port)
 
     def _tunnel(self, name, inbound, outbound, quantity, **options):
@@ -100,22 +101,26 @@ outbound.quantity = {self.exploratory}
         i2pd has one list of explicit peers for both directions, nearest first, and takes as many of it as the direction
         has hops. So one of the two paths must be the beginning of the other.
         """
-        longer, shorter = sorted((inbound, outbound), key=len, reverse=True)
-        if longer[: len(shorter)] != shorter:
-            raise ValueError(f"{name}: i2pd cannot have these two paths in one tunnel")
+        if isinstance(inbound, list):
+            longer, shorter = sorted((inbound, outbound), key=len, reverse=True)
+            if longer[: len(shorter)] != shorter:
+                raise ValueError(f"{name}: i2pd cannot have these two paths in one tunnel")
+            options["explicitPeers"] = ",".join(router.hash() for router in longer)
+            inbound, outbound = len(inbound), len(outbound)
         options |= {
             "keys": f"{name}.dat",
-            "inbound.length": len(inbound),
-            "outbound.length": len(outbound),
+            "inbound.length": inbound,
+            "outbound.length": outbound,
             "inbound.quantity": quantity,
             "outbound.quantity": quantity,
-            "explicitPeers": ",".join(router.hash() for router in longer),
         }
         self.tunnels.append(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()))
 
     def name_of(self, tunnel):
-        """The .b32.i2p name of one of its tunnels."""
-        return destination_name(os.path.join(self.dir, f"{tunnel}.dat"))
+        """The .b32.i2p name of one of its tunnels, whose keys it makes at its first start with it."""
+        keys = os.path.join(self.dir, f"{tunnel}.dat")
+        eventually(20, lambda: os.path.exists(keys), 0.2)
+        return destination_name(keys)
 
     # The console.
 

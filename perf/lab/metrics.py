@@ -1,5 +1,6 @@
 """Reads a Prometheus page."""
 
+import collections
 import re
 
 _SAMPLE = re.compile(r"(?P<name>[A-Za-z_:][\w:]*)(?:\{(?P<labels>.*)\})? +(?P<value>\S+)")
@@ -20,6 +21,14 @@ class Metrics:
     def total(self, name, **labels):
         """The sum of all samples of that name that bear these labels; 0 if there are none."""
         return sum(v for n, l, v in self._samples if n == name and labels.items() <= l.items())
+
+    def by(self, name, label):
+        """The samples of that name, summed by one of their labels."""
+        sums = collections.Counter()
+        for sample, labels, value in self._samples:
+            if sample == name and label in labels:
+                sums[labels[label]] += int(value)
+        return sums
 
     def of(self, series):
         """The same for a series as it is written, such as `ramson_drops_total{cause="expired"}`."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ class Ramson(Router):
     """A Ramson under test. `exploratory` is the number of its own tunnels in each direction."""
 
     kind = "ramson"
+    chatter = re.compile(r" INFO actix_server")
     info_name = os.path.join("data", "router.info")
 
     def __init__(self, net, n, floodfill=False, exploratory=3):
@@ -77,6 +79,14 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
     def metrics(self):
         """A scrape."""
         return Metrics(self.get(EXPORTER, "metrics"))
+
+    def builds(self):
+        """Its own tunnels by result, such as {"ok": 12, "timeout": 1}."""
+        return self.metrics().by("ramson_own_builds_total", "result")
+
+    def tunnel_tests(self):
+        """Its tests of its own tunnels by result: "ok", "failed"."""
+        return self.metrics().by("ramson_tunnel_tests_total", "result")
 
     # What the cases ask of any router under test.
 

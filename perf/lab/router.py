@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import urllib.request
@@ -11,6 +12,7 @@ from . import process
 from .host import Host
 
 NETWORK_ID = 99
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _I2P_ALPHABET = str.maketrans("+/", "-~")
 
 
@@ -102,7 +104,8 @@ class Router(Host):
         for path in self.log_files():
             if os.path.exists(path):
                 with open(path, errors="replace") as f:
-                    yield from (line.rstrip("\n") for line in f if not (self.chatter and self.chatter.search(line)))
+                    lines = (_COLOUR.sub("", line.rstrip("\n")) for line in f)
+                    yield from (line for line in lines if not (self.chatter and self.chatter.search(line)))
 
 
 def _identity_hash(data):

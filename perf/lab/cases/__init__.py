@@ -7,11 +7,15 @@ Ramson's own metrics can answer.
 
 from . import (
     endpoint,
+    floodfill,
     gateway,
+    hostile,
     java_neighbour,
+    own_tunnels,
     participant,
     participant_i2pd,
     sessions,
+    soak,
 )
 
 ALL = (
@@ -21,6 +25,10 @@ ALL = (
     endpoint,
     gateway,
     java_neighbour,
+    own_tunnels,
+    hostile,
+    floodfill,
+    soak,
 )
 
 

@@ -22,6 +22,7 @@ public final class JavaClient {
         // without latency a resend is due sooner than that, and every packet would be expired at birth: live ahead.
         I2PAppContext.getGlobalContext().clock().setOffset(1500, true);
         Properties options = new Properties();
+        options.setProperty("i2cp.leaseSetEncType", "4,0"); // i2pd's servers take ECIES only, the library's default is ElGamal
         for (String way : new String[] {"inbound", "outbound"}) {
             options.setProperty(way + ".length", "1");
             options.setProperty(way + ".quantity", "2");
