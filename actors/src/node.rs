@@ -79,6 +79,7 @@ pub struct Node {
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
     pool: Addr<TunnelPool>,
+    published: Arc<Published>,
 }
 
 /// Takes events until the switch stands.
@@ -184,7 +185,8 @@ impl Node {
             let taken = bootstrapped.bootstrap(found).await;
             tracing::info!(taken, total, "RouterInfos read from files");
         });
-        let around = Around { published, netdb: netdb.clone(), on_router_info: config.on_router_info };
+        let around =
+            Around { published: Arc::clone(&published), netdb: netdb.clone(), on_router_info: config.on_router_info };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
         let maintained = shared.clone();
         actix::spawn(async move {
@@ -194,7 +196,7 @@ impl Node {
                 maintained.transports().maintain();
             }
         });
-        Ok(Self { shared, netdb, database, transit, identity, pool })
+        Ok(Self { shared, netdb, database, transit, identity, pool, published })
     }
 
     /// The facts of this node.
@@ -248,15 +250,10 @@ impl Node {
         self.pool.do_send(Drain);
         self.identity.do_send(Drain);
         let end = self.shared.now().mono + DRAIN;
-        while self.shared.now().mono < end && self.busy() {
+        while self.shared.now().mono < end && self.published.tunnels() > 0 {
             actix::clock::sleep(Duration::from_millis(200)).await;
         }
         self.stop().await;
-    }
-
-    /// True while tunnels of others pass through us.
-    fn busy(&self) -> bool {
-        self.transports().stats().first().is_some_and(|thread| thread.hops.get() > 0)
     }
 
     /// Ends all sessions and writes the database.

@@ -28,7 +28,7 @@ use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tunnel::{Expired, ParticipatingTunnel};
 
@@ -48,12 +48,15 @@ const REPLAYS: usize = 200_000;
 
 /// What others may read of us without asking.
 #[derive(Debug, Default)]
-pub struct Published(AtomicU8);
+pub struct Published {
+    congestion: AtomicU8,
+    tunnels: AtomicUsize,
+}
 
 impl Published {
     /// How congested we are.
     pub fn congestion(&self) -> Congestion {
-        match self.0.load(Relaxed) {
+        match self.congestion.load(Relaxed) {
             1 => Congestion::D,
             2 => Congestion::E,
             3 => Congestion::G,
@@ -61,8 +64,13 @@ impl Published {
         }
     }
 
+    /// Tunnels of others that pass through us.
+    pub fn tunnels(&self) -> usize {
+        self.tunnels.load(Relaxed)
+    }
+
     fn set(&self, congestion: Congestion) {
-        self.0.store(congestion as u8, Relaxed);
+        self.congestion.store(congestion as u8, Relaxed);
     }
 }
 
@@ -228,6 +236,7 @@ impl TransitManager {
     }
 
     fn gauges(&self) {
+        self.published.tunnels.store(self.tunnels.len(), Relaxed);
         for (count, role) in self.by_role.iter().zip(ROLES) {
             metrics::gauge!("ramson_transit_tunnels", "role" => role).set(*count as f64);
         }

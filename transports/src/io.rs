@@ -55,9 +55,11 @@ const CELL_MESSAGE: u8 = 18;
 const WAKE: Token = Token(usize::MAX);
 const TICK: Duration = Duration::from_secs(1);
 
-/// Above this share of time spent working, the loop collects for [`QUANTUM`] before it looks again: that fills AES lanes
-/// and frames, and saves wakes. Below it a cell is never kept waiting.
-const BUSY_SHARE: f64 = 0.25;
+/// A loop that was woken more often than [`PACED_TURNS`] times in a [`WINDOW`] turns at most once in a [`QUANTUM`] from
+/// then on: that fills AES lanes and frames, and saves wakes, which cost more than all the cryptography of a cell. Below
+/// that rate a cell is never kept waiting. Measured: 100 peers, 10 MB/s of single cells, 18.6 CPU-s/GB without pacing.
+const PACED_TURNS: u32 = 20;
+const WINDOW: Duration = Duration::from_millis(50);
 const QUANTUM: Duration = Duration::from_millis(1);
 
 /// What an I/O thread is told at its start.
@@ -123,6 +125,33 @@ struct HopEntry {
     packer: Option<Box<Packer>>,
 }
 
+/// How often the loop turns, and whether it is to turn less often.
+#[derive(Debug, Default)]
+struct Pace {
+    window: Mono,
+    turns: u32,
+    paced: bool,
+    last: Mono,
+}
+
+impl Pace {
+    /// A turn begins.
+    fn begin(&mut self, now: Mono) {
+        self.last = now;
+        self.turns += 1;
+        if now.saturating_sub(self.window) >= WINDOW {
+            // A window that lasted longer, since nothing came, had few turns for its length.
+            self.paced = self.turns > PACED_TURNS && now.saturating_sub(self.window) < 2 * WINDOW;
+            (self.window, self.turns) = (now, 0);
+        }
+    }
+
+    /// How long the next turn is to wait in any case.
+    fn pause(&self, now: Mono) -> Duration {
+        if self.paced { (self.last + QUANTUM).saturating_sub(now) } else { Duration::ZERO }
+    }
+}
+
 /// How this thread reaches a hop's next router.
 #[derive(Clone, Copy)]
 enum Egress {
@@ -162,8 +191,7 @@ pub(crate) struct IoThread {
     rng: ChaCha20Rng,
     now: Now,
     next_tick: Mono,
-    /// Share of time spent working, smoothed.
-    load: f64,
+    pace: Pace,
     stopping: bool,
 }
 
@@ -211,7 +239,7 @@ impl Seat {
             rng: rand::make_rng(),
             now,
             next_tick: now.mono + TICK,
-            load: 0.0,
+            pace: Pace::default(),
             stopping: false,
             config,
         }
@@ -226,19 +254,13 @@ impl IoThread {
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !self.stopping {
-            let began_waiting = self.now.mono;
             self.wait(&mut events)?;
             let woke = self.config.clock.now();
             self.now = woke;
+            self.pace.begin(woke.mono);
             self.turn(&events);
             let end = self.config.clock.now();
             let busy = end.mono.saturating_sub(woke.mono);
-            let whole = end.mono.saturating_sub(began_waiting).as_secs_f64();
-            // About the last fifty milliseconds count.
-            let weight = (whole / 0.05).min(1.0);
-            if whole > 0.0 {
-                self.load += weight * (busy.as_secs_f64() / whole - self.load);
-            }
             self.stats.turns.add(1);
             self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
             self.stats.turn_us.record(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
@@ -248,11 +270,12 @@ impl IoThread {
         Ok(())
     }
 
-    /// Waits for something to do, and at high load for a quantum in any case.
+    /// Waits for something to do, and while it is paced for the rest of the quantum in any case.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let busy = !self.ready.is_empty();
-        if !busy && self.load > BUSY_SHARE {
-            std::thread::sleep(QUANTUM);
+        let pause = self.pace.pause(self.now.mono);
+        if !busy && !pause.is_zero() {
+            std::thread::sleep(pause);
         }
         let timeout = if busy || !self.inbox.prepare_sleep() {
             Duration::ZERO
@@ -313,5 +336,33 @@ impl IoThread {
 
     fn draining(&self) -> bool {
         self.config.draining.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Turns at `every`, or later if the pace says so, for a second; how many there were in it.
+    fn turns(pace: &mut Pace, every: Duration) -> u32 {
+        let (mut now, mut count) = (Mono::from_secs(1), 0);
+        while now < Mono::from_secs(2) {
+            pace.begin(now);
+            count += 1;
+            now += every.max(pace.pause(now));
+        }
+        count
+    }
+
+    #[test]
+    fn a_loop_that_is_woken_seldom_never_waits_and_a_busy_one_turns_once_in_a_quantum() {
+        let seldom = Duration::from_millis(5);
+        assert_eq!(turns(&mut Pace::default(), seldom), 200);
+        let busy = turns(&mut Pace::default(), Duration::from_micros(20));
+        assert!((1000..4000).contains(&busy), "{busy}: one window at full speed, then 1,000 a second");
+        let mut pace = Pace::default();
+        turns(&mut pace, Duration::from_micros(20));
+        pace.begin(Mono::from_secs(10));
+        assert_eq!(pace.pause(Mono::from_secs(10)), Duration::ZERO, "after silence it is not paced");
     }
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 /// Our changed RouterInfo reaches all peers within this time, spread at random.
 const ANNOUNCE_WITHIN: Duration = Duration::from_secs(60);
+const ANNOUNCE_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Older sessions of one router that are kept beside the newest, until they end.
 const OLDER_SESSIONS: usize = 2;
@@ -151,8 +152,11 @@ impl IoThread {
     }
 
     fn announce(&mut self) {
+        // A router that ends has little time to say that it takes nothing any more.
+        let within = if self.draining() { ANNOUNCE_END_WITHIN } else { ANNOUNCE_WITHIN };
+        let within = u32::try_from(within.as_millis()).unwrap_or(1);
         for (_, session) in &mut self.sessions {
-            let spread = rand::Rng::next_u32(&mut self.rng) % u32::try_from(ANNOUNCE_WITHIN.as_millis()).unwrap_or(1);
+            let spread = rand::Rng::next_u32(&mut self.rng) % within;
             session.announce_at = self.now.mono + Duration::from_millis(u64::from(spread));
         }
     }

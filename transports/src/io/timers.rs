@@ -40,9 +40,7 @@ impl IoThread {
             self.close(index, reason);
         }
         failed.into_iter().for_each(|index| self.end_failed(index));
-        if !self.draining() {
-            announce.into_iter().for_each(|index| self.queue_router_info(index));
-        }
+        announce.into_iter().for_each(|index| self.queue_router_info(index));
         for peer in self.peers.overdue(now) {
             let lost = self.peers.take_pending(peer).len();
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
