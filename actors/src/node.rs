@@ -35,9 +35,6 @@ const OPENERS: usize = 2;
 /// and the refusals, and have time to build others.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
-/// How often the data plane's own housekeeping is done.
-const MAINTAIN: Duration = Duration::from_secs(30);
-
 /// Everything that a node is told at its start.
 pub struct NodeConfig {
     /// Our keys.
@@ -129,6 +126,7 @@ impl Node {
         let info = info.map_err(io::Error::other)?;
         (config.on_router_info)(&info);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.threads == 0 { cores } else { config.threads };
         let sink = Arc::new(LateSink::default());
         let transports = Transports::start(
             TransportsConfig {
@@ -139,11 +137,11 @@ impl Node {
                 net_id: config.profile.net_id,
                 listen: config.listen,
                 bind: config.profile.publish.iter().map(SocketAddr::ip).collect(),
-                threads: if config.threads == 0 { cores } else { config.threads },
+                threads,
                 limits: limits(config.max_handshakes, config.allow_private),
                 gate: Arc::new(OpenGate),
                 idle_close: config.idle_close,
-                iv_filter: filter_for(config.line),
+                iv_filter: filter_for(config.line, threads),
                 clock: clock.clone(),
                 draining: Arc::clone(&draining),
             },
@@ -179,23 +177,10 @@ impl Node {
         pool.do_send(crate::pool::Begin { switch: switch.clone() });
         // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
         let _ = sink.0.set(SwitchSink(switch));
-        let (found, bootstrapped) = (config.bootstrap, netdb.clone());
-        actix::spawn(async move {
-            let total = found.len();
-            let taken = bootstrapped.bootstrap(found).await;
-            tracing::info!(taken, total, "RouterInfos read from files");
-        });
+        read_files(netdb.clone(), config.bootstrap);
         let around =
             Around { published: Arc::clone(&published), netdb: netdb.clone(), on_router_info: config.on_router_info };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
-        let maintained = shared.clone();
-        actix::spawn(async move {
-            let mut timer = actix::clock::interval(MAINTAIN);
-            loop {
-                timer.tick().await;
-                maintained.transports().maintain();
-            }
-        });
         Ok(Self { shared, netdb, database, transit, identity, pool, published })
     }
 
@@ -268,6 +253,15 @@ impl Node {
     }
 }
 
+/// Takes RouterInfos from files into the database, each in its turn.
+fn read_files(netdb: NetDb, found: Vec<Bytes>) {
+    actix::spawn(async move {
+        let total = found.len();
+        let taken = netdb.bootstrap(found).await;
+        tracing::info!(taken, total, "RouterInfos read from files");
+    });
+}
+
 fn start_transit(
     shared: &Shared,
     profile: &Profile,
@@ -293,9 +287,9 @@ fn limits(max_handshakes: usize, private: bool) -> Limits {
     Limits { half_open_per_ip: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
 }
 
-/// A filter for the cells that the line can bring in one period.
-fn filter_for(line: u64) -> iv_filter::Config {
+/// A filter for the cells that the line can bring in one period to all threads, and half as many again on one of them.
+fn filter_for(line: u64, threads: usize) -> iv_filter::Config {
     let usual = iv_filter::Config::default();
-    let cells = line / 1024 * usual.period.as_secs();
-    iv_filter::Config { cells: cells.clamp(100_000, 32_000_000), bits_per_cell: 16, ..usual }
+    let cells = line / 1024 * usual.period.as_secs() / threads as u64 * 3 / 2;
+    iv_filter::Config { max_cells: usize::try_from(cells).unwrap_or(usize::MAX).clamp(1_000_000, 64_000_000), ..usual }
 }

@@ -100,15 +100,20 @@ fn ends(c: &mut Criterion) {
 /// The filter of repeated cells, with random cells as they come.
 fn filter(c: &mut Criterion) {
     let mut group = c.benchmark_group("duplicate IV filter");
-    group.throughput(Throughput::Elements(1));
-    let filter = IvFilter::new(&Config::default(), [5; 16], Mono::ZERO);
-    let (mut rng, mut cell) = (rng(), [0; 1024]);
-    group.bench_function("one cell", |b| {
-        b.iter(|| {
-            rng.fill_bytes(&mut cell[..32]);
-            black_box(filter.is_fresh(&cell))
+    for batch in [1_usize, 16] {
+        let mut filter = IvFilter::new(Config::default(), [5, 6], Mono::ZERO);
+        let (mut rng, mut cells) = (rng(), vec![[0; 1024]; batch]);
+        group.throughput(Throughput::Elements(batch as u64));
+        group.bench_function(BenchmarkId::new("cells at once", batch), |b| {
+            b.iter(|| {
+                for cell in &mut cells {
+                    rng.fill_bytes(&mut cell[..32]);
+                }
+                let borrowed: Vec<&Body> = cells.iter().collect();
+                black_box(filter.check(Mono::ZERO, &borrowed))
+            });
         });
-    });
+    }
     group.finish();
 }
 

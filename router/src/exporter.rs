@@ -56,7 +56,6 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
     let threads: Vec<_> = state.node.transports().stats();
     process(state.started);
     data_plane(&threads);
-    gauge!("ramson_iv_filter_false_positive_ratio").set(state.node.transports().iv_false_positive_rate());
     for (reason, count) in state.node.transports().handshakes() {
         counter!("ramson_handshakes_total", "transport" => "ntcp2", "direction" => reason.direction, "outcome" => reason.outcome)
             .absolute(count);
@@ -141,6 +140,11 @@ fn data_plane(threads: &[Arc<IoStats>]) {
     // Every thread has every hop in its table.
     let hops = threads.first().map_or(0, |t| t.hops.get());
     gauge!("ramson_hops").set(hops as f64);
+    // Each thread has a filter of its own; the worst counts.
+    let worst = threads.iter().map(|t| t.iv_false_positives_ppb.get()).max().unwrap_or(0);
+    gauge!("ramson_iv_filter_false_positive_ratio").set(worst as f64 * 1e-9);
+    gauge!("ramson_iv_filter_bytes").set(sum(&|t| t.iv_filter_bytes.get()) as f64);
+    counter!("ramson_iv_filter_forgotten_early_total").absolute(sum(&|t| t.iv_forgotten_early.get()));
 }
 
 fn message_name(kind: usize) -> &'static str {

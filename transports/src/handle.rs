@@ -13,7 +13,7 @@ use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_protocol::tunnel::Delivery;
-use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
+use ramson_protocol::tunnel::iv_filter;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -58,8 +58,6 @@ pub struct Transports {
     io: Vec<IoHandle>,
     handshake: HandshakeHandle,
     router_info: Arc<ArcSwap<Bytes>>,
-    ivs: Arc<IvFilter>,
-    clock: Clock,
     bind: Vec<IpAddr>,
     threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -71,7 +69,6 @@ impl Transports {
     /// If an address cannot be listened on, or a thread not be started.
     pub fn start(config: TransportsConfig, sink: Arc<dyn EventSink>) -> io::Result<Self> {
         let router_info = Arc::new(ArcSwap::from_pointee(config.router_info.clone()));
-        let ivs = Arc::new(IvFilter::new(&config.iv_filter, rand::random(), config.clock.now().mono));
         let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
         let mut threads = Vec::new();
@@ -82,7 +79,7 @@ impl Transports {
                 clock: config.clock.clone(),
                 sink: Arc::clone(&sink),
                 idle_close: config.idle_close,
-                ivs: Arc::clone(&ivs),
+                iv_filter: config.iv_filter,
                 draining: Arc::clone(&config.draining),
             };
             let thread = seat.take(index, &io, io_config);
@@ -114,8 +111,7 @@ impl Transports {
         };
         let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
         threads.push(thread);
-        let clock = config.clock;
-        Ok(Self { io, handshake, router_info, ivs, clock, bind, threads: parking_lot::Mutex::new(threads) })
+        Ok(Self { io, handshake, router_info, bind, threads: parking_lot::Mutex::new(threads) })
     }
 
     /// Where we listen.
@@ -190,16 +186,6 @@ impl Transports {
     /// Handshakes so far, by direction and outcome.
     pub fn handshakes(&self) -> Vec<HandshakeCount> {
         self.handshake.counts()
-    }
-
-    /// The chance, 0 to 1, that a fresh cell is now taken for a repeated one.
-    pub fn iv_false_positive_rate(&self) -> f64 {
-        self.ivs.false_positive_rate()
-    }
-
-    /// Work that belongs to no thread: to be called every minute or so, off the data path.
-    pub fn maintain(&self) {
-        self.ivs.advance(self.clock.now().mono);
     }
 
     /// Ends all sessions and threads, and waits for them.

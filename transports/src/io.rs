@@ -32,7 +32,7 @@ use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::fragment::Packer;
-use ramson_protocol::tunnel::iv_filter::IvFilter;
+use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
 use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use session::Session;
@@ -75,8 +75,8 @@ pub struct IoConfig {
     pub sink: Arc<dyn EventSink>,
     /// Sessions without traffic are closed after this; shortened by the control plane when it runs short of sessions.
     pub idle_close: Duration,
-    /// The filter of repeated cells, one for all threads.
-    pub ivs: Arc<IvFilter>,
+    /// How large the filter of repeated cells may become.
+    pub iv_filter: iv_filter::Config,
     /// True while the router drains: nothing new is begun.
     pub draining: Arc<AtomicBool>,
 }
@@ -174,6 +174,7 @@ pub(crate) struct IoThread {
     peers: peers::Peers,
     hops: Slab<HopEntry>,
     by_tunnel: FxHashMap<u32, usize>,
+    ivs: IvFilter,
     batch: relay::Batch,
     spares: Vec<relay::Batch>,
     /// Gateways with something in their packer.
@@ -225,6 +226,7 @@ impl Seat {
             peers: peers::Peers::default(),
             hops: Slab::new(),
             by_tunnel: FxHashMap::default(),
+            ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             batch: relay::Batch::new(),
             spares: Vec::new(),
             packing: Vec::new(),

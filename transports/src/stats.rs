@@ -154,6 +154,12 @@ pub struct IoStats {
     pub queued_bytes: Counter,
     /// Events for the control plane.
     pub events: Counter,
+    /// The chance that the duplicate-IV filter takes a fresh cell for a repeated one, per billion.
+    pub iv_false_positives_ppb: Counter,
+    /// Bytes of the duplicate-IV filter.
+    pub iv_filter_bytes: Counter,
+    /// Generations of the duplicate-IV filter that ended before their time, at the limit of its memory.
+    pub iv_forgotten_early: Counter,
 }
 
 impl IoStats {

@@ -1,157 +1,144 @@
-//! Has this cell been here before? One filter for all tunnels of a router.
+//! Has this cell been here before?
 //!
-//! Two Bloom filters, the current and the former generation: an entry is remembered for one to two periods, and a
-//! period is a tunnel's lifetime. What goes in is the IV XOR the first block of the data, so that a cell whose IV and
-//! first block were swapped counts as the same. A probe touches one cache line per generation.
+//! ```text
+//! current generation   layer 0 | layer 1, twice as large | layer 2 ...   entries go into the newest
+//! former generation    as it was when its period ended
+//! ```
+//! Bloom filters in two generations: an entry is remembered for one to two periods, and a period is a tunnel's lifetime.
+//! A generation begins small and grows by a layer when its newest is full, so that an idle router holds little memory and
+//! a busy one forgets nothing; only at the limit of its memory does a generation end before its time, and that is counted.
 //!
-//! All I/O threads share it: bits are set with relaxed atomics, and whoever owns the timer calls
-//! [`IvFilter::advance`], off the data path, since it clears memory.
+//! What goes in is the IV XOR the first block of the data, so that a cell whose IV and first block were swapped counts as
+//! the same. A look-up touches one cache line per layer; [`IvFilter::check`] takes many cells at once, so that these
+//! misses overlap.
+//!
+//! Each I/O thread has a filter of its own: the cells of a tunnel come from one previous hop, hence on one thread.
 //!
 //! spec: tunnel-implementation §Participant Processing
 
+mod layer;
+
 use super::cell::Body;
 use crate::time::Mono;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use layer::Layer;
 use std::time::Duration;
 
-/// Bits set per entry, each in a word of its own of one 64-byte block.
-const PROBES: usize = 6;
-const WORDS: usize = 8;
-/// Blocks looked at for [`IvFilter::false_positive_rate`].
-const SAMPLE: usize = 4096;
+/// Cells that one call of [`IvFilter::check`] takes.
+pub const BATCH: usize = 64;
 
-/// How large the filter is and how long it remembers.
+/// How large the filter may become and how long it remembers.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Cells expected in one period: the line's rate in cells per second times the period.
-    pub cells: u64,
-    /// Bits of memory per cell and generation. 24 give about one false positive in 4,000 when full.
-    pub bits_per_cell: u32,
-    /// How long an entry is remembered at least. A tunnel lives for 600 s, hops keep it for up to 660 s.
+    /// Cells that a generation is made for at first: what an idle router pays for, at three bytes a cell.
+    pub first_layer: usize,
+    /// Cells that a generation takes at most.
+    pub max_cells: usize,
+    /// How long an entry is remembered at least, below that limit. A tunnel lives for 600 s, hops keep it for up to 660.
     pub period: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { cells: 4_000_000, bits_per_cell: 24, period: Duration::from_secs(660) }
+        Self { first_layer: 100_000, max_cells: 32_000_000, period: Duration::from_secs(660) }
     }
 }
 
 /// The filter.
 pub struct IvFilter {
-    key: (u64, u64),
-    generations: [Generation; 2],
-    current: AtomicUsize,
-    period: Duration,
-    /// When the current generation began, in milliseconds.
-    since: AtomicU64,
-}
-
-/// Blocks of [`WORDS`] words. The memory comes zeroed from the system and is not touched before it is used, so a filter
-/// that is sized for a line at full load costs an idle router nothing.
-struct Generation {
-    words: Box<[AtomicU64]>,
-    /// Where the first block begins, so that each lies in one cache line.
-    first: usize,
-    blocks: usize,
-}
-
-impl Generation {
-    fn new(blocks: usize) -> Self {
-        let words: Box<[AtomicU64]> = bytemuck::zeroed_slice_box((blocks + 1) * WORDS);
-        let first = words.as_ptr().align_offset(WORDS * size_of::<AtomicU64>()).min(WORDS);
-        Self { words, first, blocks }
-    }
-
-    fn block(&self, index: usize) -> &[AtomicU64] {
-        let at = self.first + index * WORDS;
-        &self.words[at..at + WORDS]
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &[AtomicU64]> {
-        (0..self.blocks).map(|index| self.block(index))
-    }
+    key: [u64; 2],
+    config: Config,
+    current: Vec<Layer>,
+    former: Vec<Layer>,
+    since: Mono,
+    forgotten_early: u64,
 }
 
 impl IvFilter {
-    /// An empty filter. The seed keeps others from choosing cells that fill one block.
-    pub fn new(config: &Config, seed: [u8; 16], now: Mono) -> Self {
-        let bits = config.cells.max(1).saturating_mul(u64::from(config.bits_per_cell.max(8)));
-        let blocks = usize::try_from(bits / 512 + 1).unwrap_or(usize::MAX);
-        let [k0, k1] = halves(seed);
-        Self {
-            key: (k0, k1),
-            generations: [Generation::new(blocks), Generation::new(blocks)],
-            current: AtomicUsize::new(0),
-            period: config.period,
-            since: AtomicU64::new(millis(now)),
-        }
+    /// An empty filter. The key is secret, so that nobody can choose cells that fill one block.
+    pub fn new(config: Config, key: [u64; 2], now: Mono) -> Self {
+        let current = vec![Layer::new(config.first_layer)];
+        Self { key, config, current, former: Vec::new(), since: now, forgotten_early: 0 }
     }
 
-    /// Enters a cell as it arrived, before this hop's layer is applied. False if it was here before (or, rarely,
-    /// only looks so): the cell is to be dropped.
+    /// Enters cells as they arrived, before this hop's layer is applied. Bit `i` of the answer says that `cells[i]` is
+    /// fresh; the others were here before (or, rarely, only look so) and are to be dropped. Cells beyond [`BATCH`] are
+    /// not looked at.
     #[must_use = "a repeated cell is dropped"]
-    pub fn is_fresh(&self, body: &Body) -> bool {
-        let (iv, data) = body.split_at(16);
-        let (Some(iv), Some(first)) = (iv.first_chunk(), data.first_chunk()) else { return false };
-        let entry = u128::from_ne_bytes(*iv) ^ u128::from_ne_bytes(*first);
-        let (block, mut bits) = self.place(entry);
-        let current = self.current.load(Relaxed) & 1;
-        let (now, before) = (self.generations[current].block(block), self.generations[current ^ 1].block(block));
-        let (mut in_now, mut in_before) = (true, true);
-        let start = bits as usize % WORDS;
-        bits >>= 3;
-        for at in (start..start + PROBES).map(|word| word % WORDS) {
-            let mask = 1 << (bits & 63);
-            in_before &= before[at].load(Relaxed) & mask != 0;
-            if now[at].load(Relaxed) & mask == 0 {
-                in_now = false;
-                now[at].fetch_or(mask, Relaxed);
-            }
-            bits >>= 6;
+    pub fn check(&mut self, now: Mono, cells: &[&Body]) -> u64 {
+        if now.saturating_sub(self.since) >= self.config.period {
+            self.begin_generation(now);
         }
-        !(in_now || in_before)
-    }
-
-    /// Begins a new generation if the period is over: forgets the older one. Takes time in proportion to the memory.
-    pub fn advance(&self, now: Mono) {
-        if now < self.next_advance() {
-            return;
-        }
-        let old = (self.current.load(Relaxed) & 1) ^ 1;
-        for word in &self.generations[old].words {
-            // Reading does not make memory of the system's that was never written ours; writing would.
-            if word.load(Relaxed) != 0 {
-                word.store(0, Relaxed);
+        let mut hashes = [0_u128; BATCH];
+        let mut touched = 0;
+        for (hash, cell) in hashes.iter_mut().zip(cells) {
+            *hash = self.hash(cell);
+            for layer in self.current.iter().chain(&self.former) {
+                touched ^= layer.touch(*hash);
             }
         }
-        self.current.store(old, Relaxed);
-        self.since.store(millis(now), Relaxed);
+        // The lines are on their way now, all at once. Nothing is done with what was read.
+        std::hint::black_box(touched);
+        let mut fresh = 0;
+        for (i, hash) in hashes.iter().enumerate().take(cells.len()) {
+            if self.enter(now, *hash) {
+                fresh |= 1 << i;
+            }
+        }
+        fresh
     }
 
-    /// When [`IvFilter::advance`] has something to do.
-    pub fn next_advance(&self) -> Mono {
-        Duration::from_millis(self.since.load(Relaxed)) + self.period
+    fn enter(&mut self, now: Mono, hash: u128) -> bool {
+        let (newest, older) = match self.current.split_last_mut() {
+            Some((newest, older)) => (newest, &*older),
+            None => return true,
+        };
+        let seen = older.iter().chain(&self.former).any(|layer| layer.contains(hash));
+        // What was seen is not entered again, so that nobody can fill the filter with one cell.
+        if seen || !newest.insert(hash) {
+            return false;
+        }
+        if newest.is_full() {
+            let (size, have) = (newest.capacity(), self.current.iter().map(Layer::capacity).sum::<usize>());
+            if have + 2 * size <= self.config.max_cells {
+                self.current.push(Layer::new(2 * size));
+            } else {
+                self.forgotten_early += 1;
+                self.begin_generation(now);
+            }
+        }
+        true
     }
 
-    /// The chance, 0 to 1, that a fresh cell is taken for a repeated one now, estimated from the bits that are set.
+    fn begin_generation(&mut self, now: Mono) {
+        let size = self.config.first_layer;
+        self.former = std::mem::replace(&mut self.current, vec![Layer::new(size)]);
+        self.since = now;
+    }
+
+    /// The chance, 0 to 1, that a fresh cell is taken for a repeated one now, reckoned from the number of entries.
     pub fn false_positive_rate(&self) -> f64 {
-        let miss: f64 = self.generations.iter().map(|g| 1.0 - hit_rate(g)).product();
+        let miss: f64 = self.current.iter().chain(&self.former).map(|layer| 1.0 - layer.hit_rate()).product();
         1.0 - miss
     }
 
-    /// Bytes of memory.
+    /// Bytes of memory, whether touched yet or not.
     pub fn memory(&self) -> usize {
-        self.generations.iter().map(|g| g.blocks * WORDS * size_of::<AtomicU64>()).sum()
+        self.current.iter().chain(&self.former).map(Layer::memory).sum()
     }
 
-    fn place(&self, entry: u128) -> (usize, u64) {
-        let [a, b] = halves(entry.to_ne_bytes());
-        let h = fold(a ^ self.key.0, b ^ self.key.1);
-        let (x, y) = (fold(h ^ self.key.1, 0x9e37_79b9_7f4a_7c15), fold(h ^ self.key.0, 0xd6e8_feb8_6659_fd93));
-        // Multiply and shift maps to 0..blocks without a division.
-        let block = (u128::from(x) * self.generations[0].blocks as u128) >> 64;
-        (block as usize, y)
+    /// Generations that ended before their time, at the limit of memory.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early
+    }
+
+    fn hash(&self, body: &Body) -> u128 {
+        let (iv, data) = body.split_at(16);
+        let (Some(iv), Some(first)) = (iv.first_chunk(), data.first_chunk()) else { return 0 };
+        let entry = u128::from_ne_bytes(*iv) ^ u128::from_ne_bytes(*first);
+        let [k0, k1] = self.key;
+        let h = fold(entry as u64 ^ k0, (entry >> 64) as u64 ^ k1);
+        let (x, y) = (fold(h ^ k1, 0x9e37_79b9_7f4a_7c15), fold(h ^ k0, 0xd6e8_feb8_6659_fd93));
+        u128::from(x) << 64 | u128::from(y)
     }
 }
 
@@ -161,33 +148,9 @@ impl std::fmt::Debug for IvFilter {
     }
 }
 
-/// The mean over blocks, sampled evenly, of the chance that all probes of a random entry hit.
-fn hit_rate(generation: &Generation) -> f64 {
-    let step = (generation.blocks / SAMPLE).max(1);
-    let rate = |block: &[AtomicU64]| {
-        let ones: u32 = block.iter().map(|word| word.load(Relaxed).count_ones()).sum();
-        (f64::from(ones) / (WORDS * 64) as f64).powi(PROBES as i32)
-    };
-    let (mut sum, mut n) = (0.0, 0.0);
-    for block in generation.iter().step_by(step) {
-        sum += rate(block);
-        n += 1.0;
-    }
-    sum / n
-}
-
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
-}
-
-fn halves(bytes: [u8; 16]) -> [u64; 2] {
-    let wide = u128::from_ne_bytes(bytes);
-    [wide as u64, (wide >> 64) as u64]
-}
-
-fn millis(now: Mono) -> u64 {
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -208,48 +171,72 @@ mod tests {
         (0..n).map(random).collect()
     }
 
-    fn filter(cells: u64) -> IvFilter {
-        IvFilter::new(&Config { cells, ..Config::default() }, [9; 16], START)
+    fn filter(first_layer: usize, max_cells: usize) -> IvFilter {
+        IvFilter::new(Config { first_layer, max_cells, ..Config::default() }, [9, 7], START)
+    }
+
+    fn fresh(filter: &mut IvFilter, now: Mono, cells: &[Body]) -> usize {
+        let count = |batch: &[Body]| filter.check(now, &batch.iter().collect::<Vec<_>>()).count_ones() as usize;
+        cells.chunks(BATCH).map(count).sum()
     }
 
     #[test]
     fn a_cell_is_fresh_once_even_with_iv_and_first_block_swapped() {
-        let filter = filter(1000);
-        for mut cell in cells(200, 1) {
-            assert!(filter.is_fresh(&cell));
-            assert!(!filter.is_fresh(&cell));
+        let mut filter = filter(1000, 10_000);
+        let mut cells = cells(200, 1);
+        assert_eq!(fresh(&mut filter, START, &cells), 200);
+        assert_eq!(fresh(&mut filter, START, &cells), 0);
+        for cell in &mut cells {
             let (a, b) = cell[..32].split_at_mut(16);
             a.swap_with_slice(b);
-            assert!(!filter.is_fresh(&cell));
         }
+        assert_eq!(fresh(&mut filter, START, &cells), 0);
+    }
+
+    #[test]
+    fn the_second_of_two_equal_cells_in_one_batch_is_not_fresh() {
+        let cells = cells(3, 2);
+        let batch = [&cells[0], &cells[1], &cells[0], &cells[2]];
+        assert_eq!(filter(1000, 10_000).check(START, &batch), 0b1011);
     }
 
     #[test]
     fn an_entry_is_remembered_for_one_period_at_least_and_two_at_most() {
-        let filter = filter(1000);
-        let late = Duration::from_secs(659);
-        let cell = cells(1, 2)[0];
-        filter.advance(START + late);
-        assert!(filter.is_fresh(&cell));
-        filter.advance(START + 2 * late);
-        assert!(!filter.is_fresh(&cell), "after almost one period, in the former generation");
-        let filter = self::filter(1000);
-        assert!(filter.is_fresh(&cell));
-        filter.advance(filter.next_advance());
-        filter.advance(filter.next_advance());
-        assert!(filter.is_fresh(&cell), "after two periods");
+        let mut filter = filter(1000, 10_000);
+        let cell = cells(1, 2);
+        let period = Config::default().period;
+        let late = START + period - Duration::from_secs(1);
+        assert_eq!(fresh(&mut filter, late, &cell), 1);
+        assert_eq!(fresh(&mut filter, late + period, &cell), 0, "almost one period later");
+        let mut filter = self::filter(1000, 10_000);
+        assert_eq!(fresh(&mut filter, START, &cell), 1);
+        let others = cells(2, 3);
+        assert_eq!(fresh(&mut filter, START + period, &others[..1]), 1);
+        assert_eq!(fresh(&mut filter, START + 2 * period, &others[1..]), 1);
+        assert_eq!(fresh(&mut filter, START + 2 * period, &cell), 1, "two periods later");
     }
 
     #[test]
-    fn the_estimate_is_near_the_measured_rate_of_a_full_filter() {
-        let filter = filter(50_000);
-        let fresh = cells(50_000, 3).iter().filter(|c| filter.is_fresh(c)).count();
-        assert!(fresh > 49_980, "{fresh}");
+    fn it_grows_with_what_comes_and_its_estimate_is_near_what_is_measured() {
+        let mut filter = filter(1000, 1_000_000);
+        let small = filter.memory();
+        let entered = fresh(&mut filter, START, &cells(60_000, 3));
+        assert!(entered > 59_900, "{entered}");
+        assert!(filter.memory() > 30 * small && filter.memory() < 130 * small);
+        assert_eq!(fresh(&mut filter, START, &cells(60_000, 3)), 0, "nothing is forgotten by growing");
         let estimate = filter.false_positive_rate();
-        let wrong = cells(50_000, 4).iter().filter(|c| !filter.is_fresh(c)).count() as f64 / 50_000.0;
-        assert!((0.000_02..0.001).contains(&estimate), "estimated {estimate}");
-        // The cells that measure go in as well and double the load, so the measured rate is above.
-        assert!(wrong < 40.0 * estimate, "measured {wrong}, estimated {estimate}");
-        assert_eq!(filter.memory(), 2 * (50_000 * 24 / 512 + 1) * 64);
+        let wrong = 10_000 - fresh(&mut filter, START, &cells(10_000, 4));
+        assert!(estimate < 0.002, "{estimate}");
+        assert!((wrong as f64) < 10_000.0 * estimate * 4.0 + 10.0, "{wrong} wrong, estimated {estimate}");
+        assert_eq!(filter.forgotten_early(), 0);
+    }
+
+    #[test]
+    fn at_the_limit_of_memory_a_generation_ends_early_and_is_counted() {
+        let mut filter = filter(1000, 3000);
+        let entered = fresh(&mut filter, START, &cells(20_000, 5));
+        assert!(entered > 19_800);
+        assert!(filter.forgotten_early() > 3);
+        assert!(filter.memory() < 2 * 3100 * 3 + 1000);
     }
 }

@@ -52,6 +52,9 @@ impl IoThread {
             }
         }
         self.stats.queued_bytes.set(self.queued_bytes());
+        self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
+        self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);
+        self.stats.iv_forgotten_early.set(self.ivs.forgotten_early());
     }
 
     /// Ends a session, telling the peer why if there is a reason to tell.
