@@ -22,6 +22,7 @@ use ramson_protocol::time::Mono;
 use ramson_protocol::wire::Reader;
 use ramson_transports::event::{Direction, Event, EventSink};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Batches that wait for the switch.
@@ -128,9 +129,9 @@ impl Switch {
             },
             Event::Connected { peer, direction, addr, router_info, skew_ms } => {
                 let inbound = direction == Direction::Inbound;
-                if let Some(ms) = self.clock.sample(addr.ip(), self.shared.allow_private(), skew_ms) {
-                    tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
-                    self.shared.clock().adjust(ms);
+                // Whoever wants may call us and name a time; whom we call, we have chosen.
+                if !inbound {
+                    self.compare_clocks(addr, skew_ms);
                 }
                 if !router_info.is_empty() {
                     self.netdb.router_info(&RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
@@ -146,14 +147,26 @@ impl Switch {
                 }
                 self.news(PeerNews::Down(peer));
             }
-            Event::ConnectFailed { peer, reason, .. } => {
+            Event::ConnectFailed { peer, addr, reason, skew_ms } => {
                 tracing::debug!(reason, "a dial failed");
+                // With a clock that is far off no session comes to stand: only failures can tell.
+                if let Some(skew_ms) = skew_ms {
+                    self.compare_clocks(addr, skew_ms);
+                }
                 if let Some(connection) = self.connections.get(&peer) {
                     drop(connection.try_send(DialFailed { peer }));
                 }
                 self.news(PeerNews::Unreachable(peer));
             }
         }
+    }
+
+    fn compare_clocks(&mut self, peer: SocketAddr, skew_ms: i64) {
+        if let Some(ms) = self.clock.sample(peer.ip(), self.shared.allow_private(), skew_ms) {
+            tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
+            self.shared.clock().adjust(ms);
+        }
+        metrics::gauge!("ramson_clock_correction_seconds").set(self.shared.clock().correction_ms() as f64 / 1000.0);
     }
 
     fn news(&self, news: PeerNews) {

@@ -48,6 +48,8 @@ pub enum Event {
     ConnectFailed {
         /// The peer.
         peer: RouterHash,
+        /// Where it was called.
+        addr: SocketAddr,
         /// The reason's label.
         reason: &'static str,
         /// How far the peer's clock is ahead of ours, in milliseconds, if it said so before the failure.

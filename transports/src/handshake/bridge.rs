@@ -19,9 +19,9 @@ struct Bridge {
 
 impl HandshakeSink for Bridge {
     fn established(&self, session: Box<Established>) {
-        let (peer, direction, skew_ms) = (session.peer, session.direction, session.skew_ms);
+        let (peer, addr, direction, skew_ms) = (session.peer, session.addr, session.direction, session.skew_ms);
         if !(self.adopt)(*session) && direction == Direction::Outbound {
-            self.deliver(Event::ConnectFailed { peer, reason: "home_thread_full", skew_ms: Some(skew_ms) });
+            self.deliver(Event::ConnectFailed { peer, addr, reason: "home_thread_full", skew_ms: Some(skew_ms) });
         }
     }
 
@@ -29,8 +29,8 @@ impl HandshakeSink for Bridge {
         // Who called us and failed is counted; only who was called is waited for.
         let (Direction::Outbound, Some(peer)) = (failed.direction, failed.peer) else { return };
         if failed.outcome != Outcome::Shutdown {
-            let (reason, skew_ms) = (failed.outcome.label(), failed.skew_ms);
-            self.deliver(Event::ConnectFailed { peer, reason, skew_ms });
+            let (addr, reason, skew_ms) = (failed.addr, failed.outcome.label(), failed.skew_ms);
+            self.deliver(Event::ConnectFailed { peer, addr, reason, skew_ms });
         }
     }
 }

@@ -58,7 +58,12 @@ impl IoThread {
         let index = slot.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         if self.poll.registry().register(&mut new.stream, Token(index), interest).is_err() {
-            self.events.push(Event::ConnectFailed { peer: new.peer, reason: "local_io", skew_ms: None });
+            self.events.push(Event::ConnectFailed {
+                peer: new.peer,
+                addr: new.addr,
+                reason: "local_io",
+                skew_ms: None,
+            });
             return;
         }
         let peer = self.peers.intern(new.peer);
