@@ -34,6 +34,10 @@ pub struct Options {
     pub tunnels: usize,
     /// What the router is in them.
     pub roles: Roles,
+    /// Build requests of one thread that may be without an answer.
+    pub builds: usize,
+    /// Time between two build requests of one thread.
+    pub build_pause: Duration,
     /// How much to send.
     pub rate: Rate,
     /// Cells one after the other in one tunnel.

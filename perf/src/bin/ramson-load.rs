@@ -37,6 +37,12 @@ struct Args {
     /// What the router is in them: participant, obep, ibgw or mixed.
     #[arg(long, default_value = "participant")]
     role: Roles,
+    /// Build requests without an answer, of one thread: routers bound their queues at about two hundred.
+    #[arg(long, default_value_t = 48)]
+    builds: usize,
+    /// Milliseconds between two build requests of one thread: i2pd drops what one peer asks in quick succession.
+    #[arg(long, default_value_t = 0)]
+    build_pause: u64,
     /// Cells to be sent, in MB/s of 1,024-byte cell bodies; or `max`: as many as come back.
     #[arg(long, default_value = "max")]
     rate: Rate,
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
         peers: args.peers,
         tunnels: args.tunnels,
         roles: args.role,
+        builds: args.builds.max(1),
+        build_pause: Duration::from_millis(args.build_pause),
         rate: args.rate,
         burst: args.burst,
         duration: Duration::from_secs(args.seconds),

@@ -16,8 +16,6 @@ use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Build requests without an answer, of one thread: routers bound their queues at about two hundred.
-const BUILDING: usize = 48;
 /// How long an answer may take.
 const BUILD_PATIENCE: Duration = Duration::from_secs(10);
 /// At the rate `max`, cells under way to one receiver: below the quarter megabyte after which routers drop.
@@ -100,9 +98,12 @@ impl Worker {
     /// Builds this thread's share of the tunnels, a few at a time.
     pub(super) fn build_all(&mut self) -> Outcome<()> {
         let wanted = share(self.options.tunnels, self.options.threads, self.index);
+        let pause = self.options.build_pause;
+        let mut next = Instant::now();
         while self.tunnels.len() < wanted || !self.building.is_empty() {
-            while self.tunnels.len() < wanted && self.building.len() < BUILDING {
+            while self.tunnels.len() < wanted && self.building.len() < self.options.builds && Instant::now() >= next {
                 self.ask()?;
+                next += pause;
             }
             self.exchange(Duration::from_millis(5))?;
             let before = self.building.len();
