@@ -291,5 +291,5 @@ fn limits(max_handshakes: usize, private: bool) -> Limits {
 fn filter_for(line: u64, threads: usize) -> iv_filter::Config {
     let usual = iv_filter::Config::default();
     let cells = line / 1024 * usual.period.as_secs() / threads as u64 * 3 / 2;
-    iv_filter::Config { max_cells: usize::try_from(cells).unwrap_or(usize::MAX).clamp(1_000_000, 64_000_000), ..usual }
+    iv_filter::Config { max_cells: usize::try_from(cells).unwrap_or(usize::MAX).clamp(1_000_000, 32_000_000), ..usual }
 }
