@@ -103,6 +103,8 @@ struct Totals {
     unanswered: u64,
     sent: u64,
     received: u64,
+    /// Frames that brought cells.
+    frames: u64,
     reordered: u64,
     wrong: u64,
     closed: u64,
@@ -116,6 +118,7 @@ impl Totals {
         self.unanswered += other.unanswered;
         self.sent += other.sent;
         self.received += other.received;
+        self.frames += other.frames;
         self.reordered += other.reordered;
         self.wrong += other.wrong;
         self.closed += other.closed;
@@ -196,8 +199,12 @@ fn tell_traffic(totals: &Totals, took: Duration, print: &mut dyn FnMut(String)) 
     let percent = 100.0 * lost as f64 / totals.sent.max(1) as f64;
     print(format!("rate cells_per_s={cells:.0} mb_per_s={:.1} seconds={seconds:.1}", cells * CELL as f64 / 1e6));
     print(format!(
-        "cells sent={} received={} lost={lost} lost_percent={percent:.3} reordered={} wrong={}",
-        totals.sent, totals.received, totals.reordered, totals.wrong
+        "cells sent={} received={} lost={lost} lost_percent={percent:.3} reordered={} wrong={} per_frame={:.1}",
+        totals.sent,
+        totals.received,
+        totals.reordered,
+        totals.wrong,
+        totals.received as f64 / totals.frames.max(1) as f64
     ));
     let ms = |share: f64| totals.latencies.at(share).as_secs_f64() * 1e3;
     print(format!(

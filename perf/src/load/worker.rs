@@ -266,11 +266,13 @@ impl Worker {
             },
         );
         while let Some(plain) = sessions[peer].next_frame()? {
+            let before = rest.totals.received;
             for block in Blocks::new(plain) {
                 if let Block::I2np(message) = block? {
                     rest.on_message(peer, &message, mono);
                 }
             }
+            rest.totals.frames += u64::from(rest.totals.received > before);
         }
         let arrived = rest.arrived;
         if arrived {
