@@ -65,8 +65,9 @@ impl FromStr for Roles {
             "participant" => Ok(Self(vec![all[0]])),
             "obep" => Ok(Self(vec![all[1]])),
             "ibgw" => Ok(Self(vec![all[2]])),
+            "ends" => Ok(Self(all[1..].to_vec())),
             "mixed" => Ok(Self(all.to_vec())),
-            _ => Err("write participant, obep, ibgw or mixed".to_owned()),
+            _ => Err("write participant, obep, ibgw, ends or mixed".to_owned()),
         }
     }
 }

@@ -34,7 +34,7 @@ struct Args {
     /// Tunnels through the router.
     #[arg(long, default_value_t = 32)]
     tunnels: usize,
-    /// What the router is in them: participant, obep, ibgw or mixed.
+    /// What the router is in them: participant, obep, ibgw, ends (both of these) or mixed.
     #[arg(long, default_value = "participant")]
     role: Roles,
     /// Build requests without an answer, of one thread: routers bound their queues at about two hundred.

@@ -16,6 +16,8 @@ use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+/// How long to wait for the router's first frame: Java I2P sends none before there is something to say.
+const GREETING: Duration = Duration::from_millis(100);
 /// How long an answer may take.
 const BUILD_PATIENCE: Duration = Duration::from_secs(10);
 /// At the rate `max`, cells under way to one receiver: below the quarter megabyte after which routers drop.
@@ -61,7 +63,7 @@ impl Worker {
         for n in 0..share(options.peers, options.threads, index) {
             let who = Identity::new(target.net_id, now().wall, &mut rng)?;
             let link = Link::open(&target, &who, &mut rng).and_then(|mut link| {
-                link.wait_until_up(BUILD_PATIENCE)?;
+                link.is_greeted(GREETING)?;
                 Ok(link)
             });
             let link = link.map_err(|e| format!("peer {n} cannot connect: {e}"))?;

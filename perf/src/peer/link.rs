@@ -169,6 +169,14 @@ impl Link {
     /// # Errors
     /// If the session ends before, or nothing comes within `patience`.
     pub fn wait_until_up(&mut self, patience: Duration) -> Outcome<()> {
+        if self.is_greeted(patience)? { Ok(()) } else { Err("the router says nothing after the handshake".into()) }
+    }
+
+    /// The same for routers that may have nothing to say: false if nothing comes within `patience`.
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub fn is_greeted(&mut self, patience: Duration) -> Outcome<bool> {
         let end = Instant::now() + patience;
         let mut kept = Vec::new();
         while self.opener.frames() == 0 {
@@ -178,13 +186,13 @@ impl Link {
                     return Err(format!("the router ended the session: {} {}", reason.0, reason.label()).into());
                 }
                 Some(Received::Closed) => return Err("the router closed the connection".into()),
-                None if Instant::now() >= end => return Err("the router says nothing after the handshake".into()),
+                None if Instant::now() >= end => break,
                 None => {}
             }
         }
         kept.append(&mut self.waiting);
         self.waiting = kept;
-        Ok(())
+        Ok(self.opener.frames() > 0)
     }
 
     /// The next message that `wanted` likes; others are dropped.

@@ -1,0 +1,78 @@
+"""Routers to be measured: on loopback, pinned to one processor, with limits that no load reaches.
+
+Without a bridge between, what is measured is the router and not `veth`. All have one thread's worth of processor, so that
+their figures compare; a router with more threads has them on the same one.
+"""
+
+import subprocess
+
+from .host import Host
+from .i2pd import I2pd
+from .java import JavaRouter
+from .ramson import EXPORTER, Ramson
+from .router import NETWORK_ID
+from .sandbox import NETWORK, sh
+
+PROCESSOR = 0  # of the router; the load takes the others
+MEGABYTES = 2000  # per second, the limit of each
+
+
+class Loopback(Host):
+    """A host that is an address on loopback."""
+
+    def __init__(self, n):
+        self.n, self.ip = n, f"{NETWORK}.{n}.0.1"
+        sh(f"ip addr add {self.ip}/32 dev lo")
+
+    def spawn(self, argv, **options):
+        return subprocess.Popen(["taskset", "-c", str(PROCESSOR), *argv], **options)
+
+    def remove(self):
+        sh(f"ip addr del {self.ip}/32 dev lo")
+
+
+class LocalRamson(Ramson, Loopback):
+    """Ramson with one I/O thread."""
+
+    def _configuration(self):
+        return f"""
+[network]
+id = {NETWORK_ID}
+allow_private_addresses = true
+[ntcp2]
+listen = "{self.ip}:{self.port}"
+publish = "{self.ip}:{self.port}"
+threads = 1
+[bandwidth]
+inbound = "{MEGABYTES}MB/s"
+outbound = "{MEGABYTES}MB/s"
+transit_share = 1.0
+[transit]
+max_tunnels = 60000
+[metrics]
+listen = "{self.ip}:{EXPORTER}"
+[log]
+level = "warn"
+"""
+
+
+class LocalI2pd(I2pd, Loopback):
+    """i2pd without SSU2."""
+
+    def __init__(self, net, n):
+        super().__init__(net, n, ssu2=False, exploratory=1)
+
+    def _configuration(self):
+        # `bandwidth = X` is what it publishes; it has no limit of its own then.
+        return f"share = 100\n{super()._configuration()}\n[limits]\ntransittunnels = 60000\nopenfiles = 16384\n"
+
+
+class LocalJava(JavaRouter, Loopback):
+    """Java I2P without SSU2."""
+
+    def __init__(self, net, n):
+        super().__init__(net, n, ssu2=False, kbps=MEGABYTES * 1000)
+
+    def _configuration(self):
+        more = {"router.sharePercentage": 100, "router.maxParticipatingTunnels": 60000, "i2np.ntcp.maxConnections": 4000}
+        return super()._configuration() | more
