@@ -349,7 +349,8 @@ impl Handler<PeerNews> for TunnelPool {
     fn handle(&mut self, news: PeerNews, ctx: &mut Context<Self>) {
         match news {
             // A session that ends says nothing about the router: most end because nobody used them.
-            PeerNews::Up(_) | PeerNews::Down(_) => {}
+            PeerNews::Down(_) => {}
+            PeerNews::Up(peer) => self.peers.note(&peer, Event::Reached, self.shared.now().mono),
             PeerNews::Unreachable(peer) => {
                 self.on_unreachable(peer);
                 self.settle(ctx);

@@ -30,8 +30,9 @@ const NEIGHBOUR_MAX: usize = 22;
 /// A neighbour within this multiple of the average is none that abuses us, however few neighbours there are.
 const FAIR_MULTIPLE: usize = 4;
 
-/// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many.
-const BURST: f64 = 200.0;
+/// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many;
+/// still no peer alone is to fill the queue of those that open them.
+const BURST: f64 = 96.0;
 const PER_SECOND: f64 = 30.0;
 
 /// How often the table of peers is swept when it is full.

@@ -26,6 +26,8 @@ pub enum Event {
     Refused,
     /// We could not connect to it.
     Unreachable,
+    /// There is a session with it, whoever called.
+    Reached,
     /// Its reply was not what it should be.
     Misbehaved,
 }
@@ -48,6 +50,7 @@ pub struct Profile {
     as_of: Mono,
     refusals_in_a_row: u8,
     excluded_until: Mono,
+    unreachable_until: Mono,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,7 +65,13 @@ struct Counts {
 impl Profile {
     /// A router without history.
     pub fn new(now: Mono) -> Self {
-        Self { counts: Counts::default(), as_of: now, refusals_in_a_row: 0, excluded_until: Mono::ZERO }
+        Self {
+            counts: Counts::default(),
+            as_of: now,
+            refusals_in_a_row: 0,
+            excluded_until: Mono::ZERO,
+            unreachable_until: Mono::ZERO,
+        }
     }
 
     /// Notes what it did.
@@ -79,7 +88,16 @@ impl Profile {
                 self.refusals_in_a_row = self.refusals_in_a_row.saturating_add(1);
                 if self.refusals_in_a_row >= REFUSALS_IN_A_ROW { AFTER_ALWAYS_REFUSING } else { AFTER_REFUSAL }
             }
-            Event::Unreachable | Event::Misbehaved => {
+            Event::Unreachable => {
+                self.counts.timed_out += 1.0;
+                self.unreachable_until = now + AFTER_UNREACHABLE;
+                Duration::ZERO
+            }
+            Event::Reached => {
+                self.unreachable_until = Mono::ZERO;
+                Duration::ZERO
+            }
+            Event::Misbehaved => {
                 self.counts.timed_out += 1.0;
                 AFTER_UNREACHABLE
             }
@@ -99,7 +117,7 @@ impl Profile {
 
     /// True while it is left alone.
     pub fn is_excluded(&self, now: Mono) -> bool {
-        now < self.excluded_until
+        now < self.excluded_until.max(self.unreachable_until)
     }
 
     /// From 0 to 1: how likely it is to take part and to work, with a cautious guess for the unknown.
@@ -123,7 +141,7 @@ impl Profile {
         for count in [c.accepted, c.refused, c.timed_out, c.tests_passed, c.tests_failed] {
             out.put(&count.to_be_bytes());
         }
-        let left = self.excluded_until.saturating_sub(now).as_secs();
+        let left = self.excluded_until.max(self.unreachable_until).saturating_sub(now).as_secs();
         out.put_u8(self.refusals_in_a_row);
         out.put_u8(0);
         out.put_u16(u16::try_from(left).unwrap_or(u16::MAX));
@@ -147,7 +165,7 @@ impl Profile {
         };
         let (refusals_in_a_row, _) = (r.u8()?, r.u8()?);
         let excluded_until = now + Duration::from_secs(r.u16()?.into());
-        Ok(Self { counts, as_of: now, refusals_in_a_row, excluded_until })
+        Ok(Self { counts, as_of: now, refusals_in_a_row, excluded_until, unreachable_until: Mono::ZERO })
     }
 
     fn decay(&mut self, now: Mono) {
@@ -196,6 +214,18 @@ mod tests {
         let later = START + 20 * HALF_LIFE;
         assert!((good.success(later) - unknown.success(later)).abs() < 0.001);
         assert!(good.experience(START) > 4.9 && good.experience(later) < 0.01);
+    }
+
+    #[test]
+    fn who_could_not_be_reached_and_then_has_a_session_with_us_is_no_longer_left_alone() {
+        let mut p = Profile::new(START);
+        p.note(Event::Unreachable, START);
+        assert!(p.is_excluded(START));
+        p.note(Event::Reached, START);
+        assert!(!p.is_excluded(START));
+        p.note(Event::Refused, START);
+        p.note(Event::Reached, START);
+        assert!(p.is_excluded(START), "a refusal stands");
     }
 
     #[test]
