@@ -34,6 +34,8 @@ pub struct Options {
     pub tunnels: usize,
     /// What the router is in them.
     pub roles: Roles,
+    /// Addresses that the peers have, from the target's `source` on.
+    pub sources: u8,
     /// Build requests of one thread that may be without an answer.
     pub builds: usize,
     /// Time between two build requests of one thread.

@@ -28,6 +28,9 @@ struct Args {
     /// The address to call from.
     #[arg(long)]
     source: Option<IpAddr>,
+    /// How many addresses from there on the peers have: routers limit the connections of one.
+    #[arg(long, default_value_t = 1, requires = "source", value_parser = clap::value_parser!(u8).range(1..=250))]
+    sources: u8,
     /// Simulated peers, two or more for each thread.
     #[arg(long, default_value_t = 16)]
     peers: usize,
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
     let options = Options {
         peers: args.peers,
         tunnels: args.tunnels,
+        sources: args.sources,
         roles: args.role,
         builds: args.builds.max(1),
         build_pause: Duration::from_millis(args.build_pause),

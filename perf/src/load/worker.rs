@@ -14,6 +14,7 @@ use ramson_protocol::tunnel::Role;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the router's first frame: Java I2P sends none before there is something to say.
@@ -62,7 +63,8 @@ impl Worker {
         let (mut sessions, mut hashes) = (Vec::new(), Vec::new());
         for n in 0..share(options.peers, options.threads, index) {
             let who = Identity::new(target.net_id, now().wall, &mut rng)?;
-            let link = Link::open(&target, &who, &mut rng).and_then(|mut link| {
+            let source = target.source.map(|first| nth(first, n, options.sources));
+            let link = Link::open(&Target { source, ..target.clone() }, &who, &mut rng).and_then(|mut link| {
                 link.is_greeted(GREETING)?;
                 Ok(link)
             });
@@ -350,6 +352,18 @@ impl Rest<'_> {
             }
             BuildAnswer::Refused(_) => self.totals.refused += 1,
         }
+    }
+}
+
+/// The address of the `n`th peer: `count` addresses from `first` on are used in turn.
+fn nth(first: IpAddr, n: usize, count: u8) -> IpAddr {
+    let step = (n % usize::from(count.max(1))) as u8;
+    match first {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            IpAddr::V4([a, b, c, d.wrapping_add(step)].into())
+        }
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() + u128::from(step)).into()),
     }
 }
 
