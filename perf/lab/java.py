@@ -125,10 +125,6 @@ class JavaRouter(Router):
         """Who is banned, as (router hash, why)."""
         return [(words[1], " ".join(words[2:])) for words in self.status() if words[0] == "banned"]
 
-    def forgive(self, other):
-        """Lifts a ban."""
-        self.get(STATUS, f"forgive?{other.hash()}")
-
     def knows(self, other):
         """Whether its netDb has the RouterInfo of `other`."""
         return self.get(STATUS, f"knows?{other.hash()}").startswith("yes")

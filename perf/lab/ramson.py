@@ -100,5 +100,6 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
         return int(self.metrics().total("ramson_cells_total", role=role))
 
     def stored(self, kind):
-        """Entries of its netDb: `router_info` or `lease_set`."""
-        return int(self.metrics().total("ramson_netdb_entries", kind=kind))
+        """Entries of its netDb: `router_info`, or `lease_set` of any kind. The exporter counts them every few seconds."""
+        entries = self.metrics().by("ramson_netdb_entries", "kind")
+        return entries["router_info"] if kind == "router_info" else entries.total() - entries["router_info"]

@@ -3,13 +3,11 @@
     1 client      i2pd, the HTTP proxies             7 java        Java I2P
     2 server      i2pd, the server tunnels           8 subject     the router under test
     3 p, 4 q      i2pd, fixed hops                   9 reference   an i2pd in the same place, to compare with
-    5, 6          i2pd, floodfills                  10 newcomer    under test; it comes later, and nobody knows it
+    5, 6          i2pd, floodfills                  10 caller      under test; known to the server alone, so it must call
                                                     11 callee      under test; it cannot call, only be called
 
 Every case has a path of its own through it, fixed by explicit peers. A path is written nearest hop first, as i2pd reads it.
 """
-
-import time
 
 from .download import Broken, Proxy
 from .i2pd import I2pd
@@ -32,9 +30,10 @@ class RelayNetwork(Network):
         self.java = self.add(JavaRouter(self, 7))
         self.subject = self.add(subject(self, 8))
         self.reference = self.add(I2pd(self, 9, ssu2=False))
-        newcomer = subject(self, 10, exploratory=12 if lab.quick else 50)
-        self.newcomer = self.add(newcomer, known=False, starts=False)
+        self.caller = self.add(subject(self, 10), known=False)
         self._shy = [self.java, self.p]
+        for router in self._shy:
+            router.forbid_calls(self.caller)
         self.callee = self.add(subject(self, 11))
         for router in self.routers():
             self.callee.forbid_calls(router)
@@ -47,6 +46,8 @@ class RelayNetwork(Network):
         serve("endpoint", self.web, inbound=[p], outbound=[p, x])
         serve("plain", self.web, inbound=[p], outbound=[p])
         serve("java", self.web, inbound=[java], outbound=[java, x, q])
+        self.server.learn(self.caller)
+        serve("caller", self.web, inbound=[self.caller], outbound=[self.caller, java, q])
         serve("callee", self.web, inbound=[java], outbound=[java, self.callee])
         proxy("plain-proxy", self.PLAIN, inbound=[q], outbound=[q])
         proxy("gateway-proxy", self.GATEWAY, inbound=[q, x], outbound=[q])
@@ -56,20 +57,10 @@ class RelayNetwork(Network):
         """All i2pd that are peers of the router under test, not in its place."""
         return [self.client, self.server, self.p, self.q, *self.floodfills]
 
-    def welcome_newcomer(self):
-        """Starts the newcomer, once, when the network has found its feet. Until `let_newcomer_be_called` two of the peers
-        cannot call it."""
-        if not self.newcomer.alive():
-            time.sleep(max(0, 20 - self.uptime()))
-            for peer in self._shy:
-                peer.forbid_calls(self.newcomer)
-            self.newcomer.start()
-
-    def let_newcomer_be_called(self):
-        """Ends what `welcome_newcomer` forbade: a router that cannot be called is a bad hop."""
+    def let_caller_be_called(self):
+        """Ends what forbade two of the peers to call the caller: a router that cannot be called is a bad hop."""
         while self._shy:
-            self._shy.pop().allow_calls(self.newcomer)
-        self.java.forgive(self.newcomer)
+            self._shy.pop().allow_calls(self.caller)
 
     def download(self, tunnel, port, size, *involved):
         """Downloads `size` bytes from a server tunnel by a proxy.

@@ -20,7 +20,7 @@ import net.i2p.router.transport.udp.UDPTransport;
  * A Java I2P router with a plain-text status page: the jars in public registries have no console.
  *
  * <p>Arguments: address and port of the page. {@code /} tells the state, {@code /knows?HASH} whether a RouterInfo is in
- * the netDb, {@code /forgive?HASH} lifts a ban, {@code /accept} the refusal of transit tunnels in the first minutes.
+ * the netDb, {@code /accept} lifts the refusal of transit tunnels in the first minutes after start.
  */
 public final class JavaPeer {
     private final RouterContext context;
@@ -35,7 +35,7 @@ public final class JavaPeer {
         router.runRouter();
         JavaPeer peer = new JavaPeer(router.getContext());
         peer.serve(arguments[0], Integer.parseInt(arguments[1]));
-        peer.forgiveSilence();
+        peer.forgive();
     }
 
     private void serve(String address, int port) throws Exception {
@@ -59,9 +59,6 @@ public final class JavaPeer {
         switch (path) {
             case "/accept":
                 return accept();
-            case "/forgive":
-                context.banlist().unbanlistRouter(new Hash(Base64.decode(query)));
-                return "forgiven\n";
             case "/knows":
                 return context.netDb().lookupRouterInfoLocally(new Hash(Base64.decode(query))) == null ? "no\n" : "yes\n";
             default:
@@ -70,13 +67,16 @@ public final class JavaPeer {
     }
 
     /**
-     * The netDb of a starting router sends before the transports are up, and bans the floodfill it sent to for its own
-     * silence. In a network of a few floodfills that would cut it off, so such bans are taken back.
+     * Takes back bans that come of the young network and of the cases, not of the banned. The netDb of a starting router
+     * sends before the transports are up, and bans the floodfill it sent to for its own silence; and whoever cannot be
+     * called, because it is not up or a case forbids the call, could not call us either.
      */
-    private void forgiveSilence() throws InterruptedException {
-        for (int i = 0; i < 120; i++) {
-            for (Map.Entry<Hash, ?> ban : context.banlist().getEntries().entrySet())
-                if (cause(ban.getValue()).startsWith("No transports")) context.banlist().unbanlistRouter(ban.getKey());
+    private void forgive() throws InterruptedException {
+        for (int i = 0; i < 240; i++) {
+            for (Map.Entry<Hash, ?> ban : context.banlist().getEntries().entrySet()) {
+                String cause = cause(ban.getValue());
+                if (cause.startsWith("No transports") || cause.startsWith("Unreachable")) context.banlist().unbanlistRouter(ban.getKey());
+            }
             Thread.sleep(500);
         }
     }
