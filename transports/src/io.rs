@@ -33,6 +33,7 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::fragment::Packer;
 use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
+use ramson_protocol::tunnel::reassembly::Reassembler;
 use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use session::Session;
@@ -120,7 +121,7 @@ struct HopEntry {
     hop: Arc<hops::Hop>,
     egress: Egress,
     /// Messages of an endpoint that are not complete yet.
-    reassembly: Option<Box<ramson_protocol::tunnel::reassembly::Reassembler>>,
+    reassembly: Option<Box<Reassembler>>,
     /// Messages of a gateway that wait for the end of the turn, to share cells.
     packer: Option<Box<Packer>>,
 }
@@ -177,6 +178,9 @@ pub(crate) struct IoThread {
     ivs: IvFilter,
     batch: relay::Batch,
     spares: Vec<relay::Batch>,
+    /// Of endpoints that are between messages.
+    #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
+    reassemblers: Vec<Box<Reassembler>>,
     /// Gateways with something in their packer.
     packing: Vec<usize>,
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
@@ -229,6 +233,7 @@ impl Seat {
             ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             batch: relay::Batch::new(),
             spares: Vec::new(),
+            reassemblers: Vec::new(),
             packing: Vec::new(),
             packers: Vec::new(),
             packed: Vec::new(),

@@ -13,7 +13,7 @@ use ramson_protocol::i2np::header::STANDARD_LEN;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::fragment::{PackError, Packer};
 use ramson_protocol::tunnel::reassembly::{Limits, Reassembler};
-use ramson_protocol::wire::{Reader, Writer};
+use ramson_protocol::wire::Reader;
 use rand::Rng;
 
 /// Type of a TunnelGateway message.
@@ -129,7 +129,8 @@ impl IoThread {
     pub(super) fn on_endpoint_cell(&mut self, index: usize, cell: &[u8; CELL]) {
         let Some(entry) = self.hops.get_mut(index) else { return };
         // It leaves the table while messages are delivered, so that the rest of the thread can be reached.
-        let mut reassembly = entry.reassembly.take().unwrap_or_else(|| Box::new(Reassembler::new(Limits::default())));
+        let kept = entry.reassembly.take().or_else(|| self.reassemblers.pop());
+        let mut reassembly = kept.unwrap_or_else(|| Box::new(Reassembler::new(Limits::default())));
         let own = matches!(entry.hop.kind, HopKind::InboundEndpoint { .. });
         let tunnel = entry.hop.id;
         let now = self.now.mono;
@@ -142,9 +143,11 @@ impl IoThread {
         if result.is_err() {
             self.stats.dropped(DropCause::BadFragment);
         }
-        if let Some(entry) = self.hops.get_mut(index) {
-            // An endpoint between messages holds no memory for them.
-            entry.reassembly = (reassembly.held() > 0).then_some(reassembly);
+        if reassembly.held() == 0 {
+            // An endpoint between messages holds no memory for them; the next one that needs it takes it.
+            self.reassemblers.push(reassembly);
+        } else if let Some(entry) = self.hops.get_mut(index) {
+            entry.reassembly = Some(reassembly);
         }
     }
 
@@ -169,11 +172,11 @@ impl IoThread {
             }
             Delivery::Tunnel(to, tunnel) => {
                 let Ok(len) = u16::try_from(message.len()) else { return self.stats.dropped(DropCause::TooLarge) };
-                let mut head = Vec::with_capacity(6);
-                head.put_u32(tunnel.0);
-                head.put_u16(len);
+                let mut head = [0; 6];
+                head[..4].copy_from_slice(&tunnel.0.to_be_bytes());
+                head[4..].copy_from_slice(&len.to_be_bytes());
                 if to == self.config.router {
-                    return self.on_tunnel_gateway(&[&head, message].concat());
+                    return self.on_tunnel_gateway(&[&head[..], message].concat());
                 }
                 let expiration = now.secs() + super::relay::CELL_LIFETIME_SECS;
                 let id = self.rng.next_u32();
