@@ -46,6 +46,8 @@ pub struct Options {
     pub burst: u32,
     /// How long to send, or to be idle.
     pub duration: Duration,
+    /// How long to send beforehand, without counting.
+    pub warm_up: Duration,
     /// Threads.
     pub threads: usize,
     /// The router's process.
@@ -115,6 +117,12 @@ struct Totals {
 }
 
 impl Totals {
+    /// Forgets the traffic, but nothing that went wrong.
+    fn restart(&mut self) {
+        let Self { accepted, refused, unanswered, wrong, closed, .. } = *self;
+        *self = Self { accepted, refused, unanswered, wrong, closed, ..Self::default() };
+    }
+
     fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.refused += other.refused;
@@ -179,7 +187,11 @@ pub fn run(target: &Target, options: Options, print: &mut dyn FnMut(String)) -> 
 }
 
 fn work(index: usize, target: Target, options: &Options, gate: &Barrier) -> Outcome<Totals> {
-    let worker = Worker::new(index, target, options).and_then(|mut worker| worker.build_all().map(|()| worker));
+    let worker = Worker::new(index, target, options).and_then(|mut worker| {
+        worker.build_all()?;
+        worker.warm_up(options.warm_up)?;
+        Ok(worker)
+    });
     gate.wait();
     let worker = worker.and_then(|mut worker| {
         if options.idle {

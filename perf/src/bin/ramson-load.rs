@@ -55,6 +55,9 @@ struct Args {
     /// How long to send.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Seconds to send beforehand, without counting.
+    #[arg(long, default_value_t = 0)]
+    warm_up: u64,
     /// Threads of this tool.
     #[arg(long, default_value_t = 1)]
     threads: usize,
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         rate: args.rate,
         burst: args.burst,
         duration: Duration::from_secs(args.seconds),
+        warm_up: Duration::from_secs(args.warm_up),
         threads: args.threads,
         pid: args.pid,
         idle: args.idle,

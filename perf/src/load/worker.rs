@@ -163,6 +163,16 @@ impl Worker {
         Ok(())
     }
 
+    /// Sends for so long, and forgets what came of it.
+    pub(super) fn warm_up(&mut self, duration: Duration) -> Outcome<()> {
+        if !duration.is_zero() {
+            self.send_for(duration)?;
+            self.collect()?;
+            self.totals.restart();
+        }
+        Ok(())
+    }
+
     /// Sends nothing for so long.
     pub(super) fn hold(&mut self, duration: Duration) -> Outcome<()> {
         let began = Instant::now();
