@@ -55,6 +55,7 @@ pub fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io
 async fn scrape(state: web::Data<State>) -> HttpResponse {
     let threads: Vec<_> = state.node.transports().stats();
     process(state.started);
+    gauge!("ramson_ready").set(f64::from(u8::from(state.node.readiness().is_ok())));
     data_plane(&threads);
     for (reason, count) in state.node.transports().handshakes() {
         counter!("ramson_handshakes_total", "transport" => "ntcp2", "direction" => reason.direction, "outcome" => reason.outcome)
@@ -85,6 +86,9 @@ fn process(started: Instant) {
     let (open, limit) = descriptors();
     gauge!("process_open_fds").set(open as f64);
     gauge!("process_max_fds").set(limit as f64);
+    if let Some(seconds) = processor_seconds() {
+        gauge!("process_cpu_seconds_total").set(seconds);
+    }
     if let Some(bytes) = resident_bytes() {
         gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
@@ -95,6 +99,17 @@ pub fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Processor time of all threads of this process so far.
+fn processor_seconds() -> Option<f64> {
+    /// Linux counts in hundredths for user space, whatever its own clock does.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name in parentheses may hold anything; user and system time are the 12th and 13th field behind it.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((user + system) / TICKS_PER_SECOND)
 }
 
 fn data_plane(threads: &[Arc<IoStats>]) {
