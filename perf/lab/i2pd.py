@@ -141,6 +141,9 @@ outbound.quantity = {self.exploratory}
         found = re.search(re.escape(name) + r":?\s*([\d.]+)", text)
         return float(found[1]) if found else 0.0
 
+    def state(self):
+        return [f"sessions: {' '.join('-'.join(session) for session in self.sessions())}"]
+
     def build_share(self):
         """The share of its own tunnels that came about, of late."""
         return self._figure("Tunnel creation success rate") / 100

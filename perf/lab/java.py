@@ -113,6 +113,9 @@ class JavaRouter(Router):
         """The lines of its status page, each a list of words."""
         return [line.split() for line in self.get(STATUS).splitlines() if line]
 
+    def state(self):
+        return [" ".join(words) for words in self.status()]
+
     def accept_transit(self):
         """Lifts its refusal of transit tunnels in the first minutes; true when it has answered."""
         return self.get(STATUS, "accept").startswith("rejectStartupTime 0")

@@ -30,6 +30,14 @@ class Metrics:
                 sums[labels[label]] += int(value)
         return sums
 
+    def like(self, pattern):
+        """All samples above zero whose names match, as they are written."""
+        wanted = re.compile(pattern)
+        for name, labels, value in self._samples:
+            if value and wanted.search(name):
+                text = ",".join(f'{k}="{v}"' for k, v in labels.items())
+                yield f"{name}{{{text}}} {value:g}"
+
     def of(self, series):
         """The same for a series as it is written, such as `ramson_drops_total{cause="expired"}`."""
         sample = _SAMPLE.match(series + " 0")

@@ -76,6 +76,9 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
         command = [self.lab.ramson, "info", "--data", os.path.join(self.dir, "data"), "--json"]
         return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=10).stdout)
 
+    def state(self):
+        return self.metrics().like(r"_total$|^ramson_(sessions|connections|hops|netdb_entries|own_tunnels)|resident|fds")
+
     def metrics(self):
         """A scrape."""
         return Metrics(self.get(EXPORTER, "metrics"))

@@ -31,12 +31,12 @@ class RelayNetwork(Network):
         self.subject = self.add(subject(self, 8))
         self.reference = self.add(I2pd(self, 9, ssu2=False))
         self.caller = self.add(subject(self, 10), known=False)
-        self._shy = [self.java, self.p]
-        for router in self._shy:
-            router.forbid_calls(self.caller)
         self.callee = self.add(subject(self, 11))
-        for router in self.routers():
-            self.callee.forbid_calls(router)
+        shy = [(peer, self.caller) for peer in (self.java, self.p)]
+        shy += [(self.callee, router) for router in self.routers() if router is not self.callee]
+        for router, other in shy:
+            router.forbid_calls(other)
+        self._shy = shy
 
     def configure(self):
         p, q, java, x, y = self.p, self.q, self.java, self.subject, self.reference
@@ -57,10 +57,11 @@ class RelayNetwork(Network):
         """All i2pd that are peers of the router under test, not in its place."""
         return [self.client, self.server, self.p, self.q, *self.floodfills]
 
-    def let_caller_be_called(self):
-        """Ends what forbade two of the peers to call the caller: a router that cannot be called is a bad hop."""
+    def free_calls(self):
+        """Ends what makes caller and callee what they are: neither is a good hop for the tunnels of others."""
         while self._shy:
-            self._shy.pop().allow_calls(self.caller)
+            router, other = self._shy.pop()
+            router.allow_calls(other)
 
     def download(self, tunnel, port, size, *involved):
         """Downloads `size` bytes from a server tunnel by a proxy.

@@ -99,6 +99,10 @@ class Router(Host):
         with urllib.request.urlopen(f"http://{self.ip}:{port}/{path}", timeout=5) as page:
             return page.read().decode("utf-8", "replace")
 
+    def state(self):
+        """Lines about what it does now, for a report of what went wrong."""
+        return []
+
     def log_lines(self):
         """All that it has logged, without its `chatter`."""
         for path in self.log_files():

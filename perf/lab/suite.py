@@ -164,6 +164,13 @@ class Suite:
         for router in dict.fromkeys(routers):
             state = "runs" if router.alive() else f"ended with {router.process.poll()}" if router.died() else "not started"
             print(f"    --- {router} at {router.ip}, {state}")
-            for line in collections.deque(router.log_lines(), _TAIL):
+            for line in [*_state(router), *collections.deque(router.log_lines(), _TAIL)]:
                 print(f"    {line[:300]}")
         sys.stdout.flush()
+
+
+def _state(router):
+    try:
+        return list(router.state()) if router.alive() else []
+    except OSError as e:
+        return [f"it does not answer: {e}"]

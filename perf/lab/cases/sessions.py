@@ -21,7 +21,7 @@ def run(net):
     if not eventually(90, all_ways):
         missing = ", ".join(f"{kind} {_words(_WAYS - ways)}" for kind, ways in seen.items() if ways != _WAYS)
         raise Failed(f"after 90 s no session: {missing}", *ours, net.java, net.p)
-    net.let_caller_be_called()
+    net.free_calls()
     counts = [router.sessions_by_direction() for router in ours]
     if not all(sum(count[way] for count in counts) for way in _WAYS):
         raise Failed(f"the peers see sessions of both directions, the router itself only {counts}", *ours)
