@@ -242,7 +242,7 @@ impl Seat {
             ready: VecDeque::new(),
             dirty: Vec::new(),
             buffers: buffers::Buffers::default(),
-            scratch: vec![0; 2 + 65535 + session::READ_BUDGET],
+            scratch: vec![0; 2 + 65535 + session::ntcp2::READ_BUDGET],
             rng: rand::make_rng(),
             now,
             next_tick: now.mono + TICK,

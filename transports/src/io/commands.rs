@@ -1,6 +1,7 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
-use super::session::Session;
+use super::session::ntcp2::Ntcp2;
+use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread, home};
 use crate::established::Established;
 use crate::event::{Command, Direction, Event};
@@ -9,7 +10,6 @@ use crate::stats::DropCause;
 use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
-use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::ntcp2::reason::Reason;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,10 +67,10 @@ impl IoThread {
             return;
         }
         let peer = self.peers.intern(new.peer);
-        let mut session = Session::new(peer, new.direction, new.stream, new.opener, new.sealer, self.now.mono);
-        session.preload(new.leftover);
-        session.in_ready = true;
-        slot.insert(session);
+        let mut wire = Ntcp2::new(new.stream, new.opener, new.sealer);
+        wire.preload(new.leftover);
+        wire.in_ready = true;
+        slot.insert(Session::new(peer, new.direction, Wire::Ntcp2(wire), self.now.mono));
         // What came behind the handshake waits in the session already, and no readiness will tell of it.
         self.ready.push_back(index);
         if let Some(entry) = self.peers.get_mut(peer) {
@@ -170,7 +170,7 @@ impl IoThread {
         let bytes = self.config.router_info.load();
         if let Some(session) = self.sessions.get_mut(index) {
             session.announce_at = self.now.mono + super::timers::ANNOUNCE_EVERY;
-            session.queue_block(&mut self.buffers, bytes.len() + 4, &Block::RouterInfo { flood: false, bytes: &bytes });
+            session.queue_router_info(&mut self.buffers, &bytes);
             self.mark_dirty(index);
         }
     }

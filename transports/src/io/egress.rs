@@ -1,7 +1,7 @@
 //! From messages to sessions: those of this thread, those of others, and those that do not stand yet.
 
 use super::peers::Waiting;
-use super::session::Session;
+use super::session::{Session, Wire};
 use super::{CELL_MESSAGE, Input, IoThread, home};
 use crate::event::{Event, Handoff, HandoffItem};
 use crate::stats::{DropCause, IoStats};
@@ -144,8 +144,12 @@ impl IoThread {
         session.in_dirty = false;
         let rng = &mut self.rng;
         let pad = |frame: usize| rng.next_u32() as usize % (1 + (frame / 16).min(MAX_PADDING));
-        match session.flush(&mut self.buffers, self.now.mono, pad) {
+        let Wire::Ntcp2(wire) = &mut session.wire;
+        match wire.flush(&mut self.buffers, self.now.mono, pad) {
             Ok(done) => {
+                if done.bytes > 0 {
+                    session.last_out = self.now.mono;
+                }
                 self.stats.bytes_out.add(done.bytes as u64);
                 self.stats.frames_out.add(done.frames);
                 if done.cells > 0 {

@@ -1,6 +1,7 @@
 //! From a readable socket to blocks, and from I2NP messages to hops or to the control plane.
 
-use super::session::ReadOutcome;
+use super::session::Session;
+use super::session::ntcp2::ReadOutcome;
 use super::tunnels::GATEWAY_MESSAGE;
 use super::{CELL_MESSAGE, IoThread, relay};
 use crate::event::Event;
@@ -25,8 +26,11 @@ enum Verdict {
 impl IoThread {
     pub(super) fn on_ready(&mut self, index: usize, readable: bool, writable: bool) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        if readable && !session.in_ready {
-            session.in_ready = true;
+        if readable
+            && let Some(wire) = session.ntcp2()
+            && !wire.in_ready
+        {
+            wire.in_ready = true;
             self.ready.push_back(index);
         }
         if writable && session.queued() > 0 && !session.in_dirty {
@@ -38,15 +42,16 @@ impl IoThread {
     /// One read, and all whole frames that it completed.
     pub(super) fn read_session(&mut self, index: usize) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        session.in_ready = false;
+        let Some(wire) = session.ntcp2() else { return };
+        wire.in_ready = false;
         // The scratch buffer leaves `self` while its frames are handled, so that hops and peers can be reached.
         let mut scratch = std::mem::take(&mut self.scratch);
-        let (filled, new, outcome) = session.read(&mut scratch);
+        let (filled, new, outcome) = wire.read(&mut scratch);
         self.stats.bytes_in.add(new as u64);
         if new > 0 {
             session.last_in = self.now.mono;
         }
-        let alive = match &mut session.failed {
+        let alive = match session.ntcp2().and_then(|wire| wire.failed.as_mut()) {
             None => self.take_frames(index, &mut scratch, filled),
             Some(failed) => {
                 failed.read_bytes = failed.read_bytes.saturating_sub(new);
@@ -65,8 +70,8 @@ impl IoThread {
             ReadOutcome::Closed => self.close(index, None),
             ReadOutcome::Drained => {}
             ReadOutcome::More => {
-                if let Some(session) = self.sessions.get_mut(index) {
-                    session.in_ready = true;
+                if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ntcp2) {
+                    wire.in_ready = true;
                     self.ready.push_back(index);
                 }
             }
@@ -80,7 +85,8 @@ impl IoThread {
         loop {
             let Some(session) = self.sessions.get_mut(index) else { return false };
             let peer = session.peer;
-            match session.next_frame(scratch, &mut at, filled) {
+            let Some(wire) = session.ntcp2() else { return false };
+            match wire.next_frame(scratch, &mut at, filled) {
                 Ok(Some(frame)) => {
                     self.stats.frames_in.add(1);
                     let plain = &scratch[frame.start..frame.start + frame.len];
@@ -93,11 +99,11 @@ impl IoThread {
                     }
                 }
                 Ok(None) => {
-                    session.keep(&scratch[at..filled]);
+                    wire.keep(&scratch[at..filled]);
                     break;
                 }
                 Err(error) => {
-                    session.fail(error, self.now.mono, &mut self.rng);
+                    wire.fail(error, self.now.mono, &mut self.rng);
                     break;
                 }
             }

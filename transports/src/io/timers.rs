@@ -1,9 +1,9 @@
 //! What happens once a second, and the end of sessions.
 
 use super::IoThread;
+use super::session::{Session, Wire};
 use crate::event::{Direction, Event};
 use crate::stats::DropCause;
-use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::ntcp2::frame::FrameError;
 use ramson_protocol::ntcp2::reason::Reason;
 use rand::Rng;
@@ -26,7 +26,7 @@ impl IoThread {
         for (index, session) in &self.sessions {
             let older = self.peers.get(session.peer).is_some_and(|p| p.primary != Some(index));
             let quiet = now.saturating_sub(session.last_in.max(session.last_out));
-            if session.failed.is_some_and(|failed| now >= failed.until) {
+            if session.failed().is_some_and(|failed| now >= failed.until) {
                 failed.push(index);
             } else if session.dead(now) {
                 ended.push((index, None));
@@ -67,18 +67,18 @@ impl IoThread {
 
     fn say_goodbye(&mut self, index: usize, reason: Reason) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        let frames = session.frames_received();
-        session.queue_block(&mut self.buffers, 12, &Block::Termination { frames, reason, additional: &[] });
+        session.queue_termination(&mut self.buffers, reason);
         let pad = self.rng.next_u32() as usize % 16;
+        let Wire::Ntcp2(wire) = &mut session.wire;
         // The session is over whether or not this still reaches the peer.
-        if let Ok(done) = session.flush(&mut self.buffers, self.now.mono, |_| pad) {
+        if let Ok(done) = wire.flush(&mut self.buffers, self.now.mono, |_| pad) {
             self.stats.bytes_out.add(done.bytes as u64);
         }
     }
 
     /// Ends a session in which a frame could not be opened. The peer is told the same whatever it was; we count apart.
     pub(super) fn end_failed(&mut self, index: usize) {
-        let Some(failed) = self.sessions.get(index).and_then(|session| session.failed) else { return };
+        let Some(failed) = self.sessions.get(index).and_then(Session::failed) else { return };
         self.say_goodbye(index, failed.error.reason());
         let counted = match failed.error {
             FrameError::Length(_) => Reason::FRAMING_ERROR,
@@ -98,8 +98,9 @@ impl IoThread {
         };
         open.set(open.get().saturating_sub(1));
         // Neither can fail in a way that matters: the socket is closed when it is dropped.
-        let _ = self.poll.registry().deregister(&mut session.stream);
-        let _ = session.stream.shutdown(Shutdown::Both);
+        let Wire::Ntcp2(wire) = &mut session.wire;
+        let _ = self.poll.registry().deregister(&mut wire.stream);
+        let _ = wire.stream.shutdown(Shutdown::Both);
         let Some(peer) = self.peers.get_mut(session.peer) else { return };
         peer.older.retain(|&i| i != index);
         if peer.primary == Some(index) {
