@@ -89,6 +89,14 @@ impl<'a> I2np<'a> {
         let mut r = Reader::new(data);
         Ok(Self { kind: r.u8()?, id: MessageId(r.u32()?), expiration: r.u32()?, body: r.rest() })
     }
+
+    /// Appends the data of an I2NP block.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.put_u8(self.kind);
+        out.put_u32(self.id.0);
+        out.put_u32(self.expiration);
+        out.put(self.body);
+    }
 }
 
 impl<'a> Block<'a> {
@@ -122,12 +130,7 @@ impl<'a> Block<'a> {
                 out.put_u8(u8::from(*flood));
                 out.put(bytes);
             }
-            Self::I2np(message) => {
-                out.put_u8(message.kind);
-                out.put_u32(message.id.0);
-                out.put_u32(message.expiration);
-                out.put(message.body);
-            }
+            Self::I2np(message) => message.write(out),
             Self::Termination { frames, reason, additional } => {
                 out.put_u64(*frames);
                 out.put_u8(reason.0);
