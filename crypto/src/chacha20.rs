@@ -1,8 +1,8 @@
-//! ChaCha20 without authentication: the records of other hops in a tunnel build message.
+//! ChaCha20 without authentication: the records of other hops in a tunnel build message, and the headers of SSU2.
 //!
 //! spec: tunnel-creation-ecies §Record Encryption — a 12-byte IV, all zero but the record number at byte 4, which is
 //! the little-endian counter nonce of RFC 7539. INTEROP: the block counter starts at 1, as in RFC 7539 §2.4; the
-//! specification does not say it, Java and i2pd do it.
+//! specification does not say it, Java and i2pd do it. The same holds for ssu2 §Header Encryption KDF.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
@@ -14,7 +14,12 @@ const BLOCK: u32 = 64;
 pub fn apply(key: &[u8; 32], nonce: u64, data: &mut [u8]) {
     let mut iv = [0; 12];
     iv[4..].copy_from_slice(&nonce.to_le_bytes());
-    let mut cipher = ChaCha20::new(key.into(), &iv.into());
+    apply_iv(key, &iv, data);
+}
+
+/// As [`apply`], with all twelve bytes of the nonce.
+pub fn apply_iv(key: &[u8; 32], iv: &[u8; 12], data: &mut [u8]) {
+    let mut cipher = ChaCha20::new(key.into(), iv.into());
     cipher.seek(BLOCK);
     cipher.apply_keystream(data);
 }

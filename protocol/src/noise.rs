@@ -1,5 +1,5 @@
 //! The symmetric state of the Noise framework: the handshake hash, the chaining key, and the key and counter of the
-//! current cipher. NTCP2 (XK), build records and router garlic (N) are patterns over it.
+//! current cipher. NTCP2 and SSU2 (XK), build records and router garlic (N) are patterns over it.
 //!
 //! The Diffie-Hellman tokens are the caller's: it computes a shared secret and hands it to [`Symmetric::mix_key`].
 //!
@@ -11,6 +11,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The protocol name of NTCP2.
 pub const NTCP2_XK: &[u8] = b"Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256";
+/// The protocol name of SSU2: unlike NTCP2, the headers are mixed into the hash.
+pub const SSU2_XK: &[u8] = b"Noise_XKchaobfse+hs1+hs2+hs3_25519_ChaChaPoly_SHA256";
 /// The protocol name of tunnel build records and of garlic messages to routers.
 pub const N: &[u8] = b"Noise_N_25519_ChaChaPoly_SHA256";
 

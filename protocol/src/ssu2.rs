@@ -1,6 +1,22 @@
-//! SSU2: Noise XK over UDP between two routers, with packets of blocks in the data phase.
+//! SSU2: Noise XK over UDP between two routers, with tokens against spoofed addresses, and two services for routers
+//! behind NATs: tests of reachability and introductions.
+//!
+//! ```text
+//! initiator (Alice)                                responder (Bob)
+//!                 -- TokenRequest --------------->  keeps nothing
+//!                 <- Retry: token, our address ---
+//! AwaitCreated    -- SessionRequest: X, token --->  AwaitConfirmed
+//!                 <- SessionCreated: Y, address --
+//! Established     -- SessionConfirmed: s, RI ---->  Accepted (the RouterInfo is verified), then Established
+//!                 <- Data: ACK of packet 0 -------
+//! ```
+//! With a token from an earlier session the first two messages fall away; a SessionRequest whose token is not good is
+//! answered by a Retry like a TokenRequest.
 //!
 //! spec: ssu2
 
 pub mod block;
+pub mod established;
+pub mod header;
+pub mod keys;
 pub mod reason;
