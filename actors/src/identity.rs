@@ -2,8 +2,9 @@
 
 use crate::shared::Shared;
 use actix::prelude::*;
+use ramson_crypto::hash::hkdf2;
 use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::data::router_address::RouterAddressBuf;
+use ramson_protocol::data::router_address::{Introducer, RouterAddressBuf};
 use ramson_protocol::data::router_info::{Bandwidth, Caps, Congestion, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::time::Wall;
@@ -12,7 +13,7 @@ use rand::Rng;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The API version that we speak and publish. INTEROP: never the product's own version.
 pub const API_VERSION: Version = Version(0, 9, 69);
@@ -35,6 +36,26 @@ pub struct NodeKeys {
     pub ntcp2: SecretKey,
     /// The IV that peers obfuscate their first key to us with.
     pub ntcp2_iv: [u8; 16],
+    /// The keys of SSU2. They are derived from the static key of NTCP2, so that no file of keys lacks them.
+    pub ssu2: Ssu2Keys,
+}
+
+/// The private keys of SSU2.
+#[derive(Clone, Debug)]
+pub struct Ssu2Keys {
+    /// The static key.
+    pub static_key: SecretKey,
+    /// The introduction key, which is published.
+    pub intro_key: [u8; 32],
+}
+
+impl Ssu2Keys {
+    fn derive(ntcp2: &SecretKey) -> Self {
+        let (mut secret, intro_key) = hkdf2(&[0; 32], &*Zeroizing::new(ntcp2.to_bytes()), b"ramson ssu2 keys");
+        let static_key = SecretKey::from_bytes(secret);
+        secret.zeroize();
+        Self { static_key, intro_key }
+    }
 }
 
 impl NodeKeys {
@@ -44,7 +65,12 @@ impl NodeKeys {
         let (mut ntcp2, mut ntcp2_iv) = ([0; 32], [0; 16]);
         rng.fill_bytes(&mut ntcp2);
         rng.fill_bytes(&mut ntcp2_iv);
-        Self { router, ntcp2: SecretKey::from_bytes(ntcp2), ntcp2_iv }
+        Self::new(router, SecretKey::from_bytes(ntcp2), ntcp2_iv)
+    }
+
+    fn new(router: RouterKeys, ntcp2: SecretKey, ntcp2_iv: [u8; 16]) -> Self {
+        let ssu2 = Ssu2Keys::derive(&ntcp2);
+        Self { router, ntcp2, ntcp2_iv, ssu2 }
     }
 
     /// The bytes to be stored: the transport's keys, then the identity's.
@@ -63,7 +89,7 @@ impl NodeKeys {
     pub fn from_bytes(bytes: &[u8]) -> wire::Result<Self> {
         let mut r = wire::Reader::new(bytes);
         let (ntcp2, ntcp2_iv) = (r.array()?, r.array()?);
-        Ok(Self { ntcp2: SecretKey::from_bytes(ntcp2), ntcp2_iv, router: RouterKeys::from_bytes(r.rest())? })
+        Ok(Self::new(RouterKeys::from_bytes(r.rest())?, SecretKey::from_bytes(ntcp2), ntcp2_iv))
     }
 }
 
@@ -74,10 +100,56 @@ pub struct Profile {
     pub net_id: u8,
     /// Whether we keep a part of the netDb.
     pub floodfill: bool,
-    /// Addresses at which peers can call us.
-    pub publish: Vec<SocketAddr>,
+    /// What NTCP2 offers, if it is spoken.
+    pub ntcp2: Option<Offer>,
+    /// What SSU2 offers, if it is spoken.
+    pub ssu2: Option<Offer>,
     /// Bytes per second that others may use.
     pub share: u64,
+}
+
+/// What a transport offers to peers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Addresses at which peers can call us.
+    pub publish: Vec<SocketAddr>,
+    /// The largest IP packet that the line takes; of SSU2 alone.
+    pub mtu: u16,
+}
+
+/// What the world's view of us makes of an offer: it changes while the router runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Routers that introduce others to us. They are published where SSU2 has no address of its own.
+    pub introducers: Vec<Introducer>,
+}
+
+impl Profile {
+    /// All addresses at which peers can call us.
+    pub fn published(&self) -> impl Iterator<Item = &SocketAddr> {
+        [&self.ntcp2, &self.ssu2].into_iter().flatten().flat_map(|offer| &offer.publish)
+    }
+
+    fn addresses(&self, keys: &NodeKeys, reach: &Reach) -> Vec<RouterAddressBuf> {
+        let mut addresses = Vec::new();
+        if let Some(offer) = &self.ntcp2 {
+            let public = keys.ntcp2.public();
+            addresses.extend(offer.publish.iter().map(|at| RouterAddressBuf::ntcp2(*at, &public, &keys.ntcp2_iv)));
+            if offer.publish.is_empty() {
+                addresses.push(RouterAddressBuf::ntcp2_unpublished(&public, "4"));
+            }
+        }
+        if let Some(offer) = &self.ssu2 {
+            let (public, intro) = (keys.ssu2.static_key.public(), &keys.ssu2.intro_key);
+            // Whoever can be called can test others and introduce them.
+            let published = |at: &SocketAddr| RouterAddressBuf::ssu2(*at, &public, intro, "BC", offer.mtu);
+            addresses.extend(offer.publish.iter().map(published));
+            if offer.publish.is_empty() {
+                addresses.push(RouterAddressBuf::ssu2_unpublished(&public, intro, "4", &reach.introducers));
+            }
+        }
+        addresses
+    }
 }
 
 /// Makes our RouterInfo. `counts` are the routers and leasesets that we know, for floodfills.
@@ -87,25 +159,23 @@ pub struct Profile {
 pub fn router_info(
     keys: &NodeKeys,
     profile: &Profile,
+    reach: &Reach,
     congestion: Congestion,
     counts: (usize, usize),
     now: Wall,
 ) -> wire::Result<RouterInfo> {
+    let reachable = profile.published().next().is_some();
     let caps = Caps {
         bandwidth: Some(Bandwidth::of_share(profile.share)),
         floodfill: profile.floodfill,
-        reachable: !profile.publish.is_empty(),
-        unreachable: profile.publish.is_empty(),
+        reachable,
+        unreachable: !reachable,
         hidden: false,
         congestion,
     };
     let mut builder = RouterInfoBuilder::new(profile.net_id, API_VERSION, caps);
-    let public = keys.ntcp2.public();
-    for addr in &profile.publish {
-        builder = builder.address(RouterAddressBuf::ntcp2(*addr, &public, &keys.ntcp2_iv));
-    }
-    if profile.publish.is_empty() {
-        builder = builder.address(RouterAddressBuf::ntcp2_unpublished(&public, "4"));
+    for address in profile.addresses(keys, reach) {
+        builder = builder.address(address);
     }
     if profile.floodfill {
         builder = builder.option("netdb.knownRouters", counts.0.to_string());
@@ -120,6 +190,8 @@ pub trait Circumstances: 'static {
     fn congestion(&self) -> Congestion;
     /// Routers and leasesets that we know.
     fn netdb_counts(&self) -> (usize, usize);
+    /// How peers reach us.
+    fn reach(&self) -> Reach;
     /// A new RouterInfo stands: store it, publish it.
     fn changed(&self, info: &RouterInfo);
 }
@@ -135,6 +207,7 @@ pub struct Identity {
     around: Box<dyn Circumstances>,
     started: Duration,
     congestion: Congestion,
+    reach: Reach,
     signed_at: Duration,
 }
 
@@ -142,7 +215,8 @@ impl Identity {
     /// For the RouterInfo that stands in `shared`.
     pub fn new(shared: Shared, keys: Arc<NodeKeys>, profile: Profile, around: Box<dyn Circumstances>) -> Self {
         let now = shared.now().mono;
-        Self { shared, keys, profile, around, started: now, congestion: Congestion::None, signed_at: now }
+        let (congestion, reach) = (Congestion::None, Reach::default());
+        Self { shared, keys, profile, around, started: now, congestion, reach, signed_at: now }
     }
 
     fn look(&mut self) {
@@ -156,16 +230,18 @@ impl Identity {
             self.around.congestion()
         };
         let due = now.mono.saturating_sub(self.signed_at) >= REPUBLISH;
-        if congestion != self.congestion || due {
-            self.sign(congestion);
+        let reach = self.around.reach();
+        if congestion != self.congestion || reach != self.reach || due {
+            self.sign(congestion, reach);
         }
     }
 
-    fn sign(&mut self, congestion: Congestion) {
+    fn sign(&mut self, congestion: Congestion, reach: Reach) {
         let now = self.shared.now();
-        match router_info(&self.keys, &self.profile, congestion, self.around.netdb_counts(), now.wall) {
+        match router_info(&self.keys, &self.profile, &reach, congestion, self.around.netdb_counts(), now.wall) {
             Ok(info) => {
                 self.congestion = congestion;
+                self.reach = reach;
                 self.signed_at = now.mono;
                 self.around.changed(&info);
                 self.shared.set_router_info(info);
@@ -201,15 +277,20 @@ mod tests {
         let keys = NodeKeys::generate(&mut rand::rng());
         let back = NodeKeys::from_bytes(&keys.to_bytes()).unwrap();
         assert_eq!(*back.to_bytes(), *keys.to_bytes());
+        assert_eq!(back.ssu2.intro_key, keys.ssu2.intro_key);
+        assert_eq!(back.ssu2.static_key.public(), keys.ssu2.static_key.public());
         assert!(NodeKeys::from_bytes(&keys.to_bytes()[..100]).is_err());
-        let publish = vec!["10.1.0.1:20001".parse().unwrap()];
-        let profile = Profile { net_id: 99, floodfill: true, publish, share: 20_000_000 };
-        let info = router_info(&keys, &profile, Congestion::D, (12, 3), Wall::from_secs(1_790_000_000)).unwrap();
+        let offer = Some(Offer { publish: vec!["10.1.0.1:20001".parse().unwrap()], mtu: 1500 });
+        let (ntcp2, ssu2) = (offer.clone(), offer);
+        let profile = Profile { net_id: 99, floodfill: true, ntcp2, ssu2, share: 20_000_000 };
+        let (reach, now) = (Reach::default(), Wall::from_secs(1_790_000_000));
+        let info = router_info(&keys, &profile, &reach, Congestion::D, (12, 3), now).unwrap();
         info.verify().unwrap();
         assert_eq!(info.caps().to_string(), "XOfRD");
         assert_eq!((info.net_id(), info.version()), (Some(99), API_VERSION));
         assert_eq!(info.options().get("netdb.knownRouters"), Some("12"));
         assert!(info.ntcp2().any(|a| a.dialable().is_some()));
+        assert!(info.ssu2().any(|a| a.socket.is_some() && a.static_key != keys.ntcp2.public()));
         assert!(info.as_bytes().len() < 1024);
     }
 }

@@ -1,7 +1,7 @@
 //! A whole router: puts the planes together, starts the actors, and takes them down again.
 
 use crate::garlic::GarlicOpener;
-use crate::identity::{Circumstances, Identity, NodeKeys, Profile, router_info};
+use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Reach, router_info};
 use crate::messages::{Drain, Incoming};
 use crate::netdb::{NetDb, NetDbConfig};
 use crate::pool::{PoolConfig, TunnelPool};
@@ -43,14 +43,12 @@ pub struct NodeConfig {
     pub profile: Profile,
     /// Whether peers in private ranges are accepted.
     pub allow_private: bool,
-    /// Where to listen.
-    pub listen: Vec<SocketAddr>,
+    /// Where NTCP2 listens.
+    pub ntcp2: Listen,
+    /// Where SSU2 listens.
+    pub ssu2: Listen,
     /// I/O threads; 0 means one per core.
     pub threads: usize,
-    /// When silent sessions are closed.
-    pub idle_close: Duration,
-    /// Handshakes that may run at once.
-    pub max_handshakes: usize,
     /// Bytes per second of the line, the lesser direction.
     pub line: u64,
     /// Tunnels of others at once.
@@ -65,6 +63,17 @@ pub struct NodeConfig {
     pub on_router_info: Box<dyn Fn(&RouterInfo)>,
     /// Who gets Data messages that come out of our own tunnels.
     pub data: Option<Recipient<Incoming>>,
+}
+
+/// How a transport is offered to callers.
+#[derive(Clone, Debug, Default)]
+pub struct Listen {
+    /// Where; nowhere if the transport is not spoken.
+    pub addresses: Vec<SocketAddr>,
+    /// When silent sessions are closed.
+    pub idle_close: Duration,
+    /// Handshakes that may run at once.
+    pub max_handshakes: usize,
 }
 
 /// A running node; cheap to clone.
@@ -107,6 +116,10 @@ impl Circumstances for Around {
         self.netdb.counts()
     }
 
+    fn reach(&self) -> Reach {
+        Reach::default()
+    }
+
     fn changed(&self, info: &RouterInfo) {
         (self.on_router_info)(info);
         self.netdb.publish(info.clone());
@@ -122,7 +135,8 @@ impl Node {
         let clock = Clock::new();
         let draining = Arc::new(AtomicBool::new(false));
         let keys = Arc::new(config.keys);
-        let info = router_info(&keys, &config.profile, Congestion::None, (0, 0), clock.now().wall);
+        let reach = Reach::default();
+        let info = router_info(&keys, &config.profile, &reach, Congestion::None, (0, 0), clock.now().wall);
         let info = info.map_err(io::Error::other)?;
         (config.on_router_info)(&info);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -135,12 +149,12 @@ impl Node {
                 static_key: keys.ntcp2.clone(),
                 iv: keys.ntcp2_iv,
                 net_id: config.profile.net_id,
-                listen: config.listen,
-                bind: config.profile.publish.iter().map(SocketAddr::ip).collect(),
+                listen: config.ntcp2.addresses,
+                bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
-                limits: limits(config.max_handshakes, config.allow_private),
+                limits: limits(config.ntcp2.max_handshakes, config.allow_private),
                 gate: Arc::new(OpenGate),
-                idle_close: config.idle_close,
+                idle_close: config.ntcp2.idle_close,
                 iv_filter: filter_for(config.line, threads),
                 clock: clock.clone(),
                 draining: Arc::clone(&draining),

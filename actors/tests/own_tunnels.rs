@@ -4,10 +4,10 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
-use ramson_actors::identity::{NodeKeys, Profile};
+use ramson_actors::identity::{NodeKeys, Offer, Profile};
 use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
 use ramson_actors::netdb::NetDbConfig;
-use ramson_actors::node::{Node, NodeConfig};
+use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::tunnel::Delivery;
@@ -44,12 +44,17 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
     let (tx, rx) = channel();
     let node = Node::start(NodeConfig {
         keys: NodeKeys::generate(&mut rand::rng()),
-        profile: Profile { net_id: 99, floodfill: n < 2, publish: vec![addr], share: 10_000_000 },
+        profile: Profile {
+            net_id: 99,
+            floodfill: n < 2,
+            ntcp2: Some(Offer { publish: vec![addr], mtu: 1500 }),
+            ssu2: None,
+            share: 10_000_000,
+        },
         allow_private: true,
-        listen: vec![addr],
+        ntcp2: Listen { addresses: vec![addr], idle_close: Duration::from_secs(60), max_handshakes: 100 },
+        ssu2: Listen::default(),
         threads: 1,
-        idle_close: Duration::from_secs(60),
-        max_handshakes: 100,
         line: 10_000_000,
         max_transit: 100,
         pool: PoolConfig { length, quantity: 2, profiles: Some(folder.join(format!("profiles{n}"))) },

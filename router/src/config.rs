@@ -18,7 +18,9 @@ pub struct Config {
     /// What this router is.
     pub router: Router,
     /// The TCP transport.
-    pub ntcp2: Transport,
+    pub ntcp2: Ntcp2,
+    /// The UDP transport.
+    pub ssu2: Ssu2,
     /// What the line bears.
     pub bandwidth: Bandwidth,
     /// Tunnels of others.
@@ -56,7 +58,7 @@ pub struct Router {
 /// `[ntcp2]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Transport {
+pub struct Ntcp2 {
     /// Whether to speak it.
     pub enabled: bool,
     /// Where to listen: one address, or several of different families.
@@ -69,6 +71,24 @@ pub struct Transport {
     pub idle_close: Span,
     /// Handshakes that may run at once.
     pub max_handshakes: usize,
+}
+
+/// `[ssu2]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ssu2 {
+    /// Whether to speak it.
+    pub enabled: bool,
+    /// Where to listen: one address, or several of different families.
+    pub listen: OneOrMany,
+    /// The addresses to publish; without any, peers reach us through introducers.
+    pub publish: OneOrMany,
+    /// Sessions without traffic are closed after this.
+    pub idle_close: Span,
+    /// Handshakes that may run at once.
+    pub max_handshakes: usize,
+    /// The largest IP packet that the line takes, 1280 to 1500.
+    pub mtu: u16,
 }
 
 /// One socket address or a list of them.
@@ -154,7 +174,7 @@ impl Default for Network {
     }
 }
 
-impl Default for Transport {
+impl Default for Ntcp2 {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -164,6 +184,20 @@ impl Default for Transport {
             // INTEROP: i2pd closes idle sessions after about two minutes; a floodfill keeps them longer to spare handshakes.
             idle_close: Span(Duration::from_secs(180)),
             max_handshakes: 512,
+        }
+    }
+}
+
+impl Default for Ssu2 {
+    fn default() -> Self {
+        let ntcp2 = Ntcp2::default();
+        Self {
+            enabled: false,
+            listen: ntcp2.listen,
+            publish: OneOrMany::default(),
+            idle_close: ntcp2.idle_close,
+            max_handshakes: ntcp2.max_handshakes,
+            mtu: 1500,
         }
     }
 }
@@ -250,18 +284,26 @@ impl Config {
         if self.exploratory.length > 7 {
             return fail("exploratory.length: a tunnel has at most 7 hops beside us; 2 is usual");
         }
-        if !self.ntcp2.enabled {
-            return fail("ntcp2.enabled = false leaves no transport: remove it");
+        if !self.ntcp2.enabled && !self.ssu2.enabled {
+            return fail("ntcp2.enabled and ssu2.enabled are both false, which leaves no transport: enable one");
         }
-        if self.ntcp2.listen.0.is_empty() {
-            return fail("ntcp2.listen is empty: give an address, such as \"0.0.0.0:20003\"");
+        if !(1280..=1500).contains(&self.ssu2.mtu) {
+            return fail("ssu2.mtu: an IP packet of SSU2 has 1280 to 1500 bytes; 1500 is usual");
         }
         let private = |a: &SocketAddr| !ramson_protocol::data::router_address::is_public(a.ip());
-        if !self.network.allow_private_addresses && self.ntcp2.publish.0.iter().any(private) {
-            return fail(
-                "ntcp2.publish is a private or reserved address, which no peer of the live network can call: publish the \
-                 public one, or set network.allow_private_addresses = true in a private network",
-            );
+        for (name, enabled, listen, publish) in [
+            ("ntcp2", self.ntcp2.enabled, &self.ntcp2.listen, &self.ntcp2.publish),
+            ("ssu2", self.ssu2.enabled, &self.ssu2.listen, &self.ssu2.publish),
+        ] {
+            if enabled && listen.0.is_empty() {
+                return fail(&format!("{name}.listen is empty: give an address, such as \"0.0.0.0:20003\""));
+            }
+            if !self.network.allow_private_addresses && publish.0.iter().any(private) {
+                return fail(&format!(
+                    "{name}.publish is a private or reserved address, which no peer of the live network can call: publish \
+                     the public one, or set network.allow_private_addresses = true in a private network"
+                ));
+            }
         }
         Ok(())
     }

@@ -1,20 +1,24 @@
 //! `ramson run`: a node from a configuration and a data folder, until a signal ends it.
 
 use crate::Failure;
-use crate::config::Config;
+use crate::config::{Config, OneOrMany};
 use crate::data_dir::{DataDir, write_atomically};
 use crate::{bootstrap, exporter, log};
 use actix::prelude::*;
 use bytes::Bytes;
-use ramson_actors::identity::Profile;
+use ramson_actors::identity::{Offer, Profile};
 use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
-use ramson_actors::node::{Node, NodeConfig};
+use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_protocol::data::router_info::RouterInfo;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::net::SocketAddr;
 use std::path::Path;
+
+/// The largest IP packet of NTCP2, whose fragments TCP sees to.
+const MTU: u16 = 1500;
 
 /// Runs a node.
 ///
@@ -110,14 +114,22 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         profile: Profile {
             net_id: config.network.id,
             floodfill: config.router.floodfill,
-            publish: config.ntcp2.publish.0.clone(),
+            ntcp2: config.ntcp2.enabled.then(|| Offer { publish: config.ntcp2.publish.0.clone(), mtu: MTU }),
+            ssu2: config.ssu2.enabled.then(|| Offer { publish: config.ssu2.publish.0.clone(), mtu: config.ssu2.mtu }),
             share: share(config),
         },
         allow_private: config.network.allow_private_addresses,
-        listen: config.ntcp2.listen.0.clone(),
+        ntcp2: Listen {
+            addresses: listen(config.ntcp2.enabled, &config.ntcp2.listen),
+            idle_close: config.ntcp2.idle_close.0,
+            max_handshakes: config.ntcp2.max_handshakes,
+        },
+        ssu2: Listen {
+            addresses: listen(config.ssu2.enabled, &config.ssu2.listen),
+            idle_close: config.ssu2.idle_close.0,
+            max_handshakes: config.ssu2.max_handshakes,
+        },
         threads: config.ntcp2.threads,
-        idle_close: config.ntcp2.idle_close.0,
-        max_handshakes: config.ntcp2.max_handshakes,
         line: line(config),
         max_transit: config.transit.max_tunnels,
         pool: PoolConfig {
@@ -139,9 +151,15 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         data: sink,
     })
     .map_err(|e| {
-        format!("cannot start: {e}; is {:?} in use, or not an address of this machine?", config.ntcp2.listen.0)
+        let (tcp, udp) = (&config.ntcp2.listen.0, &config.ssu2.listen.0);
+        format!("cannot start: {e}; is {tcp:?} (TCP) or {udp:?} (UDP) in use, or not an address of this machine?")
     })?;
     Ok(node)
+}
+
+/// Where a transport listens, if it is to be spoken.
+fn listen(enabled: bool, addresses: &OneOrMany) -> Vec<SocketAddr> {
+    if enabled { addresses.0.clone() } else { Vec::new() }
 }
 
 /// Bytes per second of the line, the lesser direction.

@@ -1,7 +1,7 @@
 use super::*;
-use crate::identity::{NodeKeys, Profile, router_info};
+use crate::identity::{NodeKeys, Offer, Profile, Reach, router_info};
 use crate::messages::Origin;
-use crate::node::{Node, NodeConfig};
+use crate::node::{Listen, Node, NodeConfig};
 use crate::pool::PoolConfig;
 use ramson_crypto::sign::SigningKey;
 use ramson_protocol::data::keys_and_cert::Destination;
@@ -20,12 +20,12 @@ fn wall() -> Wall {
 
 fn profile(floodfill: bool, port: u16) -> Profile {
     let publish = vec![format!("127.0.0.1:{port}").parse().unwrap()];
-    Profile { net_id: 99, floodfill, publish, share: 10_000_000 }
+    Profile { net_id: 99, floodfill, ntcp2: Some(Offer { publish, mtu: 1500 }), ssu2: None, share: 10_000_000 }
 }
 
 fn stranger() -> RouterInfo {
     let keys = NodeKeys::generate(&mut rand::rng());
-    router_info(&keys, &profile(false, 1), Congestion::None, (0, 0), wall()).unwrap()
+    router_info(&keys, &profile(false, 1), &Reach::default(), Congestion::None, (0, 0), wall()).unwrap()
 }
 
 fn lease_set() -> Entry {
@@ -47,10 +47,13 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
         keys: keys.clone(),
         profile: profile(floodfill, port),
         allow_private: true,
-        listen: vec![format!("127.0.0.1:{port}").parse().unwrap()],
+        ntcp2: Listen {
+            addresses: vec![format!("127.0.0.1:{port}").parse().unwrap()],
+            idle_close: Duration::from_secs(60),
+            max_handshakes: 64,
+        },
+        ssu2: Listen::default(),
         threads: 1,
-        idle_close: Duration::from_secs(60),
-        max_handshakes: 64,
         line: 1_000_000,
         max_transit: 100,
         pool: PoolConfig { length: 1, quantity: 0, profiles: None },

@@ -14,6 +14,10 @@ use ramson_crypto::x25519;
 use smallvec::SmallVec;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+/// The options of an SSU2 address that name its introducers.
+const INTRODUCER_KEYS: [[&str; 3]; 3] =
+    [["ih0", "itag0", "iexp0"], ["ih1", "itag1", "iexp1"], ["ih2", "itag2", "iexp2"]];
+
 /// An address, borrowed from its RouterInfo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouterAddress<'a> {
@@ -182,8 +186,8 @@ impl<'a> RouterAddress<'a> {
     }
 
     fn introducers(&self) -> SmallVec<[Introducer; 3]> {
-        const KEYS: [[&str; 3]; 3] = [["ih0", "itag0", "iexp0"], ["ih1", "itag1", "iexp1"], ["ih2", "itag2", "iexp2"]];
-        KEYS.iter()
+        INTRODUCER_KEYS
+            .iter()
             .filter_map(|[hash, tag, expires]| {
                 Some(Introducer {
                     router: RouterHash(key(self.options.get(hash)?)?),
@@ -224,6 +228,26 @@ impl RouterAddressBuf {
         let mut options = MappingBuf::new();
         options.set("caps", caps).set("s", base64::encode(&static_key.0)).set("v", "2");
         Self { cost: 14, style: "NTCP2".to_owned(), options }
+    }
+
+    /// An SSU2 address that cannot be sent to: its router calls others, and can be called through `introducers`, of
+    /// whom three are kept. `caps` is `4`, `6` or `46`.
+    pub fn ssu2_unpublished(
+        static_key: &x25519::PublicKey,
+        intro_key: &[u8; 32],
+        caps: &str,
+        introducers: &[Introducer],
+    ) -> Self {
+        let mut options = MappingBuf::new();
+        options.set("caps", caps).set("i", base64::encode(intro_key));
+        options.set("s", base64::encode(&static_key.0)).set("v", "2");
+        for (introducer, [hash, tag, expires]) in introducers.iter().zip(INTRODUCER_KEYS) {
+            options.set(hash, base64::encode(&introducer.router.0)).set(tag, introducer.tag.to_string());
+            if let Some(at) = introducer.expires {
+                options.set(expires, at.to_string());
+            }
+        }
+        Self { cost: 15, style: "SSU2".to_owned(), options }
     }
 
     /// A published SSU2 address. `caps` may hold `B`, `C`.
@@ -324,6 +348,17 @@ mod tests {
             [Introducer { router: RouterHash([1; 32]), tag: 77, expires: Some(1_700_000_000) }]
         );
         assert_eq!(view.pq[..], [4, 3]);
+    }
+
+    #[test]
+    fn an_address_behind_a_nat_is_read_back_with_its_introducers_and_without_a_socket() {
+        let key = x25519::PublicKey([7; 32]);
+        let introducers =
+            [1, 2].map(|n| Introducer { router: RouterHash([n; 32]), tag: 70, expires: Some(1_790_000_000) });
+        let bytes = written(&RouterAddressBuf::ssu2_unpublished(&key, &[3; 32], "4", &introducers));
+        let view = RouterAddress::parse(&mut Reader::new(&bytes)).unwrap().ssu2().unwrap();
+        assert_eq!((view.socket, view.intro_key, view.caps.v4, view.caps.v6), (None, [3; 32], true, false));
+        assert_eq!(view.introducers[..], introducers);
     }
 
     #[test]

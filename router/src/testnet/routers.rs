@@ -3,7 +3,7 @@
 use crate::Failure;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use ramson_actors::identity::{Profile, router_info};
+use ramson_actors::identity::{Offer, Profile, Reach, router_info};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::time::Wall;
 use std::fs;
@@ -42,11 +42,12 @@ impl Routers {
         fs::create_dir_all(&infos)?;
         for (n, address) in routers.addresses.iter().enumerate() {
             let keys = DataDir::open(&routers.folder(n))?.keys()?;
-            let profile =
-                Profile { net_id: NET_ID, floodfill: is_floodfill(n), publish: vec![*address], share: 20_000_000 };
+            let offer = Some(Offer { publish: vec![*address], mtu: 1500 });
+            let (ntcp2, ssu2) = (offer, None);
+            let profile = Profile { net_id: NET_ID, floodfill: is_floodfill(n), ntcp2, ssu2, share: 20_000_000 };
             let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
             let now = Wall(u64::try_from(since.as_millis())?);
-            let info = router_info(&keys, &profile, Congestion::None, (all, 0), now)?;
+            let info = router_info(&keys, &profile, &Reach::default(), Congestion::None, (all, 0), now)?;
             fs::write(infos.join(format!("routerInfo-{n}.dat")), info.as_bytes())?;
             fs::write(routers.folder(n).join("ramson.toml"), routers.config_text(n))?;
         }
