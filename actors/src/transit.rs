@@ -222,8 +222,10 @@ impl TransitManager {
         let stats = self.shared.transports().stats();
         let (mut inbound, mut outbound, mut cells) = (0, 0, 0);
         for thread in &stats {
-            inbound += thread.bytes_in.get();
-            outbound += thread.bytes_out.get();
+            for wire in &thread.wires {
+                inbound += wire.received.bytes.get();
+                outbound += wire.sent.bytes.get();
+            }
             let roles = [stats::Role::Participant, stats::Role::InboundGateway, stats::Role::OutboundEndpoint];
             cells += roles.iter().map(|role| thread.cells[*role as usize].get()).sum::<u64>();
         }

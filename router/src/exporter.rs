@@ -9,7 +9,8 @@ use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ramson_actors::node::Node;
 use ramson_protocol::i2np::MessageType;
-use ramson_transports::stats::{DropCause, Histogram, IoStats, Role};
+use ramson_protocol::ntcp2::reason::Reason;
+use ramson_transports::stats::{DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, Transport, WireStats};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -114,36 +115,14 @@ fn processor_seconds() -> Option<f64> {
 
 fn data_plane(threads: &[Arc<IoStats>]) {
     let sum = |f: &dyn Fn(&IoStats) -> u64| threads.iter().map(|t| f(t)).sum::<u64>();
-    for (direction, open, bytes, frames) in [
-        ("in", sum(&|t| t.sessions_in.get()), sum(&|t| t.bytes_in.get()), sum(&|t| t.frames_in.get())),
-        ("out", sum(&|t| t.sessions_out.get()), sum(&|t| t.bytes_out.get()), sum(&|t| t.frames_out.get())),
-    ] {
-        gauge!("ramson_sessions", "transport" => "ntcp2", "direction" => direction).set(open as f64);
-        counter!("ramson_bytes_total", "transport" => "ntcp2", "direction" => direction).absolute(bytes);
-        counter!("ramson_frames_total", "transport" => "ntcp2", "direction" => direction).absolute(frames);
-    }
-    for kind in 0..28_usize {
-        let name = message_name(kind);
-        let (received, sent) = (sum(&|t| t.messages_in[kind].get()), sum(&|t| t.messages_out[kind].get()));
-        for (direction, count) in [("in", received), ("out", sent)] {
-            if count > 0 {
-                counter!("ramson_messages_total", "transport" => "ntcp2", "direction" => direction, "type" => name)
-                    .absolute(count);
-            }
-        }
+    for transport in Transport::ALL {
+        wire(*transport, threads);
     }
     for role in Role::ALL {
         counter!("ramson_cells_total", "role" => role.label()).absolute(sum(&|t| t.cells[*role as usize].get()));
     }
     for cause in DropCause::ALL {
         counter!("ramson_drops_total", "cause" => cause.label()).absolute(sum(&|t| t.drops[*cause as usize].get()));
-    }
-    for code in 0..24_usize {
-        let count = sum(&|t| t.closed[code].get());
-        if count > 0 {
-            let reason = ramson_protocol::ntcp2::reason::Reason(code as u8).label();
-            counter!("ramson_sessions_closed_total", "transport" => "ntcp2", "reason" => reason).absolute(count);
-        }
     }
     for (index, thread) in threads.iter().enumerate() {
         let name = index.to_string();
@@ -160,6 +139,36 @@ fn data_plane(threads: &[Arc<IoStats>]) {
     gauge!("ramson_iv_filter_false_positive_ratio").set(worst as f64 * 1e-9);
     gauge!("ramson_iv_filter_bytes").set(sum(&|t| t.iv_filter_bytes.get()) as f64);
     counter!("ramson_iv_filter_forgotten_early_total").absolute(sum(&|t| t.iv_forgotten_early.get()));
+}
+
+/// What one transport has carried.
+fn wire(transport: Transport, threads: &[Arc<IoStats>]) {
+    type Side = fn(&WireStats) -> &Flow;
+    let sum = |f: &dyn Fn(&WireStats) -> u64| threads.iter().map(|t| f(t.wire(transport))).sum::<u64>();
+    let name = transport.label();
+    let sides: [(_, Side, _); 2] =
+        [("in", |w| &w.received, sum(&|w| w.sessions_in.get())), ("out", |w| &w.sent, sum(&|w| w.sessions_out.get()))];
+    for (direction, side, open) in sides {
+        let labels = [("transport", name), ("direction", direction)];
+        gauge!("ramson_sessions", &labels).set(open as f64);
+        counter!("ramson_bytes_total", &labels).absolute(sum(&|w| side(w).bytes.get()));
+        counter!("ramson_frames_total", &labels).absolute(sum(&|w| side(w).frames.get()));
+        for kind in 0..MESSAGE_TYPES {
+            let count = sum(&|w| side(w).messages[kind].get());
+            if count > 0 {
+                let labels = [("transport", name), ("direction", direction), ("type", message_name(kind))];
+                counter!("ramson_messages_total", &labels).absolute(count);
+                counter!("ramson_message_bytes_total", &labels).absolute(sum(&|w| side(w).message_bytes[kind].get()));
+            }
+        }
+    }
+    for code in 0..24_u8 {
+        let count = sum(&|w| w.closed[usize::from(code)].get());
+        if count > 0 {
+            let labels = [("transport", name), ("reason", Reason(code).label())];
+            counter!("ramson_sessions_closed_total", &labels).absolute(count);
+        }
+    }
 }
 
 fn message_name(kind: usize) -> &'static str {

@@ -2,6 +2,7 @@
 //!
 //! A [`Counter`] has one writer, so adding is a load and a store, not a locked instruction.
 
+use crate::event::Direction;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread adds to and any thread reads.
@@ -109,31 +110,75 @@ causes! {
     }
 }
 
-/// The counters of one I/O thread.
+causes! {
+    /// What carries a session.
+    Transport {
+        /// TCP.
+        Ntcp2 = "ntcp2",
+        /// UDP.
+        Ssu2 = "ssu2",
+    }
+}
+
+/// I2NP types that are counted one by one; the last entry stands for all above.
+pub const MESSAGE_TYPES: usize = 28;
+
+/// What went in one direction over one transport.
 #[derive(Debug, Default)]
-pub struct IoStats {
-    /// Bytes read from sockets.
-    pub bytes_in: Counter,
-    /// Bytes written to sockets.
-    pub bytes_out: Counter,
-    /// Frames opened.
-    pub frames_in: Counter,
-    /// Frames sealed.
-    pub frames_out: Counter,
-    /// I2NP messages received, by type; the last entry counts types above.
-    pub messages_in: [Counter; 28],
-    /// I2NP messages sent, by type; the last entry counts types above.
-    pub messages_out: [Counter; 28],
-    /// Cells by [`Role`].
-    pub cells: [Counter; Role::ALL.len()],
-    /// Cells and messages dropped by cause.
-    pub drops: [Counter; DropCause::ALL.len()],
+pub struct Flow {
+    /// Bytes of sockets.
+    pub bytes: Counter,
+    /// Frames of NTCP2, datagrams of SSU2.
+    pub frames: Counter,
+    /// I2NP messages by type.
+    pub messages: [Counter; MESSAGE_TYPES],
+    /// Bytes of their bodies, by type.
+    pub message_bytes: [Counter; MESSAGE_TYPES],
+}
+
+impl Flow {
+    /// Counts a message whose body has `len` bytes.
+    pub fn message(&self, kind: u8, len: usize) {
+        let at = usize::from(kind).min(MESSAGE_TYPES - 1);
+        self.messages[at].add(1);
+        self.message_bytes[at].add(len as u64);
+    }
+}
+
+/// What is counted of one transport.
+#[derive(Debug, Default)]
+pub struct WireStats {
+    /// From peers.
+    pub received: Flow,
+    /// To peers.
+    pub sent: Flow,
     /// Sessions now open that peers began.
     pub sessions_in: Counter,
     /// Sessions now open that we began.
     pub sessions_out: Counter,
     /// Sessions ended, by our own or the peer's termination reason (0 to 22; the last entry counts others).
     pub closed: [Counter; 24],
+}
+
+impl WireStats {
+    /// The gauge of open sessions that began this way.
+    pub fn sessions(&self, direction: Direction) -> &Counter {
+        match direction {
+            Direction::Inbound => &self.sessions_in,
+            Direction::Outbound => &self.sessions_out,
+        }
+    }
+}
+
+/// The counters of one I/O thread.
+#[derive(Debug, Default)]
+pub struct IoStats {
+    /// What went over each [`Transport`].
+    pub wires: [WireStats; Transport::ALL.len()],
+    /// Cells by [`Role`].
+    pub cells: [Counter; Role::ALL.len()],
+    /// Cells and messages dropped by cause.
+    pub drops: [Counter; DropCause::ALL.len()],
     /// Hops in the table.
     pub hops: Counter,
     /// Wake-ups and turns of the loop.
@@ -168,8 +213,8 @@ impl IoStats {
         self.drops[cause as usize].add(1);
     }
 
-    /// Counts a message in one of the arrays by type.
-    pub fn message(counters: &[Counter; 28], kind: u8) {
-        counters[usize::from(kind).min(27)].add(1);
+    /// What went over a transport.
+    pub fn wire(&self, transport: Transport) -> &WireStats {
+        &self.wires[transport as usize]
     }
 }

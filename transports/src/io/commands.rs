@@ -6,7 +6,7 @@ use super::{Egress, HopEntry, IoThread, home};
 use crate::established::Established;
 use crate::event::{Command, Direction, Event};
 use crate::io::hops::{Hop, HopKind};
-use crate::stats::DropCause;
+use crate::stats::{DropCause, Transport};
 use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
@@ -80,10 +80,7 @@ impl IoThread {
             }
         }
         self.end_surplus(peer);
-        match new.direction {
-            Direction::Inbound => self.stats.sessions_in.add(1),
-            Direction::Outbound => self.stats.sessions_out.add(1),
-        }
+        self.stats.wire(Transport::Ntcp2).sessions(new.direction).add(1);
         self.events.push(Event::Connected {
             peer: new.peer,
             direction: new.direction,

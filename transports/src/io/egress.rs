@@ -4,7 +4,7 @@ use super::peers::Waiting;
 use super::session::{Session, Wire};
 use super::{CELL_MESSAGE, Input, IoThread, home};
 use crate::event::{Event, Handoff, HandoffItem};
-use crate::stats::{DropCause, IoStats};
+use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::RouterHash;
@@ -55,7 +55,7 @@ impl IoThread {
             self.stats.dropped(DropCause::EgressFull);
             return;
         }
-        IoStats::message(&self.stats.messages_out, kind);
+        self.stats.wire(session.transport()).sent.message(kind, parts.iter().map(|part| part.len()).sum());
         session.queue_message(&mut self.buffers, kind, id, expiration, parts);
         self.mark_dirty(index);
     }
@@ -150,8 +150,9 @@ impl IoThread {
                 if done.bytes > 0 {
                     session.last_out = self.now.mono;
                 }
-                self.stats.bytes_out.add(done.bytes as u64);
-                self.stats.frames_out.add(done.frames);
+                let sent = &self.stats.wire(Transport::Ntcp2).sent;
+                sent.bytes.add(done.bytes as u64);
+                sent.frames.add(done.frames);
                 if done.cells > 0 {
                     self.stats.cells_per_write.record(done.cells);
                 }

@@ -5,7 +5,7 @@ use super::session::ntcp2::ReadOutcome;
 use super::tunnels::GATEWAY_MESSAGE;
 use super::{CELL_MESSAGE, IoThread, relay};
 use crate::event::Event;
-use crate::stats::{DropCause, IoStats};
+use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
@@ -47,7 +47,7 @@ impl IoThread {
         // The scratch buffer leaves `self` while its frames are handled, so that hops and peers can be reached.
         let mut scratch = std::mem::take(&mut self.scratch);
         let (filled, new, outcome) = wire.read(&mut scratch);
-        self.stats.bytes_in.add(new as u64);
+        self.stats.wire(Transport::Ntcp2).received.bytes.add(new as u64);
         if new > 0 {
             session.last_in = self.now.mono;
         }
@@ -88,7 +88,7 @@ impl IoThread {
             let Some(wire) = session.ntcp2() else { return false };
             match wire.next_frame(scratch, &mut at, filled) {
                 Ok(Some(frame)) => {
-                    self.stats.frames_in.add(1);
+                    self.stats.wire(Transport::Ntcp2).received.frames.add(1);
                     let plain = &scratch[frame.start..frame.start + frame.len];
                     match self.on_frame(peer, plain, &mut cells) {
                         Verdict::Continue => {}
@@ -119,7 +119,7 @@ impl IoThread {
         for block in Blocks::new(plain) {
             match block {
                 Ok(Block::I2np(I2np { kind, id, expiration, body })) => {
-                    IoStats::message(&self.stats.messages_in, kind);
+                    self.stats.wire(Transport::Ntcp2).received.message(kind, body.len());
                     if kind == CELL_MESSAGE {
                         *cells += 1;
                         self.on_cell(from, body);

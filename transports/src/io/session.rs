@@ -6,6 +6,7 @@ pub(super) mod ntcp2;
 
 use super::buffers::Buffers;
 use crate::event::Direction;
+use crate::stats::Transport;
 use ntcp2::{FailedFrame, Ntcp2};
 use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::ntcp2::reason::Reason;
@@ -43,6 +44,13 @@ impl Session {
     pub(super) fn new(peer: usize, direction: Direction, wire: Wire, now: Mono) -> Self {
         let (opened, last_in, last_out, announce_at) = (now, now, now, now);
         Self { peer, direction, opened, last_in, last_out, announce_at, in_dirty: false, wire }
+    }
+
+    /// What carries it.
+    pub(super) fn transport(&self) -> Transport {
+        match &self.wire {
+            Wire::Ntcp2(_) => Transport::Ntcp2,
+        }
     }
 
     /// The connection, if it is one of NTCP2.

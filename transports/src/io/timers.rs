@@ -2,8 +2,8 @@
 
 use super::IoThread;
 use super::session::{Session, Wire};
-use crate::event::{Direction, Event};
-use crate::stats::DropCause;
+use crate::event::Event;
+use crate::stats::{DropCause, Transport};
 use ramson_protocol::ntcp2::frame::FrameError;
 use ramson_protocol::ntcp2::reason::Reason;
 use rand::Rng;
@@ -72,7 +72,7 @@ impl IoThread {
         let Wire::Ntcp2(wire) = &mut session.wire;
         // The session is over whether or not this still reaches the peer.
         if let Ok(done) = wire.flush(&mut self.buffers, self.now.mono, |_| pad) {
-            self.stats.bytes_out.add(done.bytes as u64);
+            self.stats.wire(Transport::Ntcp2).sent.bytes.add(done.bytes as u64);
         }
     }
 
@@ -91,11 +91,9 @@ impl IoThread {
     pub(super) fn forget(&mut self, index: usize, reason: Option<Reason>) {
         let Some(mut session) = self.sessions.try_remove(index) else { return };
         let code = reason.map_or(0, |r| r.0);
-        self.stats.closed[usize::from(code).min(self.stats.closed.len() - 1)].add(1);
-        let open = match session.direction {
-            Direction::Inbound => &self.stats.sessions_in,
-            Direction::Outbound => &self.stats.sessions_out,
-        };
+        let stats = self.stats.wire(session.transport());
+        stats.closed[usize::from(code).min(stats.closed.len() - 1)].add(1);
+        let open = stats.sessions(session.direction);
         open.set(open.get().saturating_sub(1));
         // Neither can fail in a way that matters: the socket is closed when it is dropped.
         let Wire::Ntcp2(wire) = &mut session.wire;
