@@ -19,6 +19,7 @@ pub mod noise;
 pub mod ntcp2;
 pub mod peers;
 pub mod pool;
+pub mod shape;
 pub mod ssu2;
 pub mod time;
 pub mod tunnel;
