@@ -13,6 +13,7 @@ use bytes::Bytes;
 use ramson_protocol::admission;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
 use ramson_protocol::garlic::noise_n::StaticKey;
+use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
@@ -49,8 +50,8 @@ pub struct NodeConfig {
     pub ssu2: Listen,
     /// I/O threads; 0 means one per core.
     pub threads: usize,
-    /// Bytes per second of the line, the lesser direction.
-    pub line: u64,
+    /// What the line bears, and what of it tunnels of others may take.
+    pub line: shape::Limits,
     /// Tunnels of others at once.
     pub max_transit: usize,
     /// Our own tunnels.
@@ -152,10 +153,11 @@ impl Node {
                 listen: config.ntcp2.addresses,
                 bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
+                line: config.line,
                 limits: limits(config.ntcp2.max_handshakes, config.allow_private),
                 gate: Arc::new(OpenGate),
                 idle_close: config.ntcp2.idle_close,
-                iv_filter: filter_for(config.line, threads),
+                iv_filter: filter_for(config.line.lesser(), threads),
                 clock: clock.clone(),
                 draining: Arc::clone(&draining),
             },
@@ -176,8 +178,7 @@ impl Node {
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
         let arbiters: Vec<ArbiterHandle> = (0..TUNNEL_ARBITERS).map(|_| Arbiter::new().handle()).collect();
         let published = Arc::new(Published::default());
-        let transit =
-            start_transit(&shared, &config.profile, config.line, config.max_transit, &static_key, arbiters, &published);
+        let transit = start_transit(&shared, &config.line, config.max_transit, &static_key, arbiters, &published);
         let pool = TunnelPool::start_pool(shared.clone(), netdb.clone(), config.pool);
         let routes = Routes {
             builds: transit.clone().recipient(),
@@ -237,8 +238,9 @@ impl Node {
     }
 
     /// Puts changed limits in force.
-    pub fn reload(&self, max_transit: usize, share: u64, line: u64) {
-        self.transit.do_send(crate::transit::Limits(admission::Config { max_tunnels: max_transit, share, line }));
+    pub fn reload(&self, max_transit: usize, line: &shape::Limits) {
+        self.transports().line().set(*line);
+        self.transit.do_send(crate::transit::Limits(admission_config(line, max_transit)));
     }
 
     /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for
@@ -278,8 +280,7 @@ fn read_files(netdb: NetDb, found: Vec<Bytes>) {
 
 fn start_transit(
     shared: &Shared,
-    profile: &Profile,
-    line: u64,
+    line: &shape::Limits,
     max_tunnels: usize,
     key: &Arc<StaticKey>,
     arbiters: Vec<ArbiterHandle>,
@@ -287,8 +288,12 @@ fn start_transit(
 ) -> Addr<TransitManager> {
     let (key, us) = (Arc::clone(key), shared.hash());
     let opener = SyncArbiter::start(OPENERS, move || BuildOpener::new(Arc::clone(&key), us));
-    let config = admission::Config { max_tunnels, share: profile.share, line };
+    let config = admission_config(line, max_tunnels);
     TransitManager::new(shared.clone(), config, opener, arbiters, Arc::clone(published)).start()
+}
+
+fn admission_config(line: &shape::Limits, max_tunnels: usize) -> admission::Config {
+    admission::Config { max_tunnels, share: line.transit, line: line.lesser() }
 }
 
 /// In a private network many routers share one address.

@@ -19,6 +19,7 @@ use opener::{OpenBuild, OpenedBuild};
 use ramson_protocol::admission::{self, Admission, Config, Verdict};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::id::TunnelId;
+use ramson_protocol::shape::Contract;
 use ramson_protocol::tunnel::Role;
 use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
 use ramson_protocol::tunnel::replay::ReplayFilter;
@@ -204,7 +205,9 @@ impl TransitManager {
             (Role::InboundGateway, Some(next)) => HopKind::InboundGateway { cipher, next },
             (Role::OutboundEndpoint, _) | (_, None) => HopKind::OutboundEndpoint { cipher },
         };
-        self.shared.transports().install(&Arc::new(Hop::new(transit.receive, kind, transit.previous)));
+        let hop = Hop::new(transit.receive, kind, transit.previous)
+            .with_contract(Contract::new(transit.promised, transit.limit));
+        self.shared.transports().install(&Arc::new(hop));
         self.tunnels.insert(transit.receive, transit.role);
         self.by_role[place(transit.role)] += 1;
         self.gauges();

@@ -10,6 +10,7 @@ use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_protocol::i2np::MessageType;
+use ramson_protocol::shape::Limits;
 use ramson_protocol::tunnel::Delivery;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -55,7 +56,7 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
         ntcp2: Listen { addresses: vec![addr], idle_close: Duration::from_secs(60), max_handshakes: 100 },
         ssu2: Listen::default(),
         threads: 1,
-        line: 10_000_000,
+        line: Limits::even(10_000_000),
         max_transit: 100,
         pool: PoolConfig { length, quantity: 2, profiles: Some(folder.join(format!("profiles{n}"))) },
         netdb: NetDbConfig { database: folder.join(format!("{n}.redb")), max_routers: 100, max_lease_sets: 100 },

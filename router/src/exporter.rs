@@ -10,6 +10,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ramson_actors::node::Node;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::shape::Class;
+use ramson_transports::io::shaper::Line;
 use ramson_transports::stats::{DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, Transport, WireStats};
 use std::fmt::Write;
 use std::io;
@@ -58,6 +60,7 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
     process(state.started);
     gauge!("ramson_ready").set(f64::from(u8::from(state.node.readiness().is_ok())));
     data_plane(&threads);
+    limits(&threads, state.node.transports().line());
     for (reason, count) in state.node.transports().handshakes() {
         counter!("ramson_handshakes_total", "transport" => "ntcp2", "direction" => reason.direction, "outcome" => reason.outcome)
             .absolute(count);
@@ -169,6 +172,21 @@ fn wire(transport: Transport, threads: &[Arc<IoStats>]) {
             counter!("ramson_sessions_closed_total", &labels).absolute(count);
         }
     }
+}
+
+/// The limits: what they are, who uses the line, and what waits for it. The drops are among those of the data plane.
+fn limits(threads: &[Arc<IoStats>], line: &Line) {
+    for (direction, bank) in [("in", &line.inbound), ("out", &line.outbound)] {
+        gauge!("ramson_line_limit_bytes", "direction" => direction).set(bank.rate() as f64);
+        gauge!("ramson_line_free_bytes", "direction" => direction).set(bank.level() as f64);
+    }
+    let sum = |f: &dyn Fn(&IoStats) -> u64| threads.iter().map(|t| f(t)).sum::<u64>();
+    for class in Class::ALL {
+        counter!("ramson_class_bytes_total", "class" => class.label())
+            .absolute(sum(&|t| t.bytes_by_class[class as usize].get()));
+    }
+    gauge!("ramson_waiting_cells").set(sum(&|t| t.waiting_cells.get()) as f64);
+    gauge!("ramson_waiting_tunnels").set(sum(&|t| t.waiting_tunnels.get()) as f64);
 }
 
 fn message_name(kind: usize) -> &'static str {

@@ -12,6 +12,7 @@ use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::shape::Limits;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::net::SocketAddr;
@@ -81,7 +82,7 @@ async fn serve(mut signals: SignalReceiver, node: &Node, config: Option<&Path>) 
         }
         match Config::load(config) {
             Ok(config) => {
-                node.reload(config.transit.max_tunnels, share(&config), line(&config));
+                node.reload(config.transit.max_tunnels, &line(&config));
                 tracing::info!("the configuration was read again: limits are in force, addresses need a restart");
             }
             Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
@@ -116,7 +117,7 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
             floodfill: config.router.floodfill,
             ntcp2: config.ntcp2.enabled.then(|| Offer { publish: config.ntcp2.publish.0.clone(), mtu: MTU }),
             ssu2: config.ssu2.enabled.then(|| Offer { publish: config.ssu2.publish.0.clone(), mtu: config.ssu2.mtu }),
-            share: share(config),
+            share: line(config).transit,
         },
         allow_private: config.network.allow_private_addresses,
         ntcp2: Listen {
@@ -162,12 +163,9 @@ fn listen(enabled: bool, addresses: &OneOrMany) -> Vec<SocketAddr> {
     if enabled { addresses.0.clone() } else { Vec::new() }
 }
 
-/// Bytes per second of the line, the lesser direction.
-fn line(config: &Config) -> u64 {
-    config.bandwidth.inbound.0.min(config.bandwidth.outbound.0)
-}
-
-/// What of it tunnels of others may take.
-fn share(config: &Config) -> u64 {
-    (line(config) as f64 * config.bandwidth.transit_share) as u64
+/// What the line bears.
+fn line(config: &Config) -> Limits {
+    let (inbound, outbound) = (config.bandwidth.inbound.0, config.bandwidth.outbound.0);
+    let transit = (inbound.min(outbound) as f64 * config.bandwidth.transit_share) as u64;
+    Limits { inbound, outbound, transit }
 }

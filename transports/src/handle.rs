@@ -5,6 +5,7 @@ use crate::event::{Command, EventSink};
 use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
+use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::shape;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::iv_filter;
 use std::io;
@@ -39,6 +41,8 @@ pub struct TransportsConfig {
     pub bind: Vec<IpAddr>,
     /// I/O threads.
     pub threads: usize,
+    /// What the line bears, for all threads together.
+    pub line: shape::Limits,
     /// What strangers may take of the handshake thread.
     pub limits: Limits,
     /// Who is let in.
@@ -58,6 +62,7 @@ pub struct Transports {
     io: Vec<IoHandle>,
     handshake: HandshakeHandle,
     router_info: Arc<ArcSwap<Bytes>>,
+    line: Arc<Line>,
     bind: Vec<IpAddr>,
     threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -71,6 +76,7 @@ impl Transports {
         let router_info = Arc::new(ArcSwap::from_pointee(config.router_info.clone()));
         let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
+        let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
         let mut threads = Vec::new();
         for (index, seat) in seats.into_iter().enumerate() {
             let io_config = IoConfig {
@@ -79,6 +85,7 @@ impl Transports {
                 clock: config.clock.clone(),
                 sink: Arc::clone(&sink),
                 idle_close: config.idle_close,
+                line: Arc::clone(&line),
                 iv_filter: config.iv_filter,
                 draining: Arc::clone(&config.draining),
             };
@@ -111,7 +118,12 @@ impl Transports {
         };
         let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
         threads.push(thread);
-        Ok(Self { io, handshake, router_info, bind, threads: parking_lot::Mutex::new(threads) })
+        Ok(Self { io, handshake, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
+    }
+
+    /// The line, with its limits and how full it is.
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Where we listen.

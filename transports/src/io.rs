@@ -11,6 +11,7 @@
 //! ```
 
 pub mod hops;
+pub mod shaper;
 
 mod buffers;
 mod commands;
@@ -76,6 +77,8 @@ pub struct IoConfig {
     pub sink: Arc<dyn EventSink>,
     /// Sessions without traffic are closed after this; shortened by the control plane when it runs short of sessions.
     pub idle_close: Duration,
+    /// The limits, one for all threads.
+    pub line: Arc<shaper::Line>,
     /// How large the filter of repeated cells may become.
     pub iv_filter: iv_filter::Config,
     /// True while the router drains: nothing new is begun.
@@ -120,6 +123,8 @@ pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
 struct HopEntry {
     hop: Arc<hops::Hop>,
     egress: Egress,
+    /// Its queue in the shaper.
+    flow: usize,
     /// Messages of an endpoint that are not complete yet.
     reassembly: Option<Box<Reassembler>>,
     /// Messages of a gateway that wait for the end of the turn, to share cells.
@@ -176,6 +181,7 @@ pub(crate) struct IoThread {
     hops: Slab<HopEntry>,
     by_tunnel: FxHashMap<u32, usize>,
     ivs: IvFilter,
+    shaper: shaper::Shaper,
     batch: relay::Batch,
     spares: Vec<relay::Batch>,
     /// Of endpoints that are between messages.
@@ -231,6 +237,7 @@ impl Seat {
             hops: Slab::new(),
             by_tunnel: FxHashMap::default(),
             ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
+            shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             batch: relay::Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
@@ -279,7 +286,7 @@ impl IoThread {
 
     /// Waits for something to do, and while it is paced for the rest of the quantum in any case.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let busy = !self.ready.is_empty();
+        let busy = !self.ready.is_empty() && !self.shaper.starved();
         let pause = self.pace.pause(self.now.mono);
         if !busy && !pause.is_zero() {
             std::thread::sleep(pause);
@@ -287,7 +294,7 @@ impl IoThread {
         let timeout = if busy || !self.inbox.prepare_sleep() {
             Duration::ZERO
         } else {
-            self.next_tick.saturating_sub(self.now.mono)
+            self.shaper.patience(self.next_tick.saturating_sub(self.now.mono))
         };
         let result = self.poll.poll(events, Some(timeout));
         self.inbox.awake();
@@ -298,6 +305,7 @@ impl IoThread {
     }
 
     fn turn(&mut self, events: &Events) {
+        self.shaper.begin(self.now.mono);
         self.take_inbox();
         for event in events {
             if event.token() != WAKE {
@@ -306,15 +314,20 @@ impl IoThread {
         }
         // Each ready session gets one read; who has more queues again behind the others.
         for _ in 0..self.ready.len() {
+            if !self.shaper.may_read() {
+                break;
+            }
             let Some(index) = self.ready.pop_front() else { break };
             self.read_session(index);
         }
+        self.release_cells();
         self.flush_gateways();
         if self.now.mono >= self.next_tick {
             self.next_tick = self.now.mono + TICK;
             self.tick();
         }
         self.flush_dirty();
+        self.shaper.end(self.ready.len(), &self.stats);
         self.hand_over();
         self.deliver_events();
     }

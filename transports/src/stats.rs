@@ -3,6 +3,7 @@
 //! A [`Counter`] has one writer, so adding is a load and a store, not a locked instruction.
 
 use crate::event::Direction;
+use ramson_protocol::shape::Class;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread adds to and any thread reads.
@@ -77,6 +78,14 @@ causes! {
         ReplayedIv = "replayed_iv",
         /// The next hop's queue is at its bound.
         EgressFull = "egress_full",
+        /// Our own traffic alone would be more than the line bears.
+        LineLimit = "line_limit",
+        /// The line is full, and the tunnel has its fair part of what waits already.
+        FairShare = "fair_share",
+        /// The tunnel's cells have waited too long for the line.
+        QueueDelay = "queue_delay",
+        /// More than the tunnel's creator lets in.
+        Contract = "contract",
         /// No session to the next hop could be had in time.
         NoSession = "no_session",
         /// The next hop's thread did not keep up.
@@ -177,6 +186,12 @@ pub struct IoStats {
     pub wires: [WireStats; Transport::ALL.len()],
     /// Cells by [`Role`].
     pub cells: [Counter; Role::ALL.len()],
+    /// Bytes let out, by [`Class`], before padding and the transport's own messages.
+    pub bytes_by_class: [Counter; Class::ALL.len()],
+    /// Cells that wait for their part of the line.
+    pub waiting_cells: Counter,
+    /// Tunnels with cells that wait.
+    pub waiting_tunnels: Counter,
     /// Cells and messages dropped by cause.
     pub drops: [Counter; DropCause::ALL.len()],
     /// Hops in the table.

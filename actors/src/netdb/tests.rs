@@ -11,6 +11,7 @@ use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::database_store::Reply;
 use ramson_protocol::id::{MessageId, TunnelId};
+use ramson_protocol::shape::Limits;
 use ramson_protocol::time::Wall;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -54,7 +55,7 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
         },
         ssu2: Listen::default(),
         threads: 1,
-        line: 1_000_000,
+        line: Limits::even(1_000_000),
         max_transit: 100,
         pool: PoolConfig { length: 1, quantity: 0, profiles: None },
         netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },

@@ -11,6 +11,7 @@ use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::shape::Class;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ impl IoThread {
             }
             return;
         }
+        self.stats.bytes_by_class[Class::Control as usize].add(message.body.len() as u64);
         self.send(to, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
     }
 
@@ -119,7 +121,9 @@ impl IoThread {
             },
         };
         let tunnel = hop.id;
-        let index = self.hops.insert(HopEntry::new(hop, egress));
+        let slot = self.hops.vacant_entry();
+        let (index, flow) = (slot.key(), self.shaper.open(slot.key()));
+        slot.insert(HopEntry::new(hop, egress, flow));
         if let Some(old) = self.by_tunnel.insert(tunnel.0, index) {
             self.drop_hop(old);
         }
@@ -137,6 +141,8 @@ impl IoThread {
 
     fn drop_hop(&mut self, index: usize) {
         let Some(entry) = self.hops.try_remove(index) else { return };
+        let lost = self.shaper.close(entry.flow);
+        self.stats.drops[DropCause::UnknownTunnel as usize].add(lost as u64);
         if let Egress::Local(peer) = entry.egress {
             if let Some(entry) = self.peers.get_mut(peer) {
                 entry.hops = entry.hops.saturating_sub(1);

@@ -153,6 +153,7 @@ impl IoThread {
                 let sent = &self.stats.wire(Transport::Ntcp2).sent;
                 sent.bytes.add(done.bytes as u64);
                 sent.frames.add(done.frames);
+                self.shaper.wrote(done.bytes);
                 if done.cells > 0 {
                     self.stats.cells_per_write.record(done.cells);
                 }

@@ -6,6 +6,7 @@
 use crate::stats::Counter;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::shape::Contract;
 use std::fmt;
 
 /// One tunnel at this router.
@@ -16,6 +17,8 @@ pub struct Hop {
     pub kind: HopKind,
     /// Who sends us its cells; cells from others are dropped. `None` at gateways, which take messages from everybody.
     pub previous: Option<RouterHash>,
+    /// What was agreed about its bandwidth.
+    pub contract: Contract,
     /// Cells received, or made at a gateway.
     pub cells: Counter,
 }
@@ -67,7 +70,13 @@ pub struct NextHop {
 impl Hop {
     /// A hop that has carried nothing yet.
     pub fn new(id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
-        Self { id, kind, previous, cells: Counter::default() }
+        Self { id, kind, previous, contract: Contract::default(), cells: Counter::default() }
+    }
+
+    /// The same hop with what was agreed about it.
+    #[must_use]
+    pub fn with_contract(self, contract: Contract) -> Self {
+        Self { contract, ..self }
     }
 
     /// The next hop, unless the tunnel ends here.

@@ -46,8 +46,9 @@ impl IoThread {
         wire.in_ready = false;
         // The scratch buffer leaves `self` while its frames are handled, so that hops and peers can be reached.
         let mut scratch = std::mem::take(&mut self.scratch);
-        let (filled, new, outcome) = wire.read(&mut scratch);
+        let (filled, new, outcome) = wire.read(&mut scratch, self.shaper.read_budget());
         self.stats.wire(Transport::Ntcp2).received.bytes.add(new as u64);
+        self.shaper.read(new);
         if new > 0 {
             session.last_in = self.now.mono;
         }

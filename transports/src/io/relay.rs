@@ -4,6 +4,7 @@
 //! is full and at the end of the turn; it never waits for more.
 
 use super::hops::HopKind;
+use super::shaper::Verdict;
 use super::{CELL_MESSAGE, Egress, IoThread};
 use crate::stats::{DropCause, Role};
 use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
@@ -70,11 +71,35 @@ impl IoThread {
             self.on_own_cell(index, cell);
             return Ok(());
         }
+        self.shape(index, cell)
+    }
+
+    /// Lets a cell of transit into the batch, into its queue, or nowhere.
+    pub(super) fn shape(&mut self, index: usize, cell: &[u8; CELL]) -> Result<(), DropCause> {
+        let entry = self.hops.get(index).ok_or(DropCause::UnknownTunnel)?;
+        match self.shaper.judge(&entry.hop, entry.flow, cell, self.now.mono) {
+            Verdict::Now => self.encrypt(index, cell),
+            Verdict::Waits => {}
+            Verdict::Drop(cause) => return Err(cause),
+        }
+        Ok(())
+    }
+
+    fn encrypt(&mut self, index: usize, cell: &[u8; CELL]) {
         self.batch.next(index).copy_from_slice(cell);
         if self.batch.is_full() {
             self.run_batch();
         }
-        Ok(())
+    }
+
+    /// Cells that have waited for the line and may go now join the batch.
+    pub(super) fn release_cells(&mut self) {
+        while let Some((index, cell)) = self.shaper.next(self.now.mono, &self.stats) {
+            self.batch.next(index).copy_from_slice(cell);
+            if self.batch.is_full() {
+                self.run_batch();
+            }
+        }
     }
 
     /// Encrypts the batch and passes its cells on.

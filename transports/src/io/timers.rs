@@ -51,6 +51,7 @@ impl IoThread {
                 reassembly.expire(now);
             }
         }
+        self.shaper.tick();
         self.stats.queued_bytes.set(self.queued_bytes());
         self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
         self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);
@@ -73,6 +74,7 @@ impl IoThread {
         // The session is over whether or not this still reaches the peer.
         if let Ok(done) = wire.flush(&mut self.buffers, self.now.mono, |_| pad) {
             self.stats.wire(Transport::Ntcp2).sent.bytes.add(done.bytes as u64);
+            self.shaper.wrote(done.bytes);
         }
     }
 

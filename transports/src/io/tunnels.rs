@@ -11,6 +11,7 @@ use ramson_crypto::tunnel::{LayerCipher, decrypt_batch};
 use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
 use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::cell::PAYLOAD_MAX;
 use ramson_protocol::tunnel::fragment::{PackError, Packer};
 use ramson_protocol::tunnel::reassembly::{Limits, Reassembler};
 use ramson_protocol::wire::Reader;
@@ -34,6 +35,10 @@ impl IoThread {
                 {
                     return self.stats.dropped(DropCause::EgressFull);
                 }
+                let cells = 1 + message.len() / PAYLOAD_MAX;
+                if let Err(cause) = self.shaper.judge_message(&entry.hop, entry.flow, cells, self.now.mono) {
+                    return self.stats.dropped(cause);
+                }
                 self.pack(index, &Delivery::Local, message);
             }
             HopKind::InboundEndpoint { ciphers } if ciphers.is_empty() => {
@@ -46,6 +51,9 @@ impl IoThread {
 
     /// A message into one of our own outbound tunnels.
     pub(super) fn on_own_message(&mut self, index: usize, delivery: &Delivery, message: &Message) {
+        if !self.shaper.own_may_pass() {
+            return self.stats.dropped(DropCause::LineLimit);
+        }
         match message.to_std() {
             Ok(bytes) => self.pack(index, delivery, &bytes),
             Err(_) => self.stats.dropped(DropCause::TooLarge),
@@ -96,9 +104,8 @@ impl IoThread {
         match &entry.hop.kind {
             HopKind::InboundGateway { .. } => {
                 for cell in cells.drain(..) {
-                    self.batch.next(index).copy_from_slice(&cell);
-                    if self.batch.is_full() {
-                        self.run_batch();
+                    if let Err(cause) = self.shape(index, &cell) {
+                        self.stats.dropped(cause);
                     }
                 }
             }
@@ -106,6 +113,7 @@ impl IoThread {
                 peel(ciphers, cells);
                 let (egress, tunnel) = (entry.egress, next.tunnel.0);
                 self.stats.cells[Role::OwnOutbound as usize].add(cells.len() as u64);
+                self.shaper.own_passes(cells.len());
                 for cell in cells.drain(..) {
                     self.pass_on(egress, tunnel, &cell);
                 }
@@ -205,7 +213,7 @@ fn peel(ciphers: &[LayerCipher], cells: &mut [[u8; CELL]]) {
 
 impl HopEntry {
     /// An entry that has carried nothing.
-    pub(super) fn new(hop: std::sync::Arc<super::hops::Hop>, egress: Egress) -> Self {
-        Self { hop, egress, reassembly: None, packer: None }
+    pub(super) fn new(hop: std::sync::Arc<super::hops::Hop>, egress: Egress, flow: usize) -> Self {
+        Self { hop, egress, flow, reassembly: None, packer: None }
     }
 }

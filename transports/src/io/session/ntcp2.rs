@@ -98,11 +98,12 @@ impl Ntcp2 {
         self.partial = leftover;
     }
 
-    /// Puts the kept beginning of a frame into `scratch` and reads behind it. Returns the filled length.
-    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> (usize, usize, ReadOutcome) {
+    /// Puts the kept beginning of a frame into `scratch` and reads up to `budget` bytes behind it, and never more than
+    /// [`READ_BUDGET`]. Returns the filled length, and how much of it is new.
+    pub(crate) fn read(&mut self, scratch: &mut [u8], budget: usize) -> (usize, usize, ReadOutcome) {
         let kept = self.partial.len();
         scratch[..kept].copy_from_slice(&self.partial);
-        let end = (kept + READ_BUDGET).min(scratch.len());
+        let end = (kept + budget.min(READ_BUDGET)).min(scratch.len());
         loop {
             match self.stream.read(&mut scratch[kept..end]) {
                 Ok(0) => return (kept, 0, ReadOutcome::Closed),
