@@ -12,6 +12,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::admission;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
+use ramson_protocol::dialing::Abilities;
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
@@ -163,10 +164,18 @@ impl Node {
             },
             Arc::clone(&sink) as Arc<dyn EventSink>,
         )?;
+        let families = |v4: bool| transports.can_reach(if v4 { [0; 4].into() } else { [0; 16].into() });
+        let abilities = Abilities {
+            ntcp2: config.profile.ntcp2.is_some(),
+            ssu2: config.profile.ssu2.is_some(),
+            v4: families(true),
+            v6: families(false),
+            private: config.allow_private,
+        };
         let shared = Shared::new(Facts {
             keys: keys.router.clone(),
             net_id: config.profile.net_id,
-            allow_private: config.allow_private,
+            abilities,
             floodfill: config.profile.floodfill,
             clock,
             router_info: info,

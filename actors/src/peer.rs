@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! Resolving --RouterInfo--> Dialing --up--> Connected --down--> (end)
-//!     |                        |
-//!     +------- failed ---------+--> BackingOff --time--> (end)
+//!     |                      |  ^  |
+//!     |                      +--+  | next way to call it
+//!     +--------- no way left ------+--> BackingOff --time--> (end)
 //! ```
 //! State owned: where this connection stands. Messages in: [`Wanted`], [`SessionUp`], [`SessionDown`], [`DialFailed`].
 //! Out: dials and refusals to the data plane. The mailbox is actix's 16: all senders are the switch, and it drops
@@ -12,11 +13,12 @@
 use crate::messages::{DialFailed, SessionDown, SessionUp};
 use crate::netdb::NetDb;
 use crate::shared::Shared;
+use crate::switch::PeerNews;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::dialing::{Call, calls};
 use ramson_protocol::id::RouterHash;
-use ramson_transports::DialTarget;
-use std::net::IpAddr;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// After a failed dial the router is left alone for this long. INTEROP: i2pd avoids it for eight minutes; the first
@@ -47,14 +49,24 @@ pub struct PeerConnection {
     shared: Shared,
     netdb: NetDb,
     owner: Recipient<Ended>,
+    news: Option<Recipient<PeerNews>>,
     state: State,
+    /// Ways to call it that were not tried yet, the best first.
+    calls: VecDeque<Call>,
 }
 
 impl PeerConnection {
     /// For a router that has called us, or (`connected` is false) that something waits for.
-    pub fn new(hash: RouterHash, connected: bool, shared: Shared, netdb: NetDb, owner: Recipient<Ended>) -> Self {
+    pub fn new(
+        hash: RouterHash,
+        connected: bool,
+        shared: Shared,
+        netdb: NetDb,
+        owner: Recipient<Ended>,
+        news: Option<Recipient<PeerNews>>,
+    ) -> Self {
         let state = if connected { State::Connected } else { State::Resolving };
-        Self { hash, shared, netdb, owner, state }
+        Self { hash, shared, netdb, owner, news, state, calls: VecDeque::new() }
     }
 
     fn resolve(&mut self, ctx: &mut Context<Self>) {
@@ -70,15 +82,23 @@ impl PeerConnection {
         if self.state != State::Resolving {
             return;
         }
-        let private = self.shared.allow_private();
-        match dial_target(info, private, self.shared.transports()) {
-            Some(target) => {
+        let now = self.shared.now();
+        let lessons = self.shared.lessons();
+        self.calls = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs()).into_iter().collect();
+        drop(lessons);
+        self.call_next("no_address", ctx);
+    }
+
+    /// Tries the next way to call it; without one the router is unreachable, for `reason`.
+    fn call_next(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
+        match self.calls.pop_front() {
+            Some(call) => {
                 self.state = State::Dialing;
-                if !self.shared.transports().dial(target) {
+                if !self.shared.transports().dial(self.hash, call) {
                     self.fail("busy", ctx);
                 }
             }
-            None => self.fail("no_address", ctx),
+            None => self.fail(reason, ctx),
         }
     }
 
@@ -86,6 +106,12 @@ impl PeerConnection {
         metrics::counter!("ramson_connect_failures_total", "reason" => reason).increment(1);
         self.shared.transports().unreachable(self.hash);
         self.netdb.unreachable(self.hash);
+        if self.state == State::Dialing
+            && let Some(news) = &self.news
+            && news.try_send(PeerNews::Unreachable(self.hash)).is_err()
+        {
+            metrics::counter!("ramson_control_drops_total", "reason" => "mailbox_full").increment(1);
+        }
         self.state = State::BackingOff;
         ctx.run_later(BACK_OFF, |actor, ctx| {
             if actor.state == State::BackingOff {
@@ -93,17 +119,6 @@ impl PeerConnection {
             }
         });
     }
-}
-
-/// The address to call: one whose family we can call from, IPv4 first.
-fn dial_target(info: &RouterInfo, private: bool, transports: &ramson_transports::Transports) -> Option<DialTarget> {
-    let mut all: Vec<_> = info.ntcp2().filter_map(|a| a.dialable()).collect();
-    all.retain(|(addr, ..)| {
-        (private || ramson_protocol::data::router_address::is_public(addr.ip())) && transports.can_reach(addr.ip())
-    });
-    all.sort_by_key(|(addr, ..)| matches!(addr.ip(), IpAddr::V6(_)));
-    let (addr, static_key, iv) = *all.first()?;
-    Some(DialTarget { peer: info.hash(), addr, static_key, iv })
 }
 
 impl Actor for PeerConnection {
@@ -161,7 +176,7 @@ impl Handler<DialFailed> for PeerConnection {
     fn handle(&mut self, _: DialFailed, ctx: &mut Context<Self>) {
         // The peer may have called us meanwhile.
         if self.state == State::Dialing {
-            self.fail("dial", ctx);
+            self.call_next("dial", ctx);
         }
     }
 }

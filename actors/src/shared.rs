@@ -3,6 +3,7 @@
 use arc_swap::ArcSwap;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::dialing::{Abilities, Lessons};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::time::Now;
@@ -28,7 +29,6 @@ struct Inner {
     keys: RouterKeys,
     hash: RouterHash,
     net_id: u8,
-    allow_private: bool,
     floodfill: bool,
     clock: Clock,
     router_info: ArcSwap<RouterInfo>,
@@ -36,6 +36,8 @@ struct Inner {
     draining: Arc<AtomicBool>,
     own_tunnels: ArcSwap<OwnTunnels>,
     own_ids: parking_lot::Mutex<HashSet<TunnelId>>,
+    abilities: Abilities,
+    lessons: parking_lot::Mutex<Lessons>,
 }
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
@@ -73,8 +75,8 @@ pub struct Facts {
     pub keys: RouterKeys,
     /// The network.
     pub net_id: u8,
-    /// Whether peers in private ranges are accepted.
-    pub allow_private: bool,
+    /// How we can call others.
+    pub abilities: Abilities,
     /// Whether we are a floodfill.
     pub floodfill: bool,
     /// The clock of all threads.
@@ -94,7 +96,6 @@ impl Shared {
             hash: facts.router_info.hash(),
             keys: facts.keys,
             net_id: facts.net_id,
-            allow_private: facts.allow_private,
             floodfill: facts.floodfill,
             clock: facts.clock,
             router_info: ArcSwap::from_pointee(facts.router_info),
@@ -102,6 +103,8 @@ impl Shared {
             draining: facts.draining,
             own_tunnels: ArcSwap::default(),
             own_ids: parking_lot::Mutex::default(),
+            abilities: facts.abilities,
+            lessons: parking_lot::Mutex::default(),
         }))
     }
 
@@ -122,7 +125,17 @@ impl Shared {
 
     /// Whether peers in private ranges are accepted, and may share a subnet.
     pub fn allow_private(&self) -> bool {
-        self.0.allow_private
+        self.0.abilities.private
+    }
+
+    /// How we can call others.
+    pub fn abilities(&self) -> &Abilities {
+        &self.0.abilities
+    }
+
+    /// What calls have taught. Held for a moment only.
+    pub fn lessons(&self) -> parking_lot::MutexGuard<'_, Lessons> {
+        self.0.lessons.lock()
     }
 
     /// Whether we keep a part of the netDb for others.

@@ -127,8 +127,9 @@ impl Switch {
                 Some(addr) => drop(addr.try_send(Wanted)),
                 None => self.shared.transports().unreachable(peer),
             },
-            Event::Connected { peer, direction, addr, router_info, skew_ms } => {
+            Event::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
                 let inbound = direction == Direction::Inbound;
+                self.shared.lessons().worked(&peer, transport);
                 // Whoever wants may call us and name a time; whom we call, we have chosen.
                 if !inbound {
                     self.compare_clocks(addr, skew_ms);
@@ -147,8 +148,9 @@ impl Switch {
                 }
                 self.news(PeerNews::Down(peer));
             }
-            Event::ConnectFailed { peer, addr, reason, skew_ms } => {
-                tracing::debug!(reason, "a dial failed");
+            Event::ConnectFailed { peer, transport, addr, reason, skew_ms } => {
+                tracing::debug!(transport = transport.label(), reason, "a dial failed");
+                self.shared.lessons().failed(peer, transport, self.shared.now().mono);
                 // With a clock that is far off no session comes to stand: only failures can tell.
                 if let Some(skew_ms) = skew_ms {
                     self.compare_clocks(addr, skew_ms);
@@ -156,7 +158,6 @@ impl Switch {
                 if let Some(connection) = self.connections.get(&peer) {
                     drop(connection.try_send(DialFailed { peer }));
                 }
-                self.news(PeerNews::Unreachable(peer));
             }
         }
     }
@@ -191,7 +192,8 @@ impl Switch {
             return None;
         }
         let owner = ctx.address().recipient();
-        let actor = PeerConnection::new(peer, connected, self.shared.clone(), self.netdb.clone(), owner);
+        let (shared, netdb, news) = (self.shared.clone(), self.netdb.clone(), self.routes.peers.clone());
+        let actor = PeerConnection::new(peer, connected, shared, netdb, owner, news);
         let addr = actor.start();
         self.connections.insert(peer, addr.clone());
         metrics::gauge!("ramson_connections").set(self.connections.len() as f64);

@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod base64;
 pub mod data;
+pub mod dialing;
 pub mod garlic;
 pub mod gzip;
 pub mod i2np;

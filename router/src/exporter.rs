@@ -119,7 +119,7 @@ fn processor_seconds() -> Option<f64> {
 fn data_plane(threads: &[Arc<IoStats>]) {
     let sum = |f: &dyn Fn(&IoStats) -> u64| threads.iter().map(|t| f(t)).sum::<u64>();
     for transport in Transport::ALL {
-        wire(*transport, threads);
+        wire(transport, threads);
     }
     for role in Role::ALL {
         counter!("ramson_cells_total", "role" => role.label()).absolute(sum(&|t| t.cells[*role as usize].get()));

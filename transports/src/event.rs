@@ -3,6 +3,7 @@
 use crate::established::Established;
 use crate::io::hops::Hop;
 use bytes::Bytes;
+use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::tunnel::Delivery;
@@ -37,6 +38,8 @@ pub enum Event {
         peer: RouterHash,
         /// Who began.
         direction: Direction,
+        /// What carries it.
+        transport: Transport,
         /// Where the peer is.
         addr: SocketAddr,
         /// The peer's RouterInfo from the handshake; empty on outbound sessions.
@@ -48,6 +51,8 @@ pub enum Event {
     ConnectFailed {
         /// The peer.
         peer: RouterHash,
+        /// How it was called.
+        transport: Transport,
         /// Where it was called.
         addr: SocketAddr,
         /// The reason's label.

@@ -10,6 +10,7 @@ use crate::io::{IoConfig, IoHandle, Seat, home};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::options::PaddingOptions;
@@ -133,8 +134,11 @@ impl Transports {
 
     /// Calls a router. False if too many calls wait already.
     #[must_use]
-    pub fn dial(&self, target: DialTarget) -> bool {
-        self.handshake.dial(target)
+    pub fn dial(&self, peer: RouterHash, call: Call) -> bool {
+        match call {
+            Call::Ntcp2 { addr, static_key, iv } => self.handshake.dial(DialTarget { peer, addr, static_key, iv }),
+            Call::Ssu2 { .. } => false,
+        }
     }
 
     /// True if we have an address of this family to call from.

@@ -3,6 +3,7 @@
 //! A [`Counter`] has one writer, so adding is a load and a store, not a locked instruction.
 
 use crate::event::Direction;
+pub use ramson_protocol::dialing::Transport;
 use ramson_protocol::shape::Class;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -116,16 +117,6 @@ causes! {
         OwnOutbound = "own_outbound",
         /// Taken apart from an inbound tunnel of our own.
         OwnInbound = "own_inbound",
-    }
-}
-
-causes! {
-    /// What carries a session.
-    Transport {
-        /// TCP.
-        Ntcp2 = "ntcp2",
-        /// UDP.
-        Ssu2 = "ssu2",
     }
 }
 

@@ -5,7 +5,10 @@ use super::outcome::Outcome;
 use super::{Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, spawn};
 use crate::established::Established;
 use crate::event::{Direction, Event, EventSink};
+use ramson_protocol::dialing::Transport;
+use ramson_protocol::id::RouterHash;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -21,7 +24,7 @@ impl HandshakeSink for Bridge {
     fn established(&self, session: Box<Established>) {
         let (peer, addr, direction, skew_ms) = (session.peer, session.addr, session.direction, session.skew_ms);
         if !(self.adopt)(*session) && direction == Direction::Outbound {
-            self.deliver(Event::ConnectFailed { peer, addr, reason: "home_thread_full", skew_ms: Some(skew_ms) });
+            self.failed_dial(peer, addr, "home_thread_full", Some(skew_ms));
         }
     }
 
@@ -29,14 +32,14 @@ impl HandshakeSink for Bridge {
         // Who called us and failed is counted; only who was called is waited for.
         let (Direction::Outbound, Some(peer)) = (failed.direction, failed.peer) else { return };
         if failed.outcome != Outcome::Shutdown {
-            let (addr, reason, skew_ms) = (failed.addr, failed.outcome.label(), failed.skew_ms);
-            self.deliver(Event::ConnectFailed { peer, addr, reason, skew_ms });
+            self.failed_dial(peer, failed.addr, failed.outcome.label(), failed.skew_ms);
         }
     }
 }
 
 impl Bridge {
-    fn deliver(&self, event: Event) {
+    fn failed_dial(&self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
+        let event = Event::ConnectFailed { peer, transport: Transport::Ntcp2, addr, reason, skew_ms };
         // A control plane that does not keep up finds the router unconnected at its next look.
         let _: Result<(), Vec<Event>> = self.sink.deliver(vec![event]);
     }

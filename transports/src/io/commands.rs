@@ -62,6 +62,7 @@ impl IoThread {
         if self.poll.registry().register(&mut new.stream, Token(index), interest).is_err() {
             self.events.push(Event::ConnectFailed {
                 peer: new.peer,
+                transport: Transport::Ntcp2,
                 addr: new.addr,
                 reason: "local_io",
                 skew_ms: None,
@@ -86,6 +87,7 @@ impl IoThread {
         self.events.push(Event::Connected {
             peer: new.peer,
             direction: new.direction,
+            transport: Transport::Ntcp2,
             addr: new.addr,
             router_info: new.router_info,
             skew_ms: new.skew_ms,
