@@ -16,7 +16,15 @@
 //! spec: ssu2
 
 pub mod block;
+pub mod endpoint;
+pub mod error;
 pub mod established;
 pub mod header;
+pub mod initiator;
 pub mod keys;
+pub mod local;
+pub mod message;
 pub mod reason;
+pub mod responder;
+pub mod token;
+pub mod verify;

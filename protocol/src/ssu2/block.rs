@@ -176,6 +176,23 @@ impl RouterInfo<'_> {
     ///
     /// spec: ssu2 §RouterInfo — "The frag byte must be set to fragment 0, total fragments 1."
     pub const WHOLE: u8 = 0x01;
+
+    /// Appends the block, which in a SessionConfirmed may be larger than [`MAX_DATA`], for that goes into fragments.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] if its length does not fit the field; `out` is as before.
+    pub fn write_whole(&self, out: &mut Vec<u8>) -> Result<()> {
+        let size = u16::try_from(self.bytes.len() + 2).map_err(|_| Error::TooLarge("RouterInfo"))?;
+        out.put_u8(ROUTER_INFO);
+        out.put_u16(size);
+        self.write(out);
+        Ok(())
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        out.put(&[u8::from(self.flood) | u8::from(self.gzip) << 1, self.fragment]);
+        out.put(self.bytes);
+    }
 }
 
 /// A later fragment of an I2NP message.
@@ -275,10 +292,7 @@ impl<'a> Block<'a> {
         match self {
             Self::DateTime { seconds } => out.put_u32(*seconds),
             Self::Options(options) => options.write(out),
-            Self::RouterInfo(info) => {
-                out.put(&[u8::from(info.flood) | u8::from(info.gzip) << 1, info.fragment]);
-                out.put(info.bytes);
-            }
+            Self::RouterInfo(info) => info.write(out),
             Self::I2np(message) | Self::FirstFragment(message) => message.write(out),
             Self::FollowOn(fragment) => {
                 out.put_u8(fragment.number << 1 | u8::from(fragment.last));

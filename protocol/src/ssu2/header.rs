@@ -106,6 +106,17 @@ pub fn mask(datagram: &mut [u8], first: &MaskKey, second: &MaskKey) -> Option<()
     Some(())
 }
 
+/// The first half of a protected datagram's header as it would be under these keys, nothing being changed. `None` if
+/// the datagram is shorter than [`MIN_DATAGRAM`].
+pub fn peek(datagram: &[u8], first: &MaskKey, second: &MaskKey) -> Option<Short> {
+    let (a, b) = nonces(datagram)?;
+    let mut head = *datagram.first_chunk::<SHORT_LEN>()?;
+    for (word, mask) in head.as_chunks_mut::<8>().0.iter_mut().zip([first.mask(a), second.mask(b)]) {
+        *word = (u64::from_be_bytes(*word) ^ mask).to_be_bytes();
+    }
+    Short::parse(&head).ok()
+}
+
 /// Encrypts or decrypts bytes 16..`end`, `end` being [`LONG_LEN`] or [`KEYED_LEN`]. `None` if the datagram is shorter.
 #[must_use]
 pub fn mask_rest(datagram: &mut [u8], end: usize, second: &MaskKey) -> Option<()> {
@@ -187,6 +198,17 @@ impl Short {
         Ok(Self { destination: r.u64()?, number: r.u32()?, kind: Kind(r.u8()?), flags: r.array()? })
     }
 
+    /// True if this is the first half of a long header of this kind, of our version and this network. Under a wrong key,
+    /// one datagram of 2^24 looks so.
+    pub fn is_long(&self, kind: Kind, net_id: u8) -> bool {
+        self.kind == kind && self.flags[..2] == [VERSION, net_id]
+    }
+
+    /// True if this is the header of a part of a SessionConfirmed. Under a wrong key, one datagram of 2^40 looks so.
+    pub fn is_confirmed(&self) -> bool {
+        self.kind == Kind::SESSION_CONFIRMED && self.number == 0
+    }
+
     /// The 16 bytes.
     pub fn to_bytes(&self) -> [u8; SHORT_LEN] {
         let mut out = [0; SHORT_LEN];
@@ -250,6 +272,7 @@ mod tests {
             assert_eq!(sent[end..], plain[end..]);
             assert!(sent[..end].chunks(8).zip(plain.chunks(8)).all(|(a, b)| a != b));
             assert_eq!(connection_id(&sent, &first), Some(0x0001_0203_0405_0607));
+            assert_eq!(peek(&sent, &first, &second), Short::parse(&plain).ok());
             assert_ne!(connection_id(&sent, &second), Some(0x0001_0203_0405_0607));
             mask(&mut sent, &first, &second).unwrap();
             mask_rest(&mut sent, end, &second).unwrap();

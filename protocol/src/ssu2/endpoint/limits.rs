@@ -1,0 +1,186 @@
+//! What strangers may take of us: requests per address, half-open handshakes per network.
+
+use crate::time::Mono;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The limits of an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Half-open inbound handshakes in all.
+    pub half_open: usize,
+    /// Half-open inbound handshakes of one network: a /24 of IPv4, a /64 of IPv6.
+    pub half_open_per_network: u32,
+    /// TokenRequests and SessionRequests that one address (one /64 of IPv6) may send at once after a pause.
+    pub burst_per_ip: u32,
+    /// And per minute.
+    pub per_minute_per_ip: u32,
+    /// Dials at once.
+    pub dials: usize,
+    /// The oldest RouterInfo that a peer may show.
+    pub router_info_age: Duration,
+    /// Whether a peer must call from an address that it publishes, if it publishes one of that family.
+    pub check_source: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            half_open: 1024,
+            half_open_per_network: 64,
+            burst_per_ip: 120,
+            per_minute_per_ip: 120,
+            dials: 512,
+            router_info_age: Duration::from_secs(27 * 3600),
+            check_source: true,
+        }
+    }
+}
+
+/// Addresses whose rates are remembered. When there are more, those quiet for ten seconds are forgotten, or all.
+const MAX_ADDRESSES: usize = 16 * 1024;
+/// An address that is forgotten last.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// What addresses sent lately.
+#[derive(Default)]
+pub(super) struct Rates(FxHashMap<u128, (f32, Mono)>);
+
+impl Rates {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Counts a request from `ip`. False if it has had its share.
+    pub(super) fn admit(&mut self, ip: IpAddr, limits: &Limits, now: Mono) -> bool {
+        let key = network(ip, 32);
+        if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&key) {
+            self.0.retain(|_, (_, refilled)| now.saturating_sub(*refilled) < QUIET);
+            if self.0.len() >= MAX_ADDRESSES {
+                self.0.clear();
+            }
+        }
+        let burst = limits.burst_per_ip as f32;
+        let (left, refilled) = self.0.entry(key).or_insert((burst, now));
+        let elapsed = now.saturating_sub(*refilled).as_secs_f32();
+        *left = (*left + elapsed * limits.per_minute_per_ip as f32 / 60.0).min(burst);
+        *refilled = now;
+        let admitted = *left >= 1.0;
+        if admitted {
+            *left -= 1.0;
+        }
+        admitted
+    }
+}
+
+/// Whether one more handshake may be half-open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    Yes,
+    /// Yes, if this one goes.
+    Displace(u64),
+}
+
+/// The half-open handshakes in the order in which they began.
+#[derive(Default)]
+pub(super) struct HalfOpen {
+    next: u64,
+    by_age: BTreeMap<u64, (u64, u128)>,
+    per_network: FxHashMap<u128, u32>,
+}
+
+impl HalfOpen {
+    /// Which one must go before one from `ip` enters: the oldest of its network, or of all.
+    pub(super) fn admission(&self, ip: IpAddr, limits: &Limits) -> Admission {
+        let network = network(ip, 24);
+        let of_network = self.per_network.get(&network).copied().unwrap_or(0);
+        let mut ages = self.by_age.values();
+        let displaced = if of_network > 0 && of_network >= limits.half_open_per_network {
+            ages.find(|(_, n)| *n == network)
+        } else if self.by_age.len() >= limits.half_open {
+            ages.next()
+        } else {
+            None
+        };
+        displaced.map_or(Admission::Yes, |(id, _)| Admission::Displace(*id))
+    }
+
+    /// One begins; its place comes back.
+    pub(super) fn enter(&mut self, id: u64, ip: IpAddr) -> u64 {
+        let (order, network) = (self.next, network(ip, 24));
+        self.next += 1;
+        self.by_age.insert(order, (id, network));
+        *self.per_network.entry(network).or_default() += 1;
+        order
+    }
+
+    /// One ends.
+    pub(super) fn leave(&mut self, order: u64, ip: IpAddr) {
+        self.by_age.remove(&order);
+        let network = network(ip, 24);
+        if let Some(count) = self.per_network.get_mut(&network) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_network.remove(&network);
+            }
+        }
+    }
+}
+
+/// The network of an address: the first `bits` of IPv4, the /64 of IPv6, where one host has that many.
+fn network(ip: IpAddr, bits: u32) -> u128 {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => u128::from(u32::from(ip) >> (32 - bits)),
+        IpAddr::V6(ip) => (u128::from(ip) >> 64) << 64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(n: u32) -> IpAddr {
+        IpAddr::V4(n.into())
+    }
+
+    #[test]
+    fn an_address_has_a_burst_and_then_its_rate_in_a_bounded_table() {
+        let limits = Limits { burst_per_ip: 3, per_minute_per_ip: 60, ..Limits::default() };
+        let mut rates = Rates::default();
+        assert!((0..3).all(|_| rates.admit(ip(1), &limits, Duration::ZERO)));
+        assert!(!rates.admit(ip(1), &limits, Duration::ZERO));
+        assert!(rates.admit(ip(2), &limits, Duration::ZERO));
+        assert!(rates.admit(ip(1), &limits, Duration::from_millis(1100)));
+        assert!(!rates.admit(ip(1), &limits, Duration::from_millis(1200)));
+        for n in 0..2 * MAX_ADDRESSES as u32 {
+            rates.admit(ip(n), &limits, Duration::ZERO);
+        }
+        assert!(rates.len() <= MAX_ADDRESSES);
+    }
+
+    #[test]
+    fn the_oldest_of_a_full_network_goes_or_the_oldest_of_all() {
+        let limits = Limits { half_open: 4, half_open_per_network: 2, ..Limits::default() };
+        let mut half_open = HalfOpen::default();
+        let first = half_open.enter(10, ip(0x0101_0101));
+        half_open.enter(20, ip(0x0202_0201));
+        half_open.enter(21, ip(0x0202_0202));
+        assert_eq!(half_open.admission(ip(0x0202_0203), &limits), Admission::Displace(20));
+        assert_eq!(half_open.admission(ip(0x0303_0303), &limits), Admission::Yes);
+        half_open.enter(30, ip(0x0303_0303));
+        assert_eq!(half_open.admission(ip(0x0404_0404), &limits), Admission::Displace(10));
+        half_open.leave(first, ip(0x0101_0101));
+        assert_eq!(half_open.admission(ip(0x0404_0404), &limits), Admission::Yes);
+        assert_eq!(half_open.per_network.len(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_network_counts_as_one_address() {
+        let of = |s: &str| network(s.parse().unwrap(), 32);
+        assert_eq!(of("2a01:1:2:3::1"), of("2a01:1:2:3:ffff::2"));
+        assert_ne!(of("2a01:1:2:3::1"), of("2a01:1:2:4::1"));
+        assert_eq!(of("::ffff:1.2.3.4"), of("1.2.3.4"));
+    }
+}
