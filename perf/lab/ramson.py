@@ -102,6 +102,10 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
         """Tunnel cells handled in a role: `participant`, `inbound_gateway`, `outbound_endpoint`."""
         return int(self.metrics().total("ramson_cells_total", role=role))
 
+    def filter_bytes(self):
+        """Memory of the filter of repeated cells."""
+        return int(self.metrics().total("ramson_iv_filter_bytes"))
+
     def stored(self, kind):
         """Entries of its netDb: `router_info`, or `lease_set` of any kind. The exporter counts them every few seconds."""
         entries = self.metrics().by("ramson_netdb_entries", "kind")

@@ -20,6 +20,9 @@ class StandIn(I2pd):
     def cells(self, role):
         return None
 
+    def filter_bytes(self):
+        return 0
+
     def stored(self, kind):
         return {"router_info": self.known_routers, "lease_set": self.known_lease_sets}[kind]()
 
