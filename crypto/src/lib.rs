@@ -8,6 +8,7 @@ pub mod aead;
 pub mod cbc;
 pub mod chacha20;
 pub mod hash;
+pub mod mask;
 pub mod sign;
 pub mod siphash;
 pub mod tunnel;
