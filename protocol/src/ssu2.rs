@@ -15,16 +15,26 @@
 //!
 //! spec: ssu2
 
+pub mod ack;
 pub mod block;
+pub mod congestion;
 pub mod endpoint;
 pub mod error;
 pub mod established;
+pub mod fragment;
 pub mod header;
 pub mod initiator;
 pub mod keys;
 pub mod local;
 pub mod message;
+pub mod mtu;
+pub mod outbox;
+pub mod pacer;
+pub mod packet;
+pub mod path;
 pub mod reason;
+pub mod recovery;
 pub mod responder;
+pub mod session;
 pub mod token;
 pub mod verify;

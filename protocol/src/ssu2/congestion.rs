@@ -1,0 +1,261 @@
+//! How many bytes may be on their way: CUBIC, with HyStart++ in slow start.
+//!
+//! Bytes are counted, not packets. The window grows only while it is what limits us; a session that sends little keeps
+//! what it has.
+//!
+//! spec: ssu2 §Congestion Control; RFC 9438 (CUBIC), RFC 9406 (HyStart++), RFC 9002 §7 (one reaction per round trip)
+
+use crate::time::Mono;
+use std::time::Duration;
+
+/// Packets of the window at the start.
+///
+/// INTEROP: i2pd starts with 16 and never goes below.
+pub const INITIAL_PACKETS: u64 = 16;
+/// Packets of the smallest window.
+pub const MIN_PACKETS: u64 = 8;
+/// The largest window: what a path of 1 Gbit/s and 200 ms holds.
+pub const MAX_WINDOW: u64 = 25_000_000;
+
+/// spec: RFC 9438 §4.6 — the factor of decrease.
+const BETA: f64 = 0.7;
+/// spec: RFC 9438 §5 — how fast the curve grows, in packets per cubic second.
+const C: f64 = 0.4;
+/// spec: RFC 9406 §4.3
+const HYSTART_SAMPLES: u32 = 8;
+const HYSTART_MIN: Duration = Duration::from_millis(4);
+const HYSTART_MAX: Duration = Duration::from_millis(16);
+/// Conservative slow start grows by a quarter of what slow start does, for so many rounds.
+const CSS_DIVISOR: u64 = 4;
+const CSS_ROUNDS: u32 = 5;
+
+/// The congestion window of one path.
+#[derive(Debug)]
+pub struct Cubic {
+    window: u64,
+    threshold: u64,
+    packet: u64,
+    /// The curve's centre, in bytes: the window at the last loss.
+    w_max: f64,
+    /// Seconds from the last loss until the curve is at `w_max` again.
+    k: f64,
+    /// What a Reno sender would have by now.
+    w_est: f64,
+    /// When the curve began; `None` until the first ACK in congestion avoidance.
+    epoch: Option<Mono>,
+    /// Packets sent up to here belong to a loss that was answered.
+    recovery_since: Option<Mono>,
+    hystart: HyStart,
+}
+
+/// Watches round trips in slow start.
+#[derive(Debug, Default)]
+struct HyStart {
+    /// The round ends when a packet sent after this is acknowledged.
+    round_end: Mono,
+    last_min: Option<Duration>,
+    this_min: Option<Duration>,
+    samples: u32,
+    css_rounds: u32,
+    css_baseline: Option<Duration>,
+}
+
+impl Cubic {
+    /// A window for packets of `packet` bytes.
+    pub fn new(packet: u64) -> Self {
+        Self {
+            window: INITIAL_PACKETS * packet,
+            threshold: u64::MAX,
+            packet,
+            w_max: 0.0,
+            k: 0.0,
+            w_est: 0.0,
+            epoch: None,
+            recovery_since: None,
+            hystart: HyStart::default(),
+        }
+    }
+
+    /// Bytes that may be on their way.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+
+    /// True until the first loss.
+    pub fn in_slow_start(&self) -> bool {
+        self.window < self.threshold
+    }
+
+    /// `bytes` sent at `sent` were acknowledged. `limited`: the window, not a lack of data, kept us from sending more.
+    pub fn on_ack(&mut self, bytes: u64, sent: Mono, rtt: Duration, srtt: Duration, limited: bool, now: Mono) {
+        if self.recovery_since.is_some_and(|t| sent <= t) {
+            return;
+        }
+        if self.in_slow_start() {
+            let grow = if limited { self.hystart_growth(bytes, sent, rtt, now) } else { 0 };
+            self.window = (self.window + grow).min(MAX_WINDOW);
+        } else if limited {
+            self.grow_cubic(bytes, srtt, now);
+        } else if let Some(epoch) = &mut self.epoch {
+            // The curve stands still while we do not use it.
+            *epoch = (*epoch + srtt / 8).min(now);
+        }
+    }
+
+    /// Packets were lost, the latest of them sent at `sent`. One reaction per round trip.
+    pub fn on_loss(&mut self, sent: Mono, now: Mono) {
+        if self.recovery_since.is_some_and(|t| sent <= t) {
+            return;
+        }
+        self.recovery_since = Some(now);
+        let window = self.window as f64;
+        // spec: RFC 9438 §4.7 — fast convergence
+        self.w_max = if window < self.w_max { window * (1.0 + BETA) / 2.0 } else { window };
+        self.window = ((window * BETA) as u64).max(self.minimum());
+        self.threshold = self.window;
+        self.epoch = None;
+    }
+
+    /// Nothing came through for several round trips.
+    pub fn on_persistent_congestion(&mut self) {
+        self.window = self.minimum();
+        self.recovery_since = None;
+        self.epoch = None;
+    }
+
+    /// An unproven path: the smallest window, until it is proven.
+    pub fn restrict(&mut self) {
+        self.window = self.minimum();
+    }
+
+    fn minimum(&self) -> u64 {
+        MIN_PACKETS * self.packet
+    }
+
+    fn grow_cubic(&mut self, bytes: u64, srtt: Duration, now: Mono) {
+        let packet = self.packet as f64;
+        let epoch = *self.epoch.get_or_insert_with(|| {
+            let window = self.window as f64;
+            self.w_max = self.w_max.max(window);
+            self.k = ((self.w_max - window) / packet / C).cbrt();
+            self.w_est = window;
+            now
+        });
+        let target = {
+            let t = (now.saturating_sub(epoch) + srtt).as_secs_f64() - self.k;
+            self.w_max + C * t * t * t * packet
+        };
+        let (acked, window) = (bytes as f64, self.window as f64);
+        // spec: RFC 9438 §4.3 — alpha makes the estimate as fast as Reno despite the smaller decrease.
+        self.w_est += 3.0 * (1.0 - BETA) / (1.0 + BETA) * packet * acked / window;
+        let target = target.clamp(window, 1.5 * window);
+        let next = (window + (target - window) * acked / window).max(self.w_est.min(1.5 * window));
+        self.window = (next as u64).clamp(self.minimum(), MAX_WINDOW);
+    }
+
+    /// spec: RFC 9406 §4.2
+    fn hystart_growth(&mut self, bytes: u64, sent: Mono, rtt: Duration, now: Mono) -> u64 {
+        let h = &mut self.hystart;
+        if sent >= h.round_end {
+            h.round_end = now;
+            (h.last_min, h.this_min, h.samples) = (h.this_min, None, 0);
+            if h.css_baseline.is_some() {
+                h.css_rounds += 1;
+            }
+        }
+        h.this_min = Some(h.this_min.map_or(rtt, |m| m.min(rtt)));
+        h.samples += 1;
+        if h.samples < HYSTART_SAMPLES {
+            return if h.css_baseline.is_some() { bytes / CSS_DIVISOR } else { bytes };
+        }
+        let (this, last) = (h.this_min.unwrap_or(rtt), h.last_min);
+        match h.css_baseline {
+            Some(baseline) if this < baseline => h.css_baseline = None,
+            Some(_) if h.css_rounds >= CSS_ROUNDS => self.threshold = self.window,
+            Some(_) => return bytes / CSS_DIVISOR,
+            None => {
+                let slower = |last: Duration| last + (last / 8).clamp(HYSTART_MIN, HYSTART_MAX);
+                if last.is_some_and(|last| this >= slower(last)) {
+                    (h.css_baseline, h.css_rounds) = (Some(this), 0);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACKET: u64 = 1252;
+    const RTT: Duration = Duration::from_millis(50);
+
+    /// A round trip in which the whole window is acknowledged.
+    fn round(c: &mut Cubic, now: &mut Mono, rtt: Duration) {
+        let sent = *now;
+        *now += rtt;
+        for _ in 0..c.window() / PACKET {
+            c.on_ack(PACKET, sent, rtt, rtt, true, *now);
+        }
+    }
+
+    #[test]
+    fn slow_start_doubles_each_round_while_the_window_limits_us() {
+        let (mut c, mut now) = (Cubic::new(PACKET), Mono::ZERO);
+        round(&mut c, &mut now, RTT);
+        assert_eq!(c.window(), 32 * PACKET);
+        c.on_ack(PACKET, now, RTT, RTT, false, now);
+        assert_eq!(c.window(), 32 * PACKET, "not limited by the window");
+    }
+
+    #[test]
+    fn a_loss_takes_three_tenths_once_per_round_trip_and_the_curve_returns() {
+        let (mut c, mut now) = (Cubic::new(PACKET), Mono::from_secs(1));
+        for _ in 0..4 {
+            round(&mut c, &mut now, RTT);
+        }
+        let before = c.window();
+        now += RTT;
+        c.on_loss(now - RTT, now);
+        c.on_loss(now - RTT / 2, now);
+        assert_eq!(c.window(), (before as f64 * 0.7) as u64);
+        let start = now;
+        while c.window() < before {
+            now += Duration::from_millis(1);
+            round(&mut c, &mut now, RTT);
+            assert!(now - start < Duration::from_secs(20));
+        }
+        let k = ((before as f64 * 0.3) / PACKET as f64 / C).cbrt();
+        assert!((now - start).as_secs_f64() < k + 1.0);
+    }
+
+    #[test]
+    fn slow_start_slows_down_when_round_trips_grow() {
+        let (mut c, mut now) = (Cubic::new(PACKET), Mono::ZERO);
+        for i in 0..3 {
+            round(&mut c, &mut now, RTT + Duration::from_millis(i));
+        }
+        let before = c.window();
+        for _ in 0..12 {
+            round(&mut c, &mut now, RTT * 2);
+        }
+        assert!(c.window() > before);
+        assert!(!c.in_slow_start());
+    }
+
+    #[test]
+    fn the_window_stays_between_its_limits() {
+        let (mut c, mut now) = (Cubic::new(PACKET), Mono::ZERO);
+        for _ in 0..100 {
+            now += RTT;
+            c.on_loss(now, now);
+        }
+        assert_eq!(c.window(), MIN_PACKETS * PACKET);
+        let mut c = Cubic::new(PACKET);
+        for _ in 0..20 {
+            round(&mut c, &mut now, RTT);
+        }
+        assert_eq!(c.window(), MAX_WINDOW);
+    }
+}
