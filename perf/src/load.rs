@@ -7,17 +7,23 @@
 //! Each [`worker`] thread has its own peers, and tunnels between them. It makes the cells, takes the router's layer off
 //! what comes back, and compares it with what it sent: number, order and every byte.
 
+mod control;
+mod fairness;
 mod latency;
+mod probe;
 mod process;
 mod session;
 mod tunnel;
 mod worker;
 
 use crate::peer::{Outcome, Target};
+use control::{Answers, Asker};
 use latency::Latencies;
+use probe::{Asked, Probe};
 use process::Usage;
 use ramson_protocol::tunnel::Role;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 use worker::Worker;
@@ -54,6 +60,36 @@ pub struct Options {
     pub pid: Option<u32>,
     /// Send nothing.
     pub idle: bool,
+    /// Of the tunnels: so many send only a little.
+    pub small: usize,
+    /// Ask for tunnels and routers meanwhile.
+    pub probe: bool,
+    /// What the load is made of.
+    pub kind: Kind,
+}
+
+/// What the load is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Cells in tunnels.
+    Traffic,
+    /// Tunnel builds.
+    Builds,
+    /// Stores and lookups of the network database.
+    NetDb,
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "traffic" => Ok(Self::Traffic),
+            "builds" => Ok(Self::Builds),
+            "netdb" => Ok(Self::NetDb),
+            _ => Err("write traffic, builds or netdb".to_owned()),
+        }
+    }
 }
 
 /// What the router is in the tunnels.
@@ -107,6 +143,8 @@ struct Totals {
     refused: u64,
     unanswered: u64,
     sent: u64,
+    /// Held back, since the sender's socket took no more.
+    held: u64,
     received: u64,
     /// Frames that brought cells.
     frames: u64,
@@ -114,6 +152,10 @@ struct Totals {
     wrong: u64,
     closed: u64,
     latencies: Latencies,
+    /// Sent and received of each tunnel, of those that send little and of the others.
+    small: Vec<(u64, u64)>,
+    large: Vec<(u64, u64)>,
+    answers: Answers,
 }
 
 impl Totals {
@@ -128,6 +170,10 @@ impl Totals {
         self.refused += other.refused;
         self.unanswered += other.unanswered;
         self.sent += other.sent;
+        self.held += other.held;
+        self.small.extend(&other.small);
+        self.large.extend(&other.large);
+        self.answers.add(&other.answers);
         self.received += other.received;
         self.frames += other.frames;
         self.reordered += other.reordered;
@@ -156,28 +202,49 @@ pub fn run(target: &Target, options: Options, print: &mut dyn FnMut(String)) -> 
         })
         .collect();
     gate.wait();
+    let over = Arc::new(AtomicBool::new(false));
+    let probe = options.probe.then(|| {
+        let (target, over) = (target.clone(), Arc::clone(&over));
+        std::thread::spawn(move || Probe::new(target)?.run(&over))
+    });
     let setup = began.elapsed();
     let start = options.pid.map(process::usage).transpose()?;
     gate.wait();
+    over.store(true, Relaxed);
     let took = began.elapsed() - setup;
     let end = options.pid.map(process::usage).transpose()?;
     let mut totals = Totals::default();
     for worker in workers {
         totals.add(&worker.join().map_err(|_| "a thread of the tool has failed")??);
     }
+    let probed = probe.map(|probe| probe.join().map_err(|_| "a thread of the tool has failed")?).transpose()?;
     let (accepted, refused, unanswered) = (totals.accepted, totals.refused, totals.unanswered);
     print(format!(
         "setup sessions={} tunnels={accepted} refused={refused} unanswered={unanswered} seconds={:.1}",
         options.peers,
         setup.as_secs_f64()
     ));
-    if !options.idle {
+    if options.kind != Kind::Traffic {
+        tell_control(options.kind, &totals.answers, took, print);
+    } else if !options.idle {
         tell_traffic(&totals, took, print);
+        print(fairness::tell(&totals.large, &totals.small));
+    }
+    if let Some(probed) = probed {
+        tell_probe("builds", &probed.builds, print);
+        tell_probe("lookups", &probed.lookups, print);
     }
     if let (Some(before), Some(start), Some(end)) = (before, start, end) {
         tell_process(&options, &totals, (before, start, end), took, print);
     }
     match &totals {
+        Totals { answers, .. } if options.kind != Kind::Traffic => {
+            if answers.answered() > 0 {
+                Ok(())
+            } else {
+                Err("nothing was answered".into())
+            }
+        }
         Totals { accepted: 0, .. } => Err("no tunnel could be built".into()),
         Totals { wrong: 1.., .. } => Err(format!("{} cells came back wrong", totals.wrong).into()),
         Totals { closed: 1.., .. } => Err(format!("the router ended {} sessions", totals.closed).into()),
@@ -187,6 +254,9 @@ pub fn run(target: &Target, options: Options, print: &mut dyn FnMut(String)) -> 
 }
 
 fn work(index: usize, target: Target, options: &Options, gate: &Barrier) -> Outcome<Totals> {
+    if options.kind != Kind::Traffic {
+        return ask(index, target, options, gate);
+    }
     let worker = Worker::new(index, target, options).and_then(|mut worker| {
         worker.build_all()?;
         worker.warm_up(options.warm_up)?;
@@ -207,6 +277,53 @@ fn work(index: usize, target: Target, options: &Options, gate: &Barrier) -> Outc
     Ok(worker.into_totals())
 }
 
+/// The same for a load of questions.
+fn ask(index: usize, target: Target, options: &Options, gate: &Barrier) -> Outcome<Totals> {
+    let asker = Asker::new(index, target, options);
+    gate.wait();
+    let asked = asker.and_then(|mut asker| {
+        asker.ask_for(options.duration)?;
+        Ok(asker.answers)
+    });
+    gate.wait();
+    Ok(Totals { answers: asked?, ..Totals::default() })
+}
+
+fn tell_control(kind: Kind, answers: &Answers, took: Duration, print: &mut dyn FnMut(String)) {
+    let per_second = |n: u64| n as f64 / took.as_secs_f64();
+    let (asked, unanswered) = (answers.asked, answers.unanswered);
+    let rate = per_second(answers.answered());
+    let parts = match kind {
+        Kind::Builds => format!(
+            "accepted_per_s={:.0} refused_per_s={:.0}",
+            per_second(answers.accepted),
+            per_second(answers.refused)
+        ),
+        Kind::NetDb | Kind::Traffic => {
+            format!("stores_per_s={:.0} lookups_per_s={:.0}", per_second(answers.confirmed), per_second(answers.found))
+        }
+    };
+    print(format!("control asked={asked} answered_per_s={rate:.0} {parts} unanswered={unanswered}"));
+    print(format!("latency_ms {}", percentiles(&answers.latencies)));
+}
+
+fn tell_probe(what: &str, asked: &Asked, print: &mut dyn FnMut(String)) {
+    let ms = |share: f64| asked.latencies.at(share).as_secs_f64() * 1e3;
+    print(format!(
+        "probe {what}_asked={} {what}_answered={} {what}_p50={:.2} {what}_p99={:.2} {what}_max={:.2}",
+        asked.asked,
+        asked.answered,
+        ms(0.5),
+        ms(0.99),
+        ms(1.0)
+    ));
+}
+
+fn percentiles(latencies: &Latencies) -> String {
+    let ms = |share: f64| latencies.at(share).as_secs_f64() * 1e3;
+    format!("p50={:.2} p90={:.2} p99={:.2} p999={:.2} max={:.2}", ms(0.5), ms(0.9), ms(0.99), ms(0.999), ms(1.0))
+}
+
 fn tell_traffic(totals: &Totals, took: Duration, print: &mut dyn FnMut(String)) {
     let seconds = took.as_secs_f64();
     let cells = totals.received as f64 / seconds;
@@ -214,22 +331,15 @@ fn tell_traffic(totals: &Totals, took: Duration, print: &mut dyn FnMut(String)) 
     let percent = 100.0 * lost as f64 / totals.sent.max(1) as f64;
     print(format!("rate cells_per_s={cells:.0} mb_per_s={:.1} seconds={seconds:.1}", cells * CELL as f64 / 1e6));
     print(format!(
-        "cells sent={} received={} lost={lost} lost_percent={percent:.3} reordered={} wrong={} per_frame={:.1}",
+        "cells sent={} received={} lost={lost} lost_percent={percent:.3} held={} reordered={} wrong={} per_frame={:.1}",
         totals.sent,
         totals.received,
+        totals.held,
         totals.reordered,
         totals.wrong,
         totals.received as f64 / totals.frames.max(1) as f64
     ));
-    let ms = |share: f64| totals.latencies.at(share).as_secs_f64() * 1e3;
-    print(format!(
-        "latency_ms p50={:.2} p90={:.2} p99={:.2} p999={:.2} max={:.2}",
-        ms(0.5),
-        ms(0.9),
-        ms(0.99),
-        ms(0.999),
-        ms(1.0)
-    ));
+    print(format!("latency_ms {}", percentiles(&totals.latencies)));
 }
 
 fn tell_process(
@@ -243,7 +353,7 @@ fn tell_process(
     let (cpu, setup) = (end.cpu.saturating_sub(start.cpu), start.cpu.saturating_sub(before.cpu));
     let share = 100.0 * cpu.as_secs_f64() / took.as_secs_f64();
     let mut line = format!("target cpu_s={:.2} cpu_percent={share:.0}", cpu.as_secs_f64());
-    if !options.idle {
+    if !options.idle && options.kind == Kind::Traffic {
         let gb = (totals.received * CELL) as f64 / 1e9;
         line += &format!(" cpu_s_per_gb={:.2}", cpu.as_secs_f64() / gb.max(1e-9));
     }

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a tool for scripts and people")]
 
 use clap::Parser;
-use ramson_perf::load::{self, Options, Rate, Roles};
+use ramson_perf::load::{self, Kind, Options, Rate, Roles};
 use ramson_perf::peer::Target;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -67,6 +67,16 @@ struct Args {
     /// Send nothing: hold the sessions and tunnels, and tell the router's memory.
     #[arg(long)]
     idle: bool,
+    /// Of the tunnels: so many send only a sixteenth of what the others send. Their loss is told apart.
+    #[arg(long, default_value_t = 0)]
+    small: usize,
+    /// Two more peers ask for a tunnel and look up a key, twenty times a second, while the load runs.
+    #[arg(long)]
+    probe: bool,
+    /// What the load is made of: traffic; builds, as many as are answered, without traffic; or netdb, stores of new
+    /// routers and lookups of them. Of the last two `--builds` are under way at once.
+    #[arg(long, default_value = "traffic")]
+    kind: Kind,
 }
 
 fn main() -> ExitCode {
@@ -92,6 +102,9 @@ fn main() -> ExitCode {
         threads: args.threads,
         pid: args.pid,
         idle: args.idle,
+        small: args.small,
+        probe: args.probe,
+        kind: args.kind,
     };
     match load::run(&target, options, &mut |line| println!("{line}")) {
         Ok(()) => ExitCode::SUCCESS,

@@ -42,9 +42,13 @@ pub(super) struct Tunnel {
     /// The hash of that peer.
     pub(super) to_hash: RouterHash,
     pub(super) build: Sealed,
+    /// It sends less than others.
+    pub(super) small: bool,
     cipher: LayerCipher,
     iv: u128,
     pub(super) sent: u64,
+    sent_before: u64,
+    pub(super) received: u64,
     /// The number of the next text if none is lost.
     expected: u64,
 }
@@ -78,7 +82,31 @@ pub(super) fn pattern(rng: &mut ChaCha20Rng) -> Box<[u8; TEXT_MAX]> {
 impl Tunnel {
     pub(super) fn new(from: usize, to: usize, to_hash: RouterHash, build: Sealed, rng: &mut ChaCha20Rng) -> Self {
         let iv = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
-        Self { from, to, to_hash, cipher: build.cipher(), build, iv, sent: 0, expected: 0 }
+        Self {
+            from,
+            to,
+            to_hash,
+            cipher: build.cipher(),
+            build,
+            small: false,
+            iv,
+            sent: 0,
+            sent_before: 0,
+            received: 0,
+            expected: 0,
+        }
+    }
+
+    /// Texts sent since the last restart.
+    pub(super) fn counted(&self) -> u64 {
+        self.sent - self.sent_before
+    }
+
+    /// Counts anew from here.
+    pub(super) fn restart(&mut self) {
+        self.received = 0;
+        // What is sent is also the number of the next text, so that goes on.
+        self.sent_before = self.sent;
     }
 
     /// Appends the next message into the tunnel to the blocks of a frame.
@@ -148,6 +176,7 @@ impl Tunnel {
         if number >= self.sent {
             return None;
         }
+        self.received += 1;
         let late = number < self.expected;
         let skipped = number.saturating_sub(self.expected);
         self.expected = self.expected.max(number + 1);

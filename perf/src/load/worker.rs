@@ -29,8 +29,14 @@ const LOST_AFTER: Duration = Duration::from_millis(300);
 const TURN: u32 = 2048;
 /// Bytes that wait for a socket before its peer sends no more at the rate `max`.
 const BACKLOG: usize = 128 * 1024;
-/// How long to wait for the last cells.
-const COLLECT: Duration = Duration::from_secs(2);
+/// A small tunnel sends this part of what the others send.
+const SMALL_TURN: u32 = 16;
+/// How long to wait for one more of the last cells, and for all of them.
+const COLLECT: Duration = Duration::from_secs(1);
+const COLLECT_LONGEST: Duration = Duration::from_secs(20);
+
+/// At a set rate a peer whose socket has so much to take sends no more, as routers do: the cell is held back.
+const HELD_BACK: usize = 512 * 1024;
 
 /// A thread's state.
 pub(super) struct Worker {
@@ -49,6 +55,7 @@ pub(super) struct Worker {
     under_way: Vec<u32>,
     last_arrival: Instant,
     turn: usize,
+    round: u32,
     pattern: Box<[u8; 1008]>,
     scratch: Vec<u8>,
     again: Vec<usize>,
@@ -60,20 +67,9 @@ impl Worker {
     pub(super) fn new(index: usize, target: Target, options: &Options) -> Outcome<Self> {
         let poll = Poll::new()?;
         let mut rng: ChaCha20Rng = rand::make_rng();
-        let (mut sessions, mut hashes) = (Vec::new(), Vec::new());
-        for n in 0..share(options.peers, options.threads, index) {
-            let who = Identity::new(target.net_id, now().wall, &mut rng)?;
-            let source = target.source.map(|first| nth(first, n, options.sources));
-            let link = Link::open(&Target { source, ..target.clone() }, &who, &mut rng).and_then(|mut link| {
-                link.is_greeted(GREETING)?;
-                Ok(link)
-            });
-            let link = link.map_err(|e| format!("peer {n} cannot connect: {e}"))?;
-            let mut session = Session::new(link)?;
-            poll.registry().register(&mut session.stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
-            sessions.push(session);
-            hashes.push(who.hash);
-        }
+        let count = share(options.peers, options.threads, index);
+        let (sessions, peers) = connect(count, &target, options.sources, &poll, &mut rng)?;
+        let hashes = peers.iter().map(|peer| peer.hash).collect();
         Ok(Self {
             index,
             target,
@@ -89,13 +85,18 @@ impl Worker {
             standing: Vec::new(),
             last_arrival: Instant::now(),
             turn: 0,
+            round: 0,
             scratch: vec![0; 64 * 1024],
             again: Vec::new(),
             totals: Totals::default(),
         })
     }
 
-    pub(super) fn into_totals(self) -> Totals {
+    pub(super) fn into_totals(mut self) -> Totals {
+        for tunnel in &self.tunnels {
+            let of = if tunnel.small { &mut self.totals.small } else { &mut self.totals.large };
+            of.push((tunnel.counted(), tunnel.received));
+        }
         self.totals
     }
 
@@ -133,7 +134,10 @@ impl Worker {
         write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
         out.extend_from_slice(&message.body);
         self.building.insert(build.reply_id, (n, Instant::now()));
-        self.tunnels.push(Tunnel::new(from, to, self.hashes[to], build, &mut self.rng));
+        let mut tunnel = Tunnel::new(from, to, self.hashes[to], build, &mut self.rng);
+        let small = share(self.options.small, self.options.threads, self.index);
+        tunnel.small = n + small >= share(self.options.tunnels, self.options.threads, self.index);
+        self.tunnels.push(tunnel);
         Ok(())
     }
 
@@ -153,7 +157,7 @@ impl Worker {
                 }
                 Rate::Cells(rate) => {
                     let mine = rate / self.options.threads as f64;
-                    due = began.elapsed().as_secs_f64() * mine - self.totals.sent as f64;
+                    due = began.elapsed().as_secs_f64() * mine - (self.totals.sent + self.totals.held) as f64;
                     self.send_due(due)?;
                     Duration::from_millis(1)
                 }
@@ -169,6 +173,7 @@ impl Worker {
             self.send_for(duration)?;
             self.collect()?;
             self.totals.restart();
+            self.tunnels.iter_mut().for_each(Tunnel::restart);
         }
         Ok(())
     }
@@ -185,7 +190,11 @@ impl Worker {
     /// Takes in what is still on its way.
     pub(super) fn collect(&mut self) -> Outcome<()> {
         let began = Instant::now();
-        while began.elapsed() < COLLECT && self.totals.received < self.totals.sent {
+        self.last_arrival = began;
+        while self.totals.received < self.totals.sent
+            && self.last_arrival.elapsed() < COLLECT
+            && began.elapsed() < COLLECT_LONGEST
+        {
             self.exchange(Duration::from_millis(10))?;
         }
         Ok(())
@@ -217,15 +226,26 @@ impl Worker {
         let mut left = (due.max(0.0) as u32).min(TURN);
         while left >= self.options.burst {
             let index = self.next_tunnel();
-            self.send_burst(index, self.options.burst)?;
             left -= self.options.burst;
+            if self.sessions[self.tunnels[index].from].queued() > HELD_BACK {
+                self.totals.held += u64::from(self.options.burst);
+                continue;
+            }
+            self.send_burst(index, self.options.burst)?;
         }
         Ok(())
     }
 
+    /// The next tunnel in turn. A small one is passed over all but every [`SMALL_TURN`]th time.
     fn next_tunnel(&mut self) -> usize {
-        self.turn = (self.turn + 1) % self.standing.len();
-        self.standing[self.turn]
+        loop {
+            self.turn = (self.turn + 1) % self.standing.len();
+            self.round += u32::from(self.turn == 0);
+            let index = self.standing[self.turn];
+            if !self.tunnels[index].small || (self.round + index as u32).is_multiple_of(SMALL_TURN) {
+                return index;
+            }
+        }
     }
 
     fn send_burst(&mut self, index: usize, count: u32) -> Outcome<()> {
@@ -377,8 +397,33 @@ fn nth(first: IpAddr, n: usize, count: u8) -> IpAddr {
     }
 }
 
+/// Connects `count` peers, each registered under its number.
+pub(super) fn connect(
+    count: usize,
+    target: &Target,
+    sources: u8,
+    poll: &Poll,
+    rng: &mut ChaCha20Rng,
+) -> Outcome<(Vec<Session>, Vec<Identity>)> {
+    let (mut sessions, mut peers) = (Vec::new(), Vec::new());
+    for n in 0..count {
+        let who = Identity::new(target.net_id, now().wall, rng)?;
+        let source = target.source.map(|first| nth(first, n, sources));
+        let link = Link::open(&Target { source, ..target.clone() }, &who, rng).and_then(|mut link| {
+            link.is_greeted(GREETING)?;
+            Ok(link)
+        });
+        let link = link.map_err(|e| format!("peer {n} cannot connect: {e}"))?;
+        let mut session = Session::new(link)?;
+        poll.registry().register(&mut session.stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
+        sessions.push(session);
+        peers.push(who);
+    }
+    Ok((sessions, peers))
+}
+
 /// This thread's part of `whole`.
-fn share(whole: usize, threads: usize, index: usize) -> usize {
+pub(super) fn share(whole: usize, threads: usize, index: usize) -> usize {
     let threads = threads.max(1);
     whole / threads + usize::from(index < whole % threads)
 }
