@@ -11,11 +11,15 @@ use ramson_protocol::ntcp2::block::{Block, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, LEN_LEN};
 use ramson_protocol::time::Mono;
 use rand::{Rng, RngExt};
+use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
 /// A frame is sealed when it has grown to this: larger ones save no more system calls and delay the reader's first cell.
 const FRAME_TARGET: usize = 15 * 1024;
+
+/// What the kernel may hold without having sent it: four frames.
+const NOT_SENT: u32 = 64 * 1024;
 
 /// When the socket has taken nothing for this long, cells of others are dropped at an eighth of the bound.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -78,6 +82,8 @@ pub(crate) struct OpenFrame {
 
 impl Ntcp2 {
     pub(crate) fn new(stream: TcpStream, opener: FrameOpener, sealer: FrameSealer) -> Self {
+        // Without it a slow peer's cells grow old where our bounds do not reach, which costs nothing but latency.
+        let _: io::Result<()> = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
         Self {
             stream,
             opener,
