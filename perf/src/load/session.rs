@@ -3,10 +3,14 @@
 use crate::peer::{Link, Outcome};
 use mio::net::TcpStream;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN};
+use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
 
 /// A frame is sealed when it has grown to this.
 const FRAME_TARGET: usize = 15 * 1024;
+
+/// Bytes that the kernel may hold without having sent them.
+const NOT_SENT: u32 = 64 * 1024;
 
 pub(super) struct Session {
     pub(super) stream: TcpStream,
@@ -25,6 +29,8 @@ impl Session {
     pub(super) fn new(link: Link) -> Outcome<Self> {
         let (stream, opener, sealer, received) = link.into_parts();
         stream.set_nonblocking(true)?;
+        // What waits shall wait here, where it can be seen, and not in the kernel.
+        SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT)?;
         Ok(Self {
             stream: TcpStream::from_std(stream),
             opener,
