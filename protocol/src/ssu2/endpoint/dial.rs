@@ -6,7 +6,6 @@ use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::initiator::{self, AwaitCreated, Retry};
 use crate::ssu2::local::{Ids, Remote};
-use crate::ssu2::reason::Reason;
 use crate::time::{Mono, Now};
 use bytes::Bytes;
 use rand::Rng;
@@ -192,7 +191,8 @@ impl Endpoint {
         let says = initiator::read_retry(&self.local, &dial.target.remote, dial.ids, datagram, now, travelled)?;
         let token = match says.retry {
             Retry::Token(token) => token,
-            Retry::Refused(Reason::CLOCK_SKEW) if says.skew.is_excessive() => {
+            // Whatever reason it gives: Java says SessionRequest error at times.
+            Retry::Refused(_) if says.skew.is_excessive() => {
                 self.end_dial(addr, Cause::ClockSkew(says.skew), Some(says.skew), false);
                 return Ok(());
             }
