@@ -19,6 +19,7 @@ use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
 use ramson_transports::handshake::{Limits, OpenGate};
+use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +50,8 @@ pub struct NodeConfig {
     pub ntcp2: Listen,
     /// Where SSU2 listens.
     pub ssu2: Listen,
+    /// Where the tokens are kept that peers gave us for SSU2, if anywhere.
+    pub tokens: Option<PathBuf>,
     /// I/O threads; 0 means one per core.
     pub threads: usize,
     /// What the line bears, and what of it tunnels of others may take.
@@ -152,6 +155,16 @@ impl Node {
                 iv: keys.ntcp2_iv,
                 net_id: config.profile.net_id,
                 listen: config.ntcp2.addresses,
+                ssu2: config.profile.ssu2.as_ref().map(|offer| Ssu2Config {
+                    static_key: keys.ssu2.static_key.clone(),
+                    intro_key: keys.ssu2.intro_key,
+                    listen: config.ssu2.addresses,
+                    mtu: offer.mtu,
+                    limits: ssu2_limits(config.ssu2.max_handshakes, config.allow_private),
+                    gate: Box::new(ssu2::OpenGate),
+                    idle_close: config.ssu2.idle_close,
+                    tokens: config.tokens,
+                }),
                 bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
                 line: config.line,
@@ -303,6 +316,16 @@ fn start_transit(
 
 fn admission_config(line: &shape::Limits, max_tunnels: usize) -> admission::Config {
     admission::Config { max_tunnels, share: line.transit, line: line.lesser() }
+}
+
+/// In a private network many routers share one address, or at least a subnet.
+fn ssu2_limits(max_handshakes: usize, private: bool) -> ssu2::Limits {
+    let usual = ssu2::Limits { half_open: max_handshakes, ..ssu2::Limits::default() };
+    if !private {
+        return usual;
+    }
+    let half = u32::try_from(max_handshakes / 2).unwrap_or(u32::MAX);
+    ssu2::Limits { half_open_per_network: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
 }
 
 /// In a private network many routers share one address.

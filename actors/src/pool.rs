@@ -25,7 +25,7 @@ use builder::Builder;
 use builds::Building;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::peers::facts::{Facts, Reach};
+use ramson_protocol::peers::facts::Facts;
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
 use ramson_protocol::peers::{self, Peers};
 use ramson_protocol::pool::{Config, In, Out, Pool, PoolTunnelId, Stats, TestId, Wanted};
@@ -34,7 +34,6 @@ use ramson_protocol::tunnel::Direction;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 use tunnel::{End, Installed};
@@ -70,7 +69,6 @@ pub struct TunnelPool {
     shared: Shared,
     netdb: NetDb,
     config: PoolConfig,
-    reach: Reach,
     core: Pool,
     peers: Peers,
     rng: ChaCha20Rng,
@@ -128,19 +126,10 @@ impl TunnelPool {
         {
             tracing::warn!(%error, "the profiles of earlier runs could not be read");
         }
-        let transports = shared.transports();
-        let reach = Reach {
-            ipv4: transports.can_reach(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-            ipv6: transports.can_reach(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            ntcp2: true,
-            ssu2: false,
-            private,
-        };
         let us = shared.hash();
         Self {
             netdb,
             config,
-            reach,
             core: Pool::new(core, seed, now),
             peers,
             order: Peers::order_key(&mut rng),
@@ -266,7 +255,7 @@ impl TunnelPool {
         if hash == self.shared.hash() {
             return;
         }
-        match Facts::of(info, &self.reach) {
+        match Facts::of(info, self.shared.abilities()) {
             Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
             None => self.peers.forget(&hash),
         }

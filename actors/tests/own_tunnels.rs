@@ -55,6 +55,7 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
         allow_private: true,
         ntcp2: Listen { addresses: vec![addr], idle_close: Duration::from_secs(60), max_handshakes: 100 },
         ssu2: Listen::default(),
+        tokens: None,
         threads: 1,
         line: Limits::even(10_000_000),
         max_transit: 100,

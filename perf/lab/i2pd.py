@@ -16,9 +16,9 @@ class I2pd(Router):
     kind = "i2pd"
     chatter = re.compile(r"Profiling: No profile|Can't load \w+ certificates|Reseed: |Addressbook: |Duplicate remote endpoint")
 
-    def __init__(self, net, n, floodfill=False, ssu2=True, exploratory=3):
+    def __init__(self, net, n, floodfill=False, ntcp2=True, ssu2=True, exploratory=3):
         super().__init__(net, n, floodfill)
-        self.ssu2, self.exploratory = ssu2, exploratory
+        self.ntcp2, self.ssu2, self.exploratory = ntcp2, ssu2, exploratory
         self.tunnels = []
 
     def _configuration(self):
@@ -38,6 +38,8 @@ netid = {NETWORK_ID}
 reservedrange = false
 floodfill = {yes[self.floodfill]}
 bandwidth = X
+[ntcp2]
+enabled = {yes[self.ntcp2]}
 [ssu2]
 enabled = {yes[self.ssu2]}
 [http]

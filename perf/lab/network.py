@@ -16,6 +16,7 @@ class _Place:
 
     router: Router
     known: bool  # the others are told of it
+    told: bool  # it is told of the others
     starts: bool  # at boot, not later by a case
 
 
@@ -31,9 +32,9 @@ class Network:
         self.web = Web()
         self.booted = None
 
-    def add(self, router, known=True, starts=True):
+    def add(self, router, known=True, told=True, starts=True):
         """Makes it part of the network; see `_Place`."""
-        self._places.append(_Place(router, known, starts))
+        self._places.append(_Place(router, known, told, starts))
         return router
 
     def routers(self):
@@ -73,7 +74,7 @@ class Network:
     def _introduce(self):
         for learner in self._places:
             for other in self._places:
-                if learner is not other and other.known:
+                if learner is not other and learner.told and other.known:
                     learner.router.learn(other.router)
 
     def uptime(self):

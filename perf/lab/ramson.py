@@ -14,15 +14,15 @@ EXPORTER = 9656
 
 
 class Ramson(Router):
-    """A Ramson under test. `exploratory` is the number of its own tunnels in each direction."""
+    """A Ramson under test. `exploratory` is the number of its own tunnels in each direction, `transports` what it speaks."""
 
     kind = "ramson"
     chatter = re.compile(r" INFO actix_server")
     info_name = os.path.join("data", "router.info")
 
-    def __init__(self, net, n, floodfill=False, exploratory=3):
+    def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
-        self.exploratory = exploratory
+        self.exploratory, self.transports = exploratory, transports
 
     def _configuration(self):
         return f"""
@@ -32,10 +32,7 @@ allow_private_addresses = true
 bootstrap = ["{self.dir}/bootstrap"]
 [router]
 floodfill = {str(self.floodfill).lower()}
-[ntcp2]
-listen = "{self.ip}:{self.port}"
-publish = "{self.ip}:{self.port}"
-[bandwidth]
+{"".join(map(self._transport, ("ntcp2", "ssu2")))}[bandwidth]
 inbound = "25MB/s"
 outbound = "25MB/s"
 [transit]
@@ -47,6 +44,15 @@ quantity = {self.exploratory}
 listen = "{self.ip}:{EXPORTER}"
 [log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
+"""
+
+    def _transport(self, name):
+        if name not in self.transports:
+            return f"[{name}]\nenabled = false\n"
+        return f"""[{name}]
+enabled = true
+listen = "{self.ip}:{self.port}"
+publish = "{self.ip}:{self.port}"
 """
 
     def command(self):

@@ -18,9 +18,10 @@ from .subject import subject
 
 
 class RelayNetwork(Network):
-    """See above."""
+    """See above. Who is under test speaks `transports`; all others speak both."""
 
     name = "relay"
+    transports = ("ntcp2",)
     PLAIN, GATEWAY, JAVA = 4445, 4446, 4447  # ports of the client's proxies
 
     def __init__(self, lab):
@@ -28,10 +29,17 @@ class RelayNetwork(Network):
         self.client, self.server, self.p, self.q = (self.add(I2pd(self, n)) for n in (1, 2, 3, 4))
         self.floodfills = [self.add(I2pd(self, n, floodfill=True)) for n in (5, 6)]
         self.java = self.add(JavaRouter(self, 7))
-        self.subject = self.add(subject(self, 8))
-        self.reference = self.add(I2pd(self, 9, ssu2=False))
-        self.caller = self.add(subject(self, 10), known=False)
-        self.callee = self.add(subject(self, 11))
+        self.subject = self.add(subject(self, 8, transports=self.transports))
+        self.reference = self.add(I2pd(self, 9, **{name: name in self.transports for name in ("ntcp2", "ssu2")}))
+        self.caller = self.add(subject(self, 10, transports=self.transports), known=False)
+        # Over UDP a call and an answer look alike, so there it is kept from calling by knowing nobody.
+        tcp = "ssu2" not in self.transports
+        self.callee = self.add(subject(self, 11, transports=self.transports), told=tcp)
+        self._shy = []
+        if tcp:
+            self._forbid_calls()
+
+    def _forbid_calls(self):
         shy = [(peer, self.caller) for peer in (self.java, self.p)]
         shy += [(self.callee, router) for router in self.routers() if router is not self.callee]
         for router, other in shy:
@@ -86,3 +94,17 @@ class RelayNetwork(Network):
             proxy.fetch_patiently(host, self.web.file(2_000_000), limit)
         except Broken as e:
             raise Failed(f"no first byte in {limit} s: {e}", *involved, self.client, self.server) from e
+
+
+class Ssu2RelayNetwork(RelayNetwork):
+    """The same with SSU2 alone around the routers under test."""
+
+    name = "relay-ssu2"
+    transports = ("ssu2",)
+
+
+class MixedRelayNetwork(RelayNetwork):
+    """The same with both transports, as routers run; which of them carries a link is for the two routers to choose."""
+
+    name = "relay-mixed"
+    transports = ("ntcp2", "ssu2")

@@ -9,9 +9,9 @@ class StandIn(I2pd):
 
     kind = "stand-in"
 
-    def __init__(self, net, n, floodfill=False, exploratory=3):
-        # Like the subject that it stands for, it has NTCP2 only.
-        super().__init__(net, n, floodfill, ssu2=False, exploratory=exploratory)
+    def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
+        speaks = {name: name in transports for name in ("ntcp2", "ssu2")}
+        super().__init__(net, n, floodfill, exploratory=exploratory, **speaks)
 
     def sessions_by_direction(self):
         ways = [way for _, way, _ in self.sessions()]

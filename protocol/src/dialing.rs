@@ -89,7 +89,8 @@ pub struct Abilities {
 }
 
 impl Abilities {
-    fn reaches(&self, ip: IpAddr) -> bool {
+    /// Whether an address can be called, if its transport is spoken.
+    pub fn reaches(&self, ip: IpAddr) -> bool {
         (if ip.is_ipv4() { self.v4 } else { self.v6 }) && (self.private || is_public(ip))
     }
 }

@@ -72,6 +72,11 @@ impl DataDir {
         self.path.join("netdb.redb")
     }
 
+    /// Where the tokens stand that peers gave us for SSU2.
+    pub fn tokens_path(&self) -> PathBuf {
+        self.path.join("ssu2.tokens")
+    }
+
     /// Where the profiles of other routers stand.
     pub fn profiles_path(&self) -> PathBuf {
         self.path.join("profiles")

@@ -12,6 +12,7 @@ use ramson_protocol::i2np::MessageType;
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::shape::Class;
 use ramson_transports::io::shaper::Line;
+use ramson_transports::ssu2::EndpointStats;
 use ramson_transports::stats::{DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, Transport, WireStats};
 use std::fmt::Write;
 use std::io;
@@ -64,6 +65,9 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
     for (reason, count) in state.node.transports().handshakes() {
         counter!("ramson_handshakes_total", "transport" => "ntcp2", "direction" => reason.direction, "outcome" => reason.outcome)
             .absolute(count);
+    }
+    if let Some(stats) = state.node.transports().ssu2_stats() {
+        ssu2(&stats);
     }
     let mut text = state.prometheus.render();
     histograms(&threads, &mut text);
@@ -142,6 +146,22 @@ fn data_plane(threads: &[Arc<IoStats>]) {
     gauge!("ramson_iv_filter_false_positive_ratio").set(worst as f64 * 1e-9);
     gauge!("ramson_iv_filter_bytes").set(sum(&|t| t.iv_filter_bytes.get()) as f64);
     counter!("ramson_iv_filter_forgotten_early_total").absolute(sum(&|t| t.iv_forgotten_early.get()));
+}
+
+/// What SSU2 counts outside of sessions.
+fn ssu2(stats: &EndpointStats) {
+    for (direction, outcome, count) in stats.outcomes() {
+        let labels = [("transport", "ssu2"), ("direction", direction), ("outcome", outcome)];
+        counter!("ramson_handshakes_total", &labels).absolute(count);
+    }
+    for (cause, count) in stats.drops() {
+        counter!("ramson_ssu2_strangers_dropped_total", "cause" => cause).absolute(count);
+    }
+    for (direction, at) in [("in", 0), ("out", 1)] {
+        counter!("ramson_ssu2_retries_total", "direction" => direction).absolute(stats.retries[at]);
+        counter!("ramson_ssu2_handshake_resends_total", "direction" => direction).absolute(stats.resent[at]);
+        gauge!("ramson_ssu2_handshakes_pending", "direction" => direction).set(stats.pending[at] as f64);
+    }
 }
 
 /// What one transport has carried.

@@ -130,6 +130,7 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
             idle_close: config.ssu2.idle_close.0,
             max_handshakes: config.ssu2.max_handshakes,
         },
+        tokens: Some(data.tokens_path()),
         threads: config.ntcp2.threads,
         line: line(config),
         max_transit: config.transit.max_tunnels,

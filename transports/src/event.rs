@@ -1,7 +1,9 @@
 //! What passes between the data plane and the control plane.
 
 use crate::established::Established;
+use crate::io::Route;
 use crate::io::hops::Hop;
+use crate::ssu2::Adoption;
 use bytes::Bytes;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
@@ -101,6 +103,10 @@ pub enum Event {
 pub enum Command {
     /// Take over a session that the handshake thread made.
     Adopt(Box<Established>),
+    /// Take over a session that the SSU2 thread made.
+    AdoptSsu2(Box<Adoption>),
+    /// Where the datagrams of a session of another thread belong.
+    Route(Route),
     /// Send a message to a router.
     Send {
         /// To whom.

@@ -7,6 +7,7 @@ pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
+use crate::ssu2::{self, Around, EndpointStats, Ssu2Config, Ssu2Handle};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -36,8 +37,10 @@ pub struct TransportsConfig {
     pub iv: [u8; 16],
     /// The network.
     pub net_id: u8,
-    /// Where to listen.
+    /// Where NTCP2 listens.
     pub listen: Vec<SocketAddr>,
+    /// SSU2, if it is spoken.
+    pub ssu2: Option<Ssu2Config>,
     /// What outbound sockets are bound to: our published addresses.
     pub bind: Vec<IpAddr>,
     /// I/O threads.
@@ -62,6 +65,7 @@ pub struct TransportsConfig {
 pub struct Transports {
     io: Vec<IoHandle>,
     handshake: HandshakeHandle,
+    ssu2: Option<Ssu2Handle>,
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
     bind: Vec<IpAddr>,
@@ -79,6 +83,22 @@ impl Transports {
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
         let mut threads = Vec::new();
+        let (mut udp, ssu2) = match config.ssu2 {
+            Some(ssu2) => {
+                let around = Around {
+                    router: config.router,
+                    net_id: config.net_id,
+                    router_info: Arc::clone(&router_info),
+                    clock: config.clock.clone(),
+                    sink: Arc::clone(&sink),
+                    io: io.clone(),
+                };
+                let started = ssu2::start(ssu2, around)?;
+                threads.push(started.thread);
+                (started.udp, Some(started.handle))
+            }
+            None => (Vec::new(), None),
+        };
         for (index, seat) in seats.into_iter().enumerate() {
             let io_config = IoConfig {
                 router: config.router,
@@ -90,7 +110,8 @@ impl Transports {
                 iv_filter: config.iv_filter,
                 draining: Arc::clone(&config.draining),
             };
-            let thread = seat.take(index, &io, io_config);
+            let udp = udp.get_mut(index).and_then(Option::take);
+            let thread = seat.take(index, &io, io_config, udp)?;
             threads.push(thread::Builder::new().name(format!("io-{index}")).spawn(move || {
                 if let Err(error) = thread.run() {
                     tracing::error!(%error, "an I/O thread has ended");
@@ -119,7 +140,7 @@ impl Transports {
         };
         let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
         threads.push(thread);
-        Ok(Self { io, handshake, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
+        Ok(Self { io, handshake, ssu2, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
     }
 
     /// The line, with its limits and how full it is.
@@ -137,7 +158,11 @@ impl Transports {
     pub fn dial(&self, peer: RouterHash, call: Call) -> bool {
         match call {
             Call::Ntcp2 { addr, static_key, iv } => self.handshake.dial(DialTarget { peer, addr, static_key, iv }),
-            Call::Ssu2 { .. } => false,
+            Call::Ssu2 { addr: Some(addr), static_key, intro_key, mtu, .. } => {
+                let target = ssu2::Target { peer, addr, static_key, intro_key, mtu };
+                self.ssu2.as_ref().is_some_and(|ssu2| ssu2.push(ssu2::Input::Dial(target)))
+            }
+            Call::Ssu2 { addr: None, .. } => false,
         }
     }
 
@@ -181,6 +206,10 @@ impl Transports {
         self.router_info.store(Arc::new(bytes));
         // A thread that misses this tells its peers at the next regular time.
         self.everywhere(|| Command::AnnounceRouterInfo);
+        if let Some(ssu2) = &self.ssu2 {
+            // It takes the new one at the next change if it misses this.
+            let _: bool = ssu2.push(ssu2::Input::RouterInfo);
+        }
     }
 
     /// A command for all threads; false if one of them does not keep up.
@@ -199,14 +228,22 @@ impl Transports {
         self.io.iter().map(|thread| Arc::clone(&thread.stats)).collect()
     }
 
-    /// Handshakes so far, by direction and outcome.
+    /// Handshakes of NTCP2 so far, by direction and outcome.
     pub fn handshakes(&self) -> Vec<HandshakeCount> {
         self.handshake.counts()
+    }
+
+    /// What SSU2 has counted outside of sessions, if it is spoken.
+    pub fn ssu2_stats(&self) -> Option<EndpointStats> {
+        self.ssu2.as_ref().map(Ssu2Handle::stats)
     }
 
     /// Ends all sessions and threads, and waits for them.
     pub fn stop(&self) {
         self.handshake.stop();
+        if let Some(ssu2) = &self.ssu2 {
+            ssu2.stop();
+        }
         for thread in &self.io {
             let _ = thread.command(Command::Stop);
         }

@@ -22,10 +22,15 @@ mod relay;
 mod session;
 mod timers;
 mod tunnels;
+mod udp;
+
+pub use udp::Route;
+pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
 use crate::event::{Command, Event, EventSink, Handoff};
 use crate::inbox::Inbox;
+use crate::ssu2::datagrams::Datagrams;
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -90,6 +95,7 @@ pub struct IoConfig {
 pub(crate) enum Input {
     Command(Command),
     Handoff(Handoff),
+    Datagrams(Datagrams),
 }
 
 /// What other threads hold of an I/O thread.
@@ -108,8 +114,14 @@ impl IoHandle {
     pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
         self.inbox.push(Input::Command(command)).map_err(|input| match input {
             Input::Command(command) => Box::new(command),
-            Input::Handoff(_) => Box::new(Command::Stop),
+            Input::Handoff(_) | Input::Datagrams(_) => Box::new(Command::Stop),
         })
+    }
+
+    /// Hands over datagrams; false if the thread does not keep up.
+    #[must_use]
+    pub(crate) fn datagrams(&self, datagrams: Datagrams) -> bool {
+        self.inbox.push(Input::Datagrams(datagrams)).is_ok()
     }
 }
 
@@ -177,6 +189,8 @@ pub(crate) struct IoThread {
     others: Vec<Inbox<Input>>,
     stats: Arc<IoStats>,
     sessions: Slab<Session>,
+    /// SSU2, if it is spoken.
+    udp: Option<Box<Udp>>,
     peers: peers::Peers,
     hops: Slab<HopEntry>,
     by_tunnel: FxHashMap<u32, usize>,
@@ -224,10 +238,23 @@ impl Seat {
     }
 
     /// The thread's own state. `all` are the handles of all threads, this one's at `index`.
-    pub(crate) fn take(self, index: usize, all: &[IoHandle], config: IoConfig) -> IoThread {
+    ///
+    /// # Errors
+    /// If the UDP sockets cannot be entered into the poll.
+    pub(crate) fn take(
+        self,
+        index: usize,
+        all: &[IoHandle],
+        config: IoConfig,
+        mut udp: Option<Box<Udp>>,
+    ) -> io::Result<IoThread> {
         let now = config.clock.now();
-        IoThread {
+        if let Some(udp) = &mut udp {
+            udp.register(self.poll.registry())?;
+        }
+        Ok(IoThread {
             index,
+            udp,
             poll: self.poll,
             inbox: self.handle.inbox,
             others: all.iter().map(|h| h.inbox.clone()).collect(),
@@ -256,7 +283,7 @@ impl Seat {
             pace: Pace::default(),
             stopping: false,
             config,
-        }
+        })
     }
 }
 
@@ -286,7 +313,8 @@ impl IoThread {
 
     /// Waits for something to do, and while it is paced for the rest of the quantum in any case.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let busy = !self.ready.is_empty() && !self.shaper.starved();
+        let ready = !self.ready.is_empty() || self.udp.as_ref().is_some_and(|udp| udp.ready());
+        let busy = ready && !self.shaper.starved();
         let pause = self.pace.pause(self.now.mono);
         if !busy && !pause.is_zero() {
             std::thread::sleep(pause);
@@ -294,7 +322,9 @@ impl IoThread {
         let timeout = if busy || !self.inbox.prepare_sleep() {
             Duration::ZERO
         } else {
-            self.shaper.patience(self.next_tick.saturating_sub(self.now.mono))
+            let timer = self.udp.as_ref().and_then(|udp| udp.next_timer());
+            let next = timer.map_or(self.next_tick, |timer| timer.min(self.next_tick));
+            self.shaper.patience(next.saturating_sub(self.now.mono))
         };
         let result = self.poll.poll(events, Some(timeout));
         self.inbox.awake();
@@ -308,7 +338,9 @@ impl IoThread {
         self.shaper.begin(self.now.mono);
         self.take_inbox();
         for event in events {
-            if event.token() != WAKE {
+            if let Some(socket) = udp::socket_of(event.token()) {
+                self.on_udp_ready(socket, event.is_readable());
+            } else if event.token() != WAKE {
                 self.on_ready(event.token().0, event.is_readable() || event.is_read_closed(), event.is_writable());
             }
         }
@@ -320,6 +352,8 @@ impl IoThread {
             let Some(index) = self.ready.pop_front() else { break };
             self.read_session(index);
         }
+        self.receive_udp();
+        self.fire_udp_timers();
         self.release_cells();
         self.flush_gateways();
         if self.now.mono >= self.next_tick {
@@ -329,6 +363,7 @@ impl IoThread {
         self.flush_dirty();
         self.shaper.end(self.ready.len(), &self.stats);
         self.hand_over();
+        self.hand_over_datagrams();
         self.deliver_events();
     }
 
@@ -338,6 +373,7 @@ impl IoThread {
             match self.inbox.pop() {
                 Some(Input::Command(command)) => self.on_command(command),
                 Some(Input::Handoff(handoff)) => self.on_handoff(&handoff),
+                Some(Input::Datagrams(datagrams)) => self.on_datagrams(datagrams),
                 None => break,
             }
         }

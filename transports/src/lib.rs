@@ -21,6 +21,8 @@ pub mod handle;
 pub mod handshake;
 pub mod inbox;
 pub mod io;
+pub mod ssu2;
 pub mod stats;
+mod udp;
 
 pub use handle::{DialTarget, Transports, TransportsConfig};

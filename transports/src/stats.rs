@@ -99,6 +99,12 @@ causes! {
         TooLarge = "too_large",
         /// The control plane did not keep up.
         ControlFull = "control_full",
+        /// A datagram that is too short to be one of SSU2.
+        BadDatagram = "bad_datagram",
+        /// A datagram for a session that has ended.
+        UnknownSession = "unknown_session",
+        /// The kernel had no room for a datagram.
+        SocketFull = "socket_full",
         /// A message inside a tunnel message could not be read.
         BadMessage = "bad_message",
     }

@@ -54,6 +54,7 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
             max_handshakes: 64,
         },
         ssu2: Listen::default(),
+        tokens: None,
         threads: 1,
         line: Limits::even(1_000_000),
         max_transit: 100,

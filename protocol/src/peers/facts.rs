@@ -4,8 +4,8 @@
 //! spec: common-structures §RouterInfo; proposal 162
 
 use super::Config;
-use crate::data::router_address::is_public;
 use crate::data::router_info::{Caps, RouterInfo, Version};
+use crate::dialing::Abilities;
 use crate::time::Wall;
 use ramson_crypto::hash::sha256;
 use ramson_crypto::x25519::PublicKey;
@@ -14,21 +14,6 @@ use std::net::IpAddr;
 
 /// Short build messages are understood since.
 pub const SHORT_BUILDS: Version = Version(0, 9, 51);
-
-/// What we can connect to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reach {
-    /// IPv4 addresses.
-    pub ipv4: bool,
-    /// IPv6 addresses.
-    pub ipv6: bool,
-    /// Over NTCP2.
-    pub ntcp2: bool,
-    /// Over SSU2.
-    pub ssu2: bool,
-    /// Private addresses count: only in private networks.
-    pub private: bool,
-}
 
 /// A neighbourhood in which one operator may own all addresses: an IPv4 /16 or an IPv6 /32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,9 +63,8 @@ pub struct Facts {
 
 impl Facts {
     /// The facts of a RouterInfo; `None` if the router cannot be a hop at all, since it has no X25519 key.
-    pub fn of(info: &RouterInfo, reach: &Reach) -> Option<Self> {
+    pub fn of(info: &RouterInfo, abilities: &Abilities) -> Option<Self> {
         let key = info.encryption_key()?;
-        let fits = |ip: IpAddr| (reach.private || is_public(ip)) && if ip.is_ipv4() { reach.ipv4 } else { reach.ipv6 };
         let (mut subnets, mut dialable, mut published_address) = (SmallVec::new(), false, false);
         let mut add = |ip: IpAddr, ours: bool| {
             let subnet = Subnet::of(ip);
@@ -88,13 +72,13 @@ impl Facts {
                 subnets.push(subnet);
             }
             published_address = true;
-            dialable |= ours && fits(ip);
+            dialable |= ours && abilities.reaches(ip);
         };
         for (socket, _, _) in info.ntcp2().filter_map(|address| address.dialable()) {
-            add(socket.ip(), reach.ntcp2);
+            add(socket.ip(), abilities.ntcp2);
         }
         for socket in info.ssu2().filter_map(|address| address.socket) {
-            add(socket.ip(), reach.ssu2);
+            add(socket.ip(), abilities.ssu2);
         }
         let family = info.family().filter(|name| !name.is_empty()).map(|name| {
             let hash = sha256(&[name.as_bytes()]);

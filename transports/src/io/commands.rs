@@ -7,11 +7,13 @@ use crate::established::Established;
 use crate::event::{Command, Direction, Event};
 use crate::io::hops::{Hop, HopKind};
 use crate::stats::{DropCause, Transport};
+use bytes::Bytes;
 use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::shape::Class;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ impl IoThread {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
             Command::Adopt(established) => self.adopt(*established),
+            Command::AdoptSsu2(adoption) => self.adopt_ssu2(&adoption),
+            Command::Route(route) => self.on_route(route),
             Command::Send { to, message } => self.send_message(to, &message),
             Command::SendTunnel { gateway, delivery, message } => self.send_own(gateway, &delivery, &message),
             Command::InstallHop(hop) => self.install(hop),
@@ -73,9 +77,23 @@ impl IoThread {
         let mut wire = Ntcp2::new(new.stream, new.opener, new.sealer);
         wire.preload(new.leftover);
         wire.in_ready = true;
-        slot.insert(Session::new(peer, new.direction, Wire::Ntcp2(wire), self.now.mono));
+        slot.insert(Session::new(peer, new.direction, Wire::Ntcp2(Box::new(wire)), self.now.mono));
         // What came behind the handshake waits in the session already, and no readiness will tell of it.
         self.ready.push_back(index);
+        self.enter(index, peer, Transport::Ntcp2, new.addr, &new.router_info, new.skew_ms);
+    }
+
+    /// A new session takes its place among those of its peer.
+    pub(super) fn enter(
+        &mut self,
+        index: usize,
+        peer: usize,
+        transport: Transport,
+        addr: SocketAddr,
+        router_info: &Bytes,
+        skew_ms: i64,
+    ) {
+        let Some(direction) = self.sessions.get(index).map(|session| session.direction) else { return };
         if let Some(entry) = self.peers.get_mut(peer) {
             // The other side may have called at the same time: both sessions are read until one ends, the newest is used.
             if let Some(old) = entry.primary.replace(index) {
@@ -83,16 +101,11 @@ impl IoThread {
             }
         }
         self.end_surplus(peer);
-        self.stats.wire(Transport::Ntcp2).sessions(new.direction).add(1);
-        self.events.push(Event::Connected {
-            peer: new.peer,
-            direction: new.direction,
-            transport: Transport::Ntcp2,
-            addr: new.addr,
-            router_info: new.router_info,
-            skew_ms: new.skew_ms,
-        });
-        if new.direction == Direction::Inbound {
+        self.stats.wire(transport).sessions(direction).add(1);
+        let Some(hash) = self.peers.get(peer).map(|entry| entry.hash) else { return };
+        let router_info = router_info.clone();
+        self.events.push(Event::Connected { peer: hash, direction, transport, addr, router_info, skew_ms });
+        if direction == Direction::Inbound {
             // The caller has our RouterInfo, but perhaps an old one.
             self.queue_router_info(index);
         }

@@ -1,7 +1,7 @@
 //! From messages to sessions: those of this thread, those of others, and those that do not stand yet.
 
 use super::peers::Waiting;
-use super::session::{Session, Wire};
+use super::session::Session;
 use super::{CELL_MESSAGE, Input, IoThread, home};
 use crate::event::{Event, Handoff, HandoffItem};
 use crate::stats::{DropCause, Transport};
@@ -142,9 +142,9 @@ impl IoThread {
     pub(super) fn flush(&mut self, index: usize) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         session.in_dirty = false;
+        let Some(wire) = session.ntcp2() else { return self.flush_udp(index) };
         let rng = &mut self.rng;
         let pad = |frame: usize| rng.next_u32() as usize % (1 + (frame / 16).min(MAX_PADDING));
-        let Wire::Ntcp2(wire) = &mut session.wire;
         match wire.flush(&mut self.buffers, self.now.mono, pad) {
             Ok(done) => {
                 if done.bytes > 0 {

@@ -119,14 +119,9 @@ impl IoThread {
         let Some(from) = self.peers.get(peer).map(|p| p.hash) else { return Verdict::Continue };
         for block in Blocks::new(plain) {
             match block {
-                Ok(Block::I2np(I2np { kind, id, expiration, body })) => {
-                    self.stats.wire(Transport::Ntcp2).received.message(kind, body.len());
-                    if kind == CELL_MESSAGE {
-                        *cells += 1;
-                        self.on_cell(from, body);
-                    } else {
-                        self.on_message(from, kind, id, expiration, body);
-                    }
+                Ok(Block::I2np(message)) => {
+                    *cells += u64::from(message.kind == CELL_MESSAGE);
+                    self.on_i2np(from, Transport::Ntcp2, message);
                 }
                 Ok(Block::RouterInfo { flood, bytes }) => {
                     self.events.push(Event::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
@@ -138,6 +133,17 @@ impl IoThread {
             }
         }
         Verdict::Continue
+    }
+
+    /// A message of a peer, by whichever transport.
+    pub(super) fn on_i2np(&mut self, from: RouterHash, transport: Transport, message: I2np<'_>) {
+        let I2np { kind, id, expiration, body } = message;
+        self.stats.wire(transport).received.message(kind, body.len());
+        if kind == CELL_MESSAGE {
+            self.on_cell(from, body);
+        } else {
+            self.on_message(from, kind, id, expiration, body);
+        }
     }
 
     /// A message that is no cell: for a gateway here, or for the control plane.

@@ -3,14 +3,16 @@
 //! What all of the thread needs of a session stands here; what only its transport knows is in its [`Wire`].
 
 pub(super) mod ntcp2;
+pub(super) mod ssu2;
 
 use super::buffers::Buffers;
 use crate::event::Direction;
 use crate::stats::Transport;
 use ntcp2::{FailedFrame, Ntcp2};
+use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::Block;
-use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::time::Mono;
+use ssu2::Ssu2;
 
 /// The bound for cells of others that wait for a peer, in bytes. What comes above is dropped before it is encrypted.
 const TRANSIT_BOUND: usize = 256 * 1024;
@@ -37,7 +39,9 @@ pub(super) struct Session {
 /// What carries a session.
 pub(super) enum Wire {
     /// A TCP connection.
-    Ntcp2(Ntcp2),
+    Ntcp2(Box<Ntcp2>),
+    /// Datagrams.
+    Ssu2(Box<Ssu2>),
 }
 
 impl Session {
@@ -50,6 +54,7 @@ impl Session {
     pub(super) fn transport(&self) -> Transport {
         match &self.wire {
             Wire::Ntcp2(_) => Transport::Ntcp2,
+            Wire::Ssu2(_) => Transport::Ssu2,
         }
     }
 
@@ -57,6 +62,15 @@ impl Session {
     pub(super) fn ntcp2(&mut self) -> Option<&mut Ntcp2> {
         match &mut self.wire {
             Wire::Ntcp2(wire) => Some(wire),
+            Wire::Ssu2(_) => None,
+        }
+    }
+
+    /// The session of SSU2, if it is one.
+    pub(super) fn ssu2(&mut self) -> Option<&mut Ssu2> {
+        match &mut self.wire {
+            Wire::Ntcp2(_) => None,
+            Wire::Ssu2(wire) => Some(wire),
         }
     }
 
@@ -64,6 +78,7 @@ impl Session {
     pub(super) fn failed(&self) -> Option<FailedFrame> {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.failed,
+            Wire::Ssu2(_) => None,
         }
     }
 
@@ -71,6 +86,7 @@ impl Session {
     pub(super) fn queued(&self) -> usize {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.queued(),
+            Wire::Ssu2(wire) => wire.core.queued_bytes(),
         }
     }
 
@@ -78,6 +94,7 @@ impl Session {
     pub(super) fn transit_full(&self, now: Mono) -> bool {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.transit_full(now),
+            Wire::Ssu2(wire) => wire.core.queued_bytes() > TRANSIT_BOUND,
         }
     }
 
@@ -90,6 +107,11 @@ impl Session {
     pub(super) fn queue_message(&mut self, buffers: &mut Buffers, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
         match &mut self.wire {
             Wire::Ntcp2(wire) => wire.queue_message(buffers, kind, id, expiration, parts),
+            Wire::Ssu2(wire) => {
+                wire.cells += u64::from(kind == super::CELL_MESSAGE);
+                // What no packet can carry, tunnels and the control plane do not make.
+                wire.core.queue_message(kind, MessageId(id), expiration, parts);
+            }
         }
     }
 
@@ -99,15 +121,9 @@ impl Session {
             Wire::Ntcp2(wire) => {
                 wire.queue_block(buffers, bytes.len() + 4, &Block::RouterInfo { flood: false, bytes });
             }
-        }
-    }
-
-    /// Queues the last word.
-    pub(super) fn queue_termination(&mut self, buffers: &mut Buffers, reason: Reason) {
-        match &mut self.wire {
-            Wire::Ntcp2(wire) => {
-                let frames = wire.frames_received();
-                wire.queue_block(buffers, 12, &Block::Termination { frames, reason, additional: &[] });
+            Wire::Ssu2(wire) => {
+                // Ours is far below what fits a packet; one that did not would reach the peer through the netDb.
+                wire.core.queue_router_info(bytes, false);
             }
         }
     }
@@ -116,6 +132,7 @@ impl Session {
     pub(super) fn dead(&self, now: Mono) -> bool {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.dead(now),
+            Wire::Ssu2(wire) => wire.core.is_ended(),
         }
     }
 }

@@ -68,9 +68,9 @@ impl IoThread {
 
     fn say_goodbye(&mut self, index: usize, reason: Reason) {
         let Some(session) = self.sessions.get_mut(index) else { return };
-        session.queue_termination(&mut self.buffers, reason);
+        let Wire::Ntcp2(wire) = &mut session.wire else { return self.say_goodbye_udp(index, reason) };
+        wire.queue_termination(&mut self.buffers, reason);
         let pad = self.rng.next_u32() as usize % 16;
-        let Wire::Ntcp2(wire) = &mut session.wire;
         // The session is over whether or not this still reaches the peer.
         if let Ok(done) = wire.flush(&mut self.buffers, self.now.mono, |_| pad) {
             self.stats.wire(Transport::Ntcp2).sent.bytes.add(done.bytes as u64);
@@ -98,9 +98,13 @@ impl IoThread {
         let open = stats.sessions(session.direction);
         open.set(open.get().saturating_sub(1));
         // Neither can fail in a way that matters: the socket is closed when it is dropped.
-        let Wire::Ntcp2(wire) = &mut session.wire;
-        let _ = self.poll.registry().deregister(&mut wire.stream);
-        let _ = wire.stream.shutdown(Shutdown::Both);
+        match &mut session.wire {
+            Wire::Ntcp2(wire) => {
+                let _ = self.poll.registry().deregister(&mut wire.stream);
+                let _ = wire.stream.shutdown(Shutdown::Both);
+            }
+            Wire::Ssu2(wire) => self.forget_udp(wire),
+        }
         let Some(peer) = self.peers.get_mut(session.peer) else { return };
         peer.older.retain(|&i| i != index);
         if peer.primary == Some(index) {

@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::{Block, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, LEN_LEN};
+use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::time::Mono;
 use rand::{Rng, RngExt};
 use socket2::SockRef;
@@ -187,9 +188,10 @@ impl Ntcp2 {
         let _ = block.write(&mut self.out);
     }
 
-    /// Frames that the peer has sent us: a termination block says so.
-    pub(crate) fn frames_received(&self) -> u64 {
-        self.opener.frames()
+    /// Appends the last word.
+    pub(crate) fn queue_termination(&mut self, buffers: &mut Buffers, reason: Reason) {
+        let frames = self.opener.frames();
+        self.queue_block(buffers, 12, &Block::Termination { frames, reason, additional: &[] });
     }
 
     fn room_for(&mut self, buffers: &mut Buffers, len: usize) {

@@ -1,0 +1,442 @@
+//! Datagrams of SSU2 in, datagrams out: from sockets to sessions and back.
+//!
+//! Every thread knows of every session where it lives. A datagram for a session of this thread is opened where it lies;
+//! one for another thread's goes there, one that belongs to no session to the SSU2 thread, both in batches.
+
+use super::session::ssu2::Ssu2;
+use super::session::{Session, Wire};
+use super::{CELL_MESSAGE, Input, IoThread};
+use crate::event::{Command, Direction, Event};
+use crate::ssu2::datagrams::{Datagrams, Origin};
+use crate::ssu2::{self, Adoption, Ssu2Handle};
+use crate::stats::{DropCause, Transport};
+use crate::udp::{Batch, Receiver, Socket};
+use mio::Token;
+use ramson_crypto::mask::LANES;
+use ramson_protocol::ntcp2::Role;
+use ramson_protocol::ntcp2::block::I2np;
+use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::ssu2::block::Block;
+use ramson_protocol::ssu2::header::{self, MaskKey};
+use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, Session as Core};
+use ramson_protocol::time::Mono;
+use rand::Rng;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+
+/// Tokens of UDP sockets count down from here; those of sessions count up from zero.
+const FIRST_TOKEN: usize = usize::MAX - 1;
+/// Addresses that we listen on, at most.
+const MAX_SOCKETS: usize = 16;
+
+/// Where the datagrams with this connection id belong.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The id.
+    pub id: u64,
+    /// The thread of the session; `None` once it has ended.
+    pub thread: Option<usize>,
+}
+
+/// Where a session is.
+#[derive(Clone, Copy)]
+enum Place {
+    Here(usize),
+    Thread(usize),
+}
+
+/// What an I/O thread has for SSU2.
+pub(crate) struct Udp {
+    sockets: Vec<Socket>,
+    ready: Vec<bool>,
+    /// Out while what it holds is handled.
+    receiver: Option<Receiver>,
+    intro: MaskKey,
+    session: SessionConfig,
+    places: FxHashMap<u64, Place>,
+    /// For sessions of other threads, by thread.
+    away: Vec<Datagrams>,
+    /// For no session.
+    strangers: Datagrams,
+    thread: Ssu2Handle,
+    /// Timers of sessions by their id. One that is no longer what its session is armed for is passed over.
+    timers: BinaryHeap<Reverse<(Mono, u64)>>,
+    events: Vec<SessionEvent>,
+    out: Vec<u8>,
+}
+
+impl Udp {
+    /// For sockets of one thread among `threads`.
+    pub(crate) fn new(
+        sockets: Vec<Socket>,
+        intro: [u8; 32],
+        session: SessionConfig,
+        threads: usize,
+        thread: Ssu2Handle,
+    ) -> Self {
+        let joins = sockets.iter().any(Socket::joins);
+        Self {
+            ready: vec![true; sockets.len()],
+            sockets,
+            receiver: Some(Receiver::new(joins)),
+            intro: MaskKey::new(intro),
+            session,
+            places: FxHashMap::default(),
+            away: (0..threads).map(|_| Datagrams::default()).collect(),
+            strangers: Datagrams::default(),
+            thread,
+            timers: BinaryHeap::new(),
+            events: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Enters the sockets into the thread's poll.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn register(&mut self, registry: &mio::Registry) -> io::Result<()> {
+        for (n, socket) in self.sockets.iter_mut().enumerate().take(MAX_SOCKETS) {
+            socket.register(registry, Token(FIRST_TOKEN - n))?;
+        }
+        Ok(())
+    }
+
+    /// True if a socket may have more.
+    pub(super) fn ready(&self) -> bool {
+        self.ready.contains(&true)
+    }
+
+    /// When the next timer of a session fires.
+    pub(super) fn next_timer(&self) -> Option<Mono> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+/// The socket that a token stands for, if it stands for one.
+pub(super) fn socket_of(token: Token) -> Option<usize> {
+    let n = FIRST_TOKEN.checked_sub(token.0)?;
+    (n < MAX_SOCKETS).then_some(n)
+}
+
+impl IoThread {
+    pub(super) fn on_udp_ready(&mut self, socket: usize, readable: bool) {
+        if readable
+            && let Some(udp) = &mut self.udp
+            && let Some(ready) = udp.ready.get_mut(socket)
+        {
+            *ready = true;
+        }
+    }
+
+    /// One receive call on each socket that may have something.
+    pub(super) fn receive_udp(&mut self) {
+        let Some(mut receiver) = self.udp.as_mut().and_then(|udp| udp.receiver.take()) else { return };
+        for local in 0.. {
+            let Some(udp) = &mut self.udp else { break };
+            let Some(ready) = udp.ready.get_mut(local) else { break };
+            if !*ready || !self.shaper.may_read() {
+                continue;
+            }
+            let batches = match receiver.receive(&udp.sockets[local]) {
+                Ok((batches, more)) => {
+                    *ready = more;
+                    batches
+                }
+                Err(_) => {
+                    // Errors of a datagram socket are about datagrams that we sent, and are over once told.
+                    *ready = false;
+                    0
+                }
+            };
+            for n in 0..batches {
+                let batch = receiver.batch(n);
+                self.shaper.read(batch.len);
+                self.stats.wire(Transport::Ssu2).received.bytes.add(batch.len as u64);
+                self.on_batch(local, batch, receiver.bytes());
+            }
+        }
+        if let Some(udp) = &mut self.udp {
+            udp.receiver = Some(receiver);
+        }
+    }
+
+    fn on_batch(&mut self, local: usize, batch: Batch, bytes: &mut [u8]) {
+        let origin = Origin { from: batch.from, local, congested: batch.congested };
+        let mut cells = 0;
+        for group in bytes[batch.start..batch.start + batch.len].chunks_mut(batch.stride * LANES) {
+            let Some(udp) = &self.udp else { return };
+            let ids = header::connection_ids(group.chunks(batch.stride), &udp.intro);
+            let mut ids = &ids[..group.len().div_ceil(batch.stride)];
+            let mut rest = group;
+            self.stats.wire(Transport::Ssu2).received.frames.add(ids.len() as u64);
+            // What the kernel has joined is of one sender, and so of one session, as a rule.
+            while let Some(id) = ids.first().copied() {
+                let run = ids.iter().take_while(|other| **other == id).count();
+                let (these, behind) = rest.split_at_mut((run * batch.stride).min(rest.len()));
+                match id {
+                    Some(id) => cells += self.on_run(id, origin, these, batch.stride),
+                    None => self.stats.drops[DropCause::BadDatagram as usize].add(run as u64),
+                }
+                (ids, rest) = (&ids[run..], behind);
+            }
+        }
+        if cells > 0 {
+            self.stats.cells_per_read.record(cells);
+        }
+    }
+
+    /// Datagrams of one sender with one id, `stride` bytes each but the last. Returns how many cells were in them.
+    fn on_run(&mut self, id: u64, origin: Origin, bytes: &mut [u8], stride: usize) -> u64 {
+        let Some(udp) = &mut self.udp else { return 0 };
+        match udp.places.get(&id).copied() {
+            Some(Place::Here(session)) => return self.on_session_datagrams(session, origin, bytes, stride),
+            Some(Place::Thread(thread)) => {
+                bytes.chunks(stride).for_each(|datagram| udp.away[thread].push(origin, id, datagram));
+                if udp.away[thread].is_full() {
+                    self.hand_over_datagrams_to(thread);
+                }
+            }
+            None => {
+                bytes.chunks(stride).for_each(|datagram| udp.strangers.push(origin, id, datagram));
+                if udp.strangers.is_full() {
+                    self.hand_over_strangers();
+                }
+            }
+        }
+        0
+    }
+
+    /// Datagrams that other threads received for sessions of this one.
+    pub(super) fn on_datagrams(&mut self, mut datagrams: Datagrams) {
+        datagrams.for_each(|origin, id, datagram| {
+            let place = self.udp.as_ref().and_then(|udp| udp.places.get(&id));
+            // What was handed over once has reached the thread that should know it, if anyone does.
+            match place {
+                Some(Place::Here(session)) => {
+                    let (session, len) = (*session, datagram.len());
+                    self.on_session_datagrams(session, origin, datagram, len);
+                }
+                _ => self.stats.dropped(DropCause::UnknownSession),
+            }
+        });
+    }
+
+    fn on_session_datagrams(&mut self, index: usize, origin: Origin, bytes: &mut [u8], stride: usize) -> u64 {
+        let Some(udp) = &mut self.udp else { return 0 };
+        let Some(session) = self.sessions.get_mut(index) else { return 0 };
+        let Some(from) = self.peers.get(session.peer).map(|peer| peer.hash) else { return 0 };
+        let Wire::Ssu2(wire) = &mut session.wire else { return 0 };
+        let mut events = std::mem::take(&mut udp.events);
+        if origin.congested {
+            wire.core.on_congestion_experienced();
+        }
+        wire.core.handle_datagrams(self.now, origin.from, bytes, stride, &mut events);
+        let mut cells = 0;
+        let mut over = None;
+        if !events.is_empty() {
+            session.last_in = self.now.mono;
+        }
+        for event in events.drain(..) {
+            match event {
+                SessionEvent::Message { kind, id, expiration, body } => {
+                    cells += u64::from(kind == CELL_MESSAGE);
+                    self.on_i2np(from, Transport::Ssu2, I2np { kind, id, expiration, body: &bytes[body] });
+                }
+                SessionEvent::Reassembled { kind, id, expiration, body } => {
+                    self.on_i2np(from, Transport::Ssu2, I2np { kind, id, expiration, body: &body });
+                }
+                SessionEvent::RouterInfo { flood, bytes } => {
+                    self.events.push(Event::RouterInfo { from, bytes: bytes.into(), flood });
+                }
+                SessionEvent::NewToken { expires, token } => {
+                    self.tell_thread(ssu2::Input::Token(origin.from, token, expires));
+                }
+                SessionEvent::Terminated { reason } => over = Some(reason),
+                // Services for routers behind NATs are not offered, so nobody should ask for them.
+                SessionEvent::PeerTest(_)
+                | SessionEvent::RelayRequest(_)
+                | SessionEvent::RelayResponse(_)
+                | SessionEvent::RelayIntro(_)
+                | SessionEvent::RelayTagRequest
+                | SessionEvent::RelayTag(_)
+                | SessionEvent::Address(_)
+                | SessionEvent::PeerMoved { .. }
+                | SessionEvent::Skew(_) => {}
+            }
+        }
+        if let Some(udp) = &mut self.udp {
+            udp.events = events;
+        }
+        match over {
+            Some(reason) => self.forget(index, Some(Reason(reason.0))),
+            None => self.mark_dirty(index),
+        }
+        cells
+    }
+
+    /// What the SSU2 thread should know. It forgets nothing that matters if it does not keep up.
+    fn tell_thread(&self, input: ssu2::Input) {
+        if let Some(udp) = &self.udp
+            && !udp.thread.push(input)
+        {
+            self.stats.dropped(DropCause::ControlFull);
+        }
+    }
+
+    /// At the end of a turn: what belongs to others goes to them.
+    pub(super) fn hand_over_datagrams(&mut self) {
+        for thread in 0..self.others.len() {
+            self.hand_over_datagrams_to(thread);
+        }
+        self.hand_over_strangers();
+    }
+
+    fn hand_over_datagrams_to(&mut self, thread: usize) {
+        let Some(udp) = &mut self.udp else { return };
+        if udp.away[thread].is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut udp.away[thread]);
+        let count = batch.len() as u64;
+        if self.others[thread].push(Input::Datagrams(batch)).is_err() {
+            self.stats.drops[DropCause::HandoffFull as usize].add(count);
+        }
+    }
+
+    fn hand_over_strangers(&mut self) {
+        let Some(udp) = &mut self.udp else { return };
+        if udp.strangers.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut udp.strangers);
+        let count = batch.len() as u64;
+        if !udp.thread.push(ssu2::Input::Strangers(batch)) {
+            self.stats.drops[DropCause::HandoffFull as usize].add(count);
+        }
+    }
+
+    /// Where a session of another thread is, or that it is no more.
+    pub(super) fn on_route(&mut self, route: Route) {
+        let Some(udp) = &mut self.udp else { return };
+        match (route.thread, udp.places.get(&route.id)) {
+            (_, Some(Place::Here(_))) => {}
+            (Some(thread), _) if thread < udp.away.len() => drop(udp.places.insert(route.id, Place::Thread(thread))),
+            _ => drop(udp.places.remove(&route.id)),
+        }
+    }
+
+    /// A session that the SSU2 thread made.
+    pub(super) fn adopt_ssu2(&mut self, new: &Adoption) {
+        let established = &new.established;
+        let direction = match established.role {
+            Role::Initiator => Direction::Outbound,
+            Role::Responder => Direction::Inbound,
+        };
+        let Some(udp) = &mut self.udp else { return };
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        let core = Core::new(established, udp.session, seed, self.now);
+        let wire = Ssu2::new(core, established.local_id, established.local);
+        let (slot, id) = (self.sessions.vacant_entry(), established.local_id);
+        udp.places.insert(id, Place::Here(slot.key()));
+        let index = slot.key();
+        let peer = self.peers.intern(established.peer);
+        slot.insert(Session::new(peer, direction, Wire::Ssu2(Box::new(wire)), self.now.mono));
+        self.enter(index, peer, Transport::Ssu2, established.addr, &established.router_info, established.skew.0);
+        if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
+            let (token, expires) = new.token;
+            wire.core.queue_block(&Block::NewToken { expires, token });
+        }
+        self.mark_dirty(index);
+        for datagram in &established.early {
+            let mut datagram = datagram.to_vec();
+            let origin = Origin { from: established.addr, local: established.local, congested: false };
+            let len = datagram.len();
+            self.on_session_datagrams(index, origin, &mut datagram, len);
+        }
+    }
+
+    /// Sends what a session of SSU2 has to send, and sets its timer.
+    pub(super) fn flush_udp(&mut self, index: usize) {
+        let Some(udp) = &mut self.udp else { return };
+        let Some(session) = self.sessions.get_mut(index) else { return };
+        let Wire::Ssu2(wire) = &mut session.wire else { return };
+        let Some(socket) = udp.sockets.get(wire.local) else { return };
+        let sent = &self.stats.wire(Transport::Ssu2).sent;
+        let segments = socket.segments();
+        loop {
+            udp.out.clear();
+            let Some(transmit) = wire.core.poll_transmit(self.now, &mut udp.out, segments) else { break };
+            session.last_out = self.now.mono;
+            if socket.send(transmit.to, &udp.out, transmit.segment, true).is_ok() {
+                sent.bytes.add(udp.out.len() as u64);
+                sent.frames.add(transmit.packets as u64);
+                self.shaper.wrote(udp.out.len());
+            } else {
+                // The session takes it for a loss, and slows down.
+                self.stats.drops[DropCause::SocketFull as usize].add(transmit.packets as u64);
+                break;
+            }
+        }
+        let cells = std::mem::take(&mut wire.cells);
+        if cells > 0 {
+            self.stats.cells_per_write.record(cells);
+        }
+        if wire.core.is_ended() {
+            return self.forget(index, None);
+        }
+        // A timer that is set for too early fires for nothing and is set anew; so each session has one entry in the heap.
+        if let Some(due) = wire.core.poll_timeout().filter(|due| wire.armed.is_none_or(|armed| *due < armed)) {
+            wire.armed = Some(due);
+            udp.timers.push(Reverse((due, wire.id)));
+        }
+    }
+
+    pub(super) fn fire_udp_timers(&mut self) {
+        while let Some(udp) = &mut self.udp
+            && let Some(Reverse((at, id))) = udp.timers.peek().copied()
+            && at <= self.now.mono
+        {
+            udp.timers.pop();
+            let Some(Place::Here(index)) = udp.places.get(&id).copied() else { continue };
+            let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) else { continue };
+            if wire.armed != Some(at) {
+                continue;
+            }
+            wire.armed = None;
+            if wire.core.poll_timeout().is_some_and(|due| due <= self.now.mono) {
+                wire.core.handle_timeout(self.now);
+            }
+            self.mark_dirty(index);
+        }
+    }
+
+    /// The last word of a session of SSU2.
+    pub(super) fn say_goodbye_udp(&mut self, index: usize, reason: Reason) {
+        if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
+            wire.core.close(ssu2_reason(reason), self.now);
+            self.flush_udp(index);
+        }
+    }
+
+    /// A session has ended: its datagrams belong to nobody.
+    pub(super) fn forget_udp(&mut self, wire: &Ssu2) {
+        let Some(udp) = &mut self.udp else { return };
+        udp.places.remove(&wire.id);
+        let route = Route { id: wire.id, thread: None };
+        for (thread, other) in self.others.iter().enumerate() {
+            if thread != self.index {
+                // One that misses this hands datagrams to us for a while, and they are dropped here.
+                let _ = other.push(Input::Command(Command::Route(route)));
+            }
+        }
+    }
+}
+
+/// The codes of both transports mean the same, as far as both have them.
+fn ssu2_reason(reason: Reason) -> ramson_protocol::ssu2::reason::Reason {
+    ramson_protocol::ssu2::reason::Reason(reason.0)
+}

@@ -1,0 +1,250 @@
+//! The loop around the endpoint.
+
+use super::datagrams::Datagrams;
+use super::{Adoption, Around, INBOX, Input, Ssu2Config, Ssu2Handle, Target};
+use crate::event::{Command, Event};
+use crate::inbox::Inbox;
+use crate::io::{Route, home};
+use crate::udp::Socket;
+use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::dialing::Transport;
+use ramson_protocol::ntcp2::Role;
+use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
+use ramson_protocol::ssu2::established::Established;
+use ramson_protocol::ssu2::header::MaskKey;
+use ramson_protocol::ssu2::local::{Local, Remote};
+use ramson_protocol::time::{Mono, Now};
+use rand::Rng;
+use rustc_hash::FxHashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Entries of the inbox that one turn takes before it looks at its timers.
+const BUDGET: usize = 256;
+
+/// Counters are shown, and old entries forgotten, this often.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Tokens of others are written to disk this often.
+const SAVE_EVERY: Duration = Duration::from_secs(300);
+
+/// For this long a session's datagrams may still arrive here, from threads that did not know of it yet.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// The thread before it starts: made first, so that the I/O threads can know its inbox.
+pub(crate) struct Seat {
+    poll: Poll,
+    handle: Ssu2Handle,
+}
+
+impl Seat {
+    pub(crate) fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), Token(0))?);
+        Ok(Self { poll, handle: Ssu2Handle { inbox, stats: Arc::default() } })
+    }
+
+    pub(crate) fn handle(&self) -> Ssu2Handle {
+        self.handle.clone()
+    }
+
+    /// The thread's own state; `sockets` are for sending.
+    pub(crate) fn take(self, config: Ssu2Config, sockets: Vec<Socket>, around: Around) -> Thread {
+        let now = around.clock.now();
+        let local = Local::new(
+            around.net_id,
+            around.router,
+            config.static_key,
+            config.intro_key,
+            around.router_info.load().as_ref().clone(),
+        );
+        let choose_id = |_: &_| rand::rng().next_u64();
+        let endpoint = endpoint::Config {
+            local: local.with_mtu(config.mtu, config.mtu),
+            limits: config.limits,
+            gate: config.gate,
+            choose_id: Box::new(choose_id),
+        };
+        let mut endpoint = Endpoint::new(endpoint, rand::random(), now);
+        let saved = config.tokens.as_ref().and_then(|path| std::fs::read(path).ok());
+        endpoint.received_tokens().import(&saved.unwrap_or_default(), now);
+        Thread {
+            endpoint,
+            sockets,
+            tokens: config.tokens,
+            recent: FxHashMap::default(),
+            next_tick: now.mono + TICK,
+            next_save: now.mono + SAVE_EVERY,
+            stopping: false,
+            poll: self.poll,
+            handle: self.handle,
+            around,
+        }
+    }
+}
+
+pub(crate) struct Thread {
+    endpoint: Endpoint,
+    sockets: Vec<Socket>,
+    tokens: Option<PathBuf>,
+    /// Sessions that were given away lately: where to.
+    recent: FxHashMap<u64, (usize, Mono)>,
+    next_tick: Mono,
+    next_save: Mono,
+    stopping: bool,
+    poll: Poll,
+    handle: Ssu2Handle,
+    around: Around,
+}
+
+impl Thread {
+    /// Runs until [`Input::Stop`].
+    ///
+    /// # Errors
+    /// If waiting fails.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(4);
+        let mut now = self.around.clock.now();
+        while !self.stopping {
+            let due = self.endpoint.poll_timeout().unwrap_or(self.next_tick).min(self.next_tick);
+            let timeout = if self.handle.inbox.prepare_sleep() { due.saturating_sub(now.mono) } else { Duration::ZERO };
+            let result = self.poll.poll(&mut events, Some(timeout));
+            self.handle.inbox.awake();
+            if let Err(error) = result
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                return Err(error);
+            }
+            now = self.around.clock.now();
+            for _ in 0..BUDGET {
+                let Some(input) = self.handle.inbox.pop() else { break };
+                self.on_input(now, input);
+            }
+            if self.endpoint.poll_timeout().is_some_and(|due| due <= now.mono) {
+                self.endpoint.handle_timeout(now);
+            }
+            self.drain(now);
+            if now.mono >= self.next_tick {
+                self.tick(now);
+            }
+        }
+        self.save(now);
+        Ok(())
+    }
+
+    fn on_input(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Strangers(mut datagrams) => self.on_strangers(now, &mut datagrams),
+            Input::Dial(target) => self.dial(now, &target),
+            Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
+            Input::RouterInfo => self.endpoint.set_router_info(self.around.router_info.load().as_ref().clone()),
+            Input::Stop => self.stopping = true,
+        }
+    }
+
+    fn on_strangers(&mut self, now: Now, datagrams: &mut Datagrams) {
+        let mut late: FxHashMap<usize, Datagrams> = FxHashMap::default();
+        datagrams.for_each(|origin, id, datagram| match self.recent.get(&id) {
+            Some((thread, _)) => late.entry(*thread).or_default().push(origin, id, datagram),
+            None => self.endpoint.handle_datagram(now, origin.from, origin.local, datagram),
+        });
+        for (thread, batch) in late {
+            // A thread that does not keep up loses them, as the network may.
+            let _: bool = self.around.io.get(thread).is_some_and(|io| io.datagrams(batch));
+        }
+    }
+
+    fn dial(&mut self, now: Now, target: &Target) {
+        let local = self.sockets.iter().position(|s| s.local().is_ipv4() == target.addr.is_ipv4());
+        let Some(local) = local else { return self.dial_failed(target.peer, target.addr, "no_socket", None) };
+        let remote = Remote {
+            hash: target.peer,
+            addr: target.addr,
+            static_key: target.static_key,
+            intro: MaskKey::new(target.intro_key),
+            mtu: target.mtu,
+        };
+        self.endpoint.dial(now, endpoint::Target { remote, local, token: None, ask_for_tag: false });
+    }
+
+    fn drain(&mut self, now: Now) {
+        while let Some(output) = self.endpoint.poll_output() {
+            match output {
+                Output::Send { to, local, bytes } => {
+                    if let Some(socket) = self.sockets.get(local) {
+                        // A full buffer loses it; handshakes send again.
+                        let _ = socket.send(to, &bytes, bytes.len(), false);
+                    }
+                }
+                Output::Established(established) => self.give_away(now, established),
+                Output::Failed(failed) => self.on_failed(&failed),
+                Output::Outside(_) => {}
+            }
+        }
+    }
+
+    /// A session goes to its peer's home thread, and the others learn where its datagrams belong.
+    fn give_away(&mut self, now: Now, established: Box<Established>) {
+        let thread = home(&established.peer, self.around.io.len());
+        let (id, peer, addr) = (established.local_id, established.peer, established.addr);
+        let (outbound, skew) = (established.role == Role::Initiator, established.skew.0);
+        let adoption = Adoption { established, token: self.endpoint.issue_token(now, addr) };
+        if self.around.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
+            // A thread that does not keep up gets no more sessions; the peer's silence tells it enough.
+            if outbound {
+                self.dial_failed(peer, addr, "home_thread_full", Some(skew));
+            }
+            return;
+        }
+        self.recent.insert(id, (thread, now.mono));
+        for (other, io) in self.around.io.iter().enumerate() {
+            if other != thread {
+                // One that misses this hands the datagrams to us, and we forget the session: it will seem lossy, and end.
+                let _ = io.command(Command::Route(Route { id, thread: Some(thread) }));
+            }
+        }
+    }
+
+    fn on_failed(&mut self, failed: &Failed) {
+        // Who called us and failed is counted; only who was called is waited for.
+        if let (Role::Initiator, Some(peer)) = (failed.role, failed.peer) {
+            let skew = failed.skew.filter(|_| failed.proven).map(|skew| skew.0);
+            self.dial_failed(peer, failed.addr, failed.cause.label(), skew);
+        }
+    }
+
+    fn dial_failed(
+        &self,
+        peer: ramson_protocol::id::RouterHash,
+        addr: SocketAddr,
+        reason: &'static str,
+        skew_ms: Option<i64>,
+    ) {
+        let event = Event::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms };
+        // A control plane that does not keep up finds the router unconnected at its next look.
+        let _: Result<(), Vec<Event>> = self.around.sink.deliver(vec![event]);
+    }
+
+    fn tick(&mut self, now: Now) {
+        self.next_tick = now.mono + TICK;
+        self.recent.retain(|_, (_, since)| now.mono.saturating_sub(*since) < RECENT);
+        *self.handle.stats.lock() = self.endpoint.stats();
+        if now.mono >= self.next_save {
+            self.next_save = now.mono + SAVE_EVERY;
+            self.save(now);
+        }
+    }
+
+    /// Keeps the tokens for after a restart. They spare a round trip and are no loss otherwise.
+    fn save(&mut self, _now: Now) {
+        let Some(path) = &self.tokens else { return };
+        let bytes = self.endpoint.received_tokens().export();
+        let new = path.with_extension("new");
+        if let Err(error) = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, path)) {
+            tracing::warn!(%error, "the tokens of SSU2 could not be kept");
+        }
+    }
+}

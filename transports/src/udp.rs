@@ -1,0 +1,210 @@
+//! UDP sockets: many datagrams with one call, in both directions.
+//!
+//! Every I/O thread has a socket of its own at each address that we listen on; the kernel spreads peers over them
+//! (`SO_REUSEPORT`). What the kernel can do (`UDP_SEGMENT`, `UDP_GRO`) is probed when a socket is made, and given up
+//! when it turns out not to work.
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use socket2::{Domain, Protocol, SockAddr, Type};
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+
+/// Receive calls fill at most so many buffers. With `UDP_GRO` each may hold sixty datagrams; without, one.
+const BUFFERS: usize = 8;
+const BUFFERS_SINGLE: usize = 32;
+
+/// A buffer for one datagram, which has at most 1500 bytes with its headers.
+const SINGLE: usize = 2048;
+
+/// A buffer for what `UDP_GRO` joins.
+const JOINED: usize = 64 * 1024;
+
+/// What we ask the kernel to hold for a socket that is not read for a moment. It may give less.
+const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Binds one socket for each thread and address. Port 0 picks one port for all threads.
+///
+/// # Errors
+/// If an address cannot be had.
+pub(crate) fn bind(listen: &[SocketAddr], threads: usize) -> io::Result<Vec<Vec<UdpSocket>>> {
+    let mut all: Vec<Vec<UdpSocket>> = (0..threads).map(|_| Vec::new()).collect();
+    for addr in listen {
+        let mut addr = *addr;
+        for sockets in &mut all {
+            let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+            if addr.is_ipv6() {
+                // A socket for all addresses would take the IPv4 port too, which has one of its own.
+                socket.set_only_v6(true)?;
+            }
+            socket.set_reuse_port(true)?;
+            socket.bind(&SockAddr::from(addr))?;
+            let socket = UdpSocket::from(socket);
+            addr = socket.local_addr()?;
+            sockets.push(socket);
+        }
+    }
+    Ok(all)
+}
+
+/// One socket of one thread.
+pub(crate) struct Socket {
+    io: mio::net::UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl Socket {
+    /// Prepares a bound socket.
+    ///
+    /// # Errors
+    /// If the kernel refuses an option that every kernel knows.
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Less than was asked for works, only not as well.
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), KERNEL_BUFFER);
+        let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), KERNEL_BUFFER);
+        let local = socket.local_addr()?;
+        Ok(Self { io: mio::net::UdpSocket::from_std(socket), state, local })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Enters it into a poll.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.io.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Datagrams of equal size that one call can send, at least 1.
+    pub(crate) fn segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// True if the kernel joins datagrams of one sender.
+    pub(crate) fn joins(&self) -> bool {
+        self.state.gro_segments() > 1
+    }
+
+    /// Sends datagrams of `segment` bytes each, the last perhaps shorter. What the network or the system refuses is
+    /// lost, as any datagram may be.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the kernel's buffer is full; nothing was sent then.
+    pub(crate) fn send(&self, to: SocketAddr, datagrams: &[u8], segment: usize, ecn: bool) -> io::Result<()> {
+        let ecn = ecn.then_some(EcnCodepoint::Ect0);
+        let transmit = |contents, segment_size| {
+            let transmit = Transmit { destination: to, ecn, contents, segment_size, src_ip: None };
+            self.state.try_send(UdpSockRef::from(&self.io), &transmit)
+        };
+        let several = datagrams.len() > segment;
+        match transmit(datagrams, several.then_some(segment)) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(e),
+            // A driver that cannot cut segments says so only now; `quinn_udp` has taken note for the next time.
+            Err(_) if several && self.segments() == 1 => {
+                datagrams.chunks(segment.max(1)).for_each(|datagram| drop(transmit(datagram, None)));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Buffers for what sockets bring, shared by all sockets of a thread.
+pub(crate) struct Receiver {
+    bytes: Vec<u8>,
+    size: usize,
+    meta: Vec<RecvMeta>,
+}
+
+/// Datagrams that came with one call: equal pieces of a part of the receiver's buffer, the last perhaps shorter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    pub(crate) from: SocketAddr,
+    pub(crate) start: usize,
+    pub(crate) len: usize,
+    /// Bytes of one datagram.
+    pub(crate) stride: usize,
+    /// A router on the way was congested.
+    pub(crate) congested: bool,
+}
+
+impl Receiver {
+    /// For sockets of which at least one joins datagrams, or none does.
+    pub(crate) fn new(joins: bool) -> Self {
+        let (buffers, size) = if joins { (BUFFERS, JOINED) } else { (BUFFERS_SINGLE, SINGLE) };
+        Self { bytes: vec![0; buffers * size], size, meta: vec![RecvMeta::default(); buffers] }
+    }
+
+    /// One receive call. Returns how many batches came, and whether there may be more.
+    ///
+    /// # Errors
+    /// The system's; `WouldBlock` is none.
+    pub(crate) fn receive(&mut self, socket: &Socket) -> io::Result<(usize, bool)> {
+        let mut slices: smallvec::SmallVec<[IoSliceMut<'_>; BUFFERS_SINGLE]> =
+            self.bytes.chunks_mut(self.size).map(IoSliceMut::new).collect();
+        match socket.state.recv(UdpSockRef::from(&socket.io), &mut slices, &mut self.meta) {
+            Ok(n) => Ok((n, n == self.meta.len())),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((0, false)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok((0, true)),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// A batch of the last call.
+    pub(crate) fn batch(&self, index: usize) -> Batch {
+        let meta = &self.meta[index];
+        let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+        let congested = meta.ecn == Some(EcnCodepoint::Ce);
+        Batch { from, start: index * self.size, len: meta.len, stride: meta.stride.max(1), congested }
+    }
+
+    /// The buffer.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn receive_all(receiver: &mut Receiver, socket: &Socket, count: usize) -> Vec<Vec<u8>> {
+        let mut got = Vec::new();
+        while got.len() < count {
+            let (n, _) = receiver.receive(socket).unwrap();
+            for i in 0..n {
+                let batch = receiver.batch(i);
+                let bytes = &receiver.bytes()[batch.start..batch.start + batch.len];
+                got.extend(bytes.chunks(batch.stride).map(<[u8]>::to_vec));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        got
+    }
+
+    #[test]
+    fn threads_share_a_port_and_segments_arrive_as_they_were_sent() {
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        let mut sockets = bind(&listen, 2).unwrap();
+        let port = sockets[0][0].local_addr().unwrap().port();
+        assert_eq!(sockets[1][0].local_addr().unwrap().port(), port);
+        sockets.truncate(1);
+        let receiver_socket = Socket::new(sockets.remove(0).remove(0)).unwrap();
+        let sender = Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0)).unwrap();
+        let sent: Vec<u8> = (0..10 * 1072 + 40).map(|i| (i / 1072) as u8).collect();
+        sender.send(receiver_socket.local(), &sent, 1072, true).unwrap();
+        let mut receiver = Receiver::new(receiver_socket.joins());
+        let got = receive_all(&mut receiver, &receiver_socket, 11);
+        assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [vec![1072; 10], vec![40]].concat());
+        assert_eq!(got.concat(), sent);
+        assert_eq!(receiver.receive(&receiver_socket).unwrap(), (0, false));
+    }
+}
