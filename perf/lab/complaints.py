@@ -11,14 +11,15 @@ from .java import JavaRouter
 # Nobody's fault, and seen among i2pd and Java alone.
 _HARMLESS = re.compile(
     r"connect(ion)? (error|refused)|error connecting|Connect(ion)? (refused|timeout)"  # it was down: at first, or killed by a case
+    r"|was not established after"  # the same over UDP, where nobody refuses; that sessions come about, a case sees for itself
     r"|[Nn]o route to host|unreachable"  # it could not be called: a case forbade it
     r"|[Rr]ead error|Connection reset|End of file|Broken pipe"  # it was killed by a case
     r"|already exists|Old connection closed"  # both called at once
     r"|banlisted peer|peer is banned",  # what follows from a ban; those that last are asked for
 )
 
-# i2pd names no peer in these. SSU2 is not the router under test, which has none; Garlic is a test of a tunnel that came
-# back after its key was forgotten.
+# i2pd names no peer in these. Those of SSU2 could be about any other peer, for the others speak it too; Garlic is a test
+# of a tunnel that came back after its key was forgotten.
 _NAMELESS = re.compile(
     r"^(?!.*(?:SSU2|Garlic): ).*(?:AEAD|MAC check|verification failed|[Mm]alformed|Unexpected (?:message|block|frame)"
     r"|banned IP|[Ww]rong (?:network|netid|net id)|clock skew|time difference|[Ss]ignature"
