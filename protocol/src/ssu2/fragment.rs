@@ -200,39 +200,39 @@ impl Partial {
     }
 }
 
-/// Slots of the filter at first, and at most.
-const MIN_SLOTS: usize = 64;
-const MAX_SLOTS: usize = 16 * 1024;
+/// Buckets of the filter at first, and at most.
+const MIN_BUCKETS: usize = 8;
+const MAX_BUCKETS: usize = 2048;
+/// Messages in a bucket: a line of the cache.
+const BUCKET: usize = 8;
 
-/// Knows messages again whose packet was taken for lost and sent again. A table of fixed places: a newer message drives
-/// an older one out of its place, so nothing is ever taken for repeated that is not, and an old repetition may pass.
+/// Knows messages again whose packet was taken for lost and sent again. A table of fixed size: in each bucket a newer
+/// message drives out the oldest, so nothing is ever taken for repeated that is not, and an old repetition may pass.
 #[derive(Debug, Default)]
 pub struct Recent {
-    slots: Vec<u64>,
+    buckets: Vec<[u64; BUCKET]>,
     filled: usize,
 }
 
 impl Recent {
     /// Remembers a message; false if it was here before.
     pub fn insert(&mut self, id: MessageId, expiration: u32) -> bool {
-        if self.filled * 2 >= self.slots.len() && self.slots.len() < MAX_SLOTS {
+        if self.filled * 2 >= self.buckets.len() * BUCKET && self.buckets.len() < MAX_BUCKETS {
             self.grow();
         }
-        // Zero is an empty place: a message that expired in 1970 is nothing to remember.
         let message = u64::from(expiration) << 32 | u64::from(id.0);
-        let place = self.place(message);
-        let slot = &mut self.slots[place];
-        if *slot == message && message != 0 {
+        // Zero is an empty place: a message that expired in 1970 is nothing to remember.
+        let bucket = self.bucket(message);
+        if message != 0 && bucket.contains(&message) {
             return false;
         }
-        self.filled += usize::from(*slot == 0);
-        *slot = message;
+        self.remember(message);
         true
     }
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.slots.capacity() * size_of::<u64>()
+        self.buckets.capacity() * size_of::<[u64; BUCKET]>()
     }
 
     /// Forgets everything, and returns the memory.
@@ -240,18 +240,26 @@ impl Recent {
         *self = Self::default();
     }
 
-    fn place(&self, message: u64) -> usize {
-        (message.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (self.slots.len() - 1)
+    fn bucket(&mut self, message: u64) -> &mut [u64; BUCKET] {
+        let place = (message.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (self.buckets.len() - 1);
+        &mut self.buckets[place]
+    }
+
+    fn remember(&mut self, message: u64) {
+        let bucket = self.bucket(message);
+        let added = bucket[BUCKET - 1] == 0;
+        bucket.copy_within(..BUCKET - 1, 1);
+        bucket[0] = message;
+        self.filled += usize::from(added);
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(MIN_SLOTS);
-        let old = std::mem::replace(&mut self.slots, vec![0; size]);
+        let size = (self.buckets.len() * 2).max(MIN_BUCKETS);
+        let old = std::mem::replace(&mut self.buckets, vec![[0; BUCKET]; size]);
         self.filled = 0;
-        for message in old.into_iter().filter(|m| *m != 0) {
-            let place = self.place(message);
-            self.filled += usize::from(self.slots[place] == 0);
-            self.slots[place] = message;
+        for bucket in old {
+            // The oldest first, so that it stays the oldest.
+            bucket.into_iter().rev().filter(|m| *m != 0).for_each(|m| self.remember(m));
         }
     }
 }

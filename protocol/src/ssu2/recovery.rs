@@ -25,16 +25,23 @@ pub const INITIAL_TIMEOUT: Duration = Duration::from_millis(540);
 
 /// Packets that must have arrived after one for it to be lost, and the most that reordering may raise this to.
 const REORDERING: u64 = 3;
-const MAX_REORDERING: u64 = 128;
+const MAX_REORDERING: u64 = 2048;
 const GRANULARITY: Duration = Duration::from_millis(1);
+/// After so long the smallest round trip is taken anew, in case the path has become longer.
+const MIN_LIFETIME: Duration = Duration::from_secs(30);
+/// What a peer's delay of its ACKs may add to a short round trip.
+const QUEUE: Duration = Duration::from_millis(12);
+/// Quarters of a round trip that reordering may add to the patience by time.
+const MAX_STEPS: u32 = 4;
 
 /// Round-trip times.
 #[derive(Clone, Copy, Debug)]
 pub struct Rtt {
     /// The last sample.
     pub latest: Duration,
-    /// The smallest sample.
+    /// The smallest sample of late.
     pub min: Duration,
+    min_since: Mono,
     smoothed: Option<Duration>,
     variation: Duration,
 }
@@ -42,16 +49,19 @@ pub struct Rtt {
 impl Rtt {
     /// From the handshake's round trip; zero if that is not known.
     pub fn new(first: Duration) -> Self {
-        let mut rtt = Self { latest: Duration::ZERO, min: Duration::MAX, smoothed: None, variation: Duration::ZERO };
+        let (min, min_since, zero) = (Duration::MAX, Mono::ZERO, Duration::ZERO);
+        let mut rtt = Self { latest: zero, min, min_since, smoothed: None, variation: zero };
         if !first.is_zero() {
-            rtt.sample(first);
+            rtt.sample(first, Mono::ZERO);
         }
         rtt
     }
 
-    fn sample(&mut self, rtt: Duration) {
+    pub(super) fn sample(&mut self, rtt: Duration, now: Mono) {
         self.latest = rtt;
-        self.min = self.min.min(rtt);
+        if rtt <= self.min || now.saturating_sub(self.min_since) > MIN_LIFETIME {
+            (self.min, self.min_since) = (rtt, now);
+        }
         match self.smoothed {
             None => (self.smoothed, self.variation) = (Some(rtt), rtt / 2),
             Some(smoothed) => {
@@ -64,6 +74,12 @@ impl Rtt {
     /// The smoothed round trip; a third of a second before anything was measured.
     pub fn smoothed(&self) -> Duration {
         self.smoothed.unwrap_or(INITIAL_TIMEOUT * 5 / 9)
+    }
+
+    /// Packets wait in a queue on their way: round trips are clearly longer than they were.
+    pub fn is_queueing(&self) -> bool {
+        let slack = (self.min / 4).max(QUEUE);
+        self.smoothed.is_some_and(|smoothed| smoothed > self.min.saturating_add(slack))
     }
 
     /// How long silence lasts until a probe is sent. The peer's delay of its ACKs is part of what was measured.
@@ -105,6 +121,17 @@ pub struct Outgoing {
     pub eliciting: bool,
     /// It probes the path's size.
     pub probe: bool,
+}
+
+/// Packets that have arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// How many.
+    pub packets: u64,
+    /// Bytes of those that counted as on their way.
+    pub bytes: u64,
+    /// When the latest of them was sent.
+    pub sent: Mono,
 }
 
 /// What an ACK did.
@@ -157,6 +184,8 @@ pub struct Recovery {
     /// Nothing below is on its way.
     scan: u64,
     reordering: u64,
+    /// Times that patience by time was too short.
+    steps: u32,
     /// When the oldest suspect is old enough to be lost.
     loss_time: Option<Mono>,
     /// When a packet that wants an ACK last left.
@@ -180,6 +209,7 @@ impl Recovery {
             largest_acked: None,
             scan: next.into(),
             reordering: REORDERING,
+            steps: 0,
             loss_time: None,
             last_eliciting: now,
             last_progress: now,
@@ -245,6 +275,9 @@ impl Recovery {
                 self.on_packet_acked(number, now, &mut acked, &mut delivered);
             }
         }
+        if acked.spurious > 0 {
+            self.steps = (self.steps + 1).min(MAX_STEPS);
+        }
         if acked.packets > 0 {
             self.largest_acked = self.largest_acked.max(Some(ack.through.into()));
             self.timeouts = 0;
@@ -261,7 +294,7 @@ impl Recovery {
                 self.in_flight -= u64::from(packet.size);
                 acked.bytes += u64::from(packet.size);
                 if acked.sent.is_none() && self.largest_acked.is_none_or(|l| number > l) {
-                    self.rtt.sample(now.saturating_sub(packet.time));
+                    self.rtt.sample(now.saturating_sub(packet.time), now);
                     acked.sampled = true;
                 }
                 acked.sent = acked.sent.max(Some(packet.time));
@@ -285,7 +318,8 @@ impl Recovery {
         let mut losses = Losses::default();
         self.loss_time = None;
         let Some(largest) = self.largest_acked else { return losses };
-        let patience = (self.rtt.latest.max(self.rtt.smoothed()) * 9 / 8).max(GRANULARITY);
+        let trip = self.rtt.latest.max(self.rtt.smoothed());
+        let patience = (trip * 9 / 8).max(GRANULARITY) + trip / 4 * self.steps;
         let start = self.scan.max(self.base);
         let (mut scan, mut settled) = (start, true);
         for number in start..largest.min(self.next_number()) {

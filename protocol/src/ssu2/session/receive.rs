@@ -9,6 +9,7 @@ use crate::ssu2::block::{Ack, Block, Blocks, RouterInfo};
 use crate::ssu2::fragment::{Refused, Whole};
 use crate::ssu2::packet::Header;
 use crate::ssu2::reason::Reason;
+use crate::ssu2::recovery::Delivered;
 use crate::time::{Mono, Now};
 use ramson_crypto::mask::LANES;
 use rand::RngExt;
@@ -184,7 +185,7 @@ impl Session {
             Block::Congestion { marked: true, .. } => {
                 self.stats.marked += 1;
                 // The packets that met congestion left a round trip ago.
-                self.cubic.on_loss(now.mono.saturating_sub(self.rtt()), now.mono);
+                self.cubic.on_marked(now.mono.saturating_sub(self.rtt()), now.mono);
             }
             Block::Options(theirs) => self.padding = agreed_padding(&self.config.padding, Some(&theirs)),
             Block::DateTime { seconds } => {
@@ -264,9 +265,12 @@ impl Session {
         if acked.probe {
             self.mtu.on_probe_acked();
         }
+        if acked.spurious > 0 {
+            self.cubic.on_spurious(acked.spurious);
+        }
         if let Some(sent) = acked.sent {
-            let rtt = self.recovery.rtt;
-            self.cubic.on_ack(acked.bytes, sent, rtt.latest, rtt.smoothed(), self.limited, now);
+            let delivered = Delivered { packets: acked.packets, bytes: acked.bytes, sent };
+            self.cubic.on_ack(delivered, &self.recovery.rtt, self.limited, now);
         }
         self.detect_losses(now);
     }
@@ -283,7 +287,7 @@ impl Session {
         if self.mtu.on_lost(losses.largest_size, now) {
             self.stats.black_holes += 1;
         }
-        self.cubic.on_loss(last, now);
+        self.cubic.on_loss(losses.packets, last, &self.recovery.rtt, now);
         // spec: RFC 9002 §7.6 — nothing came through for three timeouts.
         let timeout: Duration = self.recovery.rtt.timeout();
         if last - first > timeout * 3 && losses.packets > 2 {
