@@ -20,13 +20,11 @@ pub fn mask(key: &[u8; 32], nonce: &[u8; 12]) -> u64 {
     u64::from_be_bytes(bytes)
 }
 
-/// The masks of at most [`LANES`] nonces under one key, in big-endian order; further nonces are ignored, and masks
-/// beyond the nonces are unspecified.
+/// The masks of at most [`LANES`] nonces under one key; further nonces are ignored, and masks beyond the nonces are
+/// unspecified.
 pub fn masks(key: &[u8; 32], nonces: &[[u8; 12]]) -> [u64; LANES] {
     #[cfg(target_arch = "x86_64")]
-    if nonces.len() > 1
-        && let Some(masks) = x86::masks(key, nonces)
-    {
+    if let Some(masks) = x86::masks([key, key], nonces) {
         return masks;
     }
     let mut masks = [0; LANES];
@@ -34,6 +32,16 @@ pub fn masks(key: &[u8; 32], nonces: &[[u8; 12]]) -> [u64; LANES] {
         *m = mask(key, nonce);
     }
     masks
+}
+
+/// The masks of two sets of nonces, the first half under the first key and the second half under the second: both masks
+/// of at most half as many headers as there are lanes.
+pub fn masks_of_two(keys: [&[u8; 32]; 2], nonces: &[[u8; 12]; LANES]) -> [u64; LANES] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(masks) = x86::masks(keys, nonces) {
+        return masks;
+    }
+    std::array::from_fn(|i| mask(keys[i * 2 / LANES], &nonces[i]))
 }
 
 #[cfg(test)]
@@ -50,11 +58,19 @@ mod tests {
             }
         }
 
+        #[test]
+        fn each_half_is_under_its_own_key(keys: [[u8; 32]; 2], nonces: [[u8; 12]; LANES]) {
+            let together = masks_of_two([&keys[0], &keys[1]], &nonces);
+            for (i, (m, nonce)) in together.iter().zip(&nonces).enumerate() {
+                prop_assert_eq!(*m, mask(&keys[usize::from(i >= LANES / 2)], nonce));
+            }
+        }
+
         #[cfg(target_arch = "x86_64")]
         #[test]
-        fn every_kernel_of_this_machine_agrees(key: [u8; 32], nonces: [[u8; 12]; LANES]) {
-            let expected = nonces.map(|nonce| mask(&key, &nonce));
-            for masks in x86::every(&key, &nonces) {
+        fn every_kernel_of_this_machine_agrees(keys: [[u8; 32]; 2], nonces: [[u8; 12]; LANES]) {
+            let expected: [u64; LANES] = std::array::from_fn(|i| mask(&keys[usize::from(i >= LANES / 2)], &nonces[i]));
+            for masks in x86::every([&keys[0], &keys[1]], &nonces) {
                 prop_assert_eq!(masks, expected);
             }
         }

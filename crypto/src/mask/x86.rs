@@ -15,15 +15,15 @@ const COUNTER: u32 = 1;
 /// The words of the nonces, each word of all lanes together.
 type NonceWords = [[u32; LANES]; 3];
 
-/// The masks, if this machine has one of the wide kernels.
-pub(super) fn masks(key: &[u8; 32], nonces: &[[u8; 12]]) -> Option<[u64; LANES]> {
-    let (key, words) = (key_words(key), nonce_words(nonces));
+/// The masks, the first half of the lanes under the first key, if this machine has one of the wide kernels.
+pub(super) fn masks(keys: [&[u8; 32]; 2], nonces: &[[u8; 12]]) -> Option<[u64; LANES]> {
+    let (keys, words) = (keys.map(key_words), nonce_words(nonces));
     let [low, high] = if is_x86_feature_detected!("avx512f") {
         // SAFETY: the feature is there.
-        unsafe { lanes_512(&key, &words) }
+        unsafe { lanes_512(&keys, &words) }
     } else if is_x86_feature_detected!("avx2") {
         // SAFETY: the feature is there.
-        unsafe { lanes_256(&key, &words) }
+        unsafe { lanes_256(&keys, &words) }
     } else {
         return None;
     };
@@ -32,17 +32,17 @@ pub(super) fn masks(key: &[u8; 32], nonces: &[[u8; 12]]) -> Option<[u64; LANES]>
 
 /// The masks by each kernel that this machine has.
 #[cfg(test)]
-pub(super) fn every(key: &[u8; 32], nonces: &[[u8; 12]]) -> Vec<[u64; LANES]> {
-    let (key, words) = (key_words(key), nonce_words(nonces));
+pub(super) fn every(keys: [&[u8; 32]; 2], nonces: &[[u8; 12]]) -> Vec<[u64; LANES]> {
+    let (keys, words) = (keys.map(key_words), nonce_words(nonces));
     let mut all = Vec::new();
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: the feature is there.
-        let [low, high] = unsafe { lanes_512(&key, &words) };
+        let [low, high] = unsafe { lanes_512(&keys, &words) };
         all.push(join(low, high));
     }
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the feature is there.
-        let [low, high] = unsafe { lanes_256(&key, &words) };
+        let [low, high] = unsafe { lanes_256(&keys, &words) };
         all.push(join(low, high));
     }
     all
@@ -107,13 +107,16 @@ fn rotate_256<const LEFT: i32, const RIGHT: i32>(x: __m256i) -> __m256i {
 }
 
 #[target_feature(enable = "avx512f")]
-fn lanes_512(key: &[u32; 8], nonces: &NonceWords) -> [[u32; LANES]; 2] {
+fn lanes_512(keys: &[[u32; 8]; 2], nonces: &NonceWords) -> [[u32; LANES]; 2] {
     let all = |word: u32| _mm512_set1_epi32(word.cast_signed());
     // SAFETY: sixteen words are the 64 bytes of a register.
     let load = |words: &[u32; LANES]| unsafe { _mm512_loadu_si512(words.as_ptr().cast()) };
     let mut s = [all(COUNTER); 16];
-    for (register, word) in s.iter_mut().zip(CONSTANTS.iter().chain(key)) {
-        *register = all(*word);
+    for (register, word) in s.iter_mut().zip(CONSTANTS) {
+        *register = all(word);
+    }
+    for (i, register) in s[4..12].iter_mut().enumerate() {
+        *register = _mm512_mask_blend_epi32(0xff00, all(keys[0][i]), all(keys[1][i]));
     }
     for (register, words) in s[13..].iter_mut().zip(nonces) {
         *register = load(words);
@@ -129,12 +132,12 @@ fn lanes_512(key: &[u32; 8], nonces: &NonceWords) -> [[u32; LANES]; 2] {
 }
 
 #[target_feature(enable = "avx2")]
-fn lanes_256(key: &[u32; 8], nonces: &NonceWords) -> [[u32; LANES]; 2] {
+fn lanes_256(keys: &[[u32; 8]; 2], nonces: &NonceWords) -> [[u32; LANES]; 2] {
     let mut out = [[0; LANES]; 2];
     for half in 0..2 {
         let all = |word: u32| _mm256_set1_epi32(word.cast_signed());
         let mut s = [all(COUNTER); 16];
-        for (register, word) in s.iter_mut().zip(CONSTANTS.iter().chain(key)) {
+        for (register, word) in s.iter_mut().zip(CONSTANTS.iter().chain(&keys[half])) {
             *register = all(*word);
         }
         for (register, words) in s[13..].iter_mut().zip(nonces) {

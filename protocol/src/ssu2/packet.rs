@@ -102,18 +102,18 @@ impl Sealer {
     /// Writes the header of each packet, seals its blocks in place, writes its tag, and masks the headers. Places that
     /// do not lie within `buf`, or are too short for a packet, are left alone.
     pub fn seal(&self, buf: &mut [u8], places: &[Placed]) {
-        for group in places.chunks(LANES) {
-            let (mut first, mut second) = ([[0; 12]; LANES], [[0; 12]; LANES]);
+        for group in places.chunks(LANES / 2) {
+            let mut both = [[0; 12]; LANES];
             for (lane, place) in group.iter().enumerate() {
                 let Some(packet) = packet_mut(buf, place) else { continue };
                 self.seal_one(packet, place);
-                (first[lane], second[lane]) = nonces(packet);
+                (both[lane], both[LANES / 2 + lane]) = nonces(packet);
             }
-            let first = mask::masks(self.intro.as_bytes(), &first[..group.len()]);
-            let second = mask::masks(self.header_2.as_bytes(), &second[..group.len()]);
+            let masks = mask::masks_of_two([self.intro.as_bytes(), self.header_2.as_bytes()], &both);
             for (lane, place) in group.iter().enumerate() {
                 let Some(packet) = packet_mut(buf, place) else { continue };
-                for (word, mask) in packet.as_chunks_mut::<8>().0.iter_mut().zip([first[lane], second[lane]]) {
+                let words = packet.as_chunks_mut::<8>().0.iter_mut();
+                for (word, mask) in words.zip([masks[lane], masks[LANES / 2 + lane]]) {
                     *word = (u64::from_be_bytes(*word) ^ mask).to_be_bytes();
                 }
             }
