@@ -256,7 +256,7 @@ impl Outbox {
             self.finish(content.item);
             return;
         }
-        self.again(content);
+        self.urgent.push_back(content);
     }
 
     /// It is to be sent again, although its packet is not known to be lost.

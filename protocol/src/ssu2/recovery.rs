@@ -240,6 +240,14 @@ impl Recovery {
 
     /// A packet leaves, with everything that was noted since the last one.
     pub fn on_sent(&mut self, packet: Outgoing, now: Mono) {
+        if !packet.eliciting {
+            // A session that sends nothing but ACKs gets none, and must forget them by itself.
+            self.forget(now);
+            if self.packets.is_empty() {
+                self.base += 1;
+                return;
+            }
+        }
         let noted = self.forgotten + self.contents.len() as u64;
         let contents = self.packets.back().map_or(self.forgotten, |p| p.contents + u64::from(p.count));
         let state = if packet.eliciting { State::InFlight } else { State::Quiet };

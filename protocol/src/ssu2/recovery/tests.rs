@@ -102,6 +102,17 @@ fn packets_that_want_no_ack_count_for_nothing_and_a_lost_probe_is_no_loss() {
 }
 
 #[test]
+fn a_session_that_sends_nothing_but_acks_holds_none_of_them() {
+    let mut r = sent(2);
+    ack(&mut r, 1, 0, MS);
+    for n in 0..10_000 {
+        r.on_sent(Outgoing { eliciting: false, ..PACKET }, MS * n);
+        detect(&mut r, MS * n);
+    }
+    assert_eq!((r.packets.len(), r.next_number(), r.in_flight()), (0, 10_002, 0));
+}
+
+#[test]
 fn contents_stay_with_their_packets_while_others_are_forgotten() {
     let mut r = Recovery::new(7, 100 * MS, Mono::ZERO);
     let mut expected = Vec::new();
