@@ -89,7 +89,8 @@ async fn ready(state: web::Data<State>) -> HttpResponse {
 
 fn process(started: Instant) {
     let cipher = ramson_crypto::tunnel::Kernel::best().name();
-    gauge!("ramson_build_info", "version" => env!("CARGO_PKG_VERSION"), "cipher" => cipher).set(1.0);
+    let aead = ramson_crypto::aead::Kernel::best().name();
+    gauge!("ramson_build_info", "version" => env!("CARGO_PKG_VERSION"), "cipher" => cipher, "aead" => aead).set(1.0);
     gauge!("ramson_uptime_seconds").set(started.elapsed().as_secs_f64());
     let (open, limit) = descriptors();
     gauge!("process_open_fds").set(open as f64);

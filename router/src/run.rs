@@ -45,6 +45,7 @@ pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Res
             floodfill = config.router.floodfill,
             threads = node.transports().stats().len(),
             cipher = ramson_crypto::tunnel::Kernel::best().name(),
+            aead = ramson_crypto::aead::Kernel::best().name(),
             "running"
         );
         let (sender, receiver) = async_channel();
