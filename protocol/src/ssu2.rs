@@ -18,6 +18,7 @@
 pub mod ack;
 pub mod block;
 pub mod congestion;
+pub mod directory;
 pub mod endpoint;
 pub mod error;
 pub mod established;
@@ -32,6 +33,7 @@ pub mod outbox;
 pub mod pacer;
 pub mod packet;
 pub mod path;
+pub mod peer_test;
 pub mod reason;
 pub mod recovery;
 pub mod responder;
