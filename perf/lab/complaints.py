@@ -14,6 +14,7 @@ _HARMLESS = re.compile(
     r"|was not established after"  # the same over UDP, where nobody refuses; that sessions come about, a case sees for itself
     r"|[Nn]o route to host|unreachable"  # it could not be called: a case forbade it
     r"|[Rr]ead error|Connection reset|End of file|Broken pipe"  # it was killed by a case
+    r"|adjusted clock by -?\d{1,3}ms"  # by the fraction of a second that the field has no room for
     r"|already exists|Old connection closed"  # both called at once
     r"|banlisted peer|peer is banned",  # what follows from a ban; those that last are asked for
 )

@@ -13,7 +13,9 @@ use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::shape::Class;
 use ramson_transports::io::shaper::Line;
 use ramson_transports::ssu2::EndpointStats;
-use ramson_transports::stats::{DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, Transport, WireStats};
+use ramson_transports::stats::{
+    DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, SSU2_COUNTERS, Transport, WireStats,
+};
 use std::fmt::Write;
 use std::io;
 use std::net::SocketAddr;
@@ -67,7 +69,7 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
             .absolute(count);
     }
     if let Some(stats) = state.node.transports().ssu2_stats() {
-        ssu2(&stats);
+        ssu2(&stats, &threads);
     }
     let mut text = state.prometheus.render();
     histograms(&threads, &mut text);
@@ -149,8 +151,15 @@ fn data_plane(threads: &[Arc<IoStats>]) {
     counter!("ramson_iv_filter_forgotten_early_total").absolute(sum(&|t| t.iv_forgotten_early.get()));
 }
 
-/// What SSU2 counts outside of sessions.
-fn ssu2(stats: &EndpointStats) {
+/// What SSU2 counts outside of sessions and in them.
+fn ssu2(stats: &EndpointStats, threads: &[Arc<IoStats>]) {
+    for (at, event) in SSU2_COUNTERS.iter().enumerate() {
+        let count = threads.iter().map(|t| t.ssu2[at].get()).sum();
+        counter!("ramson_ssu2_session_events_total", "event" => *event).absolute(count);
+    }
+    // The mean of the threads' means, of those that have sessions.
+    let means: Vec<u64> = threads.iter().map(|t| t.ssu2_rtt_us.get()).filter(|us| *us > 0).collect();
+    gauge!("ramson_ssu2_rtt_seconds").set(means.iter().sum::<u64>() as f64 / means.len().max(1) as f64 / 1e6);
     for (direction, outcome, count) in stats.outcomes() {
         let labels = [("transport", "ssu2"), ("direction", direction), ("outcome", outcome)];
         counter!("ramson_handshakes_total", &labels).absolute(count);

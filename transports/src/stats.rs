@@ -5,6 +5,7 @@
 use crate::event::Direction;
 pub use ramson_protocol::dialing::Transport;
 use ramson_protocol::shape::Class;
+pub use ramson_protocol::ssu2::session::COUNTERS as SSU2_COUNTERS;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread adds to and any thread reads.
@@ -191,6 +192,10 @@ pub struct IoStats {
     pub waiting_tunnels: Counter,
     /// Cells and messages dropped by cause.
     pub drops: [Counter; DropCause::ALL.len()],
+    /// What the sessions of SSU2 have counted, those that have ended too, in the order of [`SSU2_COUNTERS`].
+    pub ssu2: [Counter; SSU2_COUNTERS.len()],
+    /// The mean round trip of the sessions of SSU2, in microseconds.
+    pub ssu2_rtt_us: Counter,
     /// Hops in the table.
     pub hops: Counter,
     /// Wake-ups and turns of the loop.

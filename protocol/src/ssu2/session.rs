@@ -45,7 +45,7 @@ mod timers;
 mod transmit;
 
 pub use super::packet::PacketError;
-pub use stats::Stats;
+pub use stats::{COUNTERS, Stats};
 pub use transmit::Transmit;
 
 /// What the owner chooses.

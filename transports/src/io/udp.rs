@@ -9,7 +9,7 @@ use super::{CELL_MESSAGE, Input, IoThread};
 use crate::event::{Command, Direction, Event};
 use crate::ssu2::datagrams::{Datagrams, Origin};
 use crate::ssu2::{self, Adoption, Ssu2Handle};
-use crate::stats::{DropCause, Transport};
+use crate::stats::{DropCause, SSU2_COUNTERS, Transport};
 use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
 use ramson_crypto::mask::LANES;
@@ -25,6 +25,7 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::io;
+use std::time::Duration;
 
 /// Tokens of UDP sockets count down from here; those of sessions count up from zero.
 const FIRST_TOKEN: usize = usize::MAX - 1;
@@ -65,6 +66,8 @@ pub(crate) struct Udp {
     timers: BinaryHeap<Reverse<(Mono, u64)>>,
     events: Vec<SessionEvent>,
     out: Vec<u8>,
+    /// What sessions had counted that have ended.
+    ended: [u64; SSU2_COUNTERS.len()],
 }
 
 impl Udp {
@@ -90,6 +93,7 @@ impl Udp {
             timers: BinaryHeap::new(),
             events: Vec::new(),
             out: Vec::new(),
+            ended: [0; SSU2_COUNTERS.len()],
         }
     }
 
@@ -414,6 +418,21 @@ impl IoThread {
         }
     }
 
+    /// Adds up what the sessions of SSU2 have counted.
+    pub(super) fn sum_up_udp(&mut self) {
+        let Some(udp) = &self.udp else { return };
+        let (mut sums, mut rtt, mut sessions) = (udp.ended, Duration::ZERO, 0);
+        for (_, session) in &self.sessions {
+            if let Wire::Ssu2(wire) = &session.wire {
+                add(&mut sums, &wire.core);
+                (rtt, sessions) = (rtt + wire.core.rtt(), sessions + 1);
+            }
+        }
+        self.stats.ssu2.iter().zip(sums).for_each(|(counter, sum)| counter.set(sum));
+        let mean = rtt.checked_div(sessions).unwrap_or_default();
+        self.stats.ssu2_rtt_us.set(u64::try_from(mean.as_micros()).unwrap_or(u64::MAX));
+    }
+
     /// The last word of a session of SSU2.
     pub(super) fn say_goodbye_udp(&mut self, index: usize, reason: Reason) {
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
@@ -426,6 +445,7 @@ impl IoThread {
     pub(super) fn forget_udp(&mut self, wire: &Ssu2) {
         let Some(udp) = &mut self.udp else { return };
         udp.places.remove(&wire.id);
+        add(&mut udp.ended, &wire.core);
         let route = Route { id: wire.id, thread: None };
         for (thread, other) in self.others.iter().enumerate() {
             if thread != self.index {
@@ -433,6 +453,12 @@ impl IoThread {
                 let _ = other.push(Input::Command(Command::Route(route)));
             }
         }
+    }
+}
+
+fn add(sums: &mut [u64; SSU2_COUNTERS.len()], session: &Core) {
+    for (sum, n) in sums.iter_mut().zip(session.stats().counters()) {
+        *sum += n;
     }
 }
 

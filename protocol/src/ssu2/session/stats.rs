@@ -67,6 +67,48 @@ pub struct Stats {
     pub packet_size: u16,
 }
 
+macro_rules! counters {
+    ($($label:literal = $($field:ident).+,)*) => {
+        /// Names of the counters, as the metrics have them.
+        pub const COUNTERS: &[&str] = &[$($label,)*];
+
+        impl Stats {
+            /// The counters that only grow, in the order of [`COUNTERS`]: to be added up over sessions.
+            pub fn counters(&self) -> [u64; COUNTERS.len()] {
+                [$(self.$($field).+,)*]
+            }
+        }
+    };
+}
+
+counters! {
+    "acks_out" = acks_out,
+    "acks_in" = acks_in,
+    "acks_of_unsent" = acks_of_unsent,
+    "lost" = lost,
+    "spurious" = spurious,
+    "timeouts" = timeouts,
+    "marked" = marked,
+    "black_holes" = black_holes,
+    "short" = dropped_short,
+    "wrong_kind" = dropped_kind,
+    "repeated" = dropped_repeated,
+    "forged" = dropped_tag,
+    "ended" = dropped_ended,
+    "bad_blocks" = bad_blocks,
+    "bad_router_infos" = bad_router_infos,
+    "repeated_messages" = repeated_messages,
+    "refused_fragments" = refused_fragments,
+    "incomplete_messages" = incomplete_messages,
+    "expired" = outbox.expired,
+    "given_up" = outbox.given_up,
+    "sent_again" = outbox.again,
+    "challenged" = path.challenged,
+    "unanswered" = path.unanswered,
+    "cancelled" = path.cancelled,
+    "moved" = path.moved,
+}
+
 impl Session {
     /// The counters, and where the session stands.
     pub fn stats(&self) -> Stats {
