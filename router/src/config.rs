@@ -192,7 +192,7 @@ impl Default for Ssu2 {
     fn default() -> Self {
         let ntcp2 = Ntcp2::default();
         Self {
-            enabled: false,
+            enabled: true,
             listen: ntcp2.listen,
             publish: OneOrMany::default(),
             idle_close: ntcp2.idle_close,

@@ -43,7 +43,7 @@ impl Routers {
         for (n, address) in routers.addresses.iter().enumerate() {
             let keys = DataDir::open(&routers.folder(n))?.keys()?;
             let offer = Some(Offer { publish: vec![*address], mtu: 1500 });
-            let (ntcp2, ssu2) = (offer, None);
+            let (ntcp2, ssu2) = (offer.clone().filter(|_| speaks_ntcp2(n)), offer);
             let profile = Profile { net_id: NET_ID, floodfill: is_floodfill(n), ntcp2, ssu2, share: 20_000_000 };
             let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
             let now = Wall(u64::try_from(since.as_millis())?);
@@ -66,10 +66,11 @@ impl Routers {
         let address = self.addresses[n];
         format!(
             "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nfloodfill = {}\n\
-             [ntcp2]\nlisten = \"{address}\"\npublish = \"{address}\"\nthreads = 1\n[bandwidth]\ninbound = \"100MB/s\"\n\
-             outbound = \"100MB/s\"\n[metrics]\nlisten = \"{}\"\n[log]\nlevel = \"warn\"\n",
+             [ntcp2]\nenabled = {}\nlisten = \"{address}\"\npublish = \"{address}\"\nthreads = 1\n\
+             [ssu2]\nlisten = \"{address}\"\npublish = \"{address}\"\n[bandwidth]\ninbound = \"100MB/s\"\noutbound = \"100MB/s\"\n[metrics]\nlisten = \"{}\"\n[log]\nlevel = \"warn\"\n",
             self.base.join("routers"),
             is_floodfill(n),
+            speaks_ntcp2(n),
             self.metrics[n],
         )
     }
@@ -134,6 +135,11 @@ impl Drop for Routers {
 
 fn is_floodfill(n: usize) -> bool {
     n % FLOODFILL_EVERY == 1
+}
+
+/// Every third router speaks SSU2 alone, so that traffic crosses from one transport to the other and back.
+fn speaks_ntcp2(n: usize) -> bool {
+    n % 3 != 2
 }
 
 /// Ports that nobody listens on now.
