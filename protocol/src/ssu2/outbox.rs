@@ -7,6 +7,9 @@
 //! A message that fits one packet is one block. A larger one is cut when its first fragment is sent, by the size of the
 //! path at that time, and its fragments keep their sizes.
 //!
+//! INTEROP: i2pd spoils a message of which a middle fragment comes after the last. On a path that loses packets the last
+//! one is held back until the others have arrived.
+//!
 //! spec: ssu2 §I2NP Message Fragmentation
 
 use super::block::{FIRST_FRAGMENT, FOLLOW_ON_FRAGMENT, FOLLOW_ON_HEADER_LEN, HEADER_LEN, I2NP, I2NP_HEADER_LEN};
@@ -66,8 +69,18 @@ struct Item {
     tries: u8,
     done: bool,
     message: bool,
+    /// Its last fragment waits for the others to arrive.
+    held: bool,
     /// Acknowledged fragments.
     delivered: u64,
+}
+
+impl Item {
+    /// Only its last fragment has not been sent, and a middle one has not arrived.
+    fn must_wait(&self) -> bool {
+        let others = u32::from(self.fragments) - 1;
+        others > 1 && u32::from(self.begun) == others && self.delivered.count_ones() < others
+    }
 }
 
 /// Counters.
@@ -98,6 +111,8 @@ pub struct Outbox {
     urgent: VecDeque<Content>,
     /// Bytes not yet sent for the first time.
     queued: usize,
+    /// The path loses packets: a last fragment is not to overtake the others.
+    careful: bool,
     /// Counters.
     pub stats: Stats,
 }
@@ -171,6 +186,7 @@ impl Outbox {
             tries: 0,
             done: false,
             message,
+            held: false,
             delivered: 0,
         });
     }
@@ -185,16 +201,25 @@ impl Outbox {
             };
         }
         loop {
-            let item = self.item(self.next)?;
-            if item.done || item.begun == item.fragments {
+            let careful = self.careful;
+            let index = usize::try_from(self.next.checked_sub(self.first)?).ok()?;
+            let item = self.items.get_mut(index)?;
+            item.held |= careful && item.must_wait();
+            if item.done || item.held || item.begun == item.fragments {
                 self.next += 1;
                 continue;
             }
             let content = Content { item: self.next, fragment: item.begun };
+            let pressing = careful && item.fragments > 2 && item.begun + 2 == item.fragments;
             if let Some(len) = self.prepare(content, payload, now) {
-                return Some(Next { content, len, pressing: false });
+                return Some(Next { content, len, pressing });
             }
         }
+    }
+
+    /// Whether the path loses or reorders packets.
+    pub fn set_careful(&mut self, careful: bool) {
+        self.careful = careful;
     }
 
     /// Appends the block that [`Outbox::peek`] named, and goes on to the next.
@@ -236,7 +261,14 @@ impl Outbox {
             return;
         };
         item.delivered |= 1 << content.fragment;
-        if !item.done && item.delivered.count_ones() == u32::from(item.fragments) {
+        if item.done {
+            return;
+        }
+        if item.held && !item.must_wait() {
+            item.held = false;
+            let last = Content { fragment: item.fragments - 1, ..content };
+            self.urgent.push_back(last);
+        } else if item.delivered.count_ones() == u32::from(item.fragments) {
             self.finish(content.item);
         }
     }

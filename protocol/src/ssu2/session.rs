@@ -201,6 +201,8 @@ pub struct Session {
     /// Packets came marked by the network, and the peer does not know yet.
     marked: bool,
     next_date: Mono,
+    /// Until when the path is taken to lose packets.
+    lossy_until: Mono,
     /// When an idle session gives its memory back; `None` when it has.
     shrink_at: Option<Mono>,
     stats: Stats,
@@ -251,6 +253,7 @@ impl Session {
             ping: false,
             marked: false,
             next_date: mono + timers::DATE,
+            lossy_until: Mono::ZERO,
             shrink_at: Some(mono + timers::SHRINK),
             stats: Stats::default(),
         }

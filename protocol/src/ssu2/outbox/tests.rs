@@ -101,6 +101,33 @@ fn blocks_go_before_messages_and_only_lost_fragments_are_sent_again() {
 }
 
 #[test]
+fn on_a_path_that_loses_packets_the_last_fragment_waits_for_the_others() {
+    let mut outbox = Outbox::default();
+    outbox.set_careful(true);
+    outbox.push_message(3, ID, 100, &[&message(3000)]);
+    outbox.push_message(3, ID, 100, &[&message(2000)]);
+    let mut sent = Vec::new();
+    while let Some(next) = outbox.peek(1220, 0) {
+        outbox.take(next, &mut Vec::new());
+        sent.push((next.content.item, next.content.fragment));
+    }
+    assert_eq!(sent, [(0, 0), (0, 1), (1, 0), (1, 1)], "two fragments are safe in any order");
+    assert!(outbox.queued_bytes() > 0);
+    outbox.delivered(Content { item: 0, fragment: 0 });
+    outbox.lost(Content { item: 0, fragment: 1 });
+    let again = outbox.peek(1220, 0).unwrap();
+    outbox.take(again, &mut Vec::new());
+    assert_eq!((again.content, outbox.peek(1220, 0)), (Content { item: 0, fragment: 1 }, None));
+    outbox.delivered(again.content);
+    let last = drain(&mut outbox, 1220, 0);
+    assert_eq!((last.len(), last[0].0.content), (1, Content { item: 0, fragment: 2 }));
+    assert_eq!(outbox.queued_bytes(), 0);
+    outbox.delivered(last[0].0.content);
+    (0..2).for_each(|fragment| outbox.delivered(Content { item: 1, fragment }));
+    assert!(outbox.items.is_empty());
+}
+
+#[test]
 fn a_path_that_narrows_cuts_what_was_whole_and_drops_what_was_cut_wider() {
     let mut outbox = Outbox::default();
     outbox.push_message(3, ID, 100, &[&message(1300)]);

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// The most answers of a session that is closing.
 const MAX_ANSWERS: u8 = 3;
 
+/// After a loss the path is taken to lose packets for so long.
+const LOSSY: Duration = Duration::from_secs(60);
+
 /// One packet on its way through the session.
 struct Arrival {
     from: SocketAddr,
@@ -266,6 +269,7 @@ impl Session {
             self.mtu.on_probe_acked();
         }
         if acked.spurious > 0 {
+            self.lossy_until = now + LOSSY;
             self.cubic.on_spurious(acked.spurious);
         }
         if let Some(sent) = acked.sent {
@@ -284,6 +288,7 @@ impl Session {
         }
         let Some((first, last)) = losses.span else { return losses.probe };
         self.stats.lost += losses.packets;
+        self.lossy_until = now + LOSSY;
         if self.mtu.on_lost(losses.largest_size, now) {
             self.stats.black_holes += 1;
         }

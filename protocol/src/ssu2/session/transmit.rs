@@ -194,6 +194,7 @@ impl Session {
     fn send_batch(&mut self, now: Now, out: &mut Vec<u8>, max_packets: usize) -> Option<Transmit> {
         self.pacer.refill(self.rate(), now.mono);
         (self.limited, self.paced_until) = (false, None);
+        self.outbox.set_careful(now.mono < self.lossy_until);
         let padding = self.random_padding();
         let mut placed: SmallVec<[Placed; 16]> = SmallVec::new();
         let mut segment = self.payload();
