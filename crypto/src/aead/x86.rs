@@ -94,7 +94,7 @@ fn seal_group(group: &mut [Message<'_>]) {
     if group.len() < GROUP_MIN || group.iter().any(|message| !message.ok) {
         for message in group {
             if let Some((text, tag)) = message.data.split_last_chunk_mut() {
-                *tag = seal_single(&message.key.words.0, message.nonce, message.ad, text);
+                *tag = message.key.seal(message.nonce, message.ad, text);
             }
         }
         return;
@@ -115,10 +115,7 @@ fn seal_group(group: &mut [Message<'_>]) {
 fn open_group(group: &mut [Message<'_>]) {
     if group.len() < GROUP_MIN || group.iter().any(|message| message.data.len() < TAG_LEN) {
         for message in group {
-            message.ok = match message.data.split_last_chunk_mut() {
-                Some((text, tag)) => open_single(&message.key.words.0, message.nonce, message.ad, text, tag),
-                None => false,
-            };
+            message.ok = message.key.open(message.nonce, message.ad, message.data).is_ok();
         }
         return;
     }

@@ -13,8 +13,9 @@
 
 use super::header::{Kind, MIN_DATAGRAM, MaskKey, SHORT_LEN, Short};
 use super::keys::DataKeys;
-use ramson_crypto::aead::{AeadKey, TAG_LEN};
+use ramson_crypto::aead::{AeadKey, Message, TAG_LEN, open_batch, seal_batch};
 use ramson_crypto::mask::{self, LANES};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Bytes that a packet adds to its blocks.
@@ -63,6 +64,11 @@ impl PacketError {
     }
 }
 
+/// Where the blocks of a packet of `len` bytes lie.
+pub fn blocks(len: usize) -> Range<usize> {
+    SHORT_LEN..len.saturating_sub(TAG_LEN).max(SHORT_LEN)
+}
+
 /// The last 24 bytes of a packet as the nonces of its two masks.
 fn nonces(packet: &[u8]) -> ([u8; 12], [u8; 12]) {
     match packet.last_chunk::<24>().map(|tail| tail.as_chunks::<12>()) {
@@ -99,14 +105,23 @@ impl Sealer {
         Self { key: AeadKey::new(&keys.k_data), intro: intro.clone(), header_2: keys.k_header_2.clone(), id }
     }
 
-    /// Writes the header of each packet, seals its blocks in place, writes its tag, and masks the headers. Places that
-    /// do not lie within `buf`, or are too short for a packet, are left alone.
+    /// Writes the header of each packet, seals its blocks in place, writes its tag, and masks the headers. Places come in
+    /// the order in which they lie; those that begin within the one before, do not lie within `buf`, or are too short
+    /// for a packet, are left alone.
     pub fn seal(&self, buf: &mut [u8], places: &[Placed]) {
+        let mut end = 0;
         for group in places.chunks(LANES / 2) {
+            let group: SmallVec<[&Placed; LANES / 2]> = (group.iter())
+                .filter(|place| {
+                    let fits = place.at >= end && place.len >= MIN_DATAGRAM && place.at + place.len <= buf.len();
+                    end = if fits { place.at + place.len } else { end };
+                    fits
+                })
+                .collect();
+            self.seal_group(buf, &group);
             let mut both = [[0; 12]; LANES];
             for (lane, place) in group.iter().enumerate() {
                 let Some(packet) = packet_mut(buf, place) else { continue };
-                self.seal_one(packet, place);
                 (both[lane], both[LANES / 2 + lane]) = nonces(packet);
             }
             let masks = mask::masks_of_two([self.intro.as_bytes(), self.header_2.as_bytes()], &both);
@@ -120,17 +135,29 @@ impl Sealer {
         }
     }
 
-    fn seal_one(&self, packet: &mut [u8], place: &Placed) {
+    /// Headers and tags of packets that lie apart, in order.
+    fn seal_group(&self, buf: &mut [u8], group: &[&Placed]) {
+        let headers: SmallVec<[[u8; SHORT_LEN]; LANES / 2]> = group.iter().map(|place| self.header(place)).collect();
+        let mut batch: SmallVec<[Message<'_>; LANES / 2]> = SmallVec::new();
+        let (mut rest, mut begin) = (buf, 0);
+        for (place, header) in group.iter().zip(&headers) {
+            let Some((before, behind)) = rest.split_at_mut_checked(place.at - begin + place.len) else { return };
+            let Some((head, sealed)) = before[place.at - begin..].split_at_mut_checked(SHORT_LEN) else { return };
+            head.copy_from_slice(header);
+            batch.push(Message::new(&self.key, place.number.into(), header, sealed));
+            (rest, begin) = (behind, place.at + place.len);
+        }
+        seal_batch(&mut batch);
+    }
+
+    fn header(&self, place: &Placed) -> [u8; SHORT_LEN] {
         let flags = [if place.immediate { IMMEDIATE_ACK } else { 0 }, 0, 0];
-        let header = Short { destination: self.id, number: place.number, kind: Kind::DATA, flags }.to_bytes();
-        packet[..SHORT_LEN].copy_from_slice(&header);
-        let (blocks, tag) = packet[SHORT_LEN..].split_at_mut(place.len - OVERHEAD);
-        tag.copy_from_slice(&self.key.seal(place.number.into(), &header, blocks));
+        Short { destination: self.id, number: place.number, kind: Kind::DATA, flags }.to_bytes()
     }
 }
 
 fn packet_mut<'a>(buf: &'a mut [u8], place: &Placed) -> Option<&'a mut [u8]> {
-    if place.len < MIN_DATAGRAM { None } else { buf.get_mut(place.at..place.at + place.len) }
+    buf.get_mut(place.at..place.at + place.len)
 }
 
 /// What an unmasked header says.
@@ -197,6 +224,38 @@ impl Opener {
     }
 }
 
+impl Opener {
+    /// Reads the headers of up to [`LANES`] datagrams of `segment` bytes (the last one may be shorter), and authenticates
+    /// and decrypts in place those whose number `is_new`; the blocks lie where [`blocks`] says.
+    pub fn open_group(
+        &self,
+        datagrams: &mut [u8],
+        segment: usize,
+        is_new: impl Fn(u32) -> bool,
+    ) -> [Result<Header, PacketError>; LANES] {
+        let mut opened = [Err(PacketError::Short); LANES];
+        let masks = self.masks(datagrams.chunks(segment));
+        for ((opened, datagram), mask) in opened.iter_mut().zip(datagrams.chunks(segment)).zip(masks) {
+            *opened = self
+                .header(datagram, mask)
+                .and_then(|header| if is_new(header.number) { Ok(header) } else { Err(PacketError::Repeated) });
+        }
+        let headers = opened;
+        let mut batch: SmallVec<[Message<'_>; LANES]> = SmallVec::new();
+        for (datagram, header) in datagrams.chunks_mut(segment).zip(&headers) {
+            if let (Ok(header), Some(sealed)) = (header, datagram.get_mut(SHORT_LEN..)) {
+                batch.push(Message::new(&self.key, header.number.into(), &header.bytes, sealed));
+            }
+        }
+        open_batch(&mut batch);
+        let tried = opened.iter_mut().filter(|opened| opened.is_ok());
+        for (opened, _) in tried.zip(&batch).filter(|(_, message)| !message.ok) {
+            *opened = Err(PacketError::Tag);
+        }
+        opened
+    }
+}
+
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealer(..)")
@@ -245,6 +304,32 @@ mod tests {
             let blocks = opener.open(packet, &header).unwrap();
             assert_eq!(blocks, SHORT_LEN..place.len - TAG_LEN);
             assert!(packet[blocks].iter().enumerate().all(|(i, b)| *b == (place.at + SHORT_LEN + i) as u8));
+        }
+    }
+
+    #[test]
+    fn a_group_opens_as_its_packets_do_one_by_one_and_a_forged_one_among_them_is_told() {
+        let (keys, intro) = keys();
+        let (len, count) = (1072, 11);
+        let places: Vec<Placed> =
+            (0..count).map(|n| Placed { at: n * len, len, number: n as u32, immediate: false }).collect();
+        let plain: Vec<u8> = (0..count * len).map(|i| (i / 7) as u8).collect();
+        let mut buf = plain.clone();
+        Sealer::new(&keys, &intro, 5).seal(&mut buf, &places);
+        buf.truncate(count * len - len + 20);
+        buf[3 * len + 100] ^= 1;
+        let opened = Opener::new(&keys, 5).open_group(&mut buf, len, |number| number != 6);
+        for (n, opened) in opened.iter().enumerate() {
+            match n {
+                3 => assert_eq!(*opened, Err(PacketError::Tag)),
+                6 => assert_eq!(*opened, Err(PacketError::Repeated)),
+                10.. => assert_eq!(*opened, Err(PacketError::Short)),
+                _ => {
+                    assert_eq!(opened.unwrap().number, n as u32);
+                    let text = blocks(len);
+                    assert_eq!(buf[n * len..][text.clone()], plain[n * len..][text]);
+                }
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use crate::ntcp2::Role;
 use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::block::{Ack, Block, Blocks, RouterInfo};
 use crate::ssu2::fragment::{Refused, Whole};
-use crate::ssu2::packet::Header;
+use crate::ssu2::packet::{self, Header};
 use crate::ssu2::reason::Reason;
 use crate::ssu2::recovery::Delivered;
 use crate::time::{Mono, Now};
@@ -47,9 +47,9 @@ impl Session {
         let segment = segment.clamp(1, bytes.len().max(1));
         let mut at = 0;
         for group in bytes.chunks_mut(segment * LANES) {
-            let masks = self.opener.masks(group.chunks(segment));
-            for (datagram, mask) in group.chunks_mut(segment).zip(masks) {
-                if let Err(e) = self.take(now, from, datagram, at, mask, events) {
+            let opened = self.open(group, segment);
+            for (datagram, opened) in group.chunks(segment).zip(opened) {
+                if let Err(e) = self.take(now, from, datagram, at, opened, events) {
                     self.count(e);
                 }
                 at += datagram.len();
@@ -68,8 +68,16 @@ impl Session {
         datagram: &mut [u8],
         events: &mut Vec<Event>,
     ) -> Result<(), PacketError> {
-        let [mask, ..] = self.opener.masks(std::iter::once(&*datagram));
-        self.take(now, from, datagram, 0, mask, events).inspect_err(|e| self.count(*e))
+        let [opened, ..] = self.open(datagram, datagram.len().max(1));
+        self.take(now, from, datagram, 0, opened, events).inspect_err(|e| self.count(*e))
+    }
+
+    /// Decrypts up to [`LANES`] datagrams in place, unless the session has ended.
+    fn open(&self, group: &mut [u8], segment: usize) -> [Result<Header, PacketError>; LANES] {
+        if self.state == State::Ended {
+            return [Err(PacketError::Ended); LANES];
+        }
+        self.opener.open_group(group, segment, |number| self.received.is_new(number))
     }
 
     fn count(&mut self, error: PacketError) {
@@ -88,19 +96,23 @@ impl Session {
         &mut self,
         now: Now,
         from: SocketAddr,
-        datagram: &mut [u8],
+        datagram: &[u8],
         at: usize,
-        mask: u64,
+        opened: Result<Header, PacketError>,
         events: &mut Vec<Event>,
     ) -> Result<(), PacketError> {
         if self.state == State::Ended {
             return Err(PacketError::Ended);
         }
-        let header = self.opener.header(datagram, mask).inspect_err(|_| self.on_foreign(now.mono))?;
+        if let Err(PacketError::Short | PacketError::Kind) = opened {
+            self.on_foreign(now.mono);
+        }
+        let header = opened?;
+        // Twice in one group: both were opened.
         if !self.received.is_new(header.number) {
             return Err(PacketError::Repeated);
         }
-        let range = self.opener.open(datagram, &header)?;
+        let range = packet::blocks(datagram.len());
         self.stats.packets_in += 1;
         self.stats.bytes_in += datagram.len() as u64;
         self.last_heard = now.mono;
