@@ -22,7 +22,7 @@ pub const API_VERSION: Version = Version(0, 9, 69);
 const REPUBLISH: Duration = Duration::from_secs(18 * 60);
 
 /// How often it is looked whether anything has changed.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Congestion is not published so soon after the start. spec: proposal 162 §Recommendations
 const QUIET_START: Duration = Duration::from_secs(5 * 60);

@@ -107,6 +107,7 @@ impl EventSink for LateSink {
 }
 
 struct Around {
+    shared: Shared,
     published: Arc<Published>,
     netdb: NetDb,
     on_router_info: Box<dyn Fn(&RouterInfo)>,
@@ -122,7 +123,7 @@ impl Circumstances for Around {
     }
 
     fn reach(&self) -> Reach {
-        Reach::default()
+        Reach::clone(&self.shared.reach())
     }
 
     fn changed(&self, info: &RouterInfo) {
@@ -164,6 +165,12 @@ impl Node {
                     gate: Box::new(ssu2::OpenGate),
                     idle_close: config.ssu2.idle_close,
                     tokens: config.tokens,
+                    services: ssu2::Services {
+                        net_id: config.profile.net_id,
+                        keys: Arc::new(keys.router.clone()),
+                        allow_private: config.allow_private,
+                        publish: offer.publish.clone(),
+                    },
                 }),
                 bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
@@ -215,8 +222,12 @@ impl Node {
         // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
         let _ = sink.0.set(SwitchSink(switch));
         read_files(netdb.clone(), config.bootstrap);
-        let around =
-            Around { published: Arc::clone(&published), netdb: netdb.clone(), on_router_info: config.on_router_info };
+        let around = Around {
+            shared: shared.clone(),
+            published: Arc::clone(&published),
+            netdb: netdb.clone(),
+            on_router_info: config.on_router_info,
+        };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
         Ok(Self { shared, netdb, database, transit, identity, pool, published })
     }

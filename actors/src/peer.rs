@@ -53,6 +53,8 @@ pub struct PeerConnection {
     state: State,
     /// Ways to call it that were not tried yet, the best first.
     calls: VecDeque<Call>,
+    /// Its RouterInfo, while it is being called.
+    info: Option<RouterInfo>,
 }
 
 impl PeerConnection {
@@ -66,7 +68,7 @@ impl PeerConnection {
         news: Option<Recipient<PeerNews>>,
     ) -> Self {
         let state = if connected { State::Connected } else { State::Resolving };
-        Self { hash, shared, netdb, owner, news, state, calls: VecDeque::new() }
+        Self { hash, shared, netdb, owner, news, state, calls: VecDeque::new(), info: None }
     }
 
     fn resolve(&mut self, ctx: &mut Context<Self>) {
@@ -86,15 +88,16 @@ impl PeerConnection {
         let lessons = self.shared.lessons();
         self.calls = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs()).into_iter().collect();
         drop(lessons);
+        self.info = Some(info.clone());
         self.call_next("no_address", ctx);
     }
 
     /// Tries the next way to call it; without one the router is unreachable, for `reason`.
     fn call_next(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
-        match self.calls.pop_front() {
-            Some(call) => {
+        match self.calls.pop_front().zip(self.info.as_ref()) {
+            Some((call, info)) => {
                 self.state = State::Dialing;
-                if !self.shared.transports().dial(self.hash, call) {
+                if !self.shared.transports().dial(info, call) {
                     self.fail("busy", ctx);
                 }
             }

@@ -1,5 +1,6 @@
 //! What every actor may use: read-mostly facts as snapshots, and the way into the data plane.
 
+use crate::identity::Reach;
 use arc_swap::ArcSwap;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
@@ -38,6 +39,7 @@ struct Inner {
     own_ids: parking_lot::Mutex<HashSet<TunnelId>>,
     abilities: Abilities,
     lessons: parking_lot::Mutex<Lessons>,
+    reach: ArcSwap<Reach>,
 }
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
@@ -105,6 +107,7 @@ impl Shared {
             own_ids: parking_lot::Mutex::default(),
             abilities: facts.abilities,
             lessons: parking_lot::Mutex::default(),
+            reach: ArcSwap::default(),
         }))
     }
 
@@ -136,6 +139,16 @@ impl Shared {
     /// What calls have taught. Held for a moment only.
     pub fn lessons(&self) -> parking_lot::MutexGuard<'_, Lessons> {
         self.0.lessons.lock()
+    }
+
+    /// How peers reach us where we publish no address.
+    pub fn reach(&self) -> Arc<Reach> {
+        self.0.reach.load_full()
+    }
+
+    /// Publishes how peers reach us: for the switch.
+    pub(crate) fn set_reach(&self, reach: Reach) {
+        self.0.reach.store(Arc::new(reach));
     }
 
     /// Whether we keep a part of the netDb for others.

@@ -6,6 +6,7 @@
 
 use crate::clock_keeper::ClockKeeper;
 use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
+use crate::identity::Reach;
 use crate::messages::{
     Arrived, DialFailed, Expect, ExpectGarlic, Incoming, Origin, RouterInfoReceived, SessionDown, SessionUp, Token,
 };
@@ -141,6 +142,14 @@ impl Switch {
                     drop(connection.try_send(SessionUp { peer, inbound }));
                 }
                 self.news(PeerNews::Up(peer));
+            }
+            Event::Introducers(introducers) => {
+                tracing::info!(count = introducers.len(), "routers introduce others to us");
+                self.shared.set_reach(Reach { introducers });
+            }
+            Event::Reachability { v4, status } => {
+                let family = if v4 { "ipv4" } else { "ipv6" };
+                tracing::info!(family, status = status.label(), "peers have tested whether we can be reached");
             }
             Event::Disconnected { peer, .. } => {
                 if let Some(connection) = self.connections.get(&peer) {

@@ -12,7 +12,7 @@ use ramson_protocol::i2np::MessageType;
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::shape::Class;
 use ramson_transports::io::shaper::Line;
-use ramson_transports::ssu2::EndpointStats;
+use ramson_transports::ssu2::{self, Status};
 use ramson_transports::stats::{
     DropCause, Flow, Histogram, IoStats, MESSAGE_TYPES, Role, SSU2_COUNTERS, Transport, WireStats,
 };
@@ -69,7 +69,7 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
             .absolute(count);
     }
     if let Some(stats) = state.node.transports().ssu2_stats() {
-        ssu2(&stats, &threads);
+        ssu2_outside(&stats, &threads);
     }
     let mut text = state.prometheus.render();
     histograms(&threads, &mut text);
@@ -152,7 +152,22 @@ fn data_plane(threads: &[Arc<IoStats>]) {
 }
 
 /// What SSU2 counts outside of sessions and in them.
-fn ssu2(stats: &EndpointStats, threads: &[Arc<IoStats>]) {
+fn ssu2_outside(stats: &ssu2::Stats, threads: &[Arc<IoStats>]) {
+    for (service, tally) in [("peer_test", &stats.tests), ("introduction", &stats.introductions)] {
+        for (role, event, count) in tally.iter() {
+            let labels = [("service", service), ("role", role), ("event", event)];
+            counter!("ramson_ssu2_services_total", &labels).absolute(count);
+        }
+    }
+    for (family, verdict) in ["ipv4", "ipv6"].into_iter().zip(stats.reachability) {
+        for status in [Status::Unknown, Status::Ok, Status::Firewalled, Status::SymmetricNat] {
+            let labels = [("family", family), ("status", status.label())];
+            gauge!("ramson_reachability", &labels).set(f64::from(u8::from(status == verdict)));
+        }
+    }
+    gauge!("ramson_ssu2_introducers").set(stats.introducers as f64);
+    gauge!("ramson_ssu2_introduced").set(stats.tags as f64);
+    let stats = &stats.endpoint;
     for (at, event) in SSU2_COUNTERS.iter().enumerate() {
         let count = threads.iter().map(|t| t.ssu2[at].get()).sum();
         counter!("ramson_ssu2_session_events_total", "event" => *event).absolute(count);

@@ -3,8 +3,9 @@
 use crate::established::Established;
 use crate::io::Route;
 use crate::io::hops::Hop;
-use crate::ssu2::Adoption;
+use crate::ssu2::{Adoption, Block, Status};
 use bytes::Bytes;
+use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
@@ -94,6 +95,15 @@ pub enum Event {
         /// The message.
         message: Message,
     },
+    /// What peer tests say of our reachability over one address family has changed.
+    Reachability {
+        /// Over IPv4, or IPv6.
+        v4: bool,
+        /// The verdict.
+        status: Status,
+    },
+    /// These routers introduce others to us from now on; they are to be published.
+    Introducers(Vec<Introducer>),
     /// Messages wait for a session with this router: it must be dialled, or declared unreachable.
     NeedSession(RouterHash),
 }
@@ -107,6 +117,8 @@ pub enum Command {
     AdoptSsu2(Box<Adoption>),
     /// Where the datagrams of a session of another thread belong.
     Route(Route),
+    /// Send a block of a service in the SSU2 session with a router.
+    Ssu2Block(RouterHash, Box<Block>),
     /// Send a message to a router.
     Send {
         /// To whom.

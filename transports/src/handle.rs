@@ -7,10 +7,11 @@ pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
-use crate::ssu2::{self, Around, EndpointStats, Ssu2Config, Ssu2Handle};
+use crate::ssu2::{self, Around, Ssu2Config, Ssu2Handle};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
@@ -155,14 +156,18 @@ impl Transports {
 
     /// Calls a router. False if too many calls wait already.
     #[must_use]
-    pub fn dial(&self, peer: RouterHash, call: Call) -> bool {
+    pub fn dial(&self, info: &RouterInfo, call: Call) -> bool {
+        let peer = info.hash();
         match call {
             Call::Ntcp2 { addr, static_key, iv } => self.handshake.dial(DialTarget { peer, addr, static_key, iv }),
-            Call::Ssu2 { addr: Some(addr), static_key, intro_key, mtu, .. } => {
-                let target = ssu2::Target { peer, addr, static_key, intro_key, mtu };
-                self.ssu2.as_ref().is_some_and(|ssu2| ssu2.push(ssu2::Input::Dial(target)))
+            Call::Ssu2 { addr, static_key, intro_key, mtu, introducers } => {
+                let target = ssu2::Target { peer, static_key, intro_key, mtu, info: info.clone() };
+                let input = match addr {
+                    Some(addr) => ssu2::Input::Dial(target, addr),
+                    None => ssu2::Input::Introduce(target, introducers.to_vec()),
+                };
+                self.ssu2.as_ref().is_some_and(|ssu2| ssu2.push(input))
             }
-            Call::Ssu2 { addr: None, .. } => false,
         }
     }
 
@@ -234,7 +239,7 @@ impl Transports {
     }
 
     /// What SSU2 has counted outside of sessions, if it is spoken.
-    pub fn ssu2_stats(&self) -> Option<EndpointStats> {
+    pub fn ssu2_stats(&self) -> Option<ssu2::Stats> {
         self.ssu2.as_ref().map(Ssu2Handle::stats)
     }
 

@@ -11,7 +11,9 @@
 //! signatures never delay a cell. It reads no socket of its own; what it sends goes out by sockets that share their
 //! ports with those of the I/O threads, but receive nothing.
 
+mod book;
 pub(crate) mod datagrams;
+mod services;
 mod thread;
 
 use crate::clock::Clock;
@@ -24,10 +26,15 @@ use bytes::Bytes;
 use datagrams::Datagrams;
 use parking_lot::Mutex;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
+use ramson_protocol::data::router_address::Introducer;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
+pub use ramson_protocol::ssu2::directory::Tally;
 pub use ramson_protocol::ssu2::endpoint::Stats as EndpointStats;
 pub use ramson_protocol::ssu2::endpoint::{Gate, Limits, OpenGate};
 use ramson_protocol::ssu2::established::Established;
+pub use ramson_protocol::ssu2::peer_test::Status;
 use ramson_protocol::ssu2::session;
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +62,48 @@ pub struct Ssu2Config {
     pub idle_close: Duration,
     /// Where the tokens are kept that peers gave us, if anywhere.
     pub tokens: Option<PathBuf>,
+    /// Who we are to those whom we test and introduce.
+    pub services: Services,
+}
+
+/// What peer tests and introductions need.
+pub struct Services {
+    /// Our network.
+    pub net_id: u8,
+    /// Our identity, which signs.
+    pub keys: Arc<RouterKeys>,
+    /// Whether reserved addresses are as good as public ones.
+    pub allow_private: bool,
+    /// The addresses that we publish. In a family without any we let ourselves be introduced.
+    pub publish: Vec<SocketAddr>,
+}
+
+/// What SSU2 has counted outside of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Handshakes, and datagrams of strangers.
+    pub endpoint: EndpointStats,
+    /// Peer tests, by role and event.
+    pub tests: Tally,
+    /// Introductions, by role and event.
+    pub introductions: Tally,
+    /// What is thought of our reachability over IPv4 and IPv6.
+    pub reachability: [Status; 2],
+    /// Routers that introduce others to us.
+    pub introducers: usize,
+    /// Routers whom we introduce to others.
+    pub tags: usize,
+}
+
+/// A block of a service, for a session.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its type.
+    pub(crate) kind: u8,
+    /// Its data.
+    pub(crate) data: Vec<u8>,
+    /// A RouterInfo that the receiver needs before it.
+    pub(crate) router_info: Option<Bytes>,
 }
 
 /// A session on its way to its I/O thread.
@@ -66,13 +115,13 @@ pub struct Adoption {
 }
 
 /// A router to be called.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) peer: RouterHash,
-    pub(crate) addr: SocketAddr,
     pub(crate) static_key: PublicKey,
     pub(crate) intro_key: [u8; 32],
     pub(crate) mtu: u16,
+    pub(crate) info: RouterInfo,
 }
 
 /// What arrives in the thread's inbox.
@@ -80,8 +129,20 @@ pub(crate) struct Target {
 pub(crate) enum Input {
     /// Datagrams that belong to no session.
     Strangers(Datagrams),
-    /// Call a router.
-    Dial(Target),
+    /// Call a router at its address.
+    Dial(Target, SocketAddr),
+    /// Call a router by way of others.
+    Introduce(Target, Vec<Introducer>),
+    /// A block of a service came in the session with a router.
+    Block(RouterHash, u8, Vec<u8>),
+    /// A RouterInfo came in a session.
+    Info(Vec<u8>),
+    /// A peer says where it sees us.
+    Seen(RouterHash, SocketAddr),
+    /// The peer of this session has moved.
+    Moved(RouterHash, u64, SocketAddr),
+    /// A session has ended.
+    Down(RouterHash, u64),
     /// A token for our next session with a router at this address, and the second at which it expires.
     Token(SocketAddr, u64, u32),
     /// Our RouterInfo has changed.
@@ -97,7 +158,7 @@ const INBOX: usize = 4096;
 #[derive(Clone)]
 pub(crate) struct Ssu2Handle {
     inbox: Inbox<Input>,
-    stats: Arc<Mutex<EndpointStats>>,
+    stats: Arc<Mutex<Stats>>,
 }
 
 impl Ssu2Handle {
@@ -108,7 +169,7 @@ impl Ssu2Handle {
     }
 
     /// What it has counted, at most a second ago.
-    pub(crate) fn stats(&self) -> EndpointStats {
+    pub(crate) fn stats(&self) -> Stats {
         self.stats.lock().clone()
     }
 

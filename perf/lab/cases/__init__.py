@@ -21,6 +21,7 @@ from . import (
     ssu2_gateway,
     ssu2_java,
     ssu2_participant,
+    ssu2_reachability,
     ssu2_sessions,
 )
 
@@ -37,6 +38,7 @@ ALL = (
     ssu2_endpoint,
     ssu2_gateway,
     ssu2_java,
+    ssu2_reachability,
     mixed_participant,
     hostile,
     floodfill,

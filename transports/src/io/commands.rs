@@ -29,6 +29,7 @@ impl IoThread {
         match command {
             Command::Adopt(established) => self.adopt(*established),
             Command::AdoptSsu2(adoption) => self.adopt_ssu2(&adoption),
+            Command::Ssu2Block(to, block) => self.send_service_block(&to, &block),
             Command::Route(route) => self.on_route(route),
             Command::Send { to, message } => self.send_message(to, &message),
             Command::SendTunnel { gateway, delivery, message } => self.send_own(gateway, &delivery, &message),

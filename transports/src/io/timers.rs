@@ -104,7 +104,7 @@ impl IoThread {
                 let _ = self.poll.registry().deregister(&mut wire.stream);
                 let _ = wire.stream.shutdown(Shutdown::Both);
             }
-            Wire::Ssu2(wire) => self.forget_udp(wire),
+            Wire::Ssu2(wire) => self.forget_udp(session.peer, wire),
         }
         let Some(peer) = self.peers.get_mut(session.peer) else { return };
         peer.older.retain(|&i| i != index);

@@ -13,10 +13,11 @@ use crate::stats::{DropCause, SSU2_COUNTERS, Transport};
 use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
 use ramson_crypto::mask::LANES;
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::Role;
 use ramson_protocol::ntcp2::block::I2np;
 use ramson_protocol::ntcp2::reason::Reason;
-use ramson_protocol::ssu2::block::Block;
+use ramson_protocol::ssu2::block::{self, Block};
 use ramson_protocol::ssu2::header::{self, MaskKey};
 use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, Session as Core};
 use ramson_protocol::time::Mono;
@@ -233,6 +234,7 @@ impl IoThread {
         let Some(session) = self.sessions.get_mut(index) else { return 0 };
         let Some(from) = self.peers.get(session.peer).map(|peer| peer.hash) else { return 0 };
         let Wire::Ssu2(wire) = &mut session.wire else { return 0 };
+        let id = wire.id;
         let mut events = std::mem::take(&mut udp.events);
         if origin.congested {
             wire.core.on_congestion_experienced();
@@ -253,22 +255,24 @@ impl IoThread {
                     self.on_i2np(from, Transport::Ssu2, I2np { kind, id, expiration, body: &body });
                 }
                 SessionEvent::RouterInfo { flood, bytes } => {
+                    // Peer tests and introductions send one ahead.
+                    self.tell_thread(ssu2::Input::Info(bytes.clone()));
                     self.events.push(Event::RouterInfo { from, bytes: bytes.into(), flood });
                 }
                 SessionEvent::NewToken { expires, token } => {
                     self.tell_thread(ssu2::Input::Token(origin.from, token, expires));
                 }
                 SessionEvent::Terminated { reason } => over = Some(reason),
-                // Services for routers behind NATs are not offered, so nobody should ask for them.
-                SessionEvent::PeerTest(_)
-                | SessionEvent::RelayRequest(_)
-                | SessionEvent::RelayResponse(_)
-                | SessionEvent::RelayIntro(_)
-                | SessionEvent::RelayTagRequest
-                | SessionEvent::RelayTag(_)
-                | SessionEvent::Address(_)
-                | SessionEvent::PeerMoved { .. }
-                | SessionEvent::Skew(_) => {}
+                SessionEvent::PeerTest(data) => self.service(from, block::PEER_TEST, &bytes[data]),
+                SessionEvent::RelayRequest(data) => self.service(from, block::RELAY_REQUEST, &bytes[data]),
+                SessionEvent::RelayResponse(data) => self.service(from, block::RELAY_RESPONSE, &bytes[data]),
+                SessionEvent::RelayIntro(data) => self.service(from, block::RELAY_INTRO, &bytes[data]),
+                SessionEvent::RelayTagRequest => self.service(from, block::RELAY_TAG_REQUEST, &[]),
+                SessionEvent::RelayTag(tag) => self.service(from, block::RELAY_TAG, &tag.to_be_bytes()),
+                SessionEvent::Address(addr) => self.tell_thread(ssu2::Input::Seen(from, addr)),
+                SessionEvent::PeerMoved { addr } => self.tell_thread(ssu2::Input::Moved(from, id, addr)),
+                // The handshake has compared the clocks.
+                SessionEvent::Skew(_) => {}
             }
         }
         if let Some(udp) = &mut self.udp {
@@ -279,6 +283,27 @@ impl IoThread {
             None => self.mark_dirty(index),
         }
         cells
+    }
+
+    fn service(&self, from: RouterHash, kind: u8, data: &[u8]) {
+        self.tell_thread(ssu2::Input::Block(from, kind, data.to_vec()));
+    }
+
+    /// A block that a service sends in a session with a router.
+    pub(super) fn send_service_block(&mut self, to: &RouterHash, block: &ssu2::Block) {
+        let Some(peer) = self.peers.find(to).and_then(|peer| self.peers.get(peer)) else { return };
+        let mut all = peer.primary.iter().chain(&peer.older).copied();
+        let session = all.find(|index| self.sessions.get(*index).is_some_and(|s| s.transport() == Transport::Ssu2));
+        let Some(index) = session else { return };
+        if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
+            if let Some(info) = &block.router_info {
+                wire.core.queue_router_info(info, false);
+            }
+            if let Ok(block) = Block::parse(block.kind, &block.data) {
+                wire.core.queue_block(&block);
+            }
+        }
+        self.mark_dirty(index);
     }
 
     /// What the SSU2 thread should know. It forgets nothing that matters if it does not keep up.
@@ -442,7 +467,10 @@ impl IoThread {
     }
 
     /// A session has ended: its datagrams belong to nobody.
-    pub(super) fn forget_udp(&mut self, wire: &Ssu2) {
+    pub(super) fn forget_udp(&mut self, peer: usize, wire: &Ssu2) {
+        if let Some(peer) = self.peers.get(peer) {
+            self.tell_thread(ssu2::Input::Down(peer.hash, wire.id));
+        }
         let Some(udp) = &mut self.udp else { return };
         udp.places.remove(&wire.id);
         add(&mut udp.ended, &wire.core);

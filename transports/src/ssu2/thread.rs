@@ -1,14 +1,18 @@
 //! The loop around the endpoint.
 
 use super::datagrams::Datagrams;
-use super::{Adoption, Around, INBOX, Input, Ssu2Config, Ssu2Handle, Target};
+use super::services::{Act, Services};
+use super::{Adoption, Around, INBOX, Input, Ssu2Config, Ssu2Handle, Stats, Target};
 use crate::event::{Command, Event};
 use crate::inbox::Inbox;
 use crate::io::{Route, home};
 use crate::udp::Socket;
 use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Transport;
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::Role;
+use ramson_protocol::ssu2::block;
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
@@ -73,6 +77,8 @@ impl Seat {
         endpoint.received_tokens().import(&saved.unwrap_or_default(), now);
         Thread {
             endpoint,
+            services: Services::new(config.services, [rand::random(), rand::random()], now),
+            dialled: FxHashMap::default(),
             sockets,
             tokens: config.tokens,
             recent: FxHashMap::default(),
@@ -88,6 +94,9 @@ impl Seat {
 
 pub(crate) struct Thread {
     endpoint: Endpoint,
+    services: Services,
+    /// RouterInfos of the routers that are being called.
+    dialled: FxHashMap<RouterHash, RouterInfo>,
     sockets: Vec<Socket>,
     tokens: Option<PathBuf>,
     /// Sessions that were given away lately: where to.
@@ -109,7 +118,8 @@ impl Thread {
         let mut events = Events::with_capacity(4);
         let mut now = self.around.clock.now();
         while !self.stopping {
-            let due = self.endpoint.poll_timeout().unwrap_or(self.next_tick).min(self.next_tick);
+            let timers = [self.endpoint.poll_timeout(), self.services.poll_timeout()];
+            let due = timers.into_iter().flatten().fold(self.next_tick, Mono::min);
             let timeout = if self.handle.inbox.prepare_sleep() { due.saturating_sub(now.mono) } else { Duration::ZERO };
             let result = self.poll.poll(&mut events, Some(timeout));
             self.handle.inbox.awake();
@@ -126,10 +136,11 @@ impl Thread {
             if self.endpoint.poll_timeout().is_some_and(|due| due <= now.mono) {
                 self.endpoint.handle_timeout(now);
             }
-            self.drain(now);
+            self.services.on_time(now, &self.endpoint);
             if now.mono >= self.next_tick {
                 self.tick(now);
             }
+            self.drain(now);
         }
         self.save(now);
         Ok(())
@@ -138,7 +149,23 @@ impl Thread {
     fn on_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Strangers(mut datagrams) => self.on_strangers(now, &mut datagrams),
-            Input::Dial(target) => self.dial(now, &target),
+            Input::Dial(target, addr) => self.dial(now, target, addr, None),
+            Input::Introduce(target, introducers) => self.services.call(now, target, &introducers),
+            Input::Block(from, block::RELAY_TAG_REQUEST, _) => self.services.tag_wanted(from),
+            Input::Block(from, block::RELAY_TAG, data) => {
+                if let Ok(tag) = data.try_into().map(u32::from_be_bytes) {
+                    self.services.tag(now, from, tag);
+                }
+            }
+            Input::Block(from, kind, data) => self.services.on_block(now, &self.endpoint, from, kind, &data),
+            Input::Info(bytes) => {
+                if let Ok(info) = RouterInfo::parse(bytes.into()) {
+                    self.services.on_router_info(now, &self.endpoint, info);
+                }
+            }
+            Input::Seen(by, addr) => self.services.seen(now, by, addr),
+            Input::Moved(peer, id, addr) => self.services.book.moved(&peer, id, addr),
+            Input::Down(peer, id) => self.services.down(now, &peer, id),
             Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
             Input::RouterInfo => self.endpoint.set_router_info(self.around.router_info.load().as_ref().clone()),
             Input::Stop => self.stopping = true,
@@ -157,32 +184,68 @@ impl Thread {
         }
     }
 
-    fn dial(&mut self, now: Now, target: &Target) {
-        let local = self.sockets.iter().position(|s| s.local().is_ipv4() == target.addr.is_ipv4());
-        let Some(local) = local else { return self.dial_failed(target.peer, target.addr, "no_socket", None) };
+    /// The socket for an address.
+    fn socket_for(&self, addr: SocketAddr) -> Option<usize> {
+        self.sockets.iter().position(|s| s.local().is_ipv4() == addr.is_ipv4())
+    }
+
+    fn dial(&mut self, now: Now, target: Target, addr: SocketAddr, token: Option<u64>) {
+        let Some(local) = self.socket_for(addr) else { return self.dial_failed(target.peer, addr, "no_socket", None) };
+        let ask_for_tag = self.services.wants_tag(addr);
+        self.dialled.insert(target.peer, target.info);
         let remote = Remote {
             hash: target.peer,
-            addr: target.addr,
+            addr,
             static_key: target.static_key,
             intro: MaskKey::new(target.intro_key),
             mtu: target.mtu,
         };
-        self.endpoint.dial(now, endpoint::Target { remote, local, token: None, ask_for_tag: false });
+        self.endpoint.dial(now, endpoint::Target { remote, local, token, ask_for_tag });
     }
 
+    /// Does what endpoint and services want, until neither wants anything.
     fn drain(&mut self, now: Now) {
-        while let Some(output) = self.endpoint.poll_output() {
-            match output {
-                Output::Send { to, local, bytes } => {
-                    if let Some(socket) = self.sockets.get(local) {
-                        // A full buffer loses it; handshakes send again.
-                        let _ = socket.send(to, &bytes, bytes.len(), false);
-                    }
-                }
-                Output::Established(established) => self.give_away(now, established),
-                Output::Failed(failed) => self.on_failed(&failed),
-                Output::Outside(_) => {}
+        loop {
+            if let Some(output) = self.endpoint.poll_output() {
+                self.put_out(now, output);
+            } else if let Some(act) = self.services.poll(now) {
+                self.act(now, act);
+            } else {
+                break;
             }
+        }
+    }
+
+    fn put_out(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Send { to, local, bytes } => {
+                if let Some(socket) = self.sockets.get(local) {
+                    // A full buffer loses it; handshakes send again.
+                    let _ = socket.send(to, &bytes, bytes.len(), false);
+                }
+            }
+            Output::Established(established) => self.give_away(now, established),
+            Output::Failed(failed) => self.on_failed(&failed),
+            Output::Outside(outside) => self.services.on_outside(now, &self.endpoint, &outside),
+        }
+    }
+
+    /// What a service wants.
+    fn act(&mut self, now: Now, act: Act) {
+        match act {
+            Act::Block(to, block) => {
+                let io = &self.around.io[home(&to, self.around.io.len())];
+                // A thread that does not keep up loses it; both services try again or do without.
+                let _ = io.command(Command::Ssu2Block(to, Box::new(block)));
+            }
+            Act::Datagram(to, bytes) => {
+                if let Some(socket) = self.socket_for(to).and_then(|local| self.sockets.get(local)) {
+                    let _ = socket.send(to, &bytes, bytes.len(), false);
+                }
+            }
+            Act::Dial(target, addr, token) => self.dial(now, target, addr, Some(token)),
+            Act::CallFailed(peer, reason) => self.dial_failed(peer, SocketAddr::from(([0; 4], 0)), reason, None),
+            Act::Event(event) => self.deliver(event),
         }
     }
 
@@ -191,6 +254,11 @@ impl Thread {
         let thread = home(&established.peer, self.around.io.len());
         let (id, peer, addr) = (established.local_id, established.peer, established.addr);
         let (outbound, skew) = (established.role == Role::Initiator, established.skew.0);
+        let info = match self.dialled.remove(&peer).filter(|_| outbound) {
+            Some(info) => Some(info),
+            None => RouterInfo::parse(established.router_info.clone()).ok(),
+        };
+        let (tag, wanted, seen) = (established.relay_tag, established.relay_tag_requested, established.our_addr);
         let adoption = Adoption { established, token: self.endpoint.issue_token(now, addr) };
         if self.around.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
             // A thread that does not keep up gets no more sessions; the peer's silence tells it enough.
@@ -200,6 +268,16 @@ impl Thread {
             return;
         }
         self.recent.insert(id, (thread, now.mono));
+        self.services.up(peer, id, addr, info);
+        if let Some(seen) = seen {
+            self.services.seen(now, peer, seen);
+        }
+        if let Some(tag) = tag {
+            self.services.tag(now, peer, tag);
+        }
+        if wanted {
+            self.services.tag_wanted(peer);
+        }
         for (other, io) in self.around.io.iter().enumerate() {
             if other != thread {
                 // One that misses this hands the datagrams to us, and we forget the session: it will seem lossy, and end.
@@ -211,19 +289,17 @@ impl Thread {
     fn on_failed(&mut self, failed: &Failed) {
         // Who called us and failed is counted; only who was called is waited for.
         if let (Role::Initiator, Some(peer)) = (failed.role, failed.peer) {
+            self.dialled.remove(&peer);
             let skew = failed.skew.filter(|_| failed.proven).map(|skew| skew.0);
             self.dial_failed(peer, failed.addr, failed.cause.label(), skew);
         }
     }
 
-    fn dial_failed(
-        &self,
-        peer: ramson_protocol::id::RouterHash,
-        addr: SocketAddr,
-        reason: &'static str,
-        skew_ms: Option<i64>,
-    ) {
-        let event = Event::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms };
+    fn dial_failed(&self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
+        self.deliver(Event::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms });
+    }
+
+    fn deliver(&self, event: Event) {
         // A control plane that does not keep up finds the router unconnected at its next look.
         let _: Result<(), Vec<Event>> = self.around.sink.deliver(vec![event]);
     }
@@ -231,7 +307,10 @@ impl Thread {
     fn tick(&mut self, now: Now) {
         self.next_tick = now.mono + TICK;
         self.recent.retain(|_, (_, since)| now.mono.saturating_sub(*since) < RECENT);
-        *self.handle.stats.lock() = self.endpoint.stats();
+        self.services.tick(now);
+        let mut stats = Stats { endpoint: self.endpoint.stats(), ..Stats::default() };
+        self.services.count(&mut stats);
+        *self.handle.stats.lock() = stats;
         if now.mono >= self.next_save {
             self.next_save = now.mono + SAVE_EVERY;
             self.save(now);

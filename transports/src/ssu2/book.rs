@@ -1,0 +1,155 @@
+//! Whom the SSU2 thread knows: the routers with which sessions stand, and RouterInfos that passed by lately.
+
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ssu2::directory::Directory;
+use ramson_protocol::ssu2::endpoint::Endpoint;
+use ramson_protocol::time::Now;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+/// RouterInfos that are kept of routers without a session.
+const MAX_INFOS: usize = 512;
+
+/// Sessions with one router.
+#[derive(Debug, Default)]
+struct Connected {
+    /// Their ids and where they lead, the newest last.
+    sessions: SmallVec<[(u64, SocketAddr); 1]>,
+}
+
+/// The book.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    connected: FxHashMap<RouterHash, Connected>,
+    infos: FxHashMap<RouterHash, RouterInfo>,
+    /// In the order in which they came.
+    order: VecDeque<RouterHash>,
+}
+
+impl Book {
+    /// A session stands.
+    pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr) {
+        self.connected.entry(peer).or_default().sessions.push((id, addr));
+    }
+
+    /// A session has ended. True if it was the last with this router.
+    pub(super) fn down(&mut self, peer: &RouterHash, id: u64) -> bool {
+        let Some(connected) = self.connected.get_mut(peer) else { return false };
+        connected.sessions.retain(|(session, _)| *session != id);
+        connected.sessions.is_empty() && self.connected.remove(peer).is_some()
+    }
+
+    /// A peer has moved.
+    pub(super) fn moved(&mut self, peer: &RouterHash, id: u64, addr: SocketAddr) {
+        let sessions = self.connected.get_mut(peer).map(|connected| &mut connected.sessions);
+        if let Some(session) = sessions.into_iter().flatten().find(|(session, _)| *session == id) {
+            session.1 = addr;
+        }
+    }
+
+    /// Where a router is with which a session stands.
+    pub(super) fn addr(&self, peer: &RouterHash) -> Option<SocketAddr> {
+        self.connected.get(peer)?.sessions.last().map(|(_, addr)| *addr)
+    }
+
+    /// Keeps a RouterInfo whose signature is good. The oldest make room, but for those of connected routers.
+    pub(super) fn learn(&mut self, info: RouterInfo) {
+        let hash = info.hash();
+        match self.infos.get_mut(&hash) {
+            Some(known) if known.published() >= info.published() => return,
+            Some(known) => {
+                *known = info;
+                return;
+            }
+            None => {}
+        }
+        let mut looked_at = 0;
+        while self.infos.len() >= MAX_INFOS + self.connected.len() && looked_at < MAX_INFOS {
+            let Some(oldest) = self.order.pop_front() else { break };
+            if self.connected.contains_key(&oldest) {
+                self.order.push_back(oldest);
+            } else {
+                self.infos.remove(&oldest);
+            }
+            looked_at += 1;
+        }
+        self.order.push_back(hash);
+        self.infos.insert(hash, info);
+    }
+}
+
+/// The book as the machines of peer tests and introductions ask it.
+pub(super) struct View<'a> {
+    pub(super) book: &'a Book,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) now: Now,
+}
+
+impl Directory for View<'_> {
+    fn router_info(&self, router: &RouterHash) -> Option<RouterInfo> {
+        self.book.infos.get(router).cloned()
+    }
+
+    fn testers(&self, v4: bool) -> Vec<(RouterHash, SocketAddr)> {
+        let tests = |router: &RouterHash| {
+            let info = self.book.infos.get(router)?;
+            info.ssu2().any(|a| a.caps.peer_test && a.socket.is_some_and(|s| s.is_ipv4() == v4)).then_some(())
+        };
+        let connected = self.book.connected.keys().filter(|router| tests(router).is_some());
+        connected.filter_map(|router| Some((*router, self.book.addr(router)?))).collect()
+    }
+
+    fn is_connected(&self, router: &RouterHash) -> bool {
+        self.book.connected.contains_key(router)
+    }
+
+    fn token_for(&self, addr: SocketAddr) -> u64 {
+        self.endpoint.issue_token(self.now, addr).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
+    use ramson_protocol::data::router_keys::RouterKeys;
+    use ramson_protocol::time::Wall;
+
+    fn info(keys: &RouterKeys, secs: u32) -> RouterInfo {
+        let builder = RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XR"));
+        builder.sign(keys, Wall::from_secs(secs)).unwrap()
+    }
+
+    #[test]
+    fn a_router_is_connected_until_its_last_session_ends() {
+        let (mut book, peer) = (Book::default(), RouterHash([1; 32]));
+        let addr = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        book.up(peer, 1, addr(1));
+        book.up(peer, 2, addr(2));
+        assert_eq!(book.addr(&peer), Some(addr(2)));
+        book.moved(&peer, 2, addr(3));
+        assert_eq!(book.addr(&peer), Some(addr(3)));
+        assert!(!book.down(&peer, 2));
+        assert_eq!(book.addr(&peer), Some(addr(1)));
+        assert!(book.down(&peer, 1));
+        assert!(!book.down(&peer, 1));
+    }
+
+    #[test]
+    fn router_infos_are_bounded_and_those_of_connected_routers_stay() {
+        let mut book = Book::default();
+        let first = RouterKeys::generate(&mut rand::rng());
+        book.up(first.identity.hash(), 1, SocketAddr::from(([10, 0, 0, 1], 1)));
+        book.learn(info(&first, 2_000_000));
+        book.learn(info(&first, 1_000_000));
+        assert_eq!(book.infos[&first.identity.hash()].published(), Wall::from_secs(2_000_000), "the newer one stays");
+        for _ in 0..MAX_INFOS + 20 {
+            book.learn(info(&RouterKeys::generate(&mut rand::rng()), 1_000_000));
+        }
+        assert!(book.infos.len() <= MAX_INFOS + 1);
+        assert!(book.infos.contains_key(&first.identity.hash()));
+    }
+}

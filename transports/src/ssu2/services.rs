@@ -1,0 +1,296 @@
+//! What routers do for those behind NATs, and what is done for us: peer tests and introductions.
+//!
+//! The machines are in the protocol's crate; here they get what comes in sessions and outside of them, and what they
+//! want is done. Blocks go to the I/O thread of the session, datagrams out by the sockets.
+
+use super::book::{Book, View};
+use super::{Block, Services as Config, Stats, Target};
+use crate::event::Event;
+use ramson_protocol::data::router_address::Introducer;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ssu2::block;
+use ramson_protocol::ssu2::directory::Me;
+use ramson_protocol::ssu2::endpoint::{Endpoint, Outside};
+use ramson_protocol::ssu2::introducers::Introducers;
+use ramson_protocol::ssu2::peer_test::{self, PeerTests};
+use ramson_protocol::ssu2::relay::{self, Introduction, Relay};
+use ramson_protocol::time::{Mono, Now};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Calls by way of introducers at once.
+const MAX_CALLS: usize = 256;
+
+/// How long such a call may take, a session with the introducer included.
+const CALL_LIMIT: Duration = Duration::from_secs(25);
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Act {
+    /// A block goes to a router in its session.
+    Block(RouterHash, Block),
+    /// A datagram goes out.
+    Datagram(SocketAddr, Vec<u8>),
+    /// A router was introduced: it is to be called with this token.
+    Dial(Target, SocketAddr, u64),
+    /// A router cannot be called.
+    CallFailed(RouterHash, &'static str),
+    /// For the control plane.
+    Event(Event),
+}
+
+/// A router that we want to be introduced to.
+struct Call {
+    target: Target,
+    /// Who could do it and was not asked yet.
+    introducers: VecDeque<Introducer>,
+    /// Whom we have asked.
+    asked: bool,
+    until: Mono,
+}
+
+pub(super) struct Services {
+    tests: PeerTests,
+    relay: Relay,
+    introducers: Introducers,
+    pub(super) book: Book,
+    /// Families in which we publish no address: IPv4, IPv6.
+    hidden: [bool; 2],
+    /// Our addresses by the word of peers, and by whose.
+    seen: [Option<(SocketAddr, RouterHash)>; 2],
+    calls: FxHashMap<RouterHash, Call>,
+    acts: VecDeque<Act>,
+}
+
+impl Services {
+    pub(super) fn new(config: Config, seeds: [[u8; 32]; 2], now: Now) -> Self {
+        let me = Me { net_id: config.net_id, keys: config.keys, allow_reserved: config.allow_private };
+        let mut services = Self {
+            tests: PeerTests::new(me.clone(), seeds[0]),
+            relay: Relay::new(me, seeds[1]),
+            introducers: Introducers::new(),
+            book: Book::default(),
+            hidden: [true; 2],
+            seen: [None; 2],
+            calls: FxHashMap::default(),
+            acts: VecDeque::new(),
+        };
+        for addr in config.publish {
+            services.hidden[usize::from(addr.is_ipv6())] = false;
+            services.tests.set_address(now, addr.is_ipv4(), Some(addr));
+            services.relay.set_address(addr.is_ipv4(), Some(addr));
+        }
+        services
+    }
+
+    /// True if whom we call there is to be asked for a tag: we cannot be called.
+    pub(super) fn wants_tag(&self, addr: SocketAddr) -> bool {
+        self.hidden[usize::from(addr.is_ipv6())]
+    }
+
+    /// A session stands.
+    pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr, info: Option<RouterInfo>) {
+        self.book.up(peer, id, addr);
+        if let Some(info) = info {
+            self.book.learn(info);
+        }
+    }
+
+    /// A session has ended.
+    pub(super) fn down(&mut self, now: Now, peer: &RouterHash, id: u64) {
+        if self.book.down(peer, id) {
+            self.relay.session_ended(peer);
+            self.introducers.withdrawn(peer);
+            self.refresh(now);
+        }
+    }
+
+    /// A peer says where it sees us. Two that agree on the address are believed where we publish none.
+    pub(super) fn seen(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
+        let family = usize::from(addr.is_ipv6());
+        if !self.hidden[family] {
+            return;
+        }
+        match &self.seen[family] {
+            Some((known, who)) if known.ip() == addr.ip() && *who != by => {
+                self.tests.set_address(now, addr.is_ipv4(), Some(addr));
+                self.relay.set_address(addr.is_ipv4(), Some(addr));
+            }
+            _ => self.seen[family] = Some((addr, by)),
+        }
+    }
+
+    /// A router gave us a tag.
+    pub(super) fn tag(&mut self, now: Now, peer: RouterHash, tag: u32) {
+        if let Some(addr) = self.book.addr(&peer).filter(|addr| self.wants_tag(*addr)) {
+            self.relay.handle_tag(&peer, tag);
+            self.introducers.offered(peer, addr.ip(), tag);
+            self.refresh(now);
+        }
+    }
+
+    /// A router asks us for a tag. Who cannot be called introduces nobody.
+    pub(super) fn tag_wanted(&mut self, peer: RouterHash) {
+        if self.book.addr(&peer).is_some_and(|addr| !self.wants_tag(addr))
+            && let Some(tag) = self.relay.tag_for(&peer)
+        {
+            self.acts.push_back(Act::Block(
+                peer,
+                Block { kind: block::RELAY_TAG, data: tag.to_be_bytes().to_vec(), router_info: None },
+            ));
+        }
+    }
+
+    /// A block of a service came in the session with `from`.
+    pub(super) fn on_block(&mut self, now: Now, endpoint: &Endpoint, from: RouterHash, kind: u8, data: &[u8]) {
+        let Some(addr) = self.book.addr(&from) else { return };
+        let view = View { book: &self.book, endpoint, now };
+        match kind {
+            block::PEER_TEST => self.tests.handle_block(now, &from, addr, data, &view),
+            block::RELAY_REQUEST => self.relay.handle_request(now, &from, data, &view),
+            block::RELAY_INTRO => self.relay.handle_intro(now, &from, data, &view),
+            block::RELAY_RESPONSE => self.relay.handle_response(now, &from, data, &view),
+            _ => {}
+        }
+    }
+
+    /// A PeerTest or HolePunch came.
+    pub(super) fn on_outside(&mut self, now: Now, endpoint: &Endpoint, outside: &Outside) {
+        self.tests.handle_outside(now, outside);
+        self.relay.handle_outside(now, outside, &View { book: &self.book, endpoint, now });
+    }
+
+    /// A RouterInfo passed by, its signature not verified. Machines may wait for it.
+    pub(super) fn on_router_info(&mut self, now: Now, endpoint: &Endpoint, info: RouterInfo) {
+        if info.verify().is_err() {
+            return;
+        }
+        let hash = info.hash();
+        self.book.learn(info);
+        let view = View { book: &self.book, endpoint, now };
+        self.tests.handle_router_info(now, &hash, &view);
+        self.relay.handle_router_info(now, &hash, &view);
+    }
+
+    /// Calls a router by way of one of its introducers.
+    pub(super) fn call(&mut self, now: Now, target: Target, introducers: &[Introducer]) {
+        let peer = target.peer;
+        if self.calls.len() >= MAX_CALLS {
+            return self.acts.push_back(Act::CallFailed(peer, "dial_limit"));
+        }
+        let introducers = introducers.iter().copied().collect();
+        self.calls.insert(peer, Call { target, introducers, asked: false, until: now.mono + CALL_LIMIT });
+        self.ask(now, &peer, true);
+    }
+
+    /// Asks an introducer with whom a session stands. If none does, the control plane is asked for one: `first` says
+    /// that it has not been yet.
+    fn ask(&mut self, now: Now, peer: &RouterHash, first: bool) {
+        let Some(call) = self.calls.get_mut(peer).filter(|call| !call.asked) else { return };
+        let connected = call.introducers.iter().position(|i| self.book.addr(&i.router).is_some());
+        if let Some(introducer) = connected.and_then(|at| call.introducers.remove(at)) {
+            call.asked = true;
+            let v4 = self.book.addr(&introducer.router).is_none_or(|addr| addr.is_ipv4());
+            let (bob, charlie, tag) = (introducer.router, *peer, introducer.tag);
+            self.relay.introduce(now, Introduction { bob, charlie, tag, v4 });
+        } else if call.introducers.is_empty() {
+            self.calls.remove(peer);
+            self.acts.push_back(Act::CallFailed(*peer, "introduction"));
+        } else if first {
+            let all = call.introducers.iter().map(|i| Act::Event(Event::NeedSession(i.router)));
+            self.acts.extend(all);
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn on_time(&mut self, now: Now, endpoint: &Endpoint) {
+        let view = View { book: &self.book, endpoint, now };
+        if self.tests.poll_timeout().is_some_and(|due| due <= now.mono) {
+            self.tests.handle_timeout(now, &view);
+        }
+        if self.relay.poll_timeout().is_some_and(|due| due <= now.mono) {
+            self.relay.handle_timeout(now, &view);
+        }
+    }
+
+    /// When [`Services::on_time`] is due.
+    pub(super) fn poll_timeout(&self) -> Option<Mono> {
+        self.tests.poll_timeout().into_iter().chain(self.relay.poll_timeout()).min()
+    }
+
+    /// Once a second: calls whose introducer is connected by now, calls that took too long, introducers.
+    pub(super) fn tick(&mut self, now: Now) {
+        let waiting: Vec<RouterHash> = self.calls.iter().filter(|(_, c)| !c.asked).map(|(peer, _)| *peer).collect();
+        waiting.iter().for_each(|peer| self.ask(now, peer, false));
+        let over: Vec<RouterHash> = self.calls.iter().filter(|(_, c)| c.until <= now.mono).map(|(p, _)| *p).collect();
+        for peer in over {
+            self.calls.remove(&peer);
+            self.acts.push_back(Act::CallFailed(peer, "introduction"));
+        }
+        self.refresh(now);
+    }
+
+    /// Chooses introducers anew where one is missing, and has them published.
+    fn refresh(&mut self, now: Now) {
+        let changed = [true, false].into_iter().filter(|v4| self.introducers.refresh(now, *v4)).count() > 0;
+        if changed {
+            let all = [true, false].iter().flat_map(|v4| self.introducers.chosen(*v4)).copied().collect();
+            self.acts.push_back(Act::Event(Event::Introducers(all)));
+        }
+    }
+
+    /// What is to be done next.
+    pub(super) fn poll(&mut self, now: Now) -> Option<Act> {
+        while let Some(output) = self.tests.poll_output() {
+            let act = match output {
+                peer_test::Output::Block { to, data, router_info } => {
+                    Act::Block(to, Block { kind: block::PEER_TEST, data, router_info })
+                }
+                peer_test::Output::Datagram { to, bytes } => Act::Datagram(to, bytes),
+                peer_test::Output::Status { v4, status, .. } => Act::Event(Event::Reachability { v4, status }),
+            };
+            self.acts.push_back(act);
+        }
+        while let Some(output) = self.relay.poll_output() {
+            self.on_relay(now, output);
+        }
+        self.acts.pop_front()
+    }
+
+    fn on_relay(&mut self, now: Now, output: relay::Output) {
+        match output {
+            relay::Output::Block { to, sort, data, router_info } => {
+                let kind = match sort {
+                    relay::Sort::Request => block::RELAY_REQUEST,
+                    relay::Sort::Intro => block::RELAY_INTRO,
+                    relay::Sort::Response => block::RELAY_RESPONSE,
+                };
+                self.acts.push_back(Act::Block(to, Block { kind, data, router_info }));
+            }
+            relay::Output::Datagram { to, bytes } => self.acts.push_back(Act::Datagram(to, bytes)),
+            relay::Output::Introduced { charlie, addr, token } => {
+                if let Some(call) = self.calls.remove(&charlie) {
+                    self.acts.push_back(Act::Dial(call.target, addr, token));
+                }
+            }
+            relay::Output::Failed { charlie, .. } => {
+                if let Some(call) = self.calls.get_mut(&charlie) {
+                    call.asked = false;
+                }
+                self.ask(now, &charlie, false);
+            }
+        }
+    }
+
+    /// Adds what was counted.
+    pub(super) fn count(&self, stats: &mut Stats) {
+        stats.tests = self.tests.tally().clone();
+        stats.introductions = self.relay.tally().clone();
+        stats.reachability = [true, false].map(|v4| self.tests.judge(v4).status());
+        stats.introducers = [true, false].iter().map(|v4| self.introducers.chosen(*v4).count()).sum();
+        stats.tags = self.relay.tags();
+    }
+}
