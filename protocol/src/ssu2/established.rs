@@ -20,7 +20,11 @@ use std::net::SocketAddr;
 pub struct Established {
     /// Which end we are.
     pub role: Role,
-    /// The router at the other end: proven by its static key, and for a responder by its signed RouterInfo.
+    /// The router at the other end. A responder has it from the RouterInfo that the initiator signed. An initiator knows
+    /// no more than that the other end holds the static key of the address it called: a forger of RouterInfos can put
+    /// the address and keys of an honest router into his.
+    ///
+    /// spec: proposal 165
     pub peer: RouterHash,
     /// Where it is.
     pub addr: SocketAddr,

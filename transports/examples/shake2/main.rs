@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! shake2 DIR IP:PORT NET_ID [--bind IP] [--lie-net-id N] [--clock-ms N] [--info-static-key] [--big] [--stale-token]
-//!        [--silent]
+//!        [--silent] [--call IP,IP] [--test] [--introduce DIR]
 //! ```
 //! `DIR` keeps the keys and gets `router.info`; RouterInfos are read from `DIR/netDb`. Every router found there is
-//! called, every 16 s until it answers, unless `--silent`; whoever calls is let in. Received packets are acknowledged one by one.
+//! called, every 16 s until it answers, unless `--silent` or not among `--call`; whoever calls is let in. Received packets
+//! are acknowledged one by one. Peer tests and introductions are taken part in; `--test` begins tests of our own, and
+//! `--introduce` has us introduced to the router of another such folder by the first that gave it a tag.
 //! `--big` makes our RouterInfo so large that the SessionConfirmed takes two datagrams. `shake2.py` beside this file
 //! runs it against i2pd and Java I2P.
 
@@ -17,6 +19,7 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::options::nearest_second;
 use ramson_protocol::ssu2::block::{Ack, Block, Blocks};
@@ -24,14 +27,19 @@ use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, OpenGate, Output
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::{self, Kind, MaskKey, SHORT_LEN, Short};
 use ramson_protocol::ssu2::local::{Local, Remote};
+use ramson_protocol::ssu2::relay::Introduction;
 use ramson_protocol::time::{Mono, Now};
 use ramson_transports::clock::Clock;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod services;
+
+use services::{Do, Owned, Services};
 
 /// The least of a data phase: opens packets, acknowledges each, repeats the SessionConfirmed until something comes.
 struct Session {
@@ -57,8 +65,8 @@ impl Session {
         out
     }
 
-    /// Prints the blocks of a packet; the answer if it is to be acknowledged.
-    fn open(&mut self, packet: &mut [u8]) -> Option<Vec<u8>> {
+    /// Opens a packet and prints its blocks; the answer, if it is to be acknowledged, and the plaintext.
+    fn open(&mut self, packet: &mut [u8]) -> Option<(Option<Vec<u8>>, Vec<u8>)> {
         header::mask(packet, &self.est.local_intro, &self.est.recv.k_header_2)?;
         let head = Short::parse(packet).unwrap();
         let (ad, sealed) = packet.split_at_mut(SHORT_LEN);
@@ -73,7 +81,8 @@ impl Session {
             eliciting |= block.is_ok_and(|b| b.is_ack_eliciting());
         }
         let ack = Ack { through: head.number, acks: 0, pairs: &[] };
-        eliciting.then(|| self.seal(&[Block::Ack(ack)]))
+        let plain = plain.to_vec();
+        Some((eliciting.then(|| self.seal(&[Block::Ack(ack)])), plain))
     }
 }
 
@@ -83,6 +92,10 @@ fn describe(block: &ramson_protocol::wire::Result<Block<'_>>) -> String {
         Ok(Block::FirstFragment(m)) => format!("first fragment of I2NP type {}: {} bytes", m.kind, m.body.len()),
         Ok(Block::FollowOn(f)) => format!("fragment {} {}: {} bytes", f.number, f.last, f.body.len()),
         Ok(Block::RouterInfo(info)) => format!("RouterInfo of {} bytes", info.bytes.len()),
+        Ok(Block::PeerTest(data)) => format!("peer test: message {} code {}", data[0], data[1]),
+        Ok(Block::RelayRequest(_)) => "RelayRequest".to_owned(),
+        Ok(Block::RelayIntro(_)) => "RelayIntro".to_owned(),
+        Ok(Block::RelayResponse(data)) => format!("RelayResponse code {}", data[1]),
         Ok(Block::Termination { packets, reason, .. }) => {
             format!("termination {} {} after {packets} packets", reason.0, reason.label())
         }
@@ -137,6 +150,10 @@ struct Shell {
     sessions: HashMap<u64, Session>,
     /// Whom to call, and when again.
     calls: Vec<(Target, Mono)>,
+    services: Services,
+    dir: PathBuf,
+    /// The folder of the router to which we want to be introduced.
+    introduce: Option<PathBuf>,
 }
 
 impl Shell {
@@ -154,7 +171,10 @@ impl Shell {
                 Output::Failed(failed) => {
                     println!("{:?} failed {} {} skew={:?}", failed.role, failed.addr, failed.cause, failed.skew);
                 }
-                Output::Outside(outside) => println!("outside {:?} from {}", outside.header.kind, outside.from),
+                Output::Outside(outside) => {
+                    println!("outside {:?} from {}", outside.header.kind, outside.from);
+                    self.services.outside(now, &outside);
+                }
             }
         }
     }
@@ -175,6 +195,18 @@ impl Shell {
         );
         let resend = [1250, 3750, 8750].map(|ms| now.mono + Duration::from_millis(ms)).to_vec();
         let next = est.next_number;
+        let peer = est.peer;
+        // A newer session of a router takes the place of the older one.
+        self.sessions.retain(|_, s| s.est.peer != peer);
+        self.services.known.sessions.insert(peer, est.addr);
+        if let Ok(info) = RouterInfo::parse(est.router_info.clone()) {
+            self.services.router_info(now, info);
+        }
+        if let Some(tag) = est.relay_tag {
+            self.services.tag(&peer, tag);
+            std::fs::write(self.dir.join("tag"), [&peer.0[..], &tag.to_be_bytes()].concat()).unwrap();
+        }
+        let tag = est.relay_tag_requested.then(|| self.services.tag_for(&peer)).flatten();
         let (id, addr, early, received) = (est.local_id, est.addr, est.early.clone(), est.received);
         let mut session = Session { est, next, heard: false, resend };
         self.calls.retain(|(target, _)| target.remote.addr != addr);
@@ -182,7 +214,8 @@ impl Shell {
         let (token, expires) = self.endpoint.issue_token(now, addr);
         let token = Block::NewToken { expires, token };
         let ack = received.map(|through| Block::Ack(Ack { through, acks: 0, pairs: &[] }));
-        let blocks: Vec<_> = [Some(time), ack, Some(token)].into_iter().flatten().collect();
+        let tag = tag.as_ref().map(Owned::block);
+        let blocks: Vec<_> = [Some(time), ack, Some(token), tag].into_iter().flatten().collect();
         let hello = session.seal(&blocks);
         self.send(addr, &hello);
         self.sessions.insert(id, session);
@@ -191,9 +224,66 @@ impl Shell {
 
     fn packet(&mut self, id: u64, packet: &mut [u8]) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let (answer, to) = (session.open(packet), session.est.addr);
-        if let Some(answer) = answer {
-            self.send(to, &answer);
+        let (opened, peer, to) = (session.open(packet), session.est.peer, session.est.addr);
+        let Some((ack, plain)) = opened else { return };
+        if let Some(ack) = ack {
+            self.send(to, &ack);
+        }
+        let now = self.clock.now();
+        for block in Blocks::new(&plain).flatten() {
+            if let Some(info) = router_info(&block) {
+                self.services.router_info(now, info);
+            }
+            if let Some(answer) = self.services.block(now, &peer, to, &block) {
+                self.tell(&peer, &[answer]);
+            }
+        }
+    }
+
+    /// Sends blocks in the session with a router.
+    fn tell(&mut self, router: &RouterHash, blocks: &[Owned]) {
+        let Some(session) = self.sessions.values_mut().find(|s| s.est.peer == *router) else { return };
+        let blocks: Vec<_> = blocks.iter().map(Owned::block).collect();
+        let (packet, to) = (session.seal(&blocks), session.est.addr);
+        self.send(to, &packet);
+    }
+
+    /// Does what the services want.
+    fn serve(&mut self, now: Now) {
+        for addr in self.services.known.infos.values().filter_map(|i| i.ssu2().find_map(|a| a.socket)) {
+            self.services.known.tokens.insert(addr, self.endpoint.issue_token(now, addr).0);
+        }
+        for what in self.services.turn(now) {
+            match what {
+                Do::Blocks(to, blocks) => self.tell(&to, &blocks),
+                Do::Datagram(to, bytes) => self.send(to, &bytes),
+                Do::Dial { charlie, addr, token } => {
+                    let target = self.services.known.infos.get(&charlie).and_then(target);
+                    if let Some(mut target) = target {
+                        (target.remote.addr, target.token) = (addr, Some(token));
+                        self.endpoint.dial(now, target);
+                    }
+                }
+            }
+        }
+        self.ask_for_introduction(now);
+    }
+
+    /// Once the other has a tag of a router with which we have a session as well.
+    fn ask_for_introduction(&mut self, now: Now) {
+        let Some(other) = &self.introduce else { return };
+        let (Ok(info), Ok(tag)) = (std::fs::read(other.join("router.info")), std::fs::read(other.join("tag"))) else {
+            return;
+        };
+        let Some((bob, tag)) = tag.split_at_checked(32) else { return };
+        let bob = RouterHash(bob.try_into().unwrap());
+        if self.services.known.sessions.contains_key(&bob) {
+            let info = RouterInfo::parse(info.into()).unwrap();
+            let charlie = info.hash();
+            self.services.router_info(now, info);
+            let tag = u32::from_be_bytes(tag.try_into().unwrap());
+            self.services.introduce(now, Introduction { bob, charlie, tag, v4: true });
+            self.introduce = None;
         }
     }
 
@@ -232,7 +322,22 @@ impl Shell {
         self.receive(wait.min(Duration::from_millis(100)));
         let now = self.clock.now();
         self.drain(now);
+        self.serve(now);
     }
+}
+
+/// The RouterInfo in a block, in either way in which one is sent.
+fn router_info(block: &Block<'_>) -> Option<RouterInfo> {
+    let bytes = match block {
+        Block::RouterInfo(info) if info.gzip => ramson_protocol::gzip::gunzip(info.bytes, 4096).ok()?.into(),
+        Block::RouterInfo(info) => Bytes::copy_from_slice(info.bytes),
+        Block::I2np(m) if m.kind == 1 => {
+            let store = DatabaseStore::parse(&Bytes::copy_from_slice(m.body)).ok()?;
+            store.entry.as_bytes().clone()
+        }
+        _ => return None,
+    };
+    RouterInfo::parse(bytes).ok().filter(|info| info.verify().is_ok())
 }
 
 fn main() {
@@ -246,7 +351,7 @@ fn main() {
     let (keys, static_key, intro) = keys(dir, &mut rng);
     let clock = Clock::new();
     let published = if has("--info-static-key") { [9; 32] } else { static_key.to_bytes() };
-    let address = RouterAddressBuf::ssu2(listen, &SecretKey::from_bytes(published).public(), &intro, "", 1500);
+    let address = RouterAddressBuf::ssu2(listen, &SecretKey::from_bytes(published).public(), &intro, "BC", 1500);
     let mut builder = RouterInfoBuilder::new(net_id, Version::parse("0.9.69"), Caps::parse("XfR"))
         .address(address)
         .option("netdb.knownRouters", "100")
@@ -272,12 +377,29 @@ fn main() {
     let now = clock.now();
     let mut endpoint = Endpoint::new(config, rng.random(), now);
     let peers = router_infos(&dir.join("netDb"));
-    let calls: Vec<_> = peers.iter().filter(|_| !has("--silent")).filter_map(target).map(|t| (t, now.mono)).collect();
+    let only: Option<Vec<_>> = option("--call").map(|list| list.split(',').collect());
+    let wanted = |t: &Target| only.as_ref().is_none_or(|ips| ips.contains(&t.remote.addr.ip().to_string().as_str()));
+    let targets = peers.iter().filter(|_| !has("--silent")).filter_map(target).filter(wanted);
+    let calls: Vec<_> = targets.map(|t| (t, now.mono)).collect();
     for (target, _) in calls.iter().filter(|_| has("--stale-token")) {
         endpoint.learn_token(target.remote.addr, 0x0123_4567_89ab_cdef, u32::MAX);
     }
     println!("listening on {}", socket.local_addr().unwrap());
-    let mut shell = Shell { endpoint, socket, clock, intro: MaskKey::new(intro), sessions: HashMap::new(), calls };
+    let mut services = Services::new(keys, own_net, [rng.random(), rng.random()]);
+    services.set_address(now, listen, has("--test"));
+    peers.into_iter().for_each(|info| services.router_info(now, info));
+    let (dir, introduce) = (dir.to_owned(), option("--introduce").map(PathBuf::from));
+    let mut shell = Shell {
+        services,
+        dir,
+        introduce,
+        endpoint,
+        socket,
+        clock,
+        intro: MaskKey::new(intro),
+        sessions: HashMap::new(),
+        calls,
+    };
     let mut said = Vec::new();
     loop {
         shell.turn();
