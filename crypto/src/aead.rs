@@ -12,12 +12,12 @@ mod x86;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::sync::LazyLock;
-use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Length of the authentication tag.
 pub const TAG_LEN: usize = 16;
 
 /// Messages shorter than this are left to *ring*, whose single block is the faster one.
+#[cfg(target_arch = "x86_64")]
 const SHORT: usize = 384;
 
 /// The tag did not match: the input was forged, damaged, or sealed under another key, nonce or associated data.
@@ -67,12 +67,9 @@ impl Kernel {
 /// A ChaCha20-Poly1305 key. Making one costs about 15 ns.
 pub struct AeadKey {
     ring: LessSafeKey,
-    words: Words,
+    #[cfg(target_arch = "x86_64")]
+    words: x86::Words,
 }
-
-/// The key as ChaCha20's state has it. Wiped on drop.
-#[derive(Zeroize, ZeroizeOnDrop)]
-struct Words([u32; 8]);
 
 /// One of the messages of a batch.
 pub struct Message<'a> {
@@ -137,10 +134,12 @@ pub fn open_batch_with(kernel: Kernel, batch: &mut [Message<'_>]) {
 impl AeadKey {
     /// A key from its 32 bytes.
     pub fn new(key: &[u8; 32]) -> Self {
-        let (words, _) = key.as_chunks::<4>();
-        let words = Words(std::array::from_fn(|i| u32::from_le_bytes(words[i])));
         match UnboundKey::new(&CHACHA20_POLY1305, key) {
-            Ok(key) => Self { ring: LessSafeKey::new(key), words },
+            Ok(unbound) => Self {
+                ring: LessSafeKey::new(unbound),
+                #[cfg(target_arch = "x86_64")]
+                words: x86::Words::new(key),
+            },
             // ring refuses a key only for its length, and the type fixes that.
             Err(_) => unreachable!("a 32-byte key"),
         }
@@ -151,7 +150,7 @@ impl AeadKey {
         #[cfg(target_arch = "x86_64")]
         if data.len() >= SHORT
             && Kernel::best() == Kernel::Avx512
-            && let Some(tag) = x86::seal_one(&self.words.0, nonce, ad, data)
+            && let Some(tag) = x86::seal_one(&self.words, nonce, ad, data)
         {
             return tag;
         }
@@ -185,7 +184,7 @@ impl AeadKey {
         if data.len() >= SHORT
             && Kernel::best() == Kernel::Avx512
             && let Some((text, tag)) = data.split_last_chunk_mut::<TAG_LEN>()
-            && let Some(authentic) = x86::open_one(&self.words.0, nonce, ad, text, tag)
+            && let Some(authentic) = x86::open_one(&self.words, nonce, ad, text, tag)
         {
             let len = text.len();
             return if authentic { Ok(&mut data[..len]) } else { Err(BadTag) };

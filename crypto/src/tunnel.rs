@@ -8,6 +8,8 @@
 //!
 //! spec: tunnel-implementation §Participant Processing; tunnel-message §Tunnel Message (Encrypted)
 
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -35,11 +37,13 @@ pub enum Kernel {
     Vaes256,
     /// x86-64 with VAES on 512-bit registers: sixteen cells, four to a register.
     Vaes512,
+    /// ARMv8 with the cryptography extensions: eight cells interleaved.
+    ArmV8,
 }
 
 impl Kernel {
     /// Every kernel, the slowest first.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::AesNi, Self::Vaes256, Self::Vaes512];
+    pub const ALL: [Self; 5] = [Self::Portable, Self::AesNi, Self::Vaes256, Self::Vaes512, Self::ArmV8];
 
     /// The fastest kernel of this machine, found out once.
     pub fn best() -> Self {
@@ -60,6 +64,10 @@ impl Kernel {
             Self::Vaes512 => x86::has_vaes_512(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::AesNi | Self::Vaes256 | Self::Vaes512 => false,
+            #[cfg(target_arch = "aarch64")]
+            Self::ArmV8 => arm::is_supported(),
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::ArmV8 => false,
         }
     }
 
@@ -70,6 +78,7 @@ impl Kernel {
             Self::AesNi => "aes-ni",
             Self::Vaes256 => "vaes-256",
             Self::Vaes512 => "vaes-512",
+            Self::ArmV8 => "armv8",
         }
     }
 }
@@ -81,6 +90,8 @@ enum Keys {
     Portable(Box<Portable>),
     #[cfg(target_arch = "x86_64")]
     X86(x86::Hop),
+    #[cfg(target_arch = "aarch64")]
+    Arm(arm::Hop),
 }
 
 impl LayerCipher {
@@ -95,6 +106,10 @@ impl LayerCipher {
         #[cfg(target_arch = "x86_64")]
         if let Some(hop) = x86::Hop::new(kernel, layer_key, iv_key) {
             return Self(Keys::X86(hop));
+        }
+        #[cfg(target_arch = "aarch64")]
+        if let Some(hop) = arm::Hop::new(kernel, layer_key, iv_key) {
+            return Self(Keys::Arm(hop));
         }
         let _ = kernel;
         Self(Keys::Portable(Box::new(Portable::new(layer_key, iv_key))))
@@ -114,11 +129,17 @@ pub fn encrypt_batch(cells: &mut [(&LayerCipher, &mut Body)]) {
     if x86::encrypt(cells) {
         return;
     }
+    #[cfg(target_arch = "aarch64")]
+    if arm::encrypt(cells) {
+        return;
+    }
     for (cipher, body) in cells {
         match &cipher.0 {
             Keys::Portable(keys) => keys.encrypt(body),
             #[cfg(target_arch = "x86_64")]
             Keys::X86(hop) => hop.encrypt_one(body),
+            #[cfg(target_arch = "aarch64")]
+            Keys::Arm(hop) => hop.encrypt_one(body),
         }
     }
 }
@@ -131,6 +152,8 @@ pub fn decrypt_batch(cells: &mut [(&LayerCipher, &mut Body)]) {
             Keys::Portable(keys) => keys.decrypt(body),
             #[cfg(target_arch = "x86_64")]
             Keys::X86(hop) => hop.decrypt_one(body),
+            #[cfg(target_arch = "aarch64")]
+            Keys::Arm(hop) => hop.decrypt_one(body),
         }
     }
 }
@@ -218,7 +241,7 @@ mod tests {
     #[test]
     fn hops_of_different_kernels_may_share_a_batch() {
         let hops = Kernel::ALL.map(|k| LayerCipher::with_kernel(k, &counting(1), &counting(2)));
-        let mut cells = [[3; BODY_LEN]; 4];
+        let mut cells = [[3; BODY_LEN]; Kernel::ALL.len()];
         encrypt_batch(&mut hops.iter().zip(&mut cells).collect::<Vec<_>>());
         assert!(cells.iter().all(|c| *c == cells[0]));
     }

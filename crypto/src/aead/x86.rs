@@ -19,13 +19,24 @@ use core::arch::x86_64::*;
 use std::sync::LazyLock;
 use stream::{FIRST, LANES, Place};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Messages that go side by side.
 const GROUP: usize = 8;
 
 /// Fewer are sealed one by one.
 const GROUP_MIN: usize = 3;
+
+/// A key as ChaCha20's state has it. Wiped on drop.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Words([u32; 8]);
+
+impl Words {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
+        let (words, _) = key.as_chunks::<4>();
+        Self(std::array::from_fn(|i| u32::from_le_bytes(words[i])))
+    }
+}
 
 pub(super) fn is_supported() -> bool {
     static SUPPORTED: LazyLock<bool> = LazyLock::new(|| {
@@ -38,15 +49,15 @@ pub(super) fn is_supported() -> bool {
 }
 
 /// Seals one message; `None` if this machine has not what it takes.
-pub(super) fn seal_one(key: &[u32; 8], nonce: u64, ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
+pub(super) fn seal_one(key: &Words, nonce: u64, ad: &[u8], text: &mut [u8]) -> Option<[u8; TAG_LEN]> {
     // SAFETY: the features are there.
-    is_supported().then(|| unsafe { seal_single(key, nonce, ad, text) })
+    is_supported().then(|| unsafe { seal_single(&key.0, nonce, ad, text) })
 }
 
 /// Opens one message, and says whether it is authentic; `None` if this machine has not what it takes.
-pub(super) fn open_one(key: &[u32; 8], nonce: u64, ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> Option<bool> {
+pub(super) fn open_one(key: &Words, nonce: u64, ad: &[u8], text: &mut [u8], tag: &[u8; TAG_LEN]) -> Option<bool> {
     // SAFETY: the features are there.
-    is_supported().then(|| unsafe { open_single(key, nonce, ad, text, tag) })
+    is_supported().then(|| unsafe { open_single(&key.0, nonce, ad, text, tag) })
 }
 
 /// Seals all; false if this machine has not what it takes.

@@ -70,7 +70,7 @@ pub(super) fn has_vaes_512() -> bool {
 impl Hop {
     /// `None` if the kernel is not one of these, or this machine does not have it.
     pub(super) fn new(kernel: Kernel, layer_key: &[u8; 32], iv_key: &[u8; 32]) -> Option<Self> {
-        if kernel == Kernel::Portable || !kernel.is_supported() {
+        if matches!(kernel, Kernel::Portable | Kernel::ArmV8) || !kernel.is_supported() {
             return None;
         }
         // SAFETY: every kernel but the portable one has AES-NI.
@@ -87,7 +87,7 @@ impl Hop {
         // SAFETY: a `Hop` proves the features of its kernel, AES-NI among them.
         match self.kernel {
             Kernel::Vaes512 => unsafe { wide::decrypt(&self.keys, body) },
-            Kernel::Portable | Kernel::AesNi | Kernel::Vaes256 => unsafe { narrow::decrypt(&self.keys, body) },
+            _ => unsafe { narrow::decrypt(&self.keys, body) },
         }
     }
 }
