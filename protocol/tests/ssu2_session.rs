@@ -13,6 +13,8 @@ mod life;
 mod moving;
 
 use ramson_protocol::ssu2::session::Config;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
 use wire::{ALICE, BOB, Pair, Wire, cell};
 
@@ -132,6 +134,23 @@ fn the_largest_size_is_found_and_given_up_when_large_packets_vanish() {
 }
 
 #[test]
+fn a_path_that_narrows_under_nothing_but_large_packets_is_noticed() {
+    let mut pair = Pair::new(Wire::default(), Config::default(), 11);
+    for id in 0..100 {
+        pair.send(ALICE, id, 5000);
+        pair.run(20 * MS);
+    }
+    pair.run_until_quiet();
+    assert_eq!(pair.stats(ALICE).packet_size, 1472);
+    pair.wire.mtu = 1400;
+    for id in 100..110 {
+        pair.send(ALICE, id, 1400);
+    }
+    pair.run_until_quiet();
+    assert_eq!((pair.stats(ALICE).black_holes, pair.received(BOB).len()), (1, 110));
+}
+
+#[test]
 fn an_expired_message_is_not_sent_and_one_too_large_is_refused() {
     let mut pair = Pair::new(Wire::default(), Config::default(), 10);
     assert!(!pair.send(ALICE, 1, 62_709));
@@ -140,4 +159,44 @@ fn an_expired_message_is_not_sent_and_one_too_large_is_refused() {
     pair.run_until_quiet();
     assert_eq!(pair.received(BOB).keys().copied().collect::<Vec<_>>(), [3]);
     assert_eq!(pair.stats(ALICE).outbox.expired, 1);
+}
+
+#[test]
+fn on_no_wire_is_a_message_lost_unnoticed_or_a_session_stuck() {
+    for seed in 0..60_u8 {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed.into());
+        let rate = rng.random_bool(0.5).then(|| rng.random_range(50_000..5_000_000));
+        let (loss, reorder, duplicate) = (rng.random_range(0..150), rng.random_range(0..500), rng.random_range(0..200));
+        let (delay, mtu) = (MS * rng.random_range(1..120), rng.random_range(1280..1501));
+        let mut pair = Pair::new(Wire { loss, reorder, duplicate, delay, rate, mtu }, Config::default(), seed);
+        let (mut id, mut sent) = (0, [0, 0]);
+        for _ in 0..200 {
+            for side in [ALICE, BOB].repeat(rng.random_range(0..4)) {
+                let len = match rng.random_range(0..10) {
+                    0 => rng.random_range(0..20_000),
+                    1..4 => rng.random_range(0..3000),
+                    _ => 1028,
+                };
+                sent[side] += u64::from(pair.send(side, id, len));
+                id += 1;
+            }
+            if rng.random_bool(0.02) {
+                // A NAT binds another port when something passes it.
+                pair.addrs[ALICE].set_port(rng.random_range(1024..60_000));
+                sent[ALICE] += u64::from(pair.send(ALICE, id, 1028));
+                id += 1;
+            }
+            if rng.random_bool(0.01) {
+                pair.wire.mtu = rng.random_range(1280..1501);
+            }
+            pair.run(MS * rng.random_range(0..60));
+        }
+        pair.run_until_quiet();
+        for side in [ALICE, BOB] {
+            let (arrived, given_up) = (pair.received(1 - side).len() as u64, pair.stats(side).outbox.given_up);
+            assert!(pair.sessions[side].is_open(), "seed {seed}: {:?}", pair.stats(side));
+            assert!(arrived <= sent[side] && arrived + given_up >= sent[side], "seed {seed}");
+            assert!(given_up * 20 <= sent[side], "seed {seed}: {given_up} of {}", sent[side]);
+        }
+    }
 }

@@ -124,12 +124,18 @@ impl Discovery {
             return false;
         }
         self.lost_in_a_row += 1;
-        if self.lost_in_a_row < BLACK_HOLE {
-            return false;
+        self.lost_in_a_row >= BLACK_HOLE && self.on_silence(now)
+    }
+
+    /// Nothing is acknowledged any more, not even what was sent again. True if the path is now taken to have narrowed:
+    /// when all packets are large, no later one arrives by which a loss would be noticed.
+    pub fn on_silence(&mut self, now: Mono) -> bool {
+        let narrower = self.current > self.min;
+        if narrower {
+            self.ceiling = self.max + 1;
+            self.restrict(now + RETRY);
         }
-        self.ceiling = self.max + 1;
-        self.restrict(now + RETRY);
-        true
+        narrower
     }
 
     /// An unproven path, or one that has changed: back to the smallest size, and no probe before `until`.

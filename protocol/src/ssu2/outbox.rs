@@ -191,8 +191,9 @@ impl Outbox {
         });
     }
 
-    /// What is to be sent next in packets of `payload` bytes, at `now` seconds since 1970. What has expired, and what
-    /// no longer fits the path, is dropped on the way.
+    /// What is to be sent next in packets of `payload` bytes, at `now` seconds since 1970. What has expired is dropped on
+    /// the way. A fragment that was cut for a wider path is as long as it was: should the path be thought too narrow
+    /// wrongly, it arrives, and if not, it is given up in time.
     pub fn peek(&mut self, payload: usize, now: u32) -> Option<Next> {
         while let Some(content) = self.urgent.front().copied() {
             match self.prepare(content, payload, now) {
@@ -331,7 +332,7 @@ impl Outbox {
         }
         let item = self.item(content.item)?;
         let len = block_len(item, content.fragment);
-        if len > payload || item.fragments > MAX_FRAGMENTS {
+        if item.fragments > MAX_FRAGMENTS {
             self.stats.given_up += 1;
             self.finish(content.item);
             return None;

@@ -2,7 +2,7 @@
 
 use super::{Confirmed, Session, State};
 use crate::ssu2::reason::Reason;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, Wall};
 use std::time::Duration;
 
 /// Between repetitions of the SessionConfirmed.
@@ -21,6 +21,8 @@ pub(super) const SHRINK: Duration = Duration::from_secs(10);
 ///
 /// spec: RFC 9002 §6.2.4
 const PROBES: u8 = 2;
+/// Timeouts in a row after which the path is taken to have narrowed.
+const NARROWER: u32 = 3;
 /// Timeouts in a row after which the window is taken to be far too large.
 const PERSISTENT: u32 = 3;
 
@@ -48,7 +50,7 @@ impl Session {
 
     /// Does what is due. Drain [`Session::poll_transmit`] afterwards: most of it is something to send.
     pub fn handle_timeout(&mut self, now: Now) {
-        let now = now.mono;
+        let (now, wall) = (now.mono, now.wall);
         match self.state {
             State::Ended => return,
             State::Closing { until, .. } => {
@@ -67,7 +69,7 @@ impl Session {
         }
         self.ping |= self.config.keep_alive.is_some_and(|interval| self.last_sent + interval <= now);
         if self.recovery.deadline().is_some_and(|t| t <= now) {
-            self.on_recovery_timeout(now);
+            self.on_recovery_timeout(now, wall);
         }
         self.path.on_timeout(now);
         self.repeat_confirmed(now);
@@ -77,7 +79,7 @@ impl Session {
         self.shrink(now);
     }
 
-    fn on_recovery_timeout(&mut self, now: Mono) {
+    fn on_recovery_timeout(&mut self, now: Mono, wall: Wall) {
         if self.detect_losses(now) {
             return;
         }
@@ -85,11 +87,16 @@ impl Session {
         let outbox = &mut self.outbox;
         self.recovery.on_timeout(PROBES.into(), now, |content| outbox.again(content));
         self.probes = PROBES;
-        // What the oldest packets held may be done with, or have been nothing that is sent again.
-        self.ping |= self.outbox.is_empty();
+        if self.recovery.timeouts() == NARROWER && self.mtu.on_silence(now) {
+            self.stats.black_holes += 1;
+        }
         if self.recovery.timeouts() == PERSISTENT {
             self.cubic.on_persistent_congestion();
         }
+        // What the oldest packets held may be done with, be nothing that is sent again, or be too long for a path that
+        // has narrowed, and what is queued may wait for it: something small must go that the peer answers.
+        let payload = self.payload();
+        self.ping |= self.outbox.peek(payload, wall.secs()).is_none_or(|next| next.len > payload);
     }
 
     fn repeat_confirmed(&mut self, now: Mono) {

@@ -203,12 +203,14 @@ impl Session {
             let Some(draft) = self.fill(now, out, Place { room: segment, first }) else { break };
             let used = out.len() - draft.at - SHORT_LEN;
             let filling = match first {
-                true => padding.min(segment - used),
+                true => padding.min(segment.saturating_sub(used)),
                 false => self.filling(segment - used, used),
             };
             let place = self.finish(draft, filling, out, false, now.mono);
             placed.push(place);
-            if first {
+            if place.len > segment + OVERHEAD {
+                break;
+            } else if first {
                 segment = place.len - OVERHEAD;
             } else if place.len < segment + OVERHEAD {
                 break;
@@ -228,7 +230,9 @@ impl Session {
         }
         while let Some(next) = self.outbox.peek(self.payload(), now.wall.secs()) {
             let used = out.len() - body;
-            if used + next.len > place.room || (!draft.counts && !self.may_send(used + next.len + OVERHEAD, now.mono)) {
+            // A fragment that was cut for a wider path goes alone.
+            let fits = used + next.len <= place.room || (place.first && used == 0);
+            if !fits || (!draft.counts && !self.may_send(used + next.len + OVERHEAD, now.mono)) {
                 break;
             }
             self.recovery.note(next.content);
@@ -240,7 +244,7 @@ impl Session {
         let used = out.len() - body;
         let due = self.received.deadline().is_some_and(|t| t <= now.mono);
         if (place.first && used > 0 && self.received.has_news()) || (used == 0 && due) {
-            if self.received.write(out, place.room - used) {
+            if self.received.write(out, place.room.saturating_sub(used)) {
                 self.received.acknowledged();
             }
             if used == 0 {
