@@ -21,7 +21,6 @@ from . import (
     ssu2_gateway,
     ssu2_java,
     ssu2_participant,
-    ssu2_reachability,
     ssu2_sessions,
 )
 
@@ -38,7 +37,6 @@ ALL = (
     ssu2_endpoint,
     ssu2_gateway,
     ssu2_java,
-    ssu2_reachability,
     mixed_participant,
     hostile,
     floodfill,
