@@ -352,7 +352,9 @@ fn main() {
     let clock = Clock::new();
     let published = if has("--info-static-key") { [9; 32] } else { static_key.to_bytes() };
     let address = RouterAddressBuf::ssu2(listen, &SecretKey::from_bytes(published).public(), &intro, "BC", 1500);
-    let mut builder = RouterInfoBuilder::new(net_id, Version::parse("0.9.69"), Caps::parse("XfR"))
+    // Java calls a floodfill over SSU2 only after it has heard from it.
+    let caps = Caps::parse(if has("--silent") { "XR" } else { "XfR" });
+    let mut builder = RouterInfoBuilder::new(net_id, Version::parse("0.9.69"), caps)
         .address(address)
         .option("netdb.knownRouters", "100")
         .option("netdb.knownLeaseSets", "10");
