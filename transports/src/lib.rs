@@ -1,4 +1,4 @@
-//! The data plane of Ramson: NTCP2 sessions on mio event loops, and the relay fast path between them.
+//! The data plane of Ramson: NTCP2 and SSU2 sessions on mio event loops, and the relay fast path between them.
 //!
 //! ```text
 //!              accept, dial                  established sessions            batches of events
