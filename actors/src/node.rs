@@ -156,22 +156,7 @@ impl Node {
                 iv: keys.ntcp2_iv,
                 net_id: config.profile.net_id,
                 listen: config.ntcp2.addresses,
-                ssu2: config.profile.ssu2.as_ref().map(|offer| Ssu2Config {
-                    static_key: keys.ssu2.static_key.clone(),
-                    intro_key: keys.ssu2.intro_key,
-                    listen: config.ssu2.addresses,
-                    mtu: offer.mtu,
-                    limits: ssu2_limits(config.ssu2.max_handshakes, config.allow_private),
-                    gate: Box::new(ssu2::OpenGate),
-                    idle_close: config.ssu2.idle_close,
-                    tokens: config.tokens,
-                    services: ssu2::Services {
-                        net_id: config.profile.net_id,
-                        keys: Arc::new(keys.router.clone()),
-                        allow_private: config.allow_private,
-                        publish: offer.publish.clone(),
-                    },
-                }),
+                ssu2: ssu2_config(&config.profile, &keys, config.ssu2, config.tokens, config.allow_private),
                 bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
                 line: config.line,
@@ -184,14 +169,7 @@ impl Node {
             },
             Arc::clone(&sink) as Arc<dyn EventSink>,
         )?;
-        let families = |v4: bool| transports.can_reach(if v4 { [0; 4].into() } else { [0; 16].into() });
-        let abilities = Abilities {
-            ntcp2: config.profile.ntcp2.is_some(),
-            ssu2: config.profile.ssu2.is_some(),
-            v4: families(true),
-            v6: families(false),
-            private: config.allow_private,
-        };
+        let abilities = abilities(&config.profile, &transports, config.allow_private);
         let shared = Shared::new(Facts {
             keys: keys.router.clone(),
             net_id: config.profile.net_id,
@@ -327,6 +305,44 @@ fn start_transit(
 
 fn admission_config(line: &shape::Limits, max_tunnels: usize) -> admission::Config {
     admission::Config { max_tunnels, share: line.transit, line: line.lesser() }
+}
+
+/// How we can call others.
+fn abilities(profile: &Profile, transports: &Transports, private: bool) -> Abilities {
+    Abilities {
+        ntcp2: profile.ntcp2.is_some(),
+        ssu2: profile.ssu2.is_some(),
+        v4: transports.can_reach([0; 4].into()),
+        v6: transports.can_reach([0; 16].into()),
+        private,
+    }
+}
+
+/// What SSU2 is told, if it is spoken.
+fn ssu2_config(
+    profile: &Profile,
+    keys: &NodeKeys,
+    listen: Listen,
+    tokens: Option<PathBuf>,
+    allow_private: bool,
+) -> Option<Ssu2Config> {
+    let offer = profile.ssu2.as_ref()?;
+    Some(Ssu2Config {
+        static_key: keys.ssu2.static_key.clone(),
+        intro_key: keys.ssu2.intro_key,
+        listen: listen.addresses,
+        mtu: offer.mtu,
+        limits: ssu2_limits(listen.max_handshakes, allow_private),
+        gate: Box::new(ssu2::OpenGate),
+        idle_close: listen.idle_close,
+        tokens,
+        services: ssu2::Services {
+            net_id: profile.net_id,
+            keys: Arc::new(keys.router.clone()),
+            allow_private,
+            publish: offer.publish.clone(),
+        },
+    })
 }
 
 /// In a private network many routers share one address, or at least a subnet.
