@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 
+from .nat import Nat
 from .sandbox import NETWORK, sh
 
 
@@ -15,7 +16,7 @@ class Host:
     """Host `n` at 10.n.0.1."""
 
     def __init__(self, n):
-        self.n, self.ip = n, f"{NETWORK}.{n}.0.1"
+        self.n, self.ip, self.nat = n, f"{NETWORK}.{n}.0.1", None
         self._holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
         ours = os.readlink("/proc/self/ns/net")
         while os.readlink(f"/proc/{self._holder.pid}/ns/net") == ours:
@@ -27,23 +28,30 @@ class Host:
 
     def spawn(self, argv, **options):
         """Starts a command on this host. The process is the command itself, not a wrapper, so its id can be measured."""
-        return subprocess.Popen(["nsenter", "-t", str(self._holder.pid), "-n", *argv], **options)
+        holder = self.nat.holder if self.nat else self._holder
+        return subprocess.Popen(["nsenter", "-t", str(holder.pid), "-n", *argv], **options)
 
-    def forbid_calls(self, other):
+    def put_behind_nat(self, exporter, symmetric=False):
+        """From now on what is started here runs behind a NAT, whose public address is the host's."""
+        self.nat = Nat(self._holder.pid, self.n, exporter, symmetric)
+
+    def forbid_calls(self, other, protocol="tcp"):
         """Lets it begin no connection to the port of router `other`, which can still call it: the way to decide which of
-        two routers calls the other."""
-        sh(f"nsenter -t {self._holder.pid} -n ip rule add {self._calls(other)}")
+        two routers calls the other. Over UDP it can send nothing there, so answers fall away too."""
+        sh(f"nsenter -t {self._holder.pid} -n ip rule add {self._calls(other, protocol)}")
 
     def allow_calls(self, other):
         """Takes `forbid_calls` back."""
         sh(f"nsenter -t {self._holder.pid} -n ip rule del {self._calls(other)}")
 
     @staticmethod
-    def _calls(other):
-        return f"to {other.ip} ipproto tcp dport {other.port} unreachable"
+    def _calls(other, protocol="tcp"):
+        return f"to {other.ip} ipproto {protocol} dport {other.port} unreachable"
 
     def remove(self):
         """Takes the host off the bridge."""
+        if self.nat:
+            self.nat.remove()
         self._holder.kill()
         self._holder.wait()
         subprocess.run(["ip", "link", "del", f"v{self.n}"], stderr=subprocess.DEVNULL, check=False)

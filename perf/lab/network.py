@@ -16,7 +16,7 @@ class _Place:
 
     router: Router
     known: bool  # the others are told of it
-    told: bool  # it is told of the others
+    told: object  # it is told of the others: of all, of none, or of these
     starts: bool  # at boot, not later by a case
 
 
@@ -74,7 +74,8 @@ class Network:
     def _introduce(self):
         for learner in self._places:
             for other in self._places:
-                if learner is not other and learner.told and other.known:
+                told = learner.told if isinstance(learner.told, bool) else other.router in learner.told
+                if learner is not other and told and other.known:
                     learner.router.learn(other.router)
 
     def uptime(self):

@@ -41,7 +41,7 @@ max_tunnels = 2000
 length = 2
 quantity = {self.exploratory}
 [metrics]
-listen = "{self.ip}:{EXPORTER}"
+listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 """
@@ -49,11 +49,21 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
     def _transport(self, name):
         if name not in self.transports:
             return f"[{name}]\nenabled = false\n"
+        if self.nat:
+            return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\n"
         return f"""[{name}]
 enabled = true
 listen = "{self.ip}:{self.port}"
 publish = "{self.ip}:{self.port}"
 """
+
+    def hide(self, symmetric=False):
+        """Puts it behind a NAT."""
+        self.put_behind_nat(EXPORTER, symmetric)
+
+    def published(self):
+        # Behind a NAT it has no address to publish.
+        return os.path.exists(self.info_path()) if self.nat else super().published()
 
     def command(self):
         os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)

@@ -112,13 +112,22 @@ class Suite:
         return 1 if self._counts["FAIL"] else 0
 
     def _able(self, case):
+        if self._lab.quick and getattr(case, "SLOW", False):
+            self._line("skip", case, 0, "too slow for --quick")
+            return False
         if self._lab.ramson or not getattr(case, "NEEDS_RAMSON", False):
             return True
         self._line("skip", case, 0, "only Ramson itself can answer, not a stand-in")
         return False
 
     def _in_network(self, topology, members):
-        begin, net = time.monotonic(), topology(self._lab)
+        begin = time.monotonic()
+        try:
+            net = topology(self._lab)
+        except Skipped as e:
+            for case in members:
+                self._line("skip", case, 0, e)
+            return
         try:
             net.boot()
         except Exception as e:  # whatever it is, it ends this network, not the suite

@@ -1,0 +1,77 @@
+"""A NAT in front of a router: a second namespace, and nftables between the two.
+
+The router's own namespace is the gateway, with the public address; the router itself runs behind it in a private network.
+Only what the router has called comes through, and the page of its exporter, which the laboratory must read.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+
+from .outcome import Skipped
+from .sandbox import sh
+
+
+
+class Nat:
+    """The NAT of one host. `symmetric` draws a new port for every peer."""
+
+    def __init__(self, gateway, n, port, symmetric=False):
+        if not shutil.which("nft"):
+            raise Skipped("it takes nft: apt-get install nftables")
+        self._gateway, self._symmetric = gateway, symmetric
+        self.inner = f"192.168.{n}.2"
+        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
+        ours = os.readlink("/proc/self/ns/net")
+        while os.readlink(f"/proc/{self.holder.pid}/ns/net") == ours:
+            time.sleep(0.01)
+        self._in(f"ip link add in0 type veth peer name eth0 netns {self.holder.pid}")
+        for command in (f"ip addr add 192.168.{n}.1/24 dev in0", "ip link set in0 up", "sysctl -qw net.ipv4.ip_forward=1"):
+            self._in(command)
+        for command in (
+            *(f"ip addr add {self.inner}/24 dev eth0", "ip link set eth0 up", "ip link set lo up"),
+            f"ip route add default via 192.168.{n}.1",
+        ):
+            sh(f"nsenter -t {self.holder.pid} -n {command}")
+        self._rules(port)
+
+    def _in(self, command):
+        sh(f"nsenter -t {self._gateway} -n {command}")
+
+    def _rules(self, exporter):
+        masquerade = "masquerade to :30000-30999" + " fully-random" * self._symmetric
+        rules = f"""
+            flush ruleset
+            table ip nat {{
+                chain out {{
+                    type nat hook postrouting priority srcnat;
+                    oifname "eth0" meta l4proto {{ tcp, udp }} {masquerade}
+                }}
+                chain in {{
+                    type nat hook prerouting priority dstnat;
+                    iifname "eth0" tcp dport {exporter} dnat to {self.inner}
+                }}
+            }}
+            table ip filter {{
+                chain through {{
+                    type filter hook forward priority filter; policy drop;
+                    iifname "in0" accept
+                    ct state established,related accept
+                    ct status dnat accept
+                }}
+                chain to_gateway {{
+                    type filter hook input priority filter;
+                    iifname "eth0" meta l4proto {{ tcp, udp }} ct state new drop
+                }}
+            }}
+        """
+        command = ["nsenter", "-t", str(self._gateway), "-n", "nft", "-f", "-"]
+        done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Skipped(f"no NAT here: {done.stderr.strip().splitlines()[0]}")
+
+    def remove(self):
+        """Ends the inner namespace; the rules go with the gateway."""
+        self.holder.kill()
+        self.holder.wait()
