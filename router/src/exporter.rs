@@ -213,7 +213,12 @@ fn wire(transport: Transport, threads: &[Arc<IoStats>]) {
     for code in 0..24_u8 {
         let count = sum(&|w| w.closed[usize::from(code)].get());
         if count > 0 {
-            let labels = [("transport", name), ("reason", Reason(code).label())];
+            // The codes are the same up to 17, their names and those above are each transport's own.
+            let reason = match transport {
+                Transport::Ntcp2 => Reason(code).label(),
+                Transport::Ssu2 => ramson_protocol::ssu2::reason::Reason(code).label(),
+            };
+            let labels = [("transport", name), ("reason", reason)];
             counter!("ramson_sessions_closed_total", &labels).absolute(count);
         }
     }

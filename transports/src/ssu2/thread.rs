@@ -20,7 +20,7 @@ use ramson_protocol::ssu2::local::{Local, Remote};
 use ramson_protocol::time::{Mono, Now};
 use rand::Rng;
 use rustc_hash::FxHashMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl Thread {
             }
             self.drain(now);
         }
-        self.save(now);
+        self.save();
         Ok(())
     }
 
@@ -313,16 +313,20 @@ impl Thread {
         *self.handle.stats.lock() = stats;
         if now.mono >= self.next_save {
             self.next_save = now.mono + SAVE_EVERY;
-            self.save(now);
+            self.save();
         }
     }
 
     /// Keeps the tokens for after a restart. They spare a round trip and are no loss otherwise.
-    fn save(&mut self, _now: Now) {
+    fn save(&mut self) {
         let Some(path) = &self.tokens else { return };
         let bytes = self.endpoint.received_tokens().export();
         let new = path.with_extension("new");
-        if let Err(error) = std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, path)) {
+        let written = std::fs::File::create(&new).and_then(|mut file| {
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        if let Err(error) = written.and_then(|()| std::fs::rename(&new, path)) {
             tracing::warn!(%error, "the tokens of SSU2 could not be kept");
         }
     }
