@@ -21,7 +21,7 @@ class Loopback(Host):
     """A host that is an address on loopback."""
 
     def __init__(self, n):
-        self.n, self.ip = n, f"{NETWORK}.{n}.0.1"
+        self.n, self.ip, self.nat = n, f"{NETWORK}.{n}.0.1", None
         sh(f"ip addr add {self.ip}/32 dev lo")
 
     def spawn(self, argv, **options):
