@@ -32,7 +32,7 @@ def about(subjects, peers):
     """Complaints of `peers` about `subjects`, as (peer, line)."""
     names = [subject.hash() for subject in subjects]
     # Routers abbreviate hashes; four characters of base 64 could be in any line, six hardly are.
-    marks = [rf"\b{re.escape(subject.ip)}\b" for subject in subjects] + [re.escape(name[:6]) for name in names]
+    marks = [rf"\b{re.escape(subject.address)}\b" for subject in subjects] + [re.escape(name[:6]) for name in names]
     mentions = re.compile("|".join(marks))
     found = []
     for peer in peers:

@@ -1,4 +1,4 @@
-"""One machine of the laboratory: a network namespace with one address on the common bridge.
+"""One machine of the laboratory: a network namespace with one address of each family on the common bridge.
 
 Every router has an address of its own because routers judge each other by it: a peer that calls from an address it does
 not publish is banned, and two routers on one address look like one operator with many.
@@ -9,22 +9,39 @@ import subprocess
 import time
 
 from .nat import Nat
-from .sandbox import NETWORK, sh
+from .sandbox import NETWORK, NETWORK6, sh
 
 
 class Host:
-    """Host `n` at 10.n.0.1."""
+    """Host `n` at 10.n.0.1 and 2001:db8:n::1. A router speaks over the IP `families` that it is told."""
+
+    families = (4,)
 
     def __init__(self, n):
-        self.n, self.ip, self.nat = n, f"{NETWORK}.{n}.0.1", None
+        self.n, self.ip, self.ip6, self.nat = n, f"{NETWORK}.{n}.0.1", f"{NETWORK6}:{n}::1", None
         self._holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
         ours = os.readlink("/proc/self/ns/net")
         while os.readlink(f"/proc/{self._holder.pid}/ns/net") == ours:
             time.sleep(0.01)
         sh(f"ip link add v{n} type veth peer name eth0 netns {self._holder.pid}")
         sh(f"ip link set v{n} master br0 up")
-        for command in (f"ip addr add {self.ip}/8 dev eth0", "ip link set eth0 up", "ip link set lo up"):
+        for command in (
+            f"ip addr add {self.ip}/8 dev eth0",
+            f"ip addr add {self.ip6}/32 dev eth0 nodad",
+            "ip link set eth0 up",
+            "ip link set lo up",
+        ):
             sh(f"nsenter -t {self._holder.pid} -n {command}")
+
+    @property
+    def address(self):
+        """Where others reach its transports. The laboratory itself always comes by `ip`."""
+        return self.ip if 4 in self.families else self.ip6
+
+    @property
+    def endpoint(self):
+        """Its transports' address and port, as in a URL."""
+        return f"{self.ip}:{self.port}" if 4 in self.families else f"[{self.ip6}]:{self.port}"
 
     def spawn(self, argv, **options):
         """Starts a command on this host. The process is the command itself, not a wrapper, so its id can be measured."""
@@ -38,15 +55,16 @@ class Host:
     def forbid_calls(self, other, protocol="tcp"):
         """Lets it begin no connection to the port of router `other`, which can still call it: the way to decide which of
         two routers calls the other. Over UDP it can send nothing there, so answers fall away too."""
-        sh(f"nsenter -t {self._holder.pid} -n ip rule add {self._calls(other, protocol)}")
+        sh(f"nsenter -t {self._holder.pid} -n ip {self._rule('add', other, protocol)}")
 
     def allow_calls(self, other):
         """Takes `forbid_calls` back."""
-        sh(f"nsenter -t {self._holder.pid} -n ip rule del {self._calls(other)}")
+        sh(f"nsenter -t {self._holder.pid} -n ip {self._rule('del', other)}")
 
     @staticmethod
-    def _calls(other, protocol="tcp"):
-        return f"to {other.ip} ipproto {protocol} dport {other.port} unreachable"
+    def _rule(verb, other, protocol="tcp"):
+        family = "" if 4 in other.families else "-6 "
+        return f"{family}rule {verb} to {other.address} ipproto {protocol} dport {other.port} unreachable"
 
     def remove(self):
         """Takes the host off the bridge."""

@@ -29,11 +29,13 @@ class I2pd(Router):
 log = file
 logfile = {self.dir}/i2pd.log
 loglevel = warn
-host = {self.ip}
+host = {self.address}
 address4 = {self.ip}
+address6 = {self.ip6}
 port = {self.port}
 nat = false
-ipv6 = false
+ipv4 = {yes[4 in self.families]}
+ipv6 = {yes[6 in self.families]}
 netid = {NETWORK_ID}
 reservedrange = false
 floodfill = {yes[self.floodfill]}
@@ -132,10 +134,10 @@ outbound.quantity = {self.exploratory}
         for section in re.split(r"(?=<b>(?:NTCP2|SSU2))", self.get(CONSOLE, "?page=transports"))[1:]:
             transport = re.match(r"<b>(\w+)", section)[1]
             for item in re.findall(r'class="listitem">(.*?)</div>', section, re.S):
-                address = re.search(r": ?(\d+\.\d+\.\d+\.\d+):\d+", item)
+                address = re.search(r": ?(\d+\.\d+\.\d+\.\d+|\[[\da-f:]+\]):\d+", item)
                 if address:
                     we_called = item.find("&#8658;") in range(0, address.start())
-                    found.append((transport, "out" if we_called else "in", address[1]))
+                    found.append((transport, "out" if we_called else "in", address[1].strip("[]")))
         return found
 
     def _figure(self, name):

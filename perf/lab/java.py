@@ -1,6 +1,7 @@
 """Java I2P as a peer: its settings for a network without internet, a status page, and a client."""
 
 import glob
+import ipaddress
 import os
 import shutil
 import subprocess
@@ -38,16 +39,19 @@ class JavaRouter(Router):
 
     def _configuration(self):
         # minThrottleTunnels: a growth limit made for large networks would refuse the tunnels of a small one.
+        ipv6 = "false" if 4 in self.families else "only"
         limits = (f"i2np.bandwidth.{way}{burst}KBytesPerSecond" for way in ("inbound", "outbound") for burst in ("", "Burst"))
         return {
             "i2np.allowLocal": "true",
             "router.networkID": NETWORK_ID,
-            "i2np.ntcp.hostname": self.ip,
+            "i2np.ntcp.hostname": self.address,
+            "i2np.ntcp.ipv6": ipv6,
             "i2np.ntcp.port": self.port,
             "i2np.ntcp.autoip": "false",
             "i2np.ntcp.autoport": "false",
             "i2np.udp.enable": str(self.ssu2).lower(),
-            "i2np.udp.host": self.ip,
+            "i2np.udp.host": self.address,
+            "i2np.udp.ipv6": ipv6,
             "i2np.udp.port": self.port,
             "i2np.udp.internalPort": self.port,
             "i2np.udp.addressSources": "hidden",
@@ -100,7 +104,8 @@ class JavaRouter(Router):
             os.remove(ping)  # after a kill it would take itself for a second instance
         folders = [f"-Di2p.dir.{k}={self.dir}" for k in ("base", "config", "router", "pid", "log", "app")]
         return [
-            *("java", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true", "-Djava.net.preferIPv4Stack=true"),
+            *("java", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"),
+            *(["-Djava.net.preferIPv4Stack=true"] if 4 in self.families else []),
             *folders,
             f"-Di2p.dir.temp={temporary}",
             *("-cp", class_path(self.lab), "JavaPeer", self.ip, str(STATUS)),
@@ -122,7 +127,7 @@ class JavaRouter(Router):
 
     def sessions(self):
         """All its sessions, as (transport, "in" or "out" as seen from here, address of the peer)."""
-        return [(words[0], words[2], words[1]) for words in self.status() if words[0] in ("NTCP2", "SSU2")]
+        return [(words[0], words[2], str(ipaddress.ip_address(words[1]))) for words in self.status() if words[0] in ("NTCP2", "SSU2")]
 
     def bans(self):
         """Who is banned, as (router hash, why)."""

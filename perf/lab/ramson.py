@@ -53,8 +53,8 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
             return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\n"
         return f"""[{name}]
 enabled = true
-listen = "{self.ip}:{self.port}"
-publish = "{self.ip}:{self.port}"
+listen = "{self.endpoint}"
+publish = "{self.endpoint}"
 """
 
     def hide(self, symmetric=False):

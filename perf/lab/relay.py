@@ -18,10 +18,11 @@ from .subject import subject
 
 
 class RelayNetwork(Network):
-    """See above. Who is under test speaks `transports`; all others speak both."""
+    """See above. Who is under test speaks `transports`, with `ipv6` over nothing else; all others speak both."""
 
     name = "relay"
     transports = ("ntcp2",)
+    ipv6 = False
     PLAIN, GATEWAY, JAVA = 4445, 4446, 4447  # ports of the client's proxies
 
     def __init__(self, lab):
@@ -38,6 +39,12 @@ class RelayNetwork(Network):
         self._shy = []
         if tcp:
             self._forbid_calls()
+
+    def add(self, router, **options):
+        if self.ipv6:
+            # i2pd builds no tunnels without IPv4; Java publishes one address for NTCP2.
+            router.families = (4, 6) if router.kind == "i2pd" else (6,)
+        return super().add(router, **options)
 
     def _forbid_calls(self):
         shy = [(peer, self.caller) for peer in (self.java, self.p)]
@@ -94,6 +101,13 @@ class RelayNetwork(Network):
             proxy.fetch_patiently(host, self.web.file(2_000_000), limit)
         except Broken as e:
             raise Failed(f"no first byte in {limit} s: {e}", *involved, self.client, self.server) from e
+
+
+class Ipv6RelayNetwork(RelayNetwork):
+    """The same with IPv6 alone around the routers under test."""
+
+    name = "relay-ipv6"
+    ipv6 = True
 
 
 class Ssu2RelayNetwork(RelayNetwork):

@@ -17,7 +17,7 @@ _I2P_ALPHABET = str.maketrans("+/", "-~")
 
 
 class Router(Host):
-    """A router at 10.n.0.1, with its transports on port 20000 + n. A kind of router overrides what differs."""
+    """A router on host `n`, with its transports on port 20000 + n. A kind of router overrides what differs."""
 
     kind = "router"
     info_name = "router.info"
@@ -81,7 +81,7 @@ class Router(Host):
         """Whether its RouterInfo is on disk and names its address: some routers write one before they listen."""
         try:
             with open(self.info_path(), "rb") as f:
-                return self.ip.encode() in f.read()
+                return self.address.encode() in f.read()
         except FileNotFoundError:
             return False
 

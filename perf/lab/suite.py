@@ -172,7 +172,7 @@ class Suite:
             print("".join(f"    {line}" for line in traceback.format_exception(error)), flush=True)
         for router in dict.fromkeys(routers):
             state = "runs" if router.alive() else f"ended with {router.process.poll()}" if router.died() else "not started"
-            print(f"    --- {router} at {router.ip}, {state}")
+            print(f"    --- {router} at {router.address}, {state}")
             for line in [*_state(router), *collections.deque(router.log_lines(), _TAIL)]:
                 print(f"    {line[:300]}")
         sys.stdout.flush()

@@ -15,7 +15,7 @@ def run(net):
     def all_ways():
         for kind, routers in peers.items():
             for peer in routers:
-                seen[kind] |= {way for _, way, ip in peer.sessions() if ip in (r.ip for r in ours)}
+                seen[kind] |= {way for _, way, ip in peer.sessions() if ip in (r.address for r in ours)}
         return all(ways == _WAYS for ways in seen.values())
 
     if not eventually(90, all_ways):
