@@ -31,7 +31,16 @@ class Host:
             "ip link set eth0 up",
             "ip link set lo up",
         ):
-            sh(f"nsenter -t {self._holder.pid} -n {command}")
+            self.run(command)
+
+    @property
+    def namespace(self):
+        """The process id that names its network namespace."""
+        return self._holder.pid
+
+    def run(self, command):
+        """Runs a command in its network namespace."""
+        sh(f"nsenter -t {self.namespace} -n {command}")
 
     @property
     def address(self):
@@ -50,16 +59,16 @@ class Host:
 
     def put_behind_nat(self, exporter, symmetric=False):
         """From now on what is started here runs behind a NAT, whose public address is the host's."""
-        self.nat = Nat(self._holder.pid, self.n, exporter, symmetric)
+        self.nat = Nat(self.namespace, self.n, exporter, symmetric)
 
     def forbid_calls(self, other, protocol="tcp"):
         """Lets it begin no connection to the port of router `other`, which can still call it: the way to decide which of
         two routers calls the other. Over UDP it can send nothing there, so answers fall away too."""
-        sh(f"nsenter -t {self._holder.pid} -n ip {self._rule('add', other, protocol)}")
+        self.run(f"ip {self._rule('add', other, protocol)}")
 
     def allow_calls(self, other):
         """Takes `forbid_calls` back."""
-        sh(f"nsenter -t {self._holder.pid} -n ip {self._rule('del', other)}")
+        self.run(f"ip {self._rule('del', other)}")
 
     @staticmethod
     def _rule(verb, other, protocol="tcp"):

@@ -26,6 +26,7 @@ class Lab:
     peers: str  # what peers-fetch brought
     ramson: str | None  # the binary under test; without one an i2pd stands in
     hostile: str | None  # the hostile-peer tool, if it is built
+    link: str | None  # the tool that makes links bad, if it is built
     quick: bool
     seconds: int | None  # how long to soak, if told
 
@@ -81,6 +82,7 @@ def _lab(options, work):
         peers=os.environ.get("RAMSON_PEERS") or os.path.join(cache, "ramson-peers"),
         ramson=ramson,
         hostile=_built("ramson-hostile", beside=ramson),
+        link=_built("ramson-link", beside=ramson),
         quick=options.quick,
         seconds=options.seconds,
     )
