@@ -15,6 +15,7 @@
 pub mod clock_keeper;
 pub mod garlic;
 pub mod identity;
+pub mod mailbox;
 pub mod messages;
 pub mod netdb;
 pub mod node;

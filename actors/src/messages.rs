@@ -1,5 +1,6 @@
 //! What actors say to each other across module boundaries. Messages of one module's own actors stand beside them.
 
+use crate::mailbox::Mailbox;
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -47,6 +48,8 @@ pub struct Expect {
     pub token: Token,
     /// Who wants it.
     pub to: Recipient<Arrived>,
+    /// Where it is counted.
+    pub mailbox: Mailbox,
     /// For how long.
     pub within: Duration,
 }

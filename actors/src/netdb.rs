@@ -17,6 +17,7 @@ mod storage;
 mod subscribers;
 mod verifier;
 
+use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
 use crate::shared::Shared;
 use crate::switch::Switch;
@@ -161,10 +162,8 @@ impl NetDb {
         if self.0.shared.floodfill() {
             self.send_copies(&info.clone().into(), None);
         }
-        if let Some(publishing) = self.0.publishing.get()
-            && publishing.try_send(Publish(info)).is_err()
-        {
-            count_drop("mailbox_full");
+        if let Some(publishing) = self.0.publishing.get() {
+            Mailbox::Publishing.offer(|| publishing.try_send(Publish(info)));
         }
     }
 
@@ -241,10 +240,8 @@ impl NetDb {
     pub fn unreachable(&self, router: RouterHash) {
         if self.floodfills().contains(&router) {
             self.search(Unreachable(router));
-            if let Some(publishing) = self.0.publishing.get()
-                && publishing.try_send(Unreachable(router)).is_err()
-            {
-                count_drop("mailbox_full");
+            if let Some(publishing) = self.0.publishing.get() {
+                Mailbox::Publishing.offer(|| publishing.try_send(Unreachable(router)));
             }
         }
     }
@@ -256,6 +253,7 @@ impl NetDb {
             return Some(entry);
         }
         let searches = self.0.searches.get()?;
+        Mailbox::Searches.entered();
         searches.send(Find { key, kind }).await.ok().flatten()
     }
 
@@ -283,10 +281,8 @@ impl NetDb {
         M::Result: Send,
         Searches: Handler<M>,
     {
-        if let Some(searches) = self.0.searches.get()
-            && searches.try_send(message).is_err()
-        {
-            count_drop("mailbox_full");
+        if let Some(searches) = self.0.searches.get() {
+            Mailbox::Searches.offer(|| searches.try_send(message));
         }
     }
 
@@ -306,9 +302,7 @@ impl NetDb {
         NetDbShard: Handler<M>,
     {
         let Some(addr) = self.shard(shard) else { return };
-        self.0.directory.entered(shard);
-        if addr.try_send(message).is_err() {
-            self.0.directory.left(shard);
+        if Mailbox::NetDbShard.post(|| addr.try_send(message)).is_err() {
             count_drop("netdb_shard_full");
         }
     }
@@ -329,7 +323,7 @@ impl NetDb {
         NetDbShard: Handler<M>,
     {
         let addr = self.shard(shard)?;
-        self.0.directory.entered(shard);
+        Mailbox::NetDbShard.entered();
         addr.send(message).await.ok()
     }
 

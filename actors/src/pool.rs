@@ -16,6 +16,7 @@ mod probes;
 mod profiles;
 mod tunnel;
 
+use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Drain, RouterKnown, Token};
 use crate::netdb::NetDb;
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Shared};
@@ -324,6 +325,7 @@ impl Handler<Arrived> for TunnelPool {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        Mailbox::Pool.left();
         match arrived.token {
             Token::BuildReply(_) => self.on_answer(&arrived),
             Token::Delivery(id) => self.on_delivery(id),
@@ -336,6 +338,7 @@ impl Handler<PeerNews> for TunnelPool {
     type Result = ();
 
     fn handle(&mut self, news: PeerNews, ctx: &mut Context<Self>) {
+        Mailbox::Pool.left();
         match news {
             // A session that ends says nothing about the router: most end because nobody used them.
             PeerNews::Down(_) => {}

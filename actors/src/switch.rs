@@ -7,6 +7,7 @@
 use crate::clock_keeper::ClockKeeper;
 use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
 use crate::identity::Reach;
+use crate::mailbox::Mailbox;
 use crate::messages::{
     Arrived, DialFailed, Expect, ExpectGarlic, Incoming, Origin, RouterInfoReceived, SessionDown, SessionUp, Token,
 };
@@ -79,7 +80,7 @@ pub struct Switch {
     opener: Addr<GarlicOpener>,
     opening: usize,
     connections: HashMap<RouterHash, Addr<PeerConnection>>,
-    expected: HashMap<Token, (Recipient<Arrived>, Mono)>,
+    expected: HashMap<Token, (Recipient<Arrived>, Mailbox, Mono)>,
     garlic: Pending<()>,
     duplicates: Duplicates,
     clock: ClockKeeper,
@@ -90,7 +91,7 @@ pub struct SwitchSink(pub Addr<Switch>);
 
 impl EventSink for SwitchSink {
     fn deliver(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
-        self.0.try_send(Batch(events)).map_err(|e| match e {
+        Mailbox::Switch.post(|| self.0.try_send(Batch(events))).map_err(|e| match e {
             SendError::Full(batch) | SendError::Closed(batch) => batch.0,
         })
     }
@@ -180,10 +181,8 @@ impl Switch {
     }
 
     fn news(&self, news: PeerNews) {
-        if let Some(peers) = &self.routes.peers
-            && peers.try_send(news).is_err()
-        {
-            count_drop("mailbox_full");
+        if let Some(peers) = &self.routes.peers {
+            Mailbox::Pool.offer(|| peers.try_send(news));
         }
     }
 
@@ -231,7 +230,7 @@ impl Switch {
             MessageType::Garlic => self.on_garlic(origin, &message, ctx),
             MessageType::ShortTunnelBuild | MessageType::VariableTunnelBuild => {
                 if let Some(message) = self.arrived(Token::BuildReply(message.id), origin, message) {
-                    self.pass(Some(&self.routes.builds), Incoming { origin, message });
+                    Mailbox::Transit.offer(|| self.routes.builds.try_send(Incoming { origin, message }));
                 }
             }
             MessageType::OutboundTunnelBuildReply | MessageType::VariableTunnelBuildReply => {
@@ -239,7 +238,11 @@ impl Switch {
                     count_drop("unexpected_build_reply");
                 }
             }
-            MessageType::Data => self.pass(self.routes.data.as_ref(), Incoming { origin, message }),
+            MessageType::Data => match &self.routes.data {
+                Some(to) if to.try_send(Incoming { origin, message }).is_err() => count_drop("mailbox_full"),
+                Some(_) => {}
+                None => count_drop("unsupported_type"),
+            },
             // The ElGamal builds are gone from the network, and cells and gateways never leave the data plane.
             MessageType::TunnelBuild
             | MessageType::TunnelBuildReply
@@ -249,20 +252,10 @@ impl Switch {
         }
     }
 
-    fn pass(&self, to: Option<&Recipient<Incoming>>, incoming: Incoming) {
-        match to {
-            Some(to) if to.try_send(incoming).is_err() => count_drop("mailbox_full"),
-            Some(_) => {}
-            None => count_drop("unsupported_type"),
-        }
-    }
-
     /// Hands the message to whoever expects the token; gives it back if nobody does.
     fn arrived(&mut self, token: Token, origin: Origin, message: I2np) -> Option<I2np> {
-        let Some((to, _)) = self.expected.remove(&token) else { return Some(message) };
-        if to.try_send(Arrived { token, origin, message }).is_err() {
-            count_drop("mailbox_full");
-        }
+        let Some((to, mailbox, _)) = self.expected.remove(&token) else { return Some(message) };
+        mailbox.offer(|| to.try_send(Arrived { token, origin, message }));
         None
     }
 
@@ -297,9 +290,11 @@ impl Switch {
             return count_drop("opener_busy");
         }
         self.opening += 1;
+        Mailbox::GarlicOpener.entered();
         let open = self.opener.send(Open(message.body.slice_ref(data)));
         ctx.spawn(open.into_actor(self).map(move |opened, actor, ctx| {
             actor.opening -= 1;
+            Mailbox::GarlicOpener.left();
             match opened {
                 Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
                 Ok(Opened(Err(reason))) => count_drop(reason),
@@ -323,7 +318,7 @@ impl Switch {
 
     fn sweep(&mut self) {
         let now = self.shared.now().mono;
-        self.expected.retain(|_, (_, until)| *until > now);
+        self.expected.retain(|_, (_, _, until)| *until > now);
         self.garlic.expire(now);
     }
 }
@@ -365,6 +360,7 @@ impl Handler<Batch> for Switch {
     type Result = ();
 
     fn handle(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        Mailbox::Switch.left();
         batch.0.into_iter().for_each(|event| self.on_event(event, ctx));
     }
 }
@@ -375,7 +371,7 @@ impl Handler<Expect> for Switch {
     fn handle(&mut self, expect: Expect, _: &mut Context<Self>) {
         if self.expected.len() < MAX_EXPECTED {
             let until = self.shared.now().mono + expect.within;
-            self.expected.insert(expect.token, (expect.to, until));
+            self.expected.insert(expect.token, (expect.to, expect.mailbox, until));
         }
     }
 }

@@ -12,6 +12,7 @@ mod tunnel;
 
 pub use opener::BuildOpener;
 
+use crate::mailbox::Mailbox;
 use crate::messages::{Drain, Incoming, Origin};
 use crate::shared::Shared;
 use actix::prelude::*;
@@ -142,9 +143,11 @@ impl TransitManager {
             return answered("dropped", "queue_full");
         }
         self.opening += 1;
+        Mailbox::BuildOpener.entered();
         let build = OpenBuild { found, body: message.body.to_vec(), from, now: now.wall };
         ctx.spawn(self.opener.send(build).into_actor(self).map(|opened, actor, ctx| {
             actor.opening -= 1;
+            Mailbox::BuildOpener.left();
             match opened {
                 Ok(OpenedBuild(Ok(opened))) => actor.on_opened(opened, ctx),
                 Ok(OpenedBuild(Err(cause))) => answered("dropped", drop_label(cause)),
@@ -237,7 +240,6 @@ impl TransitManager {
         self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
         self.published.set(self.admission.congestion());
         metrics::gauge!("ramson_congestion_level").set(f64::from(self.admission.congestion() as u8));
-        metrics::gauge!("ramson_mailbox_depth", "actor" => "build_opener").set(self.opening as f64);
     }
 
     fn gauges(&self) {
@@ -292,6 +294,7 @@ impl Handler<Incoming> for TransitManager {
     type Result = ();
 
     fn handle(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        Mailbox::Transit.left();
         self.on_build(incoming, ctx);
     }
 }

@@ -7,6 +7,7 @@ use crate::data_dir::descriptors;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use ramson_actors::mailbox::Mailbox;
 use ramson_actors::node::Node;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::ntcp2::reason::Reason;
@@ -61,6 +62,9 @@ pub fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io
 async fn scrape(state: web::Data<State>) -> HttpResponse {
     let threads: Vec<_> = state.node.transports().stats();
     process(state.started);
+    for mailbox in Mailbox::ALL {
+        gauge!("ramson_mailbox_depth", "actor" => mailbox.label()).set(mailbox.depth() as f64);
+    }
     gauge!("ramson_ready").set(f64::from(u8::from(state.node.readiness().is_ok())));
     data_plane(&threads);
     limits(&threads, state.node.transports().line());

@@ -38,7 +38,6 @@ struct Counts {
     routers: AtomicUsize,
     lease_sets: AtomicUsize,
     kinds: [AtomicUsize; KINDS.len()],
-    depth: AtomicUsize,
 }
 
 impl Directory {
@@ -87,8 +86,6 @@ impl Directory {
             let sum: usize = self.counts.iter().filter_map(|c| c.kinds.get(at)).map(|n| n.load(Relaxed)).sum();
             metrics::gauge!("ramson_netdb_entries", "kind" => kind).set(sum as f64);
         }
-        let depth: usize = self.counts.iter().map(|c| c.depth.load(Relaxed)).sum();
-        metrics::gauge!("ramson_mailbox_depth", "actor" => "netdb_shard").set(depth as f64);
         metrics::gauge!("ramson_netdb_floodfills").set(self.floodfills.load().len() as f64);
     }
 
@@ -96,20 +93,6 @@ impl Directory {
     pub(super) fn counts(&self) -> (usize, usize) {
         let sum = |count: fn(&Counts) -> &AtomicUsize| self.counts.iter().map(|c| count(c).load(Relaxed)).sum();
         (sum(|c| &c.routers), sum(|c| &c.lease_sets))
-    }
-
-    /// A message goes into a shard's mailbox.
-    pub(super) fn entered(&self, shard: usize) {
-        if let Some(counts) = self.counts.get(shard) {
-            counts.depth.fetch_add(1, Relaxed);
-        }
-    }
-
-    /// A message has left it, or was never taken.
-    pub(super) fn left(&self, shard: usize) {
-        if let Some(counts) = self.counts.get(shard) {
-            counts.depth.fetch_sub(1, Relaxed);
-        }
     }
 
     /// True while a search of ours looks for this key.

@@ -6,6 +6,7 @@
 
 use super::NetDb;
 use super::searches::Unreachable;
+use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Expect, Token};
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -75,8 +76,8 @@ impl Publishing {
         let Ok(body) = (DatabaseStore { reply, ..DatabaseStore::new(info.clone().into()) }).to_body() else {
             return false;
         };
-        let expect =
-            Expect { token: Token::Delivery(MessageId(token)), to: ctx.address().recipient(), within: CONFIRM_WITHIN };
+        let (token, to) = (Token::Delivery(MessageId(token)), ctx.address().recipient());
+        let expect = Expect { token, to, mailbox: Mailbox::Publishing, within: CONFIRM_WITHIN };
         count("sent");
         switch.try_send(expect).is_ok() && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
     }
@@ -109,6 +110,7 @@ impl Handler<Publish> for Publishing {
     type Result = ();
 
     fn handle(&mut self, publish: Publish, ctx: &mut Context<Self>) {
+        Mailbox::Publishing.left();
         self.info = Some(publish.0);
         self.feed(In::Publish, ctx);
     }
@@ -118,6 +120,7 @@ impl Handler<Arrived> for Publishing {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        Mailbox::Publishing.left();
         if let Token::Delivery(MessageId(token)) = arrived.token {
             self.feed(In::Confirmed(token), ctx);
         }
@@ -128,6 +131,7 @@ impl Handler<Unreachable> for Publishing {
     type Result = ();
 
     fn handle(&mut self, unreachable: Unreachable, ctx: &mut Context<Self>) {
+        Mailbox::Publishing.left();
         self.feed(In::SendFailed(unreachable.0), ctx);
     }
 }

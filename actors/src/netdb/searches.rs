@@ -7,6 +7,7 @@
 
 use super::NetDb;
 use super::asking::ask;
+use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin};
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
@@ -282,6 +283,7 @@ impl Handler<Find> for Searches {
     type Result = ResponseFuture<Option<Entry>>;
 
     fn handle(&mut self, find: Find, _: &mut Context<Self>) -> Self::Result {
+        Mailbox::Searches.left();
         let receiver = self.wait_for(find.key, find.kind);
         self.drain(find.key, None);
         Box::pin(async move { receiver?.await.ok().flatten() })
@@ -292,6 +294,7 @@ impl Handler<Found> for Searches {
     type Result = ();
 
     fn handle(&mut self, found: Found, _: &mut Context<Self>) {
+        Mailbox::Searches.left();
         let key = found.0.key();
         if let Some(running) = self.running.get_mut(&key) {
             running.search.handle_input(self.netdb.shared().now(), In::Found);
@@ -305,6 +308,7 @@ impl Handler<Replied> for Searches {
     type Result = ();
 
     fn handle(&mut self, replied: Replied, _: &mut Context<Self>) {
+        Mailbox::Searches.left();
         let Incoming { origin, message } = replied.0;
         let Ok(reply) = DatabaseSearchReply::parse(&message.body) else {
             return super::count_drop("malformed");
@@ -327,6 +331,7 @@ impl Handler<Unreachable> for Searches {
     type Result = ();
 
     fn handle(&mut self, unreachable: Unreachable, _: &mut Context<Self>) {
+        Mailbox::Searches.left();
         // Through tunnels the endpoint speaks with the floodfill, not we.
         let own = self.netdb.shared().own_tunnels();
         if own.outbound.is_empty() || own.inbound.is_empty() {

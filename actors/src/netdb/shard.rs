@@ -11,6 +11,7 @@ use super::searches::count_reply;
 use super::subscribers::Subscribers;
 use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
+use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin, RouterKnown};
 use actix::prelude::*;
 use ramson_protocol::data::entry::{Entry, EntryKind};
@@ -369,7 +370,7 @@ impl Handler<Stored> for NetDbShard {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, stored: Stored, _: &mut Context<Self>) -> Self::Result {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         self.on_stored(&stored.0)
     }
 }
@@ -378,7 +379,7 @@ impl Handler<Asked> for NetDbShard {
     type Result = ();
 
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         let outcome = self.on_asked(&asked.0);
         metrics::counter!("ramson_netdb_lookups_total", "outcome" => outcome).increment(1);
     }
@@ -388,7 +389,7 @@ impl Handler<Offered> for NetDbShard {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, offered: Offered, _: &mut Context<Self>) -> Self::Result {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         let source = if offered.from.is_none() { Source::Import } else { Source::Unsolicited };
         let Offered { info, from, flood } = offered;
         self.take(Arrival { entry: info.into(), source, from, reply: None, flood })
@@ -399,7 +400,7 @@ impl Handler<Own> for NetDbShard {
     type Result = ();
 
     fn handle(&mut self, own: Own, ctx: &mut Context<Self>) {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         let hash = own.0.hash();
         // Ours is always right, even if our clock was put back and it seems older.
         self.store.remove(hash.into());
@@ -413,7 +414,7 @@ impl Handler<Get> for NetDbShard {
     type Result = Option<Entry>;
 
     fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Option<Entry> {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         self.store.get(get.0).cloned()
     }
 }
@@ -422,7 +423,7 @@ impl Handler<All> for NetDbShard {
     type Result = Vec<RouterInfo>;
 
     fn handle(&mut self, _: All, _: &mut Context<Self>) -> Vec<RouterInfo> {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         let own = self.netdb.shared().hash();
         self.store.routers().filter(|info| info.hash() != own).cloned().collect()
     }
@@ -432,7 +433,7 @@ impl Handler<Subscribe> for NetDbShard {
     type Result = ();
 
     fn handle(&mut self, subscribe: Subscribe, ctx: &mut Context<Self>) {
-        self.netdb.directory().left(self.index);
+        Mailbox::NetDbShard.left();
         let own = self.netdb.shared().hash();
         let known = self.store.routers().filter(|info| info.hash() != own).cloned().map(RouterKnown::Learned);
         self.subscribers.add(subscribe.0, known.collect(), ctx);

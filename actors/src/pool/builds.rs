@@ -13,6 +13,7 @@
 use super::builder::{Prepare, Prepared};
 use super::tunnel::{End, InboundTunnel, OutboundTunnel};
 use super::{Own, Route, TunnelPool};
+use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Expect, ExpectGarlic, Token};
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
 use actix::prelude::*;
@@ -145,8 +146,8 @@ impl TunnelPool {
         let through = building.through;
         building.sent = Some(Sent { build, reply, endpoint });
         let within = self.patience;
-        let expect = Expect { token: Token::BuildReply(reply), to: ctx.address().recipient(), within };
-        let mut expected = self.tell_switch(expect);
+        let (token, us) = (Token::BuildReply(reply), ctx.address().recipient());
+        let mut expected = self.tell_switch(Expect { token, to: us, mailbox: Mailbox::Pool, within });
         if let Some(key) = garlic {
             expected &= self.tell_switch(ExpectGarlic { tag: key.tag, key: key.key, within });
         }

@@ -6,6 +6,7 @@
 //! spec: tunnel-implementation §Tunnel Testing
 
 use super::{Route, TunnelPool};
+use crate::mailbox::Mailbox;
 use crate::messages::{Expect, ExpectGarlic, Token};
 use actix::prelude::*;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
@@ -43,7 +44,8 @@ impl TunnelPool {
             return;
         }
         let within = self.patience;
-        let expected = self.tell_switch(Expect { token: Token::Delivery(id), to: ctx.address().recipient(), within })
+        let (token, to) = (Token::Delivery(id), ctx.address().recipient());
+        let expected = self.tell_switch(Expect { token, to, mailbox: Mailbox::Pool, within })
             && self.tell_switch(ExpectGarlic { tag: key.tag, key: key.key, within });
         if !expected {
             return;
