@@ -163,6 +163,14 @@ pub struct Handoff {
     pub bytes: Vec<u8>,
 }
 
+impl Handoff {
+    /// Empties it, for its next use.
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+        self.bytes.clear();
+    }
+}
+
 /// One message of a [`Handoff`].
 #[derive(Clone, Copy, Debug)]
 pub struct HandoffItem {

@@ -13,6 +13,8 @@
 pub mod hops;
 pub mod shaper;
 
+#[cfg(test)]
+mod allocations;
 mod buffers;
 mod commands;
 mod egress;
@@ -34,6 +36,7 @@ use crate::ssu2::datagrams::Datagrams;
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use crossbeam::queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
@@ -55,6 +58,9 @@ const INBOX: usize = 16 * 1024;
 
 /// Entries of the inbox that one turn takes, so that sockets are not forgotten over commands.
 const INBOX_BUDGET: usize = 1024;
+
+/// Empty hand-offs that a thread keeps for those who hand over to it.
+const SPARE_HANDOFFS: usize = 16;
 
 /// Type of a TunnelData message.
 const CELL_MESSAGE: u8 = 18;
@@ -102,6 +108,8 @@ pub(crate) enum Input {
 #[derive(Clone)]
 pub struct IoHandle {
     inbox: Inbox<Input>,
+    /// Hand-offs that the thread has emptied, for the next ones to it.
+    spares: Arc<ArrayQueue<Handoff>>,
     /// What the thread counts.
     pub stats: Arc<IoStats>,
 }
@@ -186,7 +194,8 @@ pub(crate) struct IoThread {
     index: usize,
     poll: Poll,
     inbox: Inbox<Input>,
-    others: Vec<Inbox<Input>>,
+    others: Vec<IoHandle>,
+    emptied: Arc<ArrayQueue<Handoff>>,
     stats: Arc<IoStats>,
     sessions: Slab<Session>,
     /// SSU2, if it is spoken.
@@ -230,7 +239,8 @@ impl Seat {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), WAKE)?);
-        Ok(Self { poll, handle: IoHandle { inbox, stats: Arc::default() } })
+        let spares = Arc::new(ArrayQueue::new(SPARE_HANDOFFS));
+        Ok(Self { poll, handle: IoHandle { inbox, spares, stats: Arc::default() } })
     }
 
     pub(crate) fn handle(&self) -> IoHandle {
@@ -257,7 +267,8 @@ impl Seat {
             udp,
             poll: self.poll,
             inbox: self.handle.inbox,
-            others: all.iter().map(|h| h.inbox.clone()).collect(),
+            others: all.to_vec(),
+            emptied: self.handle.spares,
             stats: self.handle.stats,
             sessions: Slab::new(),
             peers: peers::Peers::default(),
@@ -372,7 +383,12 @@ impl IoThread {
         for _ in 0..INBOX_BUDGET {
             match self.inbox.pop() {
                 Some(Input::Command(command)) => self.on_command(command),
-                Some(Input::Handoff(handoff)) => self.on_handoff(&handoff),
+                Some(Input::Handoff(mut handoff)) => {
+                    self.on_handoff(&handoff);
+                    handoff.clear();
+                    // What finds no room is one too many.
+                    let _: Result<(), Handoff> = self.emptied.push(handoff);
+                }
                 Some(Input::Datagrams(datagrams)) => self.on_datagrams(datagrams),
                 None => break,
             }

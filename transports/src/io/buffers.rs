@@ -1,4 +1,4 @@
-//! A thread's own free list of output buffers: sessions borrow one while they have something to send.
+//! A thread's own free list of buffers: sessions borrow one while they have something to send, or half a frame to keep.
 
 /// Buffers above this capacity are given back to the allocator.
 const KEEP_BELOW: usize = 128 * 1024;

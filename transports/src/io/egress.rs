@@ -100,8 +100,9 @@ impl IoThread {
     }
 
     fn hand_over_to(&mut self, thread: usize) {
-        let batch = std::mem::take(&mut self.outbox[thread]);
-        if let Err(Input::Handoff(lost)) = self.others[thread].push(Input::Handoff(batch)) {
+        let fresh = self.others[thread].spares.pop().unwrap_or_default();
+        let batch = std::mem::replace(&mut self.outbox[thread], fresh);
+        if let Err(Input::Handoff(lost)) = self.others[thread].inbox.push(Input::Handoff(batch)) {
             self.stats.drops[DropCause::HandoffFull as usize].add(lost.items.len() as u64);
         }
     }

@@ -100,7 +100,7 @@ impl IoThread {
                     }
                 }
                 Ok(None) => {
-                    wire.keep(&scratch[at..filled]);
+                    wire.keep(&mut self.buffers, &scratch[at..filled]);
                     break;
                 }
                 Err(error) => {

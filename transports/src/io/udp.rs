@@ -330,7 +330,7 @@ impl IoThread {
         }
         let batch = std::mem::take(&mut udp.away[thread]);
         let count = batch.len() as u64;
-        if self.others[thread].push(Input::Datagrams(batch)).is_err() {
+        if self.others[thread].inbox.push(Input::Datagrams(batch)).is_err() {
             self.stats.drops[DropCause::HandoffFull as usize].add(count);
         }
     }
@@ -478,7 +478,7 @@ impl IoThread {
         for (thread, other) in self.others.iter().enumerate() {
             if thread != self.index {
                 // One that misses this hands datagrams to us for a while, and they are dropped here.
-                let _ = other.push(Input::Command(Command::Route(route)));
+                let _ = other.inbox.push(Input::Command(Command::Route(route)));
             }
         }
     }

@@ -142,14 +142,17 @@ impl Ntcp2 {
     }
 
     /// Keeps the beginning of the next frame.
-    pub(crate) fn keep(&mut self, rest: &[u8]) {
+    pub(crate) fn keep(&mut self, buffers: &mut Buffers, rest: &[u8]) {
         if rest.is_empty() {
             // An idle session holds no memory.
-            self.partial = Vec::new();
-        } else {
-            self.partial.clear();
-            self.partial.extend_from_slice(rest);
+            buffers.give(std::mem::take(&mut self.partial));
+            return;
         }
+        if self.partial.capacity() == 0 {
+            self.partial = buffers.take();
+        }
+        self.partial.clear();
+        self.partial.extend_from_slice(rest);
     }
 
     /// A frame could not be opened: nothing is read as frames any more, and the end comes by a plan drawn now.
