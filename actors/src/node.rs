@@ -79,6 +79,8 @@ pub struct Listen {
     pub idle_close: Duration,
     /// Handshakes that may run at once.
     pub max_handshakes: usize,
+    /// Whether the kernel may cut what is sent into datagrams. It always may where there are none.
+    pub segmentation_offload: bool,
 }
 
 /// A running node; cheap to clone.
@@ -332,6 +334,7 @@ fn ssu2_config(
         intro_key: keys.ssu2.intro_key,
         listen: listen.addresses,
         mtu: offer.mtu,
+        segmentation_offload: listen.segmentation_offload,
         limits: ssu2_limits(listen.max_handshakes, allow_private),
         gate: Box::new(ssu2::OpenGate),
         idle_close: listen.idle_close,

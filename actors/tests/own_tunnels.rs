@@ -53,7 +53,12 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
             share: 10_000_000,
         },
         allow_private: true,
-        ntcp2: Listen { addresses: vec![addr], idle_close: Duration::from_secs(60), max_handshakes: 100 },
+        ntcp2: Listen {
+            addresses: vec![addr],
+            idle_close: Duration::from_secs(60),
+            max_handshakes: 100,
+            segmentation_offload: true,
+        },
         ssu2: Listen::default(),
         tokens: None,
         threads: 1,

@@ -89,6 +89,8 @@ pub struct Ssu2 {
     pub max_handshakes: usize,
     /// The largest IP packet that the line takes, 1280 to 1500.
     pub mtu: u16,
+    /// Whether the kernel, or the network card, may cut what we send into datagrams, where it can.
+    pub segmentation_offload: bool,
 }
 
 /// One socket address or a list of them.
@@ -198,6 +200,7 @@ impl Default for Ssu2 {
             idle_close: ntcp2.idle_close,
             max_handshakes: ntcp2.max_handshakes,
             mtu: 1500,
+            segmentation_offload: true,
         }
     }
 }

@@ -125,11 +125,13 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
             addresses: listen(config.ntcp2.enabled, &config.ntcp2.listen),
             idle_close: config.ntcp2.idle_close.0,
             max_handshakes: config.ntcp2.max_handshakes,
+            segmentation_offload: true,
         },
         ssu2: Listen {
             addresses: listen(config.ssu2.enabled, &config.ssu2.listen),
             idle_close: config.ssu2.idle_close.0,
             max_handshakes: config.ssu2.max_handshakes,
+            segmentation_offload: config.ssu2.segmentation_offload,
         },
         tokens: Some(data.tokens_path()),
         threads: config.ntcp2.threads,

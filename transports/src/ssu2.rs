@@ -54,6 +54,8 @@ pub struct Ssu2Config {
     pub listen: Vec<SocketAddr>,
     /// The largest IP packet that the line takes, 1280 to 1500.
     pub mtu: u16,
+    /// Whether the kernel may cut what we send into datagrams, where it can.
+    pub segmentation_offload: bool,
     /// What strangers may take of us.
     pub limits: Limits,
     /// Who is let in.
@@ -208,11 +210,13 @@ pub(crate) fn start(config: Ssu2Config, around: Around) -> io::Result<Started> {
     let handle = seat.handle();
     let sockets = udp::bind(&config.listen, around.io.len())?;
     // What is sent outside of sessions goes out by the sockets of the first thread, which need not know.
-    let ours = sockets.iter().take(1).flatten().map(|s| Socket::new(s.try_clone()?)).collect::<io::Result<Vec<_>>>()?;
+    let offload = config.segmentation_offload;
+    let prepare = |socket| Socket::new(socket, offload);
+    let ours = sockets.iter().take(1).flatten().map(|s| prepare(s.try_clone()?)).collect::<io::Result<Vec<_>>>()?;
     let session = session::Config { idle: config.idle_close, ..session::Config::default() };
     let mut all = Vec::new();
     for sockets in sockets {
-        let sockets = sockets.into_iter().map(Socket::new).collect::<io::Result<Vec<_>>>()?;
+        let sockets = sockets.into_iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
         let udp = Udp::new(sockets, config.intro_key, session, around.io.len(), handle.clone());
         all.push(Some(Box::new(udp)));
     }

@@ -53,20 +53,22 @@ pub(crate) struct Socket {
     io: mio::net::UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// The kernel may cut what we send into datagrams, if it can.
+    offload: bool,
 }
 
 impl Socket {
-    /// Prepares a bound socket.
+    /// Prepares a bound socket, which lets the kernel cut what is sent into datagrams if `offload` says so.
     ///
     /// # Errors
     /// If the kernel refuses an option that every kernel knows.
-    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+    pub(crate) fn new(socket: UdpSocket, offload: bool) -> io::Result<Self> {
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // Less than was asked for works, only not as well.
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), KERNEL_BUFFER);
         let _ = state.set_send_buffer_size(UdpSockRef::from(&socket), KERNEL_BUFFER);
         let local = socket.local_addr()?;
-        Ok(Self { io: mio::net::UdpSocket::from_std(socket), state, local })
+        Ok(Self { io: mio::net::UdpSocket::from_std(socket), state, local, offload })
     }
 
     /// Where it is bound.
@@ -84,7 +86,7 @@ impl Socket {
 
     /// Datagrams of equal size that one call can send, at least 1.
     pub(crate) fn segments(&self) -> usize {
-        self.state.max_gso_segments()
+        if self.offload { self.state.max_gso_segments() } else { 1 }
     }
 
     /// True if the kernel joins datagrams of one sender.
@@ -197,8 +199,8 @@ mod tests {
         let port = sockets[0][0].local_addr().unwrap().port();
         assert_eq!(sockets[1][0].local_addr().unwrap().port(), port);
         sockets.truncate(1);
-        let receiver_socket = Socket::new(sockets.remove(0).remove(0)).unwrap();
-        let sender = Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0)).unwrap();
+        let receiver_socket = Socket::new(sockets.remove(0).remove(0), true).unwrap();
+        let sender = Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0), true).unwrap();
         let sent: Vec<u8> = (0..10 * 1072 + 40).map(|i| (i / 1072) as u8).collect();
         sender.send(receiver_socket.local(), &sent, 1072, true).unwrap();
         let mut receiver = Receiver::new(receiver_socket.joins());

@@ -52,6 +52,7 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
             addresses: vec![format!("127.0.0.1:{port}").parse().unwrap()],
             idle_close: Duration::from_secs(60),
             max_handshakes: 64,
+            segmentation_offload: true,
         },
         ssu2: Listen::default(),
         tokens: None,
