@@ -21,7 +21,7 @@ class Loopback(Host):
     """A host that is an address on loopback."""
 
     def __init__(self, n):
-        self.n, self.ip, self.nat = n, f"{NETWORK}.{n}.0.1", None
+        self.n, self.ip, self.ip6, self.nat = n, f"{NETWORK}.{n}.0.1", "::1", None
         sh(f"ip addr add {self.ip}/32 dev lo")
 
     def spawn(self, argv, **options):
@@ -34,16 +34,18 @@ class Loopback(Host):
 class LocalRamson(Ramson, Loopback):
     """Ramson with one I/O thread."""
 
+    more = ""  # of the section of SSU2
+
+    def __init__(self, net, n, transports=("ntcp2",)):
+        super().__init__(net, n, transports=transports)
+
     def _configuration(self):
         return f"""
 [network]
 id = {NETWORK_ID}
 allow_private_addresses = true
-[ntcp2]
-listen = "{self.ip}:{self.port}"
-publish = "{self.ip}:{self.port}"
-threads = 1
-[bandwidth]
+{self._transport("ntcp2")}threads = 1
+{self._transport("ssu2")}{self.more}[bandwidth]
 inbound = "{MEGABYTES}MB/s"
 outbound = "{MEGABYTES}MB/s"
 transit_share = 1.0
@@ -56,11 +58,17 @@ level = "warn"
 """
 
 
-class LocalI2pd(I2pd, Loopback):
-    """i2pd without SSU2."""
+class PlainRamson(LocalRamson):
+    """The same, which sends datagrams one by one."""
 
-    def __init__(self, net, n):
-        super().__init__(net, n, ssu2=False, exploratory=1)
+    more = "segmentation_offload = false\n"
+
+
+class LocalI2pd(I2pd, Loopback):
+    """i2pd with one transport, or both."""
+
+    def __init__(self, net, n, transports=("ntcp2",)):
+        super().__init__(net, n, ntcp2="ntcp2" in transports, ssu2="ssu2" in transports, exploratory=1)
 
     def _configuration(self):
         # `bandwidth = X` is what it publishes; it has no limit of its own then.
@@ -68,10 +76,10 @@ class LocalI2pd(I2pd, Loopback):
 
 
 class LocalJava(JavaRouter, Loopback):
-    """Java I2P without SSU2."""
+    """Java I2P, always with NTCP2."""
 
-    def __init__(self, net, n):
-        super().__init__(net, n, ssu2=False, kbps=MEGABYTES * 1000)
+    def __init__(self, net, n, transports=("ntcp2",)):
+        super().__init__(net, n, ssu2="ssu2" in transports, kbps=MEGABYTES * 1000)
 
     def _configuration(self):
         more = {"router.sharePercentage": 100, "router.maxParticipatingTunnels": 60000, "i2np.ntcp.maxConnections": 4000}

@@ -10,6 +10,7 @@
 mod control;
 mod fairness;
 mod latency;
+mod pool;
 mod probe;
 mod process;
 mod session;
@@ -22,6 +23,7 @@ use latency::Latencies;
 use probe::{Asked, Probe};
 use process::Usage;
 use ramson_protocol::tunnel::Role;
+pub use session::Transport;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Barrier};
@@ -40,6 +42,10 @@ pub struct Options {
     pub tunnels: usize,
     /// What the router is in them.
     pub roles: Roles,
+    /// What the peers speak.
+    pub transport: Transport,
+    /// Whether the kernel may cut what the peers send into datagrams of SSU2.
+    pub offload: bool,
     /// Addresses that the peers have, from the target's `source` on.
     pub sources: u8,
     /// Build requests of one thread that may be without an answer.
@@ -146,7 +152,7 @@ struct Totals {
     /// Held back, since the sender's socket took no more.
     held: u64,
     received: u64,
-    /// Frames that brought cells.
+    /// Frames that brought cells, or what the kernel had joined of datagrams.
     frames: u64,
     reordered: u64,
     wrong: u64,

@@ -3,14 +3,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a tool for scripts and people")]
 
 use clap::Parser;
-use ramson_perf::load::{self, Kind, Options, Rate, Roles};
+use ramson_perf::load::{self, Kind, Options, Rate, Roles, Transport};
 use ramson_perf::peer::Target;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Simulated peers connect over NTCP2, build tunnels through the router, send cells at a set rate, and check every cell
+/// Simulated peers connect over NTCP2 or SSU2, build tunnels through the router, send cells at a set rate, and check every cell
 /// that comes out. Exit status 0: tunnels were built, and every cell that came was the right one. The router must run
 /// in a private network (`allow_private_addresses`), with limits that leave room for the load.
 #[derive(Parser)]
@@ -31,6 +31,12 @@ struct Args {
     /// How many addresses from there on the peers have: routers limit the connections of one.
     #[arg(long, default_value_t = 1, requires = "source", value_parser = clap::value_parser!(u8).range(1..=250))]
     sources: u8,
+    /// What the peers speak: ntcp2, ssu2, or mixed, every other the one.
+    #[arg(long, default_value = "ntcp2")]
+    transport: Transport,
+    /// Send datagrams of SSU2 one by one: the router then receives them so.
+    #[arg(long)]
+    no_offload: bool,
     /// Simulated peers, two or more for each thread.
     #[arg(long, default_value_t = 16)]
     peers: usize,
@@ -70,7 +76,7 @@ struct Args {
     /// Of the tunnels: so many send only a sixteenth of what the others send. Their loss is told apart.
     #[arg(long, default_value_t = 0)]
     small: usize,
-    /// Two more peers ask for a tunnel and look up a key, twenty times a second, while the load runs.
+    /// Two more peers ask over NTCP2 for a tunnel and look up a key, twenty times a second, while the load runs.
     #[arg(long)]
     probe: bool,
     /// What the load is made of: traffic; builds, as many as are answered, without traffic; or netdb, stores of new
@@ -91,6 +97,8 @@ fn main() -> ExitCode {
     let options = Options {
         peers: args.peers,
         tunnels: args.tunnels,
+        transport: args.transport,
+        offload: !args.no_offload,
         sources: args.sources,
         roles: args.role,
         builds: args.builds.max(1),

@@ -77,7 +77,7 @@ fn probe(cx: &mut Context, all: Vec<Vec<u8>>) -> Outcome<Vec<Ending>> {
 pub(super) fn random_bytes(cx: &mut Context) -> Outcome<()> {
     let lengths = [0, 1, 16, 63, FIXED_LEN, FIXED_LEN + 1, 100, 287, 500];
     let all = lengths.iter().cycle().take(5 * lengths.len());
-    let all = all.map(|len| plausible_noise(&cx.target, *len, &mut cx.rng)).collect();
+    let all = all.map(|len| plausible_noise(&cx.target, *len, &mut cx.rng)).collect::<Outcome<_>>()?;
     let endings = probe(cx, all)?;
     // With five of each length the means lie near each other: a prober could tell lengths apart only by a difference.
     let mean =
@@ -96,7 +96,7 @@ pub(super) fn slow_handshakes(cx: &mut Context) -> Outcome<()> {
     for n in 0..SLOW {
         match cx.target.connect() {
             Ok(stream) => slow.push(stream),
-            Err(e) if n < 64 => return Err(e.into()),
+            Err(e) if n < 64 => return Err(e),
             Err(e) => {
                 cx.saw(format!("only {n} connections: {e} (the tool needs `ulimit -n 2048`)"));
                 break;

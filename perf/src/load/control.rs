@@ -6,21 +6,21 @@
 //! ```
 
 use super::latency::Latencies;
+use super::pool::Pool;
 use super::probe::{lookup, unwrapped};
-use super::session::Session;
-use super::worker::{connect, share};
+use super::session::Listener;
+use super::worker::share;
 use super::{Kind, Options};
 use crate::peer::{BuildAnswer, HopRequest, Identity, Outcome, Sealed, Target, now};
 use bytes::Bytes;
-use mio::{Events, Poll};
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::header::LIFETIME;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, NetDbKey, TunnelId};
-use ramson_protocol::ntcp2::block::{Block, Blocks, I2np, write_i2np_header};
-use ramson_protocol::time::Wall;
+use ramson_protocol::ntcp2::block::{I2np, write_i2np_header};
+use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::Role;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -64,39 +64,44 @@ enum Question {
     LookUp,
 }
 
+/// Messages that came.
+struct Came(Vec<Message>);
+
+impl Listener for Came {
+    fn on_message(&mut self, _: usize, message: &I2np<'_>, _: Mono) {
+        self.0.push(whole(message));
+    }
+}
+
 /// One thread: its peers and their questions.
 pub(super) struct Asker {
     target: Target,
     kind: Kind,
     window: usize,
     rng: ChaCha20Rng,
-    poll: Poll,
-    sessions: Vec<Session>,
+    pool: Pool,
     peers: Vec<Identity>,
     /// By the id or token of the answer; lookups by the beginning of their key.
     waiting: HashMap<u32, (Question, usize, Instant)>,
     under_way: Vec<usize>,
-    scratch: Vec<u8>,
     pub(super) answers: Answers,
 }
 
 impl Asker {
     /// Connects this thread's share of the peers.
     pub(super) fn new(index: usize, target: Target, options: &Options) -> Outcome<Self> {
-        let (poll, mut rng) = (Poll::new()?, rand::make_rng());
+        let mut rng = rand::make_rng();
         let count = share(options.peers, options.threads, index);
-        let (sessions, peers) = connect(count, &target, options.sources, &poll, &mut rng)?;
+        let (pool, peers) = Pool::connect(count, &target, options, &mut rng)?;
         Ok(Self {
-            under_way: vec![0; sessions.len()],
-            window: options.builds.div_ceil(sessions.len().max(1)),
+            under_way: vec![0; pool.len()],
+            window: options.builds.div_ceil(pool.len().max(1)),
             target,
             kind: options.kind,
             rng,
-            poll,
-            sessions,
+            pool,
             peers,
             waiting: HashMap::new(),
-            scratch: vec![0; 64 * 1024],
             answers: Answers::default(),
         })
     }
@@ -105,7 +110,7 @@ impl Asker {
     pub(super) fn ask_for(&mut self, duration: Duration) -> Outcome<()> {
         let (began, mut swept) = (Instant::now(), Instant::now());
         while began.elapsed() < duration {
-            for peer in 0..self.sessions.len() {
+            for peer in 0..self.pool.len() {
                 while self.under_way[peer] < self.window {
                     self.ask(peer)?;
                 }
@@ -169,9 +174,11 @@ impl Asker {
 
     fn send(&mut self, peer: usize, message: Message, answer: u32, question: Question) -> Outcome<()> {
         let expiration = Wall(message.expiration.0 + 500).secs();
-        let out = self.sessions[peer].block()?;
-        write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
-        out.extend_from_slice(&message.body);
+        self.pool.queue(peer, |out| {
+            write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
+            out.extend_from_slice(&message.body);
+            Ok(())
+        })?;
         self.answers.asked += 1;
         self.under_way[peer] += 1;
         self.waiting.insert(answer, (question, peer, Instant::now()));
@@ -179,32 +186,12 @@ impl Asker {
     }
 
     fn exchange(&mut self) -> Outcome<()> {
-        for session in self.sessions.iter_mut().filter(|session| session.queued() > 0) {
-            session.flush()?;
+        let mut came = Came(Vec::new());
+        self.pool.exchange(Duration::from_millis(2), &mut came)?;
+        if self.pool.closed() > 0 {
+            return Err("the router has ended a session".into());
         }
-        let mut events = Events::with_capacity(1024);
-        match self.poll.poll(&mut events, Some(Duration::from_millis(2))) {
-            Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
-            _ => {}
-        }
-        for peer in events.iter().filter(|e| e.is_readable() || e.is_read_closed()).map(|e| e.token().0) {
-            while self.sessions[peer].read(&mut self.scratch) {}
-            if self.sessions[peer].closed {
-                return Err(format!("the router ended the session of peer {peer}").into());
-            }
-            let mut messages = Vec::new();
-            while let Some(plain) = self.sessions[peer].next_frame()? {
-                for block in Blocks::new(plain) {
-                    if let Block::I2np(message) = block? {
-                        messages.push(whole(&message));
-                    }
-                }
-            }
-            for message in messages {
-                self.on_message(&message)?;
-            }
-        }
-        Ok(())
+        came.0.iter().try_for_each(|message| self.on_message(message))
     }
 
     fn on_message(&mut self, message: &Message) -> Outcome<()> {

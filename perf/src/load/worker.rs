@@ -1,24 +1,21 @@
 //! One thread: its peers, the tunnels between them, and the loop that sends and checks.
 
-use super::session::Session;
+use super::pool::Pool;
+use super::session::Listener;
 use super::tunnel::{Making, Tunnel, pattern};
 use super::{Options, Rate, Totals};
-use crate::peer::{BuildAnswer, HopRequest, Identity, Link, Outcome, Target, now};
+use crate::peer::{BuildAnswer, HopRequest, Outcome, Target, now};
 use bytes::Bytes;
-use mio::{Events, Interest, Poll, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
-use ramson_protocol::ntcp2::block::{Block, Blocks, I2np, write_i2np_header};
-use ramson_protocol::time::Wall;
+use ramson_protocol::ntcp2::block::{I2np, write_i2np_header};
+use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::Role;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// How long to wait for the router's first frame: Java I2P sends none before there is something to say.
-const GREETING: Duration = Duration::from_millis(100);
 /// How long an answer may take.
 const BUILD_PATIENCE: Duration = Duration::from_secs(10);
 /// At the rate `max`, cells under way to one receiver: below the quarter megabyte after which routers drop.
@@ -44,8 +41,7 @@ pub(super) struct Worker {
     target: Target,
     options: Options,
     rng: ChaCha20Rng,
-    poll: Poll,
-    sessions: Vec<Session>,
+    pool: Pool,
     hashes: Vec<RouterHash>,
     tunnels: Vec<Tunnel>,
     /// Builds without an answer by the id of their reply.
@@ -57,28 +53,24 @@ pub(super) struct Worker {
     turn: usize,
     round: u32,
     pattern: Box<[u8; 1008]>,
-    scratch: Vec<u8>,
-    again: Vec<usize>,
     totals: Totals,
 }
 
 impl Worker {
     /// Connects this thread's share of the peers.
     pub(super) fn new(index: usize, target: Target, options: &Options) -> Outcome<Self> {
-        let poll = Poll::new()?;
         let mut rng: ChaCha20Rng = rand::make_rng();
         let count = share(options.peers, options.threads, index);
-        let (sessions, peers) = connect(count, &target, options.sources, &poll, &mut rng)?;
+        let (pool, peers) = Pool::connect(count, &target, options, &mut rng)?;
         let hashes = peers.iter().map(|peer| peer.hash).collect();
         Ok(Self {
             index,
             target,
             options: options.clone(),
-            under_way: vec![0; sessions.len()],
+            under_way: vec![0; pool.len()],
             pattern: pattern(&mut rng),
             rng,
-            poll,
-            sessions,
+            pool,
             hashes,
             tunnels: Vec::new(),
             building: HashMap::new(),
@@ -86,13 +78,12 @@ impl Worker {
             last_arrival: Instant::now(),
             turn: 0,
             round: 0,
-            scratch: vec![0; 64 * 1024],
-            again: Vec::new(),
             totals: Totals::default(),
         })
     }
 
     pub(super) fn into_totals(mut self) -> Totals {
+        self.totals.closed = self.pool.closed();
         for tunnel in &self.tunnels {
             let of = if tunnel.small { &mut self.totals.small } else { &mut self.totals.large };
             of.push((tunnel.counted(), tunnel.received));
@@ -120,7 +111,7 @@ impl Worker {
 
     /// Asks for one more tunnel.
     fn ask(&mut self) -> Outcome<()> {
-        let (n, peers) = (self.tunnels.len(), self.sessions.len());
+        let (n, peers) = (self.tunnels.len(), self.pool.len());
         let (from, step) = (n % peers, 1 + (n / peers) % (peers - 1));
         let to = (from + step) % peers;
         // Our number says which tunnel it is; no other thread has the same receivers.
@@ -130,9 +121,11 @@ impl Worker {
         let build = request.seal(&self.target, &mut self.rng)?;
         let message = &build.message;
         let expiration = Wall(message.expiration.0 + 500).secs();
-        let out = self.sessions[from].block()?;
-        write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
-        out.extend_from_slice(&message.body);
+        self.pool.queue(from, |out| {
+            write_i2np_header(out, message.kind.code(), message.id, expiration, message.body.len())?;
+            out.extend_from_slice(&message.body);
+            Ok(())
+        })?;
         self.building.insert(build.reply_id, (n, Instant::now()));
         let mut tunnel = Tunnel::new(from, to, self.hashes[to], build, &mut self.rng);
         let small = share(self.options.small, self.options.threads, self.index);
@@ -210,7 +203,7 @@ impl Worker {
         for _ in 0..self.standing.len() {
             let index = self.next_tunnel();
             let (from, to) = (self.tunnels[index].from, self.tunnels[index].to);
-            if self.under_way[to] + self.options.burst > WINDOW || self.sessions[from].queued() > BACKLOG {
+            if self.under_way[to] + self.options.burst > WINDOW || self.pool.queued(from) > BACKLOG {
                 continue;
             }
             self.send_burst(index, self.options.burst)?;
@@ -227,7 +220,7 @@ impl Worker {
         while left >= self.options.burst {
             let index = self.next_tunnel();
             left -= self.options.burst;
-            if self.sessions[self.tunnels[index].from].queued() > HELD_BACK {
+            if self.pool.queued(self.tunnels[index].from) > HELD_BACK {
                 self.totals.held += u64::from(self.options.burst);
                 continue;
             }
@@ -253,7 +246,7 @@ impl Worker {
         let tunnel = &mut self.tunnels[index];
         let mut making = Making { rng: &mut self.rng, pattern: &self.pattern, mono: now.mono, wall: now.wall };
         for _ in 0..count {
-            tunnel.make(&mut making, self.sessions[tunnel.from].block()?)?;
+            self.pool.queue(tunnel.from, |out| tunnel.make(&mut making, out))?;
         }
         self.totals.sent += u64::from(count);
         self.under_way[tunnel.to] += count;
@@ -262,57 +255,20 @@ impl Worker {
 
     /// Writes all that waits, waits for sockets, reads and checks.
     fn exchange(&mut self, patience: Duration) -> Outcome<()> {
-        for session in self.sessions.iter_mut().filter(|session| session.queued() > 0) {
-            session.flush()?;
-        }
-        let mut events = Events::with_capacity(1024);
-        let patience = if self.again.is_empty() { patience } else { Duration::ZERO };
-        match self.poll.poll(&mut events, Some(patience)) {
-            Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
-            _ => {}
-        }
-        let mut ready = std::mem::take(&mut self.again);
-        ready.extend(events.iter().filter(|e| e.is_readable() || e.is_read_closed()).map(|e| e.token().0));
-        ready.sort_unstable();
-        ready.dedup();
-        for peer in ready {
-            self.read(peer)?;
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, peer: usize) -> Outcome<()> {
-        let was_closed = self.sessions[peer].closed;
-        if self.sessions[peer].read(&mut self.scratch) {
-            self.again.push(peer);
-        }
-        let mono = now().mono;
-        let (sessions, mut rest) = (
-            &mut self.sessions,
-            Rest {
-                tunnels: &mut self.tunnels,
-                building: &mut self.building,
-                standing: &mut self.standing,
-                under_way: &mut self.under_way,
-                pattern: &self.pattern,
-                totals: &mut self.totals,
-                arrived: false,
-            },
-        );
-        while let Some(plain) = sessions[peer].next_frame()? {
-            let before = rest.totals.received;
-            for block in Blocks::new(plain) {
-                if let Block::I2np(message) = block? {
-                    rest.on_message(peer, &message, mono);
-                }
-            }
-            rest.totals.frames += u64::from(rest.totals.received > before);
-        }
-        let arrived = rest.arrived;
-        if arrived {
+        let mut rest = Rest {
+            tunnels: &mut self.tunnels,
+            building: &mut self.building,
+            standing: &mut self.standing,
+            under_way: &mut self.under_way,
+            pattern: &self.pattern,
+            totals: &mut self.totals,
+            in_frame: false,
+            arrived: false,
+        };
+        self.pool.exchange(patience, &mut rest)?;
+        if rest.arrived {
             self.last_arrival = Instant::now();
         }
-        self.totals.closed += u64::from(self.sessions[peer].closed && !was_closed);
         Ok(())
     }
 }
@@ -325,11 +281,13 @@ struct Rest<'a> {
     under_way: &'a mut [u32],
     pattern: &'a [u8; 1008],
     totals: &'a mut Totals,
+    /// A cell came in this frame, or at all.
+    in_frame: bool,
     arrived: bool,
 }
 
-impl Rest<'_> {
-    fn on_message(&mut self, peer: usize, message: &I2np<'_>, mono: Duration) {
+impl Listener for Rest<'_> {
+    fn on_message(&mut self, peer: usize, message: &I2np<'_>, mono: Mono) {
         match MessageType::from_code(message.kind) {
             MessageType::ShortTunnelBuild => {
                 if let Some((index, _)) = self.building.get(&message.id) {
@@ -353,7 +311,7 @@ impl Rest<'_> {
                     self.totals.wrong += 1;
                     return;
                 };
-                self.arrived = true;
+                self.in_frame = true;
                 self.totals.received += 1;
                 self.totals.reordered += u64::from(arrival.late);
                 self.totals.latencies.record(arrival.latency);
@@ -365,6 +323,14 @@ impl Rest<'_> {
         }
     }
 
+    fn on_frame(&mut self) {
+        self.totals.frames += u64::from(self.in_frame);
+        self.arrived |= self.in_frame;
+        self.in_frame = false;
+    }
+}
+
+impl Rest<'_> {
     fn on_answer(&mut self, index: usize, message: &I2np<'_>) {
         let whole = Message {
             kind: MessageType::from_code(message.kind),
@@ -383,43 +349,6 @@ impl Rest<'_> {
             BuildAnswer::Refused(_) => self.totals.refused += 1,
         }
     }
-}
-
-/// The address of the `n`th peer: `count` addresses from `first` on are used in turn.
-fn nth(first: IpAddr, n: usize, count: u8) -> IpAddr {
-    let step = (n % usize::from(count.max(1))) as u8;
-    match first {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            IpAddr::V4([a, b, c, d.wrapping_add(step)].into())
-        }
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() + u128::from(step)).into()),
-    }
-}
-
-/// Connects `count` peers, each registered under its number.
-pub(super) fn connect(
-    count: usize,
-    target: &Target,
-    sources: u8,
-    poll: &Poll,
-    rng: &mut ChaCha20Rng,
-) -> Outcome<(Vec<Session>, Vec<Identity>)> {
-    let (mut sessions, mut peers) = (Vec::new(), Vec::new());
-    for n in 0..count {
-        let who = Identity::new(target.net_id, now().wall, rng)?;
-        let source = target.source.map(|first| nth(first, n, sources));
-        let link = Link::open(&Target { source, ..target.clone() }, &who, rng).and_then(|mut link| {
-            link.is_greeted(GREETING)?;
-            Ok(link)
-        });
-        let link = link.map_err(|e| format!("peer {n} cannot connect: {e}"))?;
-        let mut session = Session::new(link)?;
-        poll.registry().register(&mut session.stream, Token(n), Interest::READABLE | Interest::WRITABLE)?;
-        sessions.push(session);
-        peers.push(who);
-    }
-    Ok((sessions, peers))
 }
 
 /// This thread's part of `whole`.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN};
-use ramson_protocol::ntcp2::initiator::{AwaitCreated, Initiator, InitiatorStep, Local};
+use ramson_protocol::ntcp2::initiator::{self, AwaitCreated, Initiator, InitiatorStep, Local};
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::ntcp2::replay::ReplayCache;
 use ramson_protocol::time::{Now, Wall};
@@ -65,12 +65,14 @@ impl Link {
         past: bool,
         rng: &mut ChaCha20Rng,
     ) -> Outcome<Self> {
+        let ntcp2 = target.ntcp2()?;
+        let remote = initiator::Remote { hash: &target.hash, static_key: &ntcp2.static_key, iv: &ntcp2.iv };
         let mut stream = target.connect()?;
         stream.set_read_timeout(Some(HANDSHAKE))?;
         let mut out = Vec::new();
         let truth = now();
         let told = Now { wall: if past { truth.wall.minus(lie) } else { truth.wall.plus(lie) }, ..truth };
-        let mut state = Initiator::Created(AwaitCreated::start(local, target.remote(), rng, told, &mut out)?);
+        let mut state = Initiator::Created(AwaitCreated::start(local, remote, rng, told, &mut out)?);
         stream.write_all(&out)?;
         out.clear();
         let mut replay = ReplayCache::new([7; 16], 16, truth.mono);

@@ -1,7 +1,10 @@
-//! One simulated peer's session, without blocking.
+//! A session over NTCP2.
 
-use crate::peer::{Link, Outcome};
+use super::Listener;
+use crate::peer::{Link, Outcome, now};
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN};
 use socket2::SockRef;
 use std::io::{ErrorKind, Read, Write};
@@ -12,8 +15,8 @@ const FRAME_TARGET: usize = 15 * 1024;
 /// Bytes that the kernel may hold without having sent them.
 const NOT_SENT: u32 = 64 * 1024;
 
-pub(super) struct Session {
-    pub(super) stream: TcpStream,
+pub(in crate::load) struct Session {
+    stream: TcpStream,
     opener: FrameOpener,
     sealer: FrameSealer,
     received: Vec<u8>,
@@ -44,8 +47,26 @@ impl Session {
         })
     }
 
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> Outcome<()> {
+        Ok(registry.register(&mut self.stream, token, Interest::READABLE | Interest::WRITABLE)?)
+    }
+
     /// Reads what there is, up to the length of `scratch`. True if there may be more.
-    pub(super) fn read(&mut self, scratch: &mut [u8]) -> bool {
+    pub(super) fn read(&mut self, peer: usize, scratch: &mut [u8], to: &mut impl Listener) -> Outcome<bool> {
+        let more = self.receive(scratch);
+        let mono = now().mono;
+        while let Some(plain) = self.next_frame()? {
+            for block in Blocks::new(plain) {
+                if let Block::I2np(message) = block? {
+                    to.on_message(peer, &message, mono);
+                }
+            }
+            to.on_frame();
+        }
+        Ok(more)
+    }
+
+    fn receive(&mut self, scratch: &mut [u8]) -> bool {
         self.received.drain(..self.at);
         self.at = 0;
         match self.stream.read(scratch) {
@@ -62,7 +83,7 @@ impl Session {
     }
 
     /// The blocks of the next frame that is whole.
-    pub(super) fn next_frame(&mut self) -> Outcome<Option<&[u8]>> {
+    fn next_frame(&mut self) -> Outcome<Option<&[u8]>> {
         let rest = self.received.get_mut(self.at..).unwrap_or_default();
         let Some(field) = rest.first_chunk::<LEN_LEN>() else { return Ok(None) };
         let len = self.opener.next_len(*field)?;
