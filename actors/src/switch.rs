@@ -44,6 +44,9 @@ const REMEMBERED: usize = 200_000;
 
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// A RouterInfo that a peer has sent us just now is looked for after these pauses: first its signature is verified.
+const VERIFIED_BY: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1)];
+
 /// Events of the data plane.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -129,6 +132,7 @@ impl Switch {
                 Some(addr) => drop(addr.try_send(Wanted)),
                 None => self.shared.transports().unreachable(peer),
             },
+            Event::NeedRouterInfo(router) => self.tell_ssu2(router, ctx),
             Event::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
                 let inbound = direction == Direction::Inbound;
                 self.shared.lessons().worked(&peer, transport);
@@ -170,6 +174,20 @@ impl Switch {
                 }
             }
         }
+    }
+
+    /// Tells SSU2 a RouterInfo that the database has, or has as soon as it is verified.
+    fn tell_ssu2(&self, router: RouterHash, ctx: &mut Context<Self>) {
+        let (netdb, shared) = (self.netdb.clone(), self.shared.clone());
+        let tell = async move {
+            for pause in VERIFIED_BY {
+                actix::clock::sleep(pause).await;
+                if let Some(info) = netdb.known_router(router).await {
+                    return shared.transports().learn(&info);
+                }
+            }
+        };
+        ctx.spawn(tell.into_actor(self));
     }
 
     fn compare_clocks(&mut self, peer: SocketAddr, skew_ms: i64) {

@@ -7,6 +7,7 @@
 #[path = "ssu2_nat/world.rs"]
 mod world;
 
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::endpoint::Outside;
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::MaskKey;
@@ -41,6 +42,8 @@ struct Net {
     /// Alters PeerTest blocks on their way.
     tamper: Option<fn(&mut Vec<u8>)>,
     statuses: Vec<Status>,
+    /// Routers whose RouterInfo a machine asked for.
+    needed: Vec<RouterHash>,
     /// Sets whether RouterInfos are known already.
     known: bool,
     /// In-session messages by number, and datagrams.
@@ -66,6 +69,7 @@ impl Net {
             loss: 0.0,
             tamper: None,
             statuses: Vec::new(),
+            needed: Vec::new(),
             known: true,
             numbers: Vec::new(),
             datagrams: 0,
@@ -121,6 +125,7 @@ impl Net {
                     assert_eq!(who, ALICE);
                     self.statuses.push(status);
                 }
+                Output::NeedRouterInfo(router) => self.needed.push(router),
             }
         }
     }
@@ -293,7 +298,7 @@ fn a_charlie_waits_for_a_router_info_and_not_for_long() {
         net.known = false;
         let now = at(net.now);
         net.with(4, |machine, view| machine.handle_block(now, &bob, addr(), &message, view));
-        assert_eq!(net.numbers.len(), 0);
+        assert_eq!((net.numbers.len(), &net.needed[..]), (0, &[alice][..]));
         if comes {
             net.known = true;
             net.with(4, |machine, view| machine.handle_router_info(now, &alice, view));
@@ -310,18 +315,14 @@ fn addr() -> SocketAddr {
 }
 
 /// Alice's request to Bob 1 for an address, with a nonce.
-fn request(
-    net: &Net,
-    address: SocketAddr,
-    nonce: u32,
-) -> (Vec<u8>, [u8; 64], ramson_protocol::id::RouterHash, ramson_protocol::id::RouterHash) {
+fn request(net: &Net, address: SocketAddr, nonce: u32) -> (Vec<u8>, [u8; 64], RouterHash, RouterHash) {
     let test = Test { version: 2, nonce, seconds: EPOCH.plus(net.now).secs(), address };
     let (signed, bob) = (test.to_bytes(), net.routers[1].hash());
     let signature = net.routers[ALICE].keys.signing.sign(&to_sign(&bob, None, &signed));
     (signed, signature, net.routers[ALICE].hash(), bob)
 }
 
-fn message(number: u8, signed: &[u8], signature: &[u8], router: Option<ramson_protocol::id::RouterHash>) -> Vec<u8> {
+fn message(number: u8, signed: &[u8], signature: &[u8], router: Option<RouterHash>) -> Vec<u8> {
     let mut data = vec![number, 0, 0];
     router.iter().for_each(|hash| data.extend_from_slice(&hash.0));
     data.extend_from_slice(signed);

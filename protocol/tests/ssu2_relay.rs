@@ -7,6 +7,7 @@
 #[path = "ssu2_nat/world.rs"]
 mod world;
 
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::endpoint::Outside;
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::MaskKey;
@@ -43,6 +44,8 @@ struct Net {
     drop: Option<(usize, Sort)>,
     introduced: Vec<(SocketAddr, u64)>,
     failed: Vec<&'static str>,
+    /// Routers whose RouterInfo a machine asked for.
+    needed: Vec<RouterHash>,
     datagrams: usize,
     last_block: Vec<u8>,
 }
@@ -68,6 +71,7 @@ impl Net {
             drop: None,
             introduced: Vec::new(),
             failed: Vec::new(),
+            needed: Vec::new(),
             datagrams: 0,
             last_block: Vec::new(),
         };
@@ -130,6 +134,7 @@ impl Net {
                     self.introduced.push((addr, token));
                 }
                 Output::Failed { why, .. } => self.failed.push(why),
+                Output::NeedRouterInfo(router) => self.needed.push(router),
             }
         }
     }
@@ -327,7 +332,7 @@ fn charlie_waits_for_a_router_info_and_not_for_long() {
         // Bob knew Alice; Charlie does not yet.
         net.known = false;
         net.run(DELAY + DELAY / 2);
-        assert_eq!(net.datagrams, 0);
+        assert_eq!((net.datagrams, &net.needed[..]), (0, &[net.routers[ALICE].hash()][..]));
         if comes {
             net.known = true;
             let (now, alice) = (at(net.now), net.routers[ALICE].hash());
@@ -381,7 +386,7 @@ fn tags_are_stable_and_bounded() {
     let hash = |n: usize| {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&n.to_le_bytes());
-        ramson_protocol::id::RouterHash(hash)
+        RouterHash(hash)
     };
     let tags: BTreeSet<_> = (0..MAX_TAGS).map(|n| bob.tag_for(&hash(n)).unwrap()).collect();
     assert_eq!((tags.len(), bob.tags()), (MAX_TAGS, MAX_TAGS));

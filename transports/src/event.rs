@@ -106,6 +106,8 @@ pub enum Event {
     Introducers(Vec<Introducer>),
     /// Messages wait for a session with this router: it must be dialled, or declared unreachable.
     NeedSession(RouterHash),
+    /// SSU2 waits for the RouterInfo of this router: it came in a message just now, or comes.
+    NeedRouterInfo(RouterHash),
 }
 
 /// To an I/O thread.

@@ -217,6 +217,14 @@ impl Transports {
         }
     }
 
+    /// Tells SSU2 a RouterInfo that it needs.
+    pub fn learn(&self, info: &RouterInfo) {
+        if let Some(ssu2) = &self.ssu2 {
+            // What waits for it does without if the thread misses it.
+            let _: bool = ssu2.push(ssu2::Input::Info(info.as_bytes().to_vec()));
+        }
+    }
+
     /// A command for all threads; false if one of them does not keep up.
     fn everywhere(&self, command: impl Fn() -> Command) -> bool {
         let refused = self.io.iter().filter(|thread| thread.command(command()).is_err()).count();

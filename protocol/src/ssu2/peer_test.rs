@@ -99,6 +99,8 @@ pub enum Output {
         /// Our address as Charlie saw it.
         seen: Option<SocketAddr>,
     },
+    /// A message waits for the RouterInfo of this router, which may have come outside of a block.
+    NeedRouterInfo(RouterHash),
 }
 
 /// Tests that we relay, or in which we call, at once.
@@ -254,6 +256,7 @@ impl PeerTests {
         let room = self.waiting.len() < MAX_WAITING;
         if room {
             self.waiting.push(Waiting { until: now.mono + WAIT, router, from: *from, data: data.to_vec() });
+            self.outputs.push_back(Output::NeedRouterInfo(router));
         }
         room
     }

@@ -90,6 +90,8 @@ pub enum Output {
         /// Why.
         why: &'static str,
     },
+    /// A RelayIntro waits for the RouterInfo of this router, which may have come outside of a block.
+    NeedRouterInfo(RouterHash),
 }
 
 /// Introductions that we relay, or in which we are called, at once.
@@ -193,7 +195,8 @@ impl Relay {
         let Some(alice) = request.alice else { return };
         let known = directory.router_info(&alice).is_some();
         if !known && self.waiting.len() < MAX_WAITING {
-            // It comes before this block or soon after.
+            // It comes before this block or soon after, in a block or, if it is too long for one, in a DatabaseStore.
+            self.outputs.push_back(Output::NeedRouterInfo(alice));
             let waiting = Waiting { until: now.mono + WAIT, alice, bob: *from, data: data.to_vec() };
             return self.waiting.push(waiting);
         }

@@ -155,6 +155,7 @@ impl Services {
                 }
                 peer_test::Output::Datagram { to, bytes } => todo.push(Do::Datagram(to, bytes)),
                 peer_test::Output::Status { status, seen, .. } => println!("status {} seen={seen:?}", status.label()),
+                peer_test::Output::NeedRouterInfo(_) => println!("peer test: a RouterInfo is missing"),
             }
         }
         while let Some(output) = self.relay.poll_output() {
@@ -170,6 +171,7 @@ impl Services {
                     todo.push(Do::Dial { charlie, addr, token });
                 }
                 relay::Output::Failed { why, .. } => println!("introduction failed: {why}"),
+                relay::Output::NeedRouterInfo(_) => println!("introduction: a RouterInfo is missing"),
             }
         }
         let tallies = self.tests.tally().iter().chain(self.relay.tally().iter());

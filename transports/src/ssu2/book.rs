@@ -55,6 +55,11 @@ impl Book {
         self.connected.get(peer)?.sessions.last().map(|(_, addr)| *addr)
     }
 
+    /// A RouterInfo that passed by.
+    pub(super) fn info(&self, router: &RouterHash) -> Option<&RouterInfo> {
+        self.infos.get(router)
+    }
+
     /// Keeps a RouterInfo whose signature is good. The oldest make room, but for those of connected routers.
     pub(super) fn learn(&mut self, info: RouterInfo) {
         let hash = info.hash();
@@ -90,7 +95,7 @@ pub(super) struct View<'a> {
 
 impl Directory for View<'_> {
     fn router_info(&self, router: &RouterHash) -> Option<RouterInfo> {
-        self.book.infos.get(router).cloned()
+        self.book.info(router).cloned()
     }
 
     fn testers(&self, v4: bool) -> Vec<(RouterHash, SocketAddr)> {

@@ -181,6 +181,8 @@ impl Services {
         if self.calls.len() >= MAX_CALLS {
             return self.acts.push_back(Act::CallFailed(peer, "dial_limit"));
         }
+        // Its answers are signed, and it has no session with us that could have brought its RouterInfo.
+        self.book.learn(target.info.clone());
         let introducers = introducers.iter().copied().collect();
         self.calls.insert(peer, Call { target, introducers, asked: false, until: now.mono + CALL_LIMIT });
         self.ask(now, &peer, true);
@@ -251,6 +253,7 @@ impl Services {
                 }
                 peer_test::Output::Datagram { to, bytes } => Act::Datagram(to, bytes),
                 peer_test::Output::Status { v4, status, .. } => Act::Event(Event::Reachability { v4, status }),
+                peer_test::Output::NeedRouterInfo(router) => Act::Event(Event::NeedRouterInfo(router)),
             };
             self.acts.push_back(act);
         }
@@ -282,6 +285,7 @@ impl Services {
                 }
                 self.ask(now, &charlie, false);
             }
+            relay::Output::NeedRouterInfo(router) => self.acts.push_back(Act::Event(Event::NeedRouterInfo(router))),
         }
     }
 
@@ -292,5 +296,45 @@ impl Services {
         stats.reachability = [true, false].map(|v4| self.tests.judge(v4).status());
         stats.introducers = [true, false].iter().map(|v4| self.introducers.chosen(*v4).count()).sum();
         stats.tags = self.relay.tags();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ramson_crypto::x25519::PublicKey;
+    use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
+    use ramson_protocol::data::router_keys::RouterKeys;
+    use ramson_protocol::time::Wall;
+    use std::sync::Arc;
+
+    fn now() -> Now {
+        Now { mono: Duration::from_secs(1), wall: Wall::from_secs(1_800_000_000) }
+    }
+
+    fn info(keys: &RouterKeys) -> RouterInfo {
+        RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XU")).sign(keys, now().wall).unwrap()
+    }
+
+    #[test]
+    fn whom_we_are_to_be_introduced_to_is_known_when_it_answers() {
+        let keys = Arc::new(RouterKeys::generate(&mut rand::rng()));
+        let publish = vec![SocketAddr::from(([10, 0, 0, 1], 2000))];
+        let config = Config { net_id: 99, keys, allow_private: true, publish };
+        let mut services = Services::new(config, [[1; 32], [2; 32]], now());
+        let (bob, charlie) = (RouterHash([7; 32]), info(&RouterKeys::generate(&mut rand::rng())));
+        services.up(bob, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
+        let target = Target {
+            peer: charlie.hash(),
+            static_key: PublicKey([3; 32]),
+            intro_key: [4; 32],
+            mtu: 1500,
+            info: charlie.clone(),
+        };
+        services.call(now(), target, &[Introducer { router: bob, tag: 5, expires: None }]);
+        assert!(
+            matches!(services.poll(now()), Some(Act::Block(to, block)) if to == bob && block.kind == block::RELAY_REQUEST)
+        );
+        assert!(services.book.info(&charlie.hash()).is_some(), "its answer is signed");
     }
 }

@@ -1,0 +1,36 @@
+"""i2pd introduce Ramson to an i2pd behind a NAT."""
+
+import time
+
+from ..i2pd import I2pd
+from ..introduction import IntroductionNetwork, until_firewalled
+from ..outcome import Failed, eventually
+
+NEEDS_RAMSON = True
+SLOW = True
+
+
+class NETWORK(IntroductionNetwork):
+    """i2pd hides, i2pd introduce."""
+
+    name = "introduced-to-i2pd"
+
+    def make_bobs(self):
+        return [I2pd(self, n) for n in (1, 2)]
+
+    def make_hidden(self):
+        return I2pd(self, 9)
+
+
+def run(net):
+    hidden, bobs = net.hidden, net.bobs
+    time.sleep(max(0, 10 - net.uptime()))
+    hidden.start()
+    found = until_firewalled(hidden, *bobs)
+    for bob in bobs:
+        bob.drain(limit=10)
+        bob.start()
+    if not eventually(120, hidden.has_introducers):
+        raise Failed("nobody introduces it", hidden, *bobs)
+    time.sleep(20)
+    return f"i2pd found itself firewalled in {found:.0f} s; {net.call()}"

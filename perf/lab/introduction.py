@@ -1,0 +1,90 @@
+"""Networks in which routers are introduced to one behind a NAT.
+
+    1, 2 bobs       the only ones that introduce anybody     6 caller   i2pd with SSU2 alone
+    3, 4 strangers  i2pd, unknown to the hidden at first     7 second   Ramson with SSU2 alone
+    5 server        i2pd                                     9 hidden   behind a NAT
+
+The i2pd among the others are floodfills, which i2pd lets test and introduce nobody. Caller and second are known to
+nobody at first, and the hidden can begin no session with them. The caller's tunnels go through the hidden as its only hop,
+and through the second and then the hidden.
+"""
+
+import time
+
+from .download import Broken, Proxy
+from .i2pd import I2pd
+from .network import Network
+from .outcome import Failed, eventually
+from .ramson import Ramson
+
+_PROXY, _BY_SECOND = 4445, 4446
+
+
+class IntroductionNetwork(Network):
+    """See above. A kind of it says who hides, and who introduces."""
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.bobs = [self.add(bob) for bob in self.make_bobs()]
+        self.strangers = [self.add(I2pd(self, n, floodfill=True)) for n in (3, 4)]
+        self.server = self.add(I2pd(self, 5, floodfill=True))
+        self.caller = self.add(I2pd(self, 6, ntcp2=False, exploratory=1), known=False, starts=False)
+        self.second = self.add(Ramson(self, 7, transports=("ssu2",), exploratory=0), known=False, starts=False)
+        hidden = self.make_hidden()
+        hidden.hide()
+        self.hidden = self.add(hidden, known=False, told=[*self.bobs, self.server], starts=False)
+
+    def make_bobs(self):
+        """The routers 1, 2."""
+        raise NotImplementedError
+
+    def make_hidden(self):
+        """The router 9."""
+        raise NotImplementedError
+
+    def configure(self):
+        self.server.serve("page", self.web, inbound=[self.strangers[0]], outbound=[self.strangers[0]])
+        self.caller.learn(self.second)
+        self.caller.proxy("direct", _PROXY, inbound=[self.hidden], outbound=[self.hidden])
+        self.caller.proxy("by-second", _BY_SECOND, inbound=[self.second], outbound=[self.second, self.hidden])
+
+    def call(self):
+        """Has the hidden called by i2pd and by Ramson, and a file downloaded through it each time; what it took."""
+        for router in (self.caller, self.second):
+            router.refuse_calls(self.hidden)
+        self.caller.learn(self.hidden)
+        self.second.learn(self.hidden)
+        self.second.start()
+        time.sleep(2)
+        self.caller.start()
+        by_i2pd = self._download(_PROXY)
+        ways = [way for transport, way, ip in self.caller.sessions() if (transport, ip) == ("SSU2", self.hidden.ip)]
+        if "out" not in ways:
+            raise Failed(f"the i2pd did not call it: {ways}", self.caller, self.hidden, *self.bobs)
+        by_ramson = self._download(_BY_SECOND)
+        introduced = count(self.second, "alice", "introduced")
+        if not introduced:
+            raise Failed("the Ramson was not introduced to it", self.second, self.hidden, *self.bobs)
+        return f"called by i2pd in {by_i2pd:.0f} s, Ramson {by_ramson:.0f} s"
+
+    def _download(self, port):
+        begin, file = time.monotonic(), self.web.file(1_000_000)
+        try:
+            Proxy(self.caller.ip, port).fetch_patiently(self.server.name_of("page"), file, 120)
+        except Broken as e:
+            raise Failed(f"no download: {e}", self.hidden, self.caller, self.second, *self.bobs) from e
+        return time.monotonic() - begin
+
+
+def count(router, role, event):
+    """How often a Ramson has seen this of introductions."""
+    labels = {"service": "introduction", "role": role, "event": event}
+    return int(router.metrics().total("ramson_ssu2_services_total", **labels))
+
+
+def until_firewalled(hidden, *involved, limit=240):
+    """Waits until an i2pd takes itself for firewalled; the seconds."""
+    begin = time.monotonic()
+    if not eventually(limit, lambda: hidden.network_status() == "Firewalled"):
+        raise Failed(f"it is behind a NAT and takes itself for {hidden.network_status()}", hidden, *involved)
+    return time.monotonic() - begin
