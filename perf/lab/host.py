@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from .nat import Nat
+from .nat import Nat, nft
 from .sandbox import NETWORK, NETWORK6, sh
 
 
@@ -65,6 +65,19 @@ class Host:
         """Lets it begin no connection to the port of router `other`, which can still call it: the way to decide which of
         two routers calls the other. Over UDP it can send nothing there, so answers fall away too."""
         self.run(f"ip {self._rule('add', other, protocol)}")
+
+    def refuse_calls(self, other):
+        """Lets router `other` begin nothing here over SSU2, though its hole punches come in: they are longer than a
+        TokenRequest, 168 bytes of UDP or more against 130 or less."""
+        rules = f"""
+            table ip calls {{
+                chain refused {{
+                    type filter hook input priority filter;
+                    ip saddr {other.ip} udp length < 150 ct state new drop
+                }}
+            }}
+        """
+        nft(self.namespace, rules)
 
     def allow_calls(self, other):
         """Takes `forbid_calls` back."""

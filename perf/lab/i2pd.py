@@ -14,6 +14,7 @@ class I2pd(Router):
     """An i2pd. Proxies and interfaces that the cases do not use are off, so that all its load is theirs."""
 
     kind = "i2pd"
+    page = CONSOLE
     chatter = re.compile(r"Profiling: No profile|Can't load \w+ certificates|Reseed: |Addressbook: |Duplicate remote endpoint")
 
     def __init__(self, net, n, floodfill=False, ntcp2=True, ssu2=True, exploratory=3):
@@ -28,12 +29,9 @@ class I2pd(Router):
         return f"""
 log = file
 logfile = {self.dir}/i2pd.log
-loglevel = warn
-host = {self.address}
-address4 = {self.ip}
-address6 = {self.ip6}
+loglevel = {os.environ.get("I2PD_LOG", "warn")}
+{self._place()}
 port = {self.port}
-nat = false
 ipv4 = {yes[4 in self.families]}
 ipv6 = {yes[6 in self.families]}
 netid = {NETWORK_ID}
@@ -45,7 +43,7 @@ enabled = {yes[self.ntcp2]}
 [ssu2]
 enabled = {yes[self.ssu2]}
 [http]
-address = {self.ip}
+address = {self.nat.inner if self.nat else self.ip}
 port = {CONSOLE}
 strictheaders = false
 [httpproxy]
@@ -71,6 +69,11 @@ inbound.quantity = {self.exploratory}
 outbound.length = 2
 outbound.quantity = {self.exploratory}
 """
+
+    def _place(self):
+        if self.nat:  # its public address is what others tell it
+            return f"address4 = {self.nat.inner}"
+        return f"host = {self.address}\naddress4 = {self.ip}\naddress6 = {self.ip6}\nnat = false"
 
     def command(self):
         binary = os.path.join(self.lab.peers, "i2pd", "i2pd")
@@ -140,10 +143,17 @@ outbound.quantity = {self.exploratory}
                     found.append((transport, "out" if we_called else "in", address[1].strip("[]")))
         return found
 
+    def _text(self):
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", self.get(CONSOLE)))
+
     def _figure(self, name):
-        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", self.get(CONSOLE)))
-        found = re.search(re.escape(name) + r":?\s*([\d.]+)", text)
+        found = re.search(re.escape(name) + r":?\s*([\d.]+)", self._text())
         return float(found[1]) if found else 0.0
+
+    def network_status(self):
+        """What it thinks of its own reachability: `OK`, `Firewalled`, `Testing`, `Unknown`."""
+        found = re.search(r"Network status:?\s*(\w+)", self._text())
+        return found[1] if found else "Unknown"
 
     def state(self):
         return [f"sessions: {' '.join('-'.join(session) for session in self.sessions())}"]

@@ -13,13 +13,20 @@ from .outcome import Skipped
 from .sandbox import sh
 
 
+def nft(namespace, rules):
+    """Gives rules to nftables in the network namespace of a process."""
+    if not shutil.which("nft"):
+        raise Skipped("it takes nft: apt-get install nftables")
+    command = ["nsenter", "-t", str(namespace), "-n", "nft", "-f", "-"]
+    done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Skipped(f"nft does not work here: {done.stderr.strip().splitlines()[0]}")
+
 
 class Nat:
     """The NAT of one host. `symmetric` draws a new port for every peer."""
 
     def __init__(self, gateway, n, port, symmetric=False):
-        if not shutil.which("nft"):
-            raise Skipped("it takes nft: apt-get install nftables")
         self._gateway, self._symmetric = gateway, symmetric
         self.inner = f"192.168.{n}.2"
         self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
@@ -66,10 +73,7 @@ class Nat:
                 }}
             }}
         """
-        command = ["nsenter", "-t", str(self._gateway), "-n", "nft", "-f", "-"]
-        done = subprocess.run(command, input=rules, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Skipped(f"no NAT here: {done.stderr.strip().splitlines()[0]}")
+        nft(self._gateway, rules)
 
     def remove(self):
         """Ends the inner namespace; the rules go with the gateway."""

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 
 from .metrics import Metrics
@@ -18,6 +17,7 @@ class Ramson(Router):
 
     kind = "ramson"
     chatter = re.compile(r" INFO actix_server")
+    page = EXPORTER
     info_name = os.path.join("data", "router.info")
 
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
@@ -57,14 +57,6 @@ listen = "{self.endpoint}"
 publish = "{self.endpoint}"
 """
 
-    def hide(self, symmetric=False):
-        """Puts it behind a NAT."""
-        self.put_behind_nat(EXPORTER, symmetric)
-
-    def published(self):
-        # Behind a NAT it has no address to publish.
-        return os.path.exists(self.info_path()) if self.nat else super().published()
-
     def command(self):
         os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)
         config = os.path.join(self.dir, "ramson.toml")
@@ -76,16 +68,6 @@ publish = "{self.endpoint}"
         folder = os.path.join(self.dir, "bootstrap")
         os.makedirs(folder, exist_ok=True)
         shutil.copy(other.info_path(), os.path.join(folder, f"routerInfo-{other.hash()}.dat"))
-
-    def drain(self, limit=30):
-        """Asks it to end, and returns its exit status, or None if it had to be killed after `limit` seconds."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(limit)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            self.kill()
 
     def info(self):
         """What `ramson info --json` says."""

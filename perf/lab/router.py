@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import urllib.request
 
@@ -21,6 +22,7 @@ class Router(Host):
 
     kind = "router"
     info_name = "router.info"
+    page = None  # the port of its own page
     chatter = None  # lines of the log that tell nothing
 
     def __init__(self, net, n, floodfill=False):
@@ -53,6 +55,10 @@ class Router(Host):
 
     # The same for all.
 
+    def hide(self, symmetric=False):
+        """Puts it behind a NAT, through which its page can still be read."""
+        self.put_behind_nat(self.page, symmetric)
+
     def start(self):
         """Starts it; its standard output goes to `out.log`."""
         with open(os.path.join(self.dir, "out.log"), "ab") as out:
@@ -73,22 +79,41 @@ class Router(Host):
             self.process.wait()
             self.process = None
 
+    def drain(self, limit=30):
+        """Asks it to end, and returns its exit status, or None if it had to be killed after `limit` seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
     def info_path(self):
         """Its own RouterInfo."""
         return os.path.join(self.dir, self.info_name)
 
     def published(self):
-        """Whether its RouterInfo is on disk and names its address: some routers write one before they listen."""
+        """Whether its RouterInfo is on disk and names its address: some routers write one before they listen. Behind a NAT
+        it has none to name."""
         try:
-            with open(self.info_path(), "rb") as f:
-                return self.address.encode() in f.read()
+            info = self.router_info()
+            return self.nat is not None or self.address.encode() in info
         except FileNotFoundError:
             return False
 
+    def router_info(self):
+        """Its RouterInfo as it published it last."""
+        with open(self.info_path(), "rb") as f:
+            return f.read()
+
+    def has_introducers(self):
+        """Whether it publishes introducers."""
+        return b"itag0" in self.router_info()
+
     def hash(self):
         """Its router hash in I2P's base 64."""
-        with open(self.info_path(), "rb") as f:
-            return base64.b64encode(_identity_hash(f.read())).decode().translate(_I2P_ALPHABET)
+        return base64.b64encode(_identity_hash(self.router_info())).decode().translate(_I2P_ALPHABET)
 
     def usage(self):
         """Processor time, memory, descriptors and threads by now."""
