@@ -90,9 +90,11 @@ fn a_clean_link_is_filled() {
 
 #[test]
 fn a_lossy_link_is_used() {
-    let wire = Wire { rate: Some(2_000_000), delay: 25 * MS, loss: 10, ..Wire::default() };
-    let rate = throughput(wire, Duration::from_secs(20));
-    assert!(rate > 800_000.0, "{rate}");
+    for (delay, loss) in [(MS, 20), (25 * MS, 10), (25 * MS, 20), (75 * MS, 20)] {
+        let wire = Wire { rate: Some(5_000_000), delay, loss, ..Wire::default() };
+        let rate = throughput(wire, Duration::from_secs(10));
+        assert!(rate > 4_000_000.0, "{rate} at {delay:?} with {loss} of a thousand lost");
+    }
 }
 
 #[test]

@@ -33,10 +33,13 @@ const HYSTART_MAX: Duration = Duration::from_millis(16);
 /// Conservative slow start grows by a quarter of what slow start does, for so many rounds.
 const CSS_DIVISOR: u64 = 4;
 const CSS_ROUNDS: u32 = 5;
-/// One packet of so many may be lost without an answer: two in a hundred, as in BBR.
-const TOLERATED: u64 = 50;
-/// The rate of losses is taken over about so many packets.
+/// One packet of so many may be lost without an answer, and so many packets at once.
+const TOLERATED: u64 = 20;
+const TOLERATED_AT_ONCE: u64 = 6;
+/// The rate of losses is taken over about so many packets, and so many windows if these are more: over fewer, chance alone
+/// would be answered now and then, and a large window needs long to come back.
 const LOSS_MEMORY: u64 = 512;
+const LOSS_WINDOWS: u64 = 4;
 
 /// The congestion window of one path.
 #[derive(Debug)]
@@ -133,10 +136,12 @@ impl Cubic {
 
     /// Packets were lost, the latest of them sent at `sent`. One reaction per round trip.
     pub fn on_loss(&mut self, packets: u64, sent: Mono, rtt: &Rtt, now: Mono) {
-        self.know(packets, packets);
         if self.recovery_since.is_some_and(|t| sent <= t) {
             self.undo.iter_mut().for_each(|undo| undo.lost += packets);
-        } else if rtt.is_queueing() || self.lost * TOLERATED > self.known {
+            return;
+        }
+        self.know(packets, packets);
+        if rtt.is_queueing() || self.lost > TOLERATED_AT_ONCE + self.known / TOLERATED {
             let (window, threshold, w_max) = (self.window, self.threshold, self.w_max);
             self.react(now);
             self.undo = Some(Undo { window, threshold, w_max, lost: packets });
@@ -174,12 +179,14 @@ impl Cubic {
         self.window = ((window * BETA) as u64).max(self.minimum());
         self.threshold = self.window;
         self.epoch = None;
+        // Those losses are answered.
+        (self.known, self.lost) = (0, 0);
     }
 
     fn know(&mut self, packets: u64, lost: u64) {
         self.known += packets;
         self.lost += lost;
-        if self.known > LOSS_MEMORY {
+        if self.known > LOSS_MEMORY.max(LOSS_WINDOWS * self.window / self.packet) {
             self.known /= 2;
             self.lost /= 2;
         }
