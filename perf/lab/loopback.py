@@ -31,8 +31,8 @@ class Loopback(Host):
         sh(f"ip addr del {self.ip}/32 dev lo")
 
 
-class LocalRamson(Ramson, Loopback):
-    """Ramson with one I/O thread."""
+class FastRamson(Ramson):
+    """Ramson with one I/O thread and without limits."""
 
     more = ""  # of the section of SSU2
 
@@ -58,14 +58,18 @@ level = "warn"
 """
 
 
+class LocalRamson(FastRamson, Loopback):
+    """The same on loopback."""
+
+
 class PlainRamson(LocalRamson):
     """The same, which sends datagrams one by one."""
 
     more = "segmentation_offload = false\n"
 
 
-class LocalI2pd(I2pd, Loopback):
-    """i2pd with one transport, or both."""
+class FastI2pd(I2pd):
+    """i2pd with one transport, or both, and without limits."""
 
     def __init__(self, net, n, transports=("ntcp2",)):
         super().__init__(net, n, ntcp2="ntcp2" in transports, ssu2="ssu2" in transports, exploratory=1)
@@ -73,6 +77,10 @@ class LocalI2pd(I2pd, Loopback):
     def _configuration(self):
         # `bandwidth = X` is what it publishes; it has no limit of its own then.
         return f"share = 100\n{super()._configuration()}\n[limits]\ntransittunnels = 60000\nopenfiles = 16384\n"
+
+
+class LocalI2pd(FastI2pd, Loopback):
+    """The same on loopback."""
 
 
 class LocalJava(JavaRouter, Loopback):

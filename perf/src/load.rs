@@ -152,6 +152,8 @@ struct Totals {
     /// Held back, since the sender's socket took no more.
     held: u64,
     received: u64,
+    /// Of these, while it was sent.
+    in_time: u64,
     /// Frames that brought cells, or what the kernel had joined of datagrams.
     frames: u64,
     reordered: u64,
@@ -181,6 +183,7 @@ impl Totals {
         self.large.extend(&other.large);
         self.answers.add(&other.answers);
         self.received += other.received;
+        self.in_time += other.in_time;
         self.frames += other.frames;
         self.reordered += other.reordered;
         self.wrong += other.wrong;
@@ -332,7 +335,7 @@ fn percentiles(latencies: &Latencies) -> String {
 
 fn tell_traffic(totals: &Totals, took: Duration, print: &mut dyn FnMut(String)) {
     let seconds = took.as_secs_f64();
-    let cells = totals.received as f64 / seconds;
+    let cells = totals.in_time as f64 / seconds;
     let lost = totals.sent.saturating_sub(totals.received);
     let percent = 100.0 * lost as f64 / totals.sent.max(1) as f64;
     print(format!("rate cells_per_s={cells:.0} mb_per_s={:.1} seconds={seconds:.1}", cells * CELL as f64 / 1e6));
@@ -360,7 +363,7 @@ fn tell_process(
     let share = 100.0 * cpu.as_secs_f64() / took.as_secs_f64();
     let mut line = format!("target cpu_s={:.2} cpu_percent={share:.0}", cpu.as_secs_f64());
     if !options.idle && options.kind == Kind::Traffic {
-        let gb = (totals.received * CELL) as f64 / 1e9;
+        let gb = (totals.in_time * CELL) as f64 / 1e9;
         line += &format!(" cpu_s_per_gb={:.2}", cpu.as_secs_f64() / gb.max(1e-9));
     }
     line += &format!(

@@ -157,6 +157,7 @@ impl Worker {
             };
             self.exchange(if due > f64::from(TURN) { Duration::ZERO } else { wait })?;
         }
+        self.totals.in_time = self.totals.received;
         Ok(())
     }
 
