@@ -64,6 +64,8 @@ pub struct Options {
     pub threads: usize,
     /// The router's process.
     pub pid: Option<u32>,
+    /// Threads never sleep, so that no router pays for waking them.
+    pub spin: bool,
     /// Send nothing.
     pub idle: bool,
     /// Of the tunnels: so many send only a little.

@@ -67,6 +67,9 @@ struct Args {
     /// Threads of this tool.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Never sleep: over loopback a router that sends pays for waking the receiver, which no network card would charge.
+    #[arg(long)]
+    spin: bool,
     /// The router's process, to tell its processor time and memory.
     #[arg(long)]
     pid: Option<u32>,
@@ -109,6 +112,7 @@ fn main() -> ExitCode {
         warm_up: Duration::from_secs(args.warm_up),
         threads: args.threads,
         pid: args.pid,
+        spin: args.spin,
         idle: args.idle,
         small: args.small,
         probe: args.probe,

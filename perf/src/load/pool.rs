@@ -9,7 +9,7 @@ use rand_chacha::ChaCha20Rng;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// While so many peers connect, those that are connected already answer once.
 const CONNECTED_BETWEEN: usize = 16;
@@ -25,6 +25,8 @@ pub(super) struct Pool {
     /// Sessions that may have more to read.
     again: Vec<usize>,
     closed: u64,
+    /// Whether it waits without sleeping.
+    spin: bool,
 }
 
 /// Nothing that is said while peers connect matters to anyone.
@@ -50,6 +52,7 @@ impl Pool {
             timers: BinaryHeap::new(),
             again: Vec::new(),
             closed: 0,
+            spin: options.spin,
         };
         let mut peers = Vec::new();
         for n in 0..count {
@@ -93,10 +96,7 @@ impl Pool {
         let due = self.timers.peek().map(|Reverse((due, _))| due.saturating_sub(now().mono));
         let patience =
             if self.again.is_empty() { due.map_or(patience, |due| due.min(patience)) } else { Duration::ZERO };
-        match self.poll.poll(&mut self.events, Some(patience)) {
-            Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
-            _ => {}
-        }
+        self.wait(patience)?;
         let mut ready = std::mem::take(&mut self.again);
         ready.extend(self.events.iter().filter(|e| e.is_readable() || e.is_read_closed()).map(|e| e.token().0));
         ready.sort_unstable();
@@ -111,6 +111,19 @@ impl Pool {
         }
         self.wake();
         Ok(())
+    }
+
+    fn wait(&mut self, patience: Duration) -> Outcome<()> {
+        let (began, sleep) = (Instant::now(), if self.spin { Duration::ZERO } else { patience });
+        loop {
+            match self.poll.poll(&mut self.events, Some(sleep)) {
+                Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
+                _ => {}
+            }
+            if !self.spin || !self.events.is_empty() || began.elapsed() >= patience {
+                return Ok(());
+            }
+        }
     }
 
     fn flush(&mut self) -> Outcome<()> {

@@ -152,13 +152,23 @@ impl Worker {
                     let mine = rate / self.options.threads as f64;
                     due = began.elapsed().as_secs_f64() * mine - (self.totals.sent + self.totals.held) as f64;
                     self.send_due(due)?;
-                    Duration::from_millis(1)
+                    self.until_next(began.elapsed(), mine)
                 }
             };
             self.exchange(if due > f64::from(TURN) { Duration::ZERO } else { wait })?;
         }
         self.totals.in_time = self.totals.received;
         Ok(())
+    }
+
+    /// How long to wait for sockets before more is due: a thread that sleeps can do so for whole milliseconds only, one that
+    /// spins sends each burst at its own time.
+    fn until_next(&self, elapsed: Duration, rate: f64) -> Duration {
+        if !self.options.spin {
+            return Duration::from_millis(1);
+        }
+        let next = (self.totals.sent + self.totals.held + u64::from(self.options.burst)) as f64 / rate;
+        Duration::from_secs_f64(next).saturating_sub(elapsed)
     }
 
     /// Sends for so long, and forgets what came of it.
