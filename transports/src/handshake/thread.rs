@@ -138,6 +138,7 @@ impl Thread {
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let now = self.now().mono;
+        self.drop_stale_timers();
         let timer = self.timers.peek().map_or(now + IDLE, |Reverse((at, ..))| *at);
         let next = self.accept_at.map_or(timer, |at| at.min(timer));
         let timeout = if self.inbox.prepare_sleep() { next.saturating_sub(now).min(IDLE) } else { Duration::ZERO };
@@ -148,6 +149,17 @@ impl Thread {
         match result {
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
             other => other,
+        }
+    }
+
+    /// Most connections are gone long before their deadline; the thread must not wake for what they left.
+    fn drop_stale_timers(&mut self) {
+        while let Some(Reverse((at, slot, serial))) = self.timers.peek().copied() {
+            let connection = self.connections.get(slot).filter(|c| c.serial == serial);
+            if connection.is_some_and(|c| c.deadline <= at) {
+                break;
+            }
+            self.timers.pop();
         }
     }
 
