@@ -25,6 +25,7 @@ pub use bank::{Bank, Purse};
 use codel::Codel;
 pub use contract::{Contract, Meter};
 pub use fair::FairQueue;
+use std::time::Duration;
 
 /// Who a byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl Class {
     }
 }
 
-/// What the operator allows, in bytes per second.
+/// What the operator allows: bytes per second, and a delay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// What may come in.
@@ -60,12 +61,17 @@ pub struct Limits {
     pub outbound: u64,
     /// The part of what goes out that tunnels of others may take.
     pub transit: u64,
+    /// How long cells may be held back when there is much to do, so that more of them go at once.
+    pub max_delay: Duration,
 }
+
+/// The longest delay unless the operator says otherwise.
+pub const MAX_DELAY: Duration = Duration::from_millis(2);
 
 impl Limits {
     /// The same in both directions, all of it for transit.
     pub fn even(rate: u64) -> Self {
-        Self { inbound: rate, outbound: rate, transit: rate }
+        Self { inbound: rate, outbound: rate, transit: rate, max_delay: MAX_DELAY }
     }
 
     /// The lesser direction, which is what a tunnel can use: all that comes in goes out.

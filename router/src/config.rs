@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The longest delay that can be set.
+const LONGEST_DELAY: Duration = Duration::from_millis(20);
+
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -124,6 +127,9 @@ pub struct Bandwidth {
     pub outbound: Rate,
     /// The share of it that tunnels of others may take, 0 to 1.
     pub transit_share: f64,
+    /// How long a busy router may hold cells back so that it handles more of them at once, which spares processor time;
+    /// `0ms` is never, and more than `20ms` is refused. Tunnels take hundreds of milliseconds, so nobody notices.
+    pub max_delay: Span,
 }
 
 /// `[transit]`
@@ -207,7 +213,8 @@ impl Default for Ssu2 {
 
 impl Default for Bandwidth {
     fn default() -> Self {
-        Self { inbound: Rate(5_000_000), outbound: Rate(5_000_000), transit_share: 0.8 }
+        let rate = Rate(5_000_000);
+        Self { inbound: rate, outbound: rate, transit_share: 0.8, max_delay: Span(ramson_protocol::shape::MAX_DELAY) }
     }
 }
 
@@ -284,6 +291,9 @@ impl Config {
         if !(0.0..=1.0).contains(&self.bandwidth.transit_share) {
             return fail("bandwidth.transit_share is a share: write a number from 0 to 1, such as 0.8");
         }
+        if self.bandwidth.max_delay.0 > LONGEST_DELAY {
+            return fail("bandwidth.max_delay: more than 20ms would be felt in every round trip; 2ms is usual");
+        }
         if self.exploratory.length > 7 {
             return fail("exploratory.length: a tunnel has at most 7 hops beside us; 2 is usual");
         }
@@ -349,6 +359,13 @@ mod tests {
         let config = Config::parse("[ntcp2]\npublish = \"10.3.0.1:20003\"\n").unwrap();
         let error = config.check().unwrap_err().to_string();
         assert!(error.contains("allow_private_addresses"), "{error}");
+    }
+
+    #[test]
+    fn a_delay_that_would_be_felt_is_refused() {
+        let delay = |text: &str| Config::parse(&format!("[bandwidth]\nmax_delay = \"{text}\"\n")).unwrap().check();
+        assert!(delay("0ms").is_ok() && delay("5ms").is_ok());
+        assert!(delay("1s").unwrap_err().to_string().contains("max_delay"));
     }
 
     #[test]

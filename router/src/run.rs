@@ -171,5 +171,5 @@ fn listen(enabled: bool, addresses: &OneOrMany) -> Vec<SocketAddr> {
 fn line(config: &Config) -> Limits {
     let (inbound, outbound) = (config.bandwidth.inbound.0, config.bandwidth.outbound.0);
     let transit = (inbound.min(outbound) as f64 * config.bandwidth.transit_share) as u64;
-    Limits { inbound, outbound, transit }
+    Limits { inbound, outbound, transit, max_delay: config.bandwidth.max_delay.0 }
 }

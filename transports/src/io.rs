@@ -19,6 +19,7 @@ mod buffers;
 mod commands;
 mod egress;
 mod ingress;
+mod pace;
 mod peers;
 mod relay;
 mod session;
@@ -67,13 +68,6 @@ const CELL_MESSAGE: u8 = 18;
 
 const WAKE: Token = Token(usize::MAX);
 const TICK: Duration = Duration::from_secs(1);
-
-/// A loop that was woken more often than [`PACED_TURNS`] times in a [`WINDOW`] turns at most once in a [`QUANTUM`] from
-/// then on: that fills AES lanes and frames, and saves wakes, which cost more than all the cryptography of a cell. Below
-/// that rate a cell is never kept waiting. Measured: 100 peers, 10 MB/s of single cells, 18.6 CPU-s/GB without pacing.
-const PACED_TURNS: u32 = 20;
-const WINDOW: Duration = Duration::from_millis(50);
-const QUANTUM: Duration = Duration::from_millis(1);
 
 /// What an I/O thread is told at its start.
 #[derive(Clone)]
@@ -151,33 +145,6 @@ struct HopEntry {
     packer: Option<Box<Packer>>,
 }
 
-/// How often the loop turns, and whether it is to turn less often.
-#[derive(Debug, Default)]
-struct Pace {
-    window: Mono,
-    turns: u32,
-    paced: bool,
-    last: Mono,
-}
-
-impl Pace {
-    /// A turn begins.
-    fn begin(&mut self, now: Mono) {
-        self.last = now;
-        self.turns += 1;
-        if now.saturating_sub(self.window) >= WINDOW {
-            // A window that lasted longer, since nothing came, had few turns for its length.
-            self.paced = self.turns > PACED_TURNS && now.saturating_sub(self.window) < 2 * WINDOW;
-            (self.window, self.turns) = (now, 0);
-        }
-    }
-
-    /// How long the next turn is to wait in any case.
-    fn pause(&self, now: Mono) -> Duration {
-        if self.paced { (self.last + QUANTUM).saturating_sub(now) } else { Duration::ZERO }
-    }
-}
-
 /// How this thread reaches a hop's next router.
 #[derive(Clone, Copy)]
 enum Egress {
@@ -225,7 +192,7 @@ pub(crate) struct IoThread {
     rng: ChaCha20Rng,
     now: Now,
     next_tick: Mono,
-    pace: Pace,
+    pace: pace::Pace,
     stopping: bool,
 }
 
@@ -291,7 +258,7 @@ impl Seat {
             rng: rand::make_rng(),
             now,
             next_tick: now.mono + TICK,
-            pace: Pace::default(),
+            pace: pace::Pace::default(),
             stopping: false,
             config,
         })
@@ -312,6 +279,7 @@ impl IoThread {
             self.pace.begin(woke.mono);
             self.turn(&events);
             let end = self.config.clock.now();
+            self.pace.end(end.mono);
             let busy = end.mono.saturating_sub(woke.mono);
             self.stats.turns.add(1);
             self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
@@ -326,7 +294,7 @@ impl IoThread {
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let ready = !self.ready.is_empty() || self.udp.as_ref().is_some_and(|udp| udp.ready());
         let busy = ready && !self.shaper.starved();
-        let pause = self.pace.pause(self.now.mono);
+        let pause = self.pace.pause(self.now.mono, self.config.line.max_delay());
         if !busy && !pause.is_zero() {
             std::thread::sleep(pause);
         }
@@ -408,33 +376,5 @@ impl IoThread {
 
     fn draining(&self) -> bool {
         self.config.draining.load(Relaxed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Turns at `every`, or later if the pace says so, for a second; how many there were in it.
-    fn turns(pace: &mut Pace, every: Duration) -> u32 {
-        let (mut now, mut count) = (Mono::from_secs(1), 0);
-        while now < Mono::from_secs(2) {
-            pace.begin(now);
-            count += 1;
-            now += every.max(pace.pause(now));
-        }
-        count
-    }
-
-    #[test]
-    fn a_loop_that_is_woken_seldom_never_waits_and_a_busy_one_turns_once_in_a_quantum() {
-        let seldom = Duration::from_millis(5);
-        assert_eq!(turns(&mut Pace::default(), seldom), 200);
-        let busy = turns(&mut Pace::default(), Duration::from_micros(20));
-        assert!((1000..4000).contains(&busy), "{busy}: one window at full speed, then 1,000 a second");
-        let mut pace = Pace::default();
-        turns(&mut pace, Duration::from_micros(20));
-        pace.begin(Mono::from_secs(10));
-        assert_eq!(pace.pause(Mono::from_secs(10)), Duration::ZERO, "after silence it is not paced");
     }
 }

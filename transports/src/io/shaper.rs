@@ -14,6 +14,7 @@ use crate::stats::{DropCause, IoStats};
 use ramson_protocol::shape::{Bank, Class, FairQueue, Limits, Purse};
 use ramson_protocol::time::Mono;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What a cell takes of the line: tunnel id, block header, and its part of a frame. The purse settles by what was written.
@@ -38,6 +39,8 @@ pub struct Line {
     pub inbound: Arc<Bank>,
     /// What goes out.
     pub outbound: Arc<Bank>,
+    /// Nanoseconds that a busy thread may hold cells back.
+    max_delay: AtomicU64,
     threads: usize,
 }
 
@@ -46,13 +49,19 @@ impl Line {
     pub fn new(limits: Limits, threads: usize, now: Mono) -> Self {
         let bank = |rate, share| Arc::new(Bank::new(rate, share, now));
         let (inbound, outbound) = (bank(limits.inbound, limits.inbound), bank(limits.outbound, limits.transit));
-        Self { inbound, outbound, threads }
+        Self { inbound, outbound, max_delay: AtomicU64::new(nanos(limits.max_delay)), threads }
     }
 
     /// Changes the limits; in force at each thread's next turn.
     pub fn set(&self, limits: Limits) {
         self.inbound.set(limits.inbound, limits.inbound);
         self.outbound.set(limits.outbound, limits.transit);
+        self.max_delay.store(nanos(limits.max_delay), Relaxed);
+    }
+
+    /// How long a busy thread may hold cells back, so that more of them go at once.
+    pub fn max_delay(&self) -> Duration {
+        Duration::from_nanos(self.max_delay.load(Relaxed))
     }
 
     /// Cells that may wait on one thread.
@@ -60,6 +69,10 @@ impl Line {
         let cells = self.outbound.rate() / 10 / u64::from(PRICE) / self.threads.max(1) as u64;
         usize::try_from(cells).unwrap_or(usize::MAX).clamp(*WAITING.start(), *WAITING.end())
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// What is to be done with a cell.
