@@ -14,6 +14,7 @@
 
 pub mod clock_keeper;
 pub mod garlic;
+pub mod gate;
 pub mod identity;
 pub mod mailbox;
 pub mod messages;

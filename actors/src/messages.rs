@@ -126,6 +126,11 @@ pub enum RouterKnown {
     Forgotten(RouterHash),
 }
 
+/// The blocklist has changed: part with those who are on it now.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Recheck;
+
 /// Stop what you do, hand back what runs: the router ends.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]

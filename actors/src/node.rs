@@ -1,8 +1,9 @@
 //! A whole router: puts the planes together, starts the actors, and takes them down again.
 
 use crate::garlic::GarlicOpener;
+use crate::gate::Gate;
 use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Reach, router_info};
-use crate::messages::{Drain, Incoming};
+use crate::messages::{Drain, Incoming, Recheck};
 use crate::netdb::{NetDb, NetDbConfig};
 use crate::pool::{PoolConfig, TunnelPool};
 use crate::shared::{Facts, Shared};
@@ -11,6 +12,7 @@ use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::admission;
+use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
 use ramson_protocol::dialing::Abilities;
 use ramson_protocol::garlic::noise_n::StaticKey;
@@ -18,7 +20,7 @@ use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
-use ramson_transports::handshake::{Limits, OpenGate};
+use ramson_transports::handshake::Limits;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
@@ -62,6 +64,8 @@ pub struct NodeConfig {
     pub pool: PoolConfig,
     /// The database.
     pub netdb: NetDbConfig,
+    /// Addresses and routers that we have nothing to do with.
+    pub blocklist: Blocklist,
     /// RouterInfos to begin with, unverified.
     pub bootstrap: Vec<Bytes>,
     /// Called with our RouterInfo whenever it changes, and once before the first connection.
@@ -89,6 +93,7 @@ pub struct Node {
     shared: Shared,
     netdb: NetDb,
     database: PathBuf,
+    switch: Addr<Switch>,
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
     pool: Addr<TunnelPool>,
@@ -142,6 +147,7 @@ impl Node {
     pub fn start(config: NodeConfig) -> io::Result<Self> {
         let clock = Clock::new();
         let draining = Arc::new(AtomicBool::new(false));
+        let gate = Gate::new(config.blocklist);
         let keys = Arc::new(config.keys);
         let reach = Reach::default();
         let info = router_info(&keys, &config.profile, &reach, Congestion::None, (0, 0), clock.now().wall);
@@ -158,12 +164,12 @@ impl Node {
                 iv: keys.ntcp2_iv,
                 net_id: config.profile.net_id,
                 listen: config.ntcp2.addresses,
-                ssu2: ssu2_config(&config.profile, &keys, config.ssu2, config.tokens, config.allow_private),
+                ssu2: ssu2_config(&config.profile, &keys, config.ssu2, config.tokens, config.allow_private, &gate),
                 bind: config.profile.published().map(SocketAddr::ip).collect(),
                 threads,
                 line: config.line,
                 limits: limits(config.ntcp2.max_handshakes, config.allow_private),
-                gate: Arc::new(OpenGate),
+                gate: Arc::new(gate.clone()),
                 idle_close: config.ntcp2.idle_close,
                 iv_filter: filter_for(config.line.lesser(), threads),
                 clock: clock.clone(),
@@ -181,6 +187,7 @@ impl Node {
             router_info: info,
             transports,
             draining,
+            gate,
         });
         let database = config.netdb.database.clone();
         let netdb = NetDb::start(shared.clone(), &config.netdb)?;
@@ -200,7 +207,7 @@ impl Node {
         netdb.set_switch(switch.clone());
         pool.do_send(crate::pool::Begin { switch: switch.clone() });
         // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
-        let _ = sink.0.set(SwitchSink(switch));
+        let _ = sink.0.set(SwitchSink(switch.clone()));
         read_files(netdb.clone(), config.bootstrap);
         let around = Around {
             shared: shared.clone(),
@@ -209,7 +216,7 @@ impl Node {
             on_router_info: config.on_router_info,
         };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
-        Ok(Self { shared, netdb, database, transit, identity, pool, published })
+        Ok(Self { shared, netdb, database, switch, transit, identity, pool, published })
     }
 
     /// The facts of this node.
@@ -250,9 +257,12 @@ impl Node {
         Ok(())
     }
 
-    /// Puts changed limits in force.
-    pub fn reload(&self, max_transit: usize, line: &shape::Limits) {
+    /// Puts changed limits and another blocklist in force.
+    pub fn reload(&self, max_transit: usize, line: &shape::Limits, blocklist: Blocklist) {
         self.transports().line().set(*line);
+        self.shared.gate().set(blocklist);
+        self.switch.do_send(Recheck);
+        self.pool.do_send(Recheck);
         self.transit.do_send(crate::transit::Limits(admission_config(line, max_transit)));
     }
 
@@ -327,6 +337,7 @@ fn ssu2_config(
     listen: Listen,
     tokens: Option<PathBuf>,
     allow_private: bool,
+    gate: &Gate,
 ) -> Option<Ssu2Config> {
     let offer = profile.ssu2.as_ref()?;
     Some(Ssu2Config {
@@ -336,7 +347,7 @@ fn ssu2_config(
         mtu: offer.mtu,
         segmentation_offload: listen.segmentation_offload,
         limits: ssu2_limits(listen.max_handshakes, allow_private),
-        gate: Box::new(ssu2::OpenGate),
+        gate: Box::new(gate.clone()),
         idle_close: listen.idle_close,
         tokens,
         services: ssu2::Services {

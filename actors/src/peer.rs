@@ -88,6 +88,11 @@ impl PeerConnection {
         let lessons = self.shared.lessons();
         self.calls = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs()).into_iter().collect();
         drop(lessons);
+        let list = self.shared.gate().list();
+        if list.has_router(&self.hash) {
+            return self.fail("blocked", ctx);
+        }
+        self.calls.retain(|call| call.addr().is_none_or(|addr| !list.has_address(addr.ip())));
         self.info = Some(info.clone());
         self.call_next("no_address", ctx);
     }

@@ -17,7 +17,7 @@ mod profiles;
 mod tunnel;
 
 use crate::mailbox::Mailbox;
-use crate::messages::{Arrived, Drain, RouterKnown, Token};
+use crate::messages::{Arrived, Drain, Recheck, RouterKnown, Token};
 use crate::netdb::NetDb;
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Shared};
 use crate::switch::{PeerNews, Switch};
@@ -256,7 +256,8 @@ impl TunnelPool {
         if hash == self.shared.hash() {
             return;
         }
-        match Facts::of(info, self.shared.abilities()) {
+        let blocked = self.shared.gate().list().has_router(&hash);
+        match Facts::of(info, self.shared.abilities()).filter(|_| !blocked) {
             Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
             None => self.peers.forget(&hash),
         }
@@ -348,6 +349,14 @@ impl Handler<PeerNews> for TunnelPool {
                 self.settle(ctx);
             }
         }
+    }
+}
+
+impl Handler<Recheck> for TunnelPool {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
+        self.shared.gate().list().routers().for_each(|router| self.peers.forget(router));
     }
 }
 

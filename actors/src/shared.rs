@@ -1,5 +1,6 @@
 //! What every actor may use: read-mostly facts as snapshots, and the way into the data plane.
 
+use crate::gate::Gate;
 use crate::identity::Reach;
 use arc_swap::ArcSwap;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -40,6 +41,7 @@ struct Inner {
     abilities: Abilities,
     lessons: parking_lot::Mutex<Lessons>,
     reach: ArcSwap<Reach>,
+    gate: Gate,
 }
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
@@ -89,6 +91,8 @@ pub struct Facts {
     pub transports: Transports,
     /// Set when the router drains.
     pub draining: Arc<AtomicBool>,
+    /// Who is let in.
+    pub gate: Gate,
 }
 
 impl Shared {
@@ -108,6 +112,7 @@ impl Shared {
             abilities: facts.abilities,
             lessons: parking_lot::Mutex::default(),
             reach: ArcSwap::default(),
+            gate: facts.gate,
         }))
     }
 
@@ -134,6 +139,11 @@ impl Shared {
     /// How we can call others.
     pub fn abilities(&self) -> &Abilities {
         &self.0.abilities
+    }
+
+    /// Who is let in, and called.
+    pub fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     /// What calls have taught. Held for a moment only.

@@ -9,7 +9,8 @@ use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
 use crate::identity::Reach;
 use crate::mailbox::Mailbox;
 use crate::messages::{
-    Arrived, DialFailed, Expect, ExpectGarlic, Incoming, Origin, RouterInfoReceived, SessionDown, SessionUp, Token,
+    Arrived, DialFailed, Expect, ExpectGarlic, Incoming, Origin, Recheck, RouterInfoReceived, SessionDown, SessionUp,
+    Token,
 };
 use crate::netdb::NetDb;
 use crate::peer::{Ended, PeerConnection, Wanted};
@@ -20,11 +21,12 @@ use ramson_protocol::i2np::duplicates::Duplicates;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::time::Mono;
 use ramson_protocol::wire::Reader;
 use ramson_transports::event::{Direction, Event, EventSink};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// Batches that wait for the switch.
@@ -75,6 +77,13 @@ pub enum PeerNews {
     Unreachable(RouterHash),
 }
 
+/// A router that we are connected to, or want to be.
+struct Connection {
+    actor: Addr<PeerConnection>,
+    /// Where it was when it was last connected.
+    ip: Option<IpAddr>,
+}
+
 /// The actor.
 pub struct Switch {
     shared: Shared,
@@ -82,7 +91,7 @@ pub struct Switch {
     routes: Routes,
     opener: Addr<GarlicOpener>,
     opening: usize,
-    connections: HashMap<RouterHash, Addr<PeerConnection>>,
+    connections: HashMap<RouterHash, Connection>,
     expected: HashMap<Token, (Recipient<Arrived>, Mailbox, Mono)>,
     garlic: Pending<()>,
     duplicates: Duplicates,
@@ -146,6 +155,9 @@ impl Switch {
                 if let Some(connection) = self.connection(peer, true, ctx) {
                     drop(connection.try_send(SessionUp { peer, inbound }));
                 }
+                if let Some(connection) = self.connections.get_mut(&peer) {
+                    connection.ip = Some(addr.ip());
+                }
                 self.news(PeerNews::Up(peer));
             }
             Event::Introducers(introducers) => {
@@ -158,7 +170,7 @@ impl Switch {
             }
             Event::Disconnected { peer, .. } => {
                 if let Some(connection) = self.connections.get(&peer) {
-                    drop(connection.try_send(SessionDown { peer }));
+                    drop(connection.actor.try_send(SessionDown { peer }));
                 }
                 self.news(PeerNews::Down(peer));
             }
@@ -170,7 +182,7 @@ impl Switch {
                     self.compare_clocks(addr, skew_ms);
                 }
                 if let Some(connection) = self.connections.get(&peer) {
-                    drop(connection.try_send(DialFailed { peer }));
+                    drop(connection.actor.try_send(DialFailed { peer }));
                 }
             }
         }
@@ -211,8 +223,8 @@ impl Switch {
         connected: bool,
         ctx: &mut Context<Self>,
     ) -> Option<Addr<PeerConnection>> {
-        if let Some(addr) = self.connections.get(&peer).filter(|addr| addr.connected()) {
-            return Some(addr.clone());
+        if let Some(connection) = self.connections.get(&peer).filter(|connection| connection.actor.connected()) {
+            return Some(connection.actor.clone());
         }
         if peer == self.shared.hash() || (!connected && self.connections.len() >= MAX_CONNECTIONS) {
             return None;
@@ -221,7 +233,7 @@ impl Switch {
         let (shared, netdb, news) = (self.shared.clone(), self.netdb.clone(), self.routes.peers.clone());
         let actor = PeerConnection::new(peer, connected, shared, netdb, owner, news);
         let addr = actor.start();
-        self.connections.insert(peer, addr.clone());
+        self.connections.insert(peer, Connection { actor: addr.clone(), ip: None });
         metrics::gauge!("ramson_connections").set(self.connections.len() as f64);
         Some(addr)
     }
@@ -403,11 +415,24 @@ impl Handler<ExpectGarlic> for Switch {
     }
 }
 
+impl Handler<Recheck> for Switch {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
+        let list = self.shared.gate().list();
+        for (peer, connection) in &self.connections {
+            if list.has_router(peer) || connection.ip.is_some_and(|ip| list.has_address(ip)) {
+                self.shared.transports().close(*peer, Reason::BANNED.0);
+            }
+        }
+    }
+}
+
 impl Handler<Ended> for Switch {
     type Result = ();
 
     fn handle(&mut self, ended: Ended, _: &mut Context<Self>) {
-        if self.connections.get(&ended.0).is_some_and(|addr| !addr.connected()) {
+        if self.connections.get(&ended.0).is_some_and(|connection| !connection.actor.connected()) {
             self.connections.remove(&ended.0);
         }
         metrics::gauge!("ramson_connections").set(self.connections.len() as f64);

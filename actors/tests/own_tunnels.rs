@@ -9,6 +9,7 @@ use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
 use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
+use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::shape::Limits;
 use ramson_protocol::tunnel::Delivery;
@@ -66,6 +67,7 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
         max_transit: 100,
         pool: PoolConfig { length, quantity: 2, profiles: Some(folder.join(format!("profiles{n}"))) },
         netdb: NetDbConfig { database: folder.join(format!("{n}.redb")), max_routers: 100, max_lease_sets: 100 },
+        blocklist: Blocklist::default(),
         bootstrap: known.to_vec(),
         on_router_info: Box::new(|_| {}),
         data: Some(Sink(tx).start().recipient()),
@@ -147,4 +149,36 @@ async fn a_router_that_wants_no_hops_is_both_ends_of_its_tunnels() {
     .await;
     assert_eq!(got.unwrap().origin, Origin::OwnTunnel(back.id));
     node.stop().await;
+}
+
+#[actix::test]
+async fn who_is_blocked_is_not_let_in_and_who_comes_to_be_blocked_is_parted_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alice, _alice_data) = start(folder.path(), 0, 1, &[]);
+    let blocked = |text: &str| {
+        let mut list = Blocklist::default();
+        list.add(text).unwrap();
+        alice.reload(100, &Limits::even(10_000_000), list);
+    };
+    let sessions = || {
+        let stats = alice.transports().stats();
+        let open = stats.iter().flat_map(|thread| &thread.wires).map(|w| w.sessions_in.get() + w.sessions_out.get());
+        open.sum::<u64>()
+    };
+    let (bob, _bob_data) = start(folder.path(), 1, 1, &[]);
+    blocked(&bob.shared().hash().to_base64());
+    // Bob builds tunnels through the only router that he knows.
+    let info = alice.shared().router_info().as_bytes().clone();
+    bob.netdb().router_info(&RouterInfoReceived { from: None, bytes: info, flood: false });
+    until("the refusal", || alice.transports().handshakes().iter().any(|(label, n)| label.outcome == "gate" && *n > 0))
+        .await;
+    assert_eq!(sessions(), 0);
+    blocked("");
+    let info = bob.shared().router_info().as_bytes().clone();
+    alice.netdb().router_info(&RouterInfoReceived { from: None, bytes: info, flood: false });
+    until("a session", || sessions() > 0).await;
+    blocked("127.0.0.0/8");
+    until("the end of it", || sessions() == 0).await;
+    bob.stop().await;
+    alice.stop().await;
 }

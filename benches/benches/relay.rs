@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ramson_crypto::tunnel::{Kernel, LayerCipher, decrypt_batch, encrypt_batch};
-use ramson_perf::peer::{Identity, Link, Target, now};
+use ramson_perf::peer::{Identity, Link, Ntcp2, Target, now};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
@@ -225,13 +225,12 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
     };
     let transports = Transports::start(config, Arc::new(Deaf)).unwrap();
     let target = Target {
-        addr: transports.local_addrs()[0],
         net_id: NET,
         source: None,
         hash: us.hash,
-        static_key: us.static_public,
-        iv: [4; 16],
         encryption: us.static_public,
+        ntcp2: Some(Ntcp2 { addr: transports.local_addrs()[0], static_key: us.static_public, iv: [4; 16] }),
+        ssu2: None,
     };
     (transports, target)
 }

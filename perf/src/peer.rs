@@ -55,8 +55,10 @@ pub struct Target {
     pub hash: RouterHash,
     /// The key to which build records are sealed.
     pub encryption: PublicKey,
-    ntcp2: Option<Ntcp2>,
-    ssu2: Option<Remote>,
+    /// Its NTCP2 address.
+    pub ntcp2: Option<Ntcp2>,
+    /// Its SSU2 address.
+    pub ssu2: Option<Remote>,
 }
 
 /// An NTCP2 address.

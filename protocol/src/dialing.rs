@@ -71,6 +71,14 @@ impl Call {
             Self::Ssu2 { .. } => Transport::Ssu2,
         }
     }
+
+    /// Where the router is called; `None` if it can only be introduced.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ntcp2 { addr, .. } => Some(*addr),
+            Self::Ssu2 { addr, .. } => *addr,
+        }
+    }
 }
 
 /// What we can do ourselves.

@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod base64;
+pub mod blocklist;
 pub mod data;
 pub mod dialing;
 pub mod garlic;

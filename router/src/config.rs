@@ -48,6 +48,8 @@ pub struct Network {
     pub allow_private_addresses: bool,
     /// RouterInfo files or folders that are read at start.
     pub bootstrap: Vec<PathBuf>,
+    /// Files with addresses, networks and router hashes that we have nothing to do with, one to a line.
+    pub blocklist: Vec<PathBuf>,
 }
 
 /// `[router]`
@@ -178,7 +180,7 @@ pub struct Log {
 
 impl Default for Network {
     fn default() -> Self {
-        Self { id: 2, allow_private_addresses: false, bootstrap: Vec::new() }
+        Self { id: 2, allow_private_addresses: false, bootstrap: Vec::new(), blocklist: Vec::new() }
     }
 }
 

@@ -11,6 +11,7 @@ use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
+use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::shape::Limits;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -81,10 +82,13 @@ async fn serve(mut signals: SignalReceiver, node: &Node, config: Option<&Path>) 
         if signal != SIGHUP {
             break;
         }
-        match Config::load(config) {
-            Ok(config) => {
-                node.reload(config.transit.max_tunnels, &line(&config));
-                tracing::info!("the configuration was read again: limits are in force, addresses need a restart");
+        let read = Config::load(config).map_err(Failure::from);
+        match read.and_then(|config| Ok((blocklist(&config)?, config))) {
+            Ok((blocklist, config)) => {
+                node.reload(config.transit.max_tunnels, &line(&config), blocklist);
+                tracing::info!(
+                    "the configuration was read again: limits and blocklist are in force, addresses need a restart"
+                );
             }
             Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
         }
@@ -147,6 +151,7 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
             max_routers: config.netdb.max_routers,
             max_lease_sets: config.netdb.max_lease_sets,
         },
+        blocklist: blocklist(config)?,
         bootstrap: routers,
         on_router_info: Box::new(move |info: &RouterInfo| {
             if let Err(error) = write_atomically(&router_info_path, info.as_bytes(), 0o644) {
@@ -160,6 +165,17 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         format!("cannot start: {e}; is {tcp:?} (TCP) or {udp:?} (UDP) in use, or not an address of this machine?")
     })?;
     Ok(node)
+}
+
+/// All blocklists in one.
+fn blocklist(config: &Config) -> Result<Blocklist, Failure> {
+    let mut list = Blocklist::default();
+    for path in &config.network.blocklist {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("cannot read network.blocklist entry {}: {e}", path.display()))?;
+        list.add(&text).map_err(|e| format!("in network.blocklist entry {}, {e}", path.display()))?;
+    }
+    Ok(list)
 }
 
 /// Where a transport listens, if it is to be spoken.

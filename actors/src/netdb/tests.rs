@@ -4,6 +4,7 @@ use crate::messages::Origin;
 use crate::node::{Listen, Node, NodeConfig};
 use crate::pool::PoolConfig;
 use ramson_crypto::sign::SigningKey;
+use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::lease_set2::LeaseSet2Builder;
@@ -61,6 +62,7 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
         max_transit: 100,
         pool: PoolConfig { length: 1, quantity: 0, profiles: None },
         netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },
+        blocklist: Blocklist::default(),
         bootstrap,
         on_router_info: Box::new(|_| {}),
         data: None,

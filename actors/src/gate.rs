@@ -1,0 +1,55 @@
+//! Who is let in: not those on the operator's list.
+
+use arc_swap::ArcSwap;
+use ramson_protocol::blocklist::Blocklist;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::{ntcp2, ssu2};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The list that is in force; all clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<ArcSwap<Blocklist>>);
+
+impl Gate {
+    /// With a list to begin with.
+    pub fn new(list: Blocklist) -> Self {
+        let gate = Self::default();
+        gate.set(list);
+        gate
+    }
+
+    /// Puts another list in force.
+    pub fn set(&self, list: Blocklist) {
+        let (ranges, routers) = list.len();
+        for (kind, count) in [("address_range", ranges), ("router", routers)] {
+            metrics::gauge!("ramson_blocklist_entries", "kind" => kind).set(count as f64);
+        }
+        self.0.store(Arc::new(list));
+    }
+
+    /// The list.
+    pub fn list(&self) -> Arc<Blocklist> {
+        self.0.load_full()
+    }
+}
+
+impl ramson_transports::handshake::Gate for Gate {
+    fn admits_address(&self, ip: IpAddr) -> bool {
+        !self.0.load().has_address(ip)
+    }
+
+    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), ntcp2::reason::Reason> {
+        if self.0.load().has_router(&router.hash()) { Err(ntcp2::reason::Reason::BANNED) } else { Ok(()) }
+    }
+}
+
+impl ramson_transports::ssu2::Gate for Gate {
+    fn admits_address(&self, ip: IpAddr) -> bool {
+        !self.0.load().has_address(ip)
+    }
+
+    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), ssu2::reason::Reason> {
+        if self.0.load().has_router(&router.hash()) { Err(ssu2::reason::Reason::BANNED) } else { Ok(()) }
+    }
+}
