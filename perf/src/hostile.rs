@@ -4,14 +4,17 @@
 //! strangers learn nothing, a known peer is told why it is refused, and whoever means well is served meanwhile. What can
 //! be seen only from within is named as a counter that must have grown ([`Context::expect`]).
 
+mod crowd;
+mod datagrams;
 mod frames;
 mod introductions;
 mod netdb;
+mod packets;
 mod request;
 mod strangers;
 mod tunnels;
 
-use crate::peer::{BuildAnswer, HopRequest, Identity, Link, Outcome, Sealed, Target, now};
+use crate::peer::{BuildAnswer, HopRequest, Identity, Link, Outcome, Sealed, Target, UdpLink, now};
 use ramson_protocol::id::TunnelId;
 use ramson_protocol::tunnel::Role;
 use rand::Rng;
@@ -58,11 +61,20 @@ pub const MODES: &[Mode] = &[
     mode("stolen-tunnel", tunnels::stolen_tunnel),
     mode("repeated-iv", tunnels::repeated_iv),
     mode("build-flood", tunnels::build_flood),
+    mode("ssu2-token-flood", datagrams::token_flood),
+    mode("ssu2-request-flood", datagrams::request_flood),
+    mode("ssu2-garbage", datagrams::garbage),
+    mode("ssu2-replay", datagrams::replay),
+    mode("ssu2-blocks", packets::bad_blocks),
+    mode("ssu2-acks", packets::acks_of_unsent),
+    mode("ssu2-services", packets::services),
+    mode("ssu2-migration", packets::migration),
 ];
 
-/// Runs a mode: the lines to be printed, and whether the router behaved.
-pub fn run(mode: &Mode, target: Target) -> (Vec<String>, Outcome<()>) {
-    let mut cx = Context { target, rng: rand::make_rng(), report: Vec::new() };
+/// Runs a mode: the lines to be printed, and whether the router behaved. `pid` is the router's process, if its processor
+/// time is to be told.
+pub fn run(mode: &Mode, target: Target, pid: Option<u32>) -> (Vec<String>, Outcome<()>) {
+    let mut cx = Context { target, pid, rng: rand::make_rng(), report: Vec::new() };
     let result = (mode.run)(&mut cx);
     (cx.report, result)
 }
@@ -70,6 +82,7 @@ pub fn run(mode: &Mode, target: Target) -> (Vec<String>, Outcome<()>) {
 /// What a mode works with.
 struct Context {
     target: Target,
+    pid: Option<u32>,
     rng: ChaCha20Rng,
     report: Vec<String>,
 }
@@ -101,6 +114,37 @@ impl Context {
         let mut link = Link::open(&self.target, &who, &mut self.rng)?;
         link.wait_until_up(PATIENCE)?;
         Ok((who, link))
+    }
+
+    /// A new router with a session over SSU2 that stands.
+    fn udp_peer(&mut self) -> Outcome<(Identity, UdpLink)> {
+        let who = self.identity()?;
+        let mut link = UdpLink::open(&self.target, &who, &mut self.rng)?;
+        require(link.is_greeted(PATIENCE)?, "the router says nothing after the handshake")?;
+        Ok((who, link))
+    }
+
+    /// Fails unless the router serves two new peers over SSU2 as it should.
+    fn still_serves_udp(&mut self) -> Outcome<()> {
+        let ((_, mut from), (next, mut to)) = (self.udp_peer()?, self.udp_peer()?);
+        let build = self.build(Role::Participant, &next)?;
+        from.send(&build.message)?;
+        let answer = to.wait_for(PATIENCE, |message| build.answer(message).is_some())?;
+        match answer.and_then(|message| build.answer(&message)).ok_or("a build request was not answered")? {
+            BuildAnswer::Accepted => self.saw("a tunnel of others built afterwards"),
+            BuildAnswer::Refused(code) => self.saw(format!("a tunnel of others refused with {code} afterwards")),
+        }
+        Ok(())
+    }
+
+    /// A datagram of SSU2 that the router drops for this cause must have come.
+    fn expect_dropped(&mut self, cause: &str) {
+        self.expect(&format!("ramson_ssu2_strangers_dropped_total{{cause=\"{cause}\"}}"));
+    }
+
+    /// Something in a session of SSU2.
+    fn expect_event(&mut self, event: &str) {
+        self.expect(&format!("ramson_ssu2_session_events_total{{event=\"{event}\"}}"));
     }
 
     /// A tunnel number.

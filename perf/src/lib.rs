@@ -10,3 +10,4 @@ pub mod hostile;
 pub mod link;
 pub mod load;
 pub mod peer;
+pub mod process;

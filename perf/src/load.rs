@@ -12,16 +12,15 @@ mod fairness;
 mod latency;
 mod pool;
 mod probe;
-mod process;
 mod session;
 mod tunnel;
 mod worker;
 
 use crate::peer::{Outcome, Target};
+use crate::process::{self, Usage};
 use control::{Answers, Asker};
 use latency::Latencies;
 use probe::{Asked, Probe};
-use process::Usage;
 use ramson_protocol::tunnel::Role;
 pub use session::Transport;
 use std::str::FromStr;

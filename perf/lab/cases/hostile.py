@@ -11,15 +11,17 @@ from ..relay import RelayNetwork as NETWORK
 from ..router import NETWORK_ID
 
 NEEDS_RAMSON = True
+UDP = "ssu2-"  # begins the names of modes of SSU2
 _GROWTH = 64 << 20  # bytes of memory that all modes together may leave behind
 _FIRST_HOST = 100  # every mode comes from an address of its own: what one earns must not fall on the next
 
 
-def run(net):
+def run(net, udp=False):
     tool, router = net.lab.hostile, net.subject
     if not tool:
         raise Skipped("no ramson-hostile is built")
     modes = subprocess.run([tool, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    modes = [mode for mode in modes if mode.startswith(UDP) == udp]
     net.warm("participant", net.PLAIN, router)
     stream = Stream(net.client.ip, net.PLAIN, net.server.name_of("participant"), net.web.file(20_000_000), pause=0.5)
     before = router.usage().rss
@@ -58,8 +60,11 @@ def _offend(net, tool, stream, mode, n):
 
 def _run(router, tool, mode, n):
     host, before = Host(n), router.metrics()
+    # A crowd of addresses, for modes that need one; behind one neighbour, since the kernel knows a thousand at most.
+    host.run(f"ip route add local 10.{n}.0.0/16 dev lo")
+    router.run(f"ip route replace 10.{n}.0.0/16 via {host.ip}")
     command = [tool, "--target", f"{router.ip}:{router.port}", "--router-info", router.info_path()]
-    command += ["--net-id", str(NETWORK_ID), "--source", host.ip, mode]
+    command += ["--net-id", str(NETWORK_ID), "--source", host.ip, "--pid", str(router.process.pid), mode]
     process = host.spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         output, _ = process.communicate(timeout=90)
@@ -68,6 +73,7 @@ def _run(router, tool, mode, n):
         return "it did not end in 90 s"
     finally:
         host.remove()
+        router.run(f"ip route del 10.{n}.0.0/16")
     if process.returncode:
         return (output.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
     for series in (line.removeprefix("expect ") for line in output.splitlines() if line.startswith("expect ")):

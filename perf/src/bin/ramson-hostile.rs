@@ -1,4 +1,4 @@
-//! Speaks NTCP2 and I2NP badly to a router under test, one bad habit (mode) per run.
+//! Speaks NTCP2, SSU2 and I2NP badly to a router under test, one bad habit (mode) per run.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a tool for scripts and people")]
 
@@ -26,6 +26,9 @@ struct Args {
     /// The address to call from.
     #[arg(long)]
     source: Option<IpAddr>,
+    /// The router's process, to tell what floods cost it.
+    #[arg(long)]
+    pid: Option<u32>,
     /// Print the modes, one a line.
     #[arg(long)]
     list: bool,
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (report, result) = hostile::run(mode, target);
+    let (report, result) = hostile::run(mode, target, args.pid);
     report.iter().for_each(|line| println!("{line}"));
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,11 +1,15 @@
 //! A blocking session over SSU2: handshake, messages out, events in.
 
 use super::{Identity, Outcome, Target, is_timeout, now};
+use bytes::Bytes;
+use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Limits, OpenGate, Output};
 use ramson_protocol::ssu2::established::Established;
+use ramson_protocol::ssu2::header::SHORT_LEN;
 use ramson_protocol::ssu2::local::Remote;
+use ramson_protocol::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed, Sealer};
 use ramson_protocol::ssu2::session::{Config, Event, Session};
-use ramson_protocol::time::Mono;
+use ramson_protocol::time::{Mono, Wall};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -14,12 +18,22 @@ use std::time::{Duration, Instant};
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(15);
 
+/// Datagrams that are recorded.
+const RECORDED: usize = 32;
+
+/// Packets that are made by hand have numbers from here on, which the session does not reach.
+const BY_HAND: u32 = 100_000;
+
 /// A session with the router under test.
 pub struct UdpLink {
     /// The socket.
     pub socket: UdpSocket,
     /// The session.
     pub core: Session,
+    /// The first datagrams that were sent, those of the handshake among them.
+    pub recorded: Vec<Vec<u8>>,
+    sealer: Sealer,
+    next_by_hand: u32,
 }
 
 impl UdpLink {
@@ -30,13 +44,15 @@ impl UdpLink {
     pub fn open(target: &Target, who: &Identity, rng: &mut ChaCha20Rng) -> Outcome<Self> {
         let remote = target.ssu2()?.clone();
         let socket = bind(target, remote.addr)?;
-        let established = shake_hands(&socket, target.net_id, remote, who, rng)?;
+        let mut recorded = Vec::new();
+        let established = shake_hands(&socket, target.net_id, remote, who, rng, &mut recorded)?;
+        let sealer = Sealer::new(&established.send, &established.remote_intro, established.remote_id);
         let mut core = Session::new(&established, Config::default(), rng.random(), now());
         for datagram in &established.early {
             // Lost ones are sent again.
             let _ = core.handle_datagram(now(), established.addr, &mut datagram.to_vec(), &mut Vec::new());
         }
-        Ok(Self { socket, core })
+        Ok(Self { socket, core, recorded, sealer, next_by_hand: BY_HAND })
     }
 
     /// The socket and the session, for an owner that does not block.
@@ -85,14 +101,65 @@ impl UdpLink {
         if self.core.is_open() { Ok(()) } else { Err("the session has ended".into()) }
     }
 
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn send(&mut self, message: &Message) -> Outcome<()> {
+        let expiration = Wall(message.expiration.0 + 500).secs();
+        self.core.queue_message(message.kind.code(), message.id, expiration, &[&message.body]);
+        self.flush()
+    }
+
+    /// The next message that `wanted` likes; others are dropped.
+    ///
+    /// # Errors
+    /// If the session ends before.
+    pub fn wait_for(&mut self, patience: Duration, wanted: impl Fn(&Message) -> bool) -> Outcome<Option<Message>> {
+        let end = Instant::now() + patience;
+        let mut found = None;
+        while found.is_none() && Instant::now() < end {
+            self.exchange(end.saturating_duration_since(Instant::now()), |event, datagram| {
+                found = found.take().or_else(|| message(event, datagram).filter(|message| wanted(message)));
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// A packet of whatever bytes in the place of its blocks, sealed and not sent. The session goes on sending with small
+    /// numbers, which the router soon takes for old: after this it is good for listening.
+    pub fn seal_by_hand(&mut self, blocks: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; OVERHEAD + blocks.len().max(MIN_PAYLOAD)];
+        packet[SHORT_LEN..][..blocks.len()].copy_from_slice(blocks);
+        let place = Placed { at: 0, len: packet.len(), number: self.next_by_hand, immediate: false };
+        self.next_by_hand += 1;
+        self.sealer.seal(&mut packet, &[place]);
+        packet
+    }
+
     fn flush(&mut self) -> Outcome<()> {
         let mut out = Vec::new();
         while let Some(transmit) = self.core.poll_transmit(now(), &mut out, 1) {
             self.socket.send_to(&out, transmit.to)?;
+            if self.recorded.len() < RECORDED {
+                self.recorded.push(out.clone());
+            }
             out.clear();
         }
         Ok(())
     }
+}
+
+/// The message of an event.
+fn message(event: Event, datagram: &[u8]) -> Option<Message> {
+    let (kind, id, expiration, body) = match event {
+        Event::Message { kind, id, expiration, body } => {
+            (kind, id, expiration, Bytes::copy_from_slice(datagram.get(body)?))
+        }
+        Event::Reassembled { kind, id, expiration, body } => (kind, id, expiration, body.into()),
+        _ => return None,
+    };
+    Some(Message { kind: MessageType::from_code(kind), id, expiration: Wall::from_secs(expiration), body })
 }
 
 fn bind(target: &Target, to: SocketAddr) -> Outcome<UdpSocket> {
@@ -106,6 +173,7 @@ fn shake_hands(
     remote: Remote,
     who: &Identity,
     rng: &mut ChaCha20Rng,
+    recorded: &mut Vec<Vec<u8>>,
 ) -> Outcome<Box<Established>> {
     let mut ids = rng.clone();
     ids.set_stream(rng.next_u64());
@@ -122,7 +190,10 @@ fn shake_hands(
     while Instant::now() < end {
         while let Some(output) = endpoint.poll_output() {
             match output {
-                Output::Send { to, bytes, .. } => drop(socket.send_to(&bytes, to)?),
+                Output::Send { to, bytes, .. } => {
+                    socket.send_to(&bytes, to)?;
+                    recorded.push(bytes.to_vec());
+                }
                 Output::Established(established) => return Ok(established),
                 Output::Failed(failed) => return Err(format!("no handshake: {}", failed.cause.label()).into()),
                 Output::Outside(_) => {}
