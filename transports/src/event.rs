@@ -143,6 +143,12 @@ pub enum Command {
     RemoveHop(TunnelId),
     /// No session with this router can be had: drop what waits for it.
     Unreachable(RouterHash),
+    /// The NAT in front of us has given us other ports, or with `same_ip` false another address: peers over SSU2 hear
+    /// from us at once.
+    Rebound {
+        /// Whether only the ports are others.
+        same_ip: bool,
+    },
     /// Our RouterInfo has changed; peers are told by and by.
     AnnounceRouterInfo,
     /// End the session with a peer.

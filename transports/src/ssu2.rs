@@ -114,6 +114,8 @@ pub struct Adoption {
     pub(crate) established: Box<Established>,
     /// For the peer's next session with us, and the second at which it expires.
     pub(crate) token: (u64, u32),
+    /// Whether it must keep a NAT in front of us open.
+    pub(crate) behind_nat: bool,
 }
 
 /// A router to be called.

@@ -53,7 +53,8 @@ pub use transmit::Transmit;
 pub struct Config {
     /// Without a packet from the peer for so long the session ends.
     pub idle: Duration,
-    /// A packet is sent whenever none was for so long: for a session that must keep a NAT open.
+    /// A packet is sent whenever none was for so long: for a session that must keep a NAT open. Such a session also says
+    /// something when a peer that has sent much falls silent: the NAT may have given us another port meanwhile.
     pub keep_alive: Option<Duration>,
     /// Without an ACK for so long, when one was due, the session ends.
     pub silence: Duration,
@@ -189,6 +190,8 @@ pub struct Session {
     /// The peer's first Data packet is here.
     heard: bool,
     last_heard: Mono,
+    /// Packets that had arrived when the peer last fell silent.
+    lull_at: u64,
     last_sent: Mono,
     /// Packets that may leave whatever the window says: probes after a timeout.
     probes: u8,
@@ -246,6 +249,7 @@ impl Session {
             padding: agreed_padding(&config.padding, established.peer_padding.as_ref()),
             heard: false,
             last_heard: mono,
+            lull_at: 0,
             last_sent: mono,
             probes: 0,
             limited: false,
@@ -306,11 +310,14 @@ impl Session {
         self.marked = true;
     }
 
-    /// Our own address has changed: the path is measured anew, and the peer hears from us at once.
+    /// Our own address has changed: the peer hears from us at once, and with another IP the path is measured anew. One
+    /// that sends to our old port and hears nothing ends the session: INTEROP, i2pd after some three seconds.
     ///
     /// spec: ssu2 §Validation After Local Change
-    pub fn on_local_address_change(&mut self, now: Now) {
-        self.new_path(now.mono);
+    pub fn on_local_address_change(&mut self, same_ip: bool, now: Now) {
+        if !same_ip {
+            self.new_path(now.mono);
+        }
         self.ping = true;
     }
 

@@ -1,7 +1,7 @@
 //! Addresses that change, or seem to.
 
 use super::wire::{ALICE, BOB, Pair, Wire, addr};
-use ramson_protocol::ssu2::session::{Config, Event};
+use ramson_protocol::ssu2::session::{Config, Event, KEEP_ALIVE};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,12 +39,50 @@ fn a_nat_that_binds_another_port_in_the_middle_of_a_transfer_loses_nothing() {
 }
 
 #[test]
+fn who_only_receives_behind_a_nat_shows_its_new_port_before_the_peer_gives_up() {
+    let config = Config { keep_alive: Some(KEEP_ALIVE), ..Config::default() };
+    let mut pair = Pair::new(Wire::default(), config, 8);
+    let stream = |pair: &mut Pair, ids: std::ops::Range<u32>| {
+        for id in ids {
+            pair.send(BOB, id, 1028);
+            pair.run(2 * MS);
+        }
+    };
+    stream(&mut pair, 0..100);
+    pair.run(50 * MS);
+    let said = pair.stats(ALICE).packets_out;
+    // What is sent to the old port is lost, as the NAT has forgotten it.
+    pair.addrs[ALICE] = addr(1, 6666);
+    stream(&mut pair, 100..120);
+    assert!(pair.received(ALICE).len() < 120 && pair.stats(ALICE).packets_out == said, "it has nothing to say");
+    pair.run(1000 * MS);
+    assert_eq!(moved(&pair, BOB), [addr(1, 6666)]);
+    assert_eq!(pair.received(ALICE).len(), 120);
+    let said = pair.stats(ALICE).packets_out;
+    pair.run(Duration::from_secs(10));
+    assert!(pair.stats(ALICE).packets_out <= said + 1, "one word for each silence");
+}
+
+#[test]
+fn who_learns_that_its_port_is_another_shows_it_to_the_peer_before_it_has_anything_to_say() {
+    let mut pair = Pair::new(Wire::default(), Config::default(), 7);
+    transfer(&mut pair, 0..100);
+    pair.run_until_quiet();
+    pair.addrs[ALICE] = addr(1, 5555);
+    let window = pair.stats(ALICE).window;
+    pair.sessions[ALICE].on_local_address_change(true, pair.clock());
+    assert_eq!(pair.stats(ALICE).window, window, "the path is the same");
+    pair.run_until_quiet();
+    assert_eq!(moved(&pair, BOB), [addr(1, 5555)]);
+}
+
+#[test]
 fn a_peer_may_move_to_another_address_and_back() {
     let mut pair = Pair::new(Wire::default(), Config::default(), 2);
     transfer(&mut pair, 0..100);
     for (ids, host) in [(100..200, 7), (200..300, 1)] {
         pair.addrs[ALICE] = addr(host, 1001);
-        pair.sessions[ALICE].on_local_address_change(pair.clock());
+        pair.sessions[ALICE].on_local_address_change(false, pair.clock());
         transfer(&mut pair, ids);
     }
     pair.run_until_quiet();

@@ -37,6 +37,7 @@ impl IoThread {
             Command::RemoveHop(tunnel) => self.remove(tunnel),
             Command::Unreachable(router) => self.unreachable(&router),
             Command::AnnounceRouterInfo => self.announce(),
+            Command::Rebound { same_ip } => self.show_address(same_ip),
             Command::Close { peer, reason } => {
                 if let Some(session) = self.peers.find(&peer).and_then(|p| self.peers.get(p)).and_then(|p| p.primary) {
                     self.close(session, Some(Reason(reason)));
@@ -182,6 +183,17 @@ impl IoThread {
         for (_, session) in &mut self.sessions {
             let spread = rand::Rng::next_u32(&mut self.rng) % within;
             session.announce_at = self.now.mono + Duration::from_millis(u64::from(spread));
+        }
+    }
+
+    /// Has every peer over SSU2 hear from where we are now.
+    fn show_address(&mut self, same_ip: bool) {
+        let ours = self.sessions.iter().filter(|(_, session)| session.transport() == Transport::Ssu2);
+        for index in ours.map(|(index, _)| index).collect::<Vec<_>>() {
+            if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
+                wire.core.on_local_address_change(same_ip, self.now);
+                self.mark_dirty(index);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use ramson_protocol::ntcp2::block::I2np;
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::ssu2::block::{self, Block};
 use ramson_protocol::ssu2::header::{self, MaskKey};
-use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, Session as Core};
+use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, KEEP_ALIVE, Session as Core};
 use ramson_protocol::time::Mono;
 use rand::Rng;
 use rustc_hash::FxHashMap;
@@ -367,7 +367,8 @@ impl IoThread {
         let Some(udp) = &mut self.udp else { return };
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
-        let core = Core::new(established, udp.session, seed, self.now);
+        let keep_alive = new.behind_nat.then_some(KEEP_ALIVE);
+        let core = Core::new(established, SessionConfig { keep_alive, ..udp.session }, seed, self.now);
         let wire = Ssu2::new(core, established.local_id, established.local);
         let (slot, id) = (self.sessions.vacant_entry(), established.local_id);
         udp.places.insert(id, Place::Here(slot.key()));

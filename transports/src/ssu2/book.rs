@@ -18,6 +18,8 @@ const MAX_INFOS: usize = 512;
 struct Connected {
     /// Their ids and where they lead, the newest last.
     sessions: SmallVec<[(u64, SocketAddr); 1]>,
+    /// Where the router sees us, by its word.
+    sees_us: Option<SocketAddr>,
 }
 
 /// The book.
@@ -48,6 +50,11 @@ impl Book {
         if let Some(session) = sessions.into_iter().flatten().find(|(session, _)| *session == id) {
             session.1 = addr;
         }
+    }
+
+    /// A router says where it sees us. What it said before is returned, if it has a session.
+    pub(super) fn sees_us(&mut self, peer: &RouterHash, addr: SocketAddr) -> Option<SocketAddr> {
+        self.connected.get_mut(peer)?.sees_us.replace(addr)
     }
 
     /// Where a router is with which a session stands.

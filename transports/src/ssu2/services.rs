@@ -27,6 +27,9 @@ const MAX_CALLS: usize = 256;
 /// How long such a call may take, a session with the introducer included.
 const CALL_LIMIT: Duration = Duration::from_secs(25);
 
+/// After a rebinding of our NAT all peers hear from us, at most this often.
+const SHOW_EVERY: Duration = Duration::from_secs(5);
+
 /// What is to be done.
 #[derive(Debug)]
 pub(super) enum Act {
@@ -38,6 +41,8 @@ pub(super) enum Act {
     Dial(Target, SocketAddr, u64),
     /// A router cannot be called.
     CallFailed(RouterHash, &'static str),
+    /// The NAT in front of us was rebound: peers are to hear from us.
+    Rebound { same_ip: bool },
     /// For the control plane.
     Event(Event),
 }
@@ -61,6 +66,10 @@ pub(super) struct Services {
     hidden: [bool; 2],
     /// Our addresses by the word of peers, and by whose.
     seen: [Option<(SocketAddr, RouterHash)>; 2],
+    /// The NAT in front of us was rebound and peers were not shown yet; whether our IP is the same.
+    rebound: Option<bool>,
+    /// When they may be shown.
+    next_show: Mono,
     calls: FxHashMap<RouterHash, Call>,
     acts: VecDeque<Act>,
 }
@@ -75,6 +84,8 @@ impl Services {
             book: Book::default(),
             hidden: [true; 2],
             seen: [None; 2],
+            rebound: None,
+            next_show: now.mono,
             calls: FxHashMap::default(),
             acts: VecDeque::new(),
         };
@@ -108,8 +119,31 @@ impl Services {
         }
     }
 
+    /// A peer says in its session where it sees us. If that is elsewhere than before, the NAT in front of us has been
+    /// rebound, and whoever sends to where we were waits for us in vain.
+    pub(super) fn seen_anew(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
+        let before = self.book.sees_us(&by, addr).filter(|before| *before != addr);
+        if let Some(before) = before.filter(|before| before.is_ipv4() == addr.is_ipv4() && self.wants_tag(addr)) {
+            let same_ip = before.ip() == addr.ip() && self.rebound.is_none_or(|same_ip| same_ip);
+            self.rebound = Some(same_ip);
+            self.show_address(now);
+        }
+        self.seen(now, by, addr);
+    }
+
+    /// Has our peers hear from us if it must be, and not too often: anyone can say that we have moved.
+    fn show_address(&mut self, now: Now) {
+        if now.mono >= self.next_show
+            && let Some(same_ip) = self.rebound.take()
+        {
+            self.next_show = now.mono + SHOW_EVERY;
+            self.acts.push_back(Act::Rebound { same_ip });
+        }
+    }
+
     /// A peer says where it sees us. Two that agree on the address are believed where we publish none.
     pub(super) fn seen(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
+        self.book.sees_us(&by, addr);
         let family = usize::from(addr.is_ipv6());
         if !self.hidden[family] {
             return;
@@ -233,6 +267,7 @@ impl Services {
             self.acts.push_back(Act::CallFailed(peer, "introduction"));
         }
         self.refresh(now);
+        self.show_address(now);
     }
 
     /// Chooses introducers anew where one is missing, and has them published.
@@ -316,12 +351,41 @@ mod tests {
         RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XU")).sign(keys, now().wall).unwrap()
     }
 
+    fn services(publish: Vec<SocketAddr>) -> Services {
+        let keys = Arc::new(RouterKeys::generate(&mut rand::rng()));
+        Services::new(Config { net_id: 99, keys, allow_private: true, publish }, [[1; 32], [2; 32]], now())
+    }
+
+    #[test]
+    fn a_rebound_nat_is_noticed_by_the_word_of_a_peer_and_all_peers_are_shown_at_most_every_five_seconds() {
+        let (bob, carol) = (RouterHash([7; 32]), RouterHash([8; 32]));
+        let ours = |port| SocketAddr::from(([60, 1, 2, 3], port));
+        let shows = |services: &mut Services, now| {
+            std::iter::from_fn(|| services.poll(now))
+                .filter(|act| matches!(act, Act::Rebound { same_ip: true }))
+                .count()
+        };
+        for (publish, expected) in [(vec![], 1), (vec![ours(2000)], 0)] {
+            let mut services = services(publish);
+            for (n, peer) in [bob, carol].into_iter().enumerate() {
+                services.up(peer, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
+                // Through a symmetric NAT each sees another port.
+                services.seen(now(), peer, ours(2000 + n as u16));
+                services.seen_anew(now(), peer, ours(2000 + n as u16));
+            }
+            assert_eq!(shows(&mut services, now()), 0, "nothing has changed");
+            services.seen_anew(now(), bob, ours(3000));
+            services.seen_anew(now(), carol, ours(3001));
+            assert_eq!(shows(&mut services, now()), expected);
+            let later = Now { mono: now().mono + SHOW_EVERY, ..now() };
+            services.tick(later);
+            assert_eq!(shows(&mut services, later), expected, "the second word may have been of another rebinding");
+        }
+    }
+
     #[test]
     fn whom_we_are_to_be_introduced_to_is_known_when_it_answers() {
-        let keys = Arc::new(RouterKeys::generate(&mut rand::rng()));
-        let publish = vec![SocketAddr::from(([10, 0, 0, 1], 2000))];
-        let config = Config { net_id: 99, keys, allow_private: true, publish };
-        let mut services = Services::new(config, [[1; 32], [2; 32]], now());
+        let mut services = services(vec![SocketAddr::from(([10, 0, 0, 1], 2000))]);
         let (bob, charlie) = (RouterHash([7; 32]), info(&RouterKeys::generate(&mut rand::rng())));
         services.up(bob, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
         let target = Target {

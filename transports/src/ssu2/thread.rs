@@ -163,7 +163,7 @@ impl Thread {
                     self.services.on_router_info(now, &self.endpoint, info);
                 }
             }
-            Input::Seen(by, addr) => self.services.seen(now, by, addr),
+            Input::Seen(by, addr) => self.services.seen_anew(now, by, addr),
             Input::Moved(peer, id, addr) => self.services.book.moved(&peer, id, addr),
             Input::Down(peer, id) => self.services.down(now, &peer, id),
             Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
@@ -245,6 +245,12 @@ impl Thread {
             }
             Act::Dial(target, addr, token) => self.dial(now, target, addr, Some(token)),
             Act::CallFailed(peer, reason) => self.dial_failed(peer, SocketAddr::from(([0; 4], 0)), reason, None),
+            Act::Rebound { same_ip } => {
+                for io in &self.around.io {
+                    // A thread that misses this shows its peers as soon as it has anything to send.
+                    let _ = io.command(Command::Rebound { same_ip });
+                }
+            }
             Act::Event(event) => self.deliver(event),
         }
     }
@@ -259,7 +265,8 @@ impl Thread {
             None => RouterInfo::parse(established.router_info.clone()).ok(),
         };
         let (tag, wanted, seen) = (established.relay_tag, established.relay_tag_requested, established.our_addr);
-        let adoption = Adoption { established, token: self.endpoint.issue_token(now, addr) };
+        let (token, behind_nat) = (self.endpoint.issue_token(now, addr), self.services.wants_tag(addr));
+        let adoption = Adoption { established, token, behind_nat };
         if self.around.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
             // A thread that does not keep up gets no more sessions; the peer's silence tells it enough.
             if outbound {

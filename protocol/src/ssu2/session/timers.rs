@@ -17,6 +17,11 @@ pub(super) const DATE: Duration = Duration::from_secs(60);
 /// A session gives its memory back when nothing happened for so long.
 pub(super) const SHRINK: Duration = Duration::from_secs(10);
 
+/// Behind a NAT, packets since the last silence that make the next one strange, and how long it lasts before we speak.
+/// INTEROP: i2pd gives a session up after some three seconds without an ACK.
+const BUSY: u64 = 8;
+const LULL: Duration = Duration::from_millis(300);
+
 /// Packets that are sent again when no ACK comes.
 ///
 /// spec: RFC 9002 §6.2.4
@@ -37,6 +42,7 @@ impl Session {
         let waiting = [
             Some(self.last_heard + self.config.idle),
             self.config.keep_alive.map(|interval| self.last_sent + interval),
+            self.lull(),
             self.received.deadline(),
             self.recovery.deadline(),
             self.paced_until,
@@ -68,6 +74,10 @@ impl Session {
             return self.enter_closing(Reason::TIMEOUT, now);
         }
         self.ping |= self.config.keep_alive.is_some_and(|interval| self.last_sent + interval <= now);
+        if self.lull().is_some_and(|t| t <= now) {
+            self.lull_at = self.stats.packets_in;
+            self.ping = true;
+        }
         if self.recovery.deadline().is_some_and(|t| t <= now) {
             self.on_recovery_timeout(now, wall);
         }
@@ -77,6 +87,12 @@ impl Session {
             self.reassembler.expire(now);
         }
         self.shrink(now);
+    }
+
+    /// When a peer that has sent much is to hear from us, who are behind a NAT, because it has fallen silent.
+    fn lull(&self) -> Option<Mono> {
+        let busy = self.config.keep_alive.is_some() && self.stats.packets_in >= self.lull_at + BUSY;
+        busy.then(|| self.last_heard.max(self.last_sent) + LULL)
     }
 
     fn on_recovery_timeout(&mut self, now: Mono, wall: Wall) {
