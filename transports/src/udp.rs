@@ -11,9 +11,10 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 
-/// Receive calls fill at most so many buffers. With `UDP_GRO` each may hold sixty datagrams; without, one.
-const BUFFERS: usize = 8;
-const BUFFERS_SINGLE: usize = 32;
+/// Receive calls fill at most so many buffers, of which each holds a datagram, or with `UDP_GRO` sixty of one sender. What
+/// is not filled takes no memory. Measured: 128 peers, 100 MB/s of datagrams that the kernel does not join, the last
+/// hundredth of cells came 262 ms late with eight buffers, as the kernel's ran over, and 33 ms with so many.
+const BUFFERS: usize = 32;
 
 /// A buffer for one datagram, which has at most 1500 bytes with its headers.
 const SINGLE: usize = 2048;
@@ -140,8 +141,8 @@ pub(crate) struct Batch {
 impl Receiver {
     /// For sockets of which at least one joins datagrams, or none does.
     pub(crate) fn new(joins: bool) -> Self {
-        let (buffers, size) = if joins { (BUFFERS, JOINED) } else { (BUFFERS_SINGLE, SINGLE) };
-        Self { bytes: vec![0; buffers * size], size, meta: vec![RecvMeta::default(); buffers] }
+        let size = if joins { JOINED } else { SINGLE };
+        Self { bytes: vec![0; BUFFERS * size], size, meta: vec![RecvMeta::default(); BUFFERS] }
     }
 
     /// One receive call. Returns how many batches came, and whether there may be more.
@@ -149,7 +150,7 @@ impl Receiver {
     /// # Errors
     /// The system's; `WouldBlock` is none.
     pub(crate) fn receive(&mut self, socket: &Socket) -> io::Result<(usize, bool)> {
-        let mut slices: smallvec::SmallVec<[IoSliceMut<'_>; BUFFERS_SINGLE]> =
+        let mut slices: smallvec::SmallVec<[IoSliceMut<'_>; BUFFERS]> =
             self.bytes.chunks_mut(self.size).map(IoSliceMut::new).collect();
         match socket.state.recv(UdpSockRef::from(&socket.io), &mut slices, &mut self.meta) {
             Ok(n) => Ok((n, n == self.meta.len())),
