@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod base64;
 pub mod blocklist;
+pub mod callers;
 pub mod data;
 pub mod dialing;
 pub mod garlic;

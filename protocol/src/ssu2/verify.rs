@@ -2,31 +2,14 @@
 
 use super::error::Cause;
 use super::header::MaskKey;
+use crate::callers::{Rules, Unfit};
 use crate::data::router_address::Ssu2Address;
 use crate::data::router_info::RouterInfo;
 use crate::id::RouterHash;
-use crate::netdb::rules::MAX_ROUTER_INFO;
 use crate::time::Wall;
 use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
-
-/// How far in the future a RouterInfo may be dated.
-const FUTURE: Duration = Duration::from_secs(120);
-
-/// What is demanded.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// Our router hash.
-    pub ours: RouterHash,
-    /// Our network.
-    pub net_id: u8,
-    /// The oldest RouterInfo that a peer may show.
-    pub max_age: Duration,
-    /// Whether a peer must call from an address that it publishes, if it publishes one of that family.
-    pub check_source: bool,
-}
 
 /// A router that showed what it must.
 #[derive(Debug)]
@@ -50,17 +33,10 @@ pub fn router_info(
     now: Wall,
     rules: &Rules,
 ) -> Result<Verified, (Cause, Option<RouterHash>)> {
-    if bytes.len() > MAX_ROUTER_INFO {
-        return Err((Cause::InfoTooLarge, None));
-    }
-    let info = RouterInfo::parse(bytes).map_err(|_| (Cause::InfoMalformed, None))?;
-    let hash = info.hash();
-    if hash == rules.ours {
-        return Err((Cause::Ourselves, None));
-    }
+    let info = rules.read(bytes).map_err(|unfit| (unfit.into(), None))?;
     let address = address(&info, static_key, from.ip()).ok_or((Cause::StaticKey, None))?;
-    info.verify().map_err(|_| (Cause::InfoSignature, None))?;
-    signed(&info, from.ip(), now, rules).map_err(|cause| (cause, Some(hash)))?;
+    let published = info.ssu2().filter_map(|a| a.socket);
+    rules.judge(&info, published, from.ip(), now).map_err(|(unfit, hash)| (unfit.into(), hash))?;
     Ok(Verified { info, intro: MaskKey::new(address.intro_key), mtu: address.mtu })
 }
 
@@ -75,36 +51,23 @@ fn address(info: &RouterInfo, static_key: &PublicKey, ip: IpAddr) -> Option<Ssu2
     if of_family(&first) { Some(first) } else { Some(with_key.find(of_family).unwrap_or(first)) }
 }
 
-/// The checks that blame the router itself.
-fn signed(info: &RouterInfo, ip: IpAddr, now: Wall, rules: &Rules) -> Result<(), Cause> {
-    if info.net_id() != Some(rules.net_id) {
-        return Err(Cause::InfoNetwork);
-    }
-    if now.since(info.published()) > rules.max_age {
-        return Err(Cause::InfoTooOld);
-    }
-    if info.published().since(now) > FUTURE {
-        return Err(Cause::InfoFromTheFuture);
-    }
-    if rules.check_source && !calls_from_home(info, ip) {
-        return Err(Cause::WrongAddress);
-    }
-    Ok(())
-}
-
-/// True if the router publishes no SSU2 address of this family, or the one (for IPv6 the /64) that it calls from.
-fn calls_from_home(info: &RouterInfo, ip: IpAddr) -> bool {
-    let ip = ip.to_canonical();
-    let home = |published: IpAddr| match (published, ip) {
-        (IpAddr::V6(a), IpAddr::V6(b)) => a.octets()[..8] == b.octets()[..8],
-        (a, b) => a == b,
-    };
-    let mut published = info.ssu2().filter_map(|a| a.socket).filter(|s| s.is_ipv4() == ip.is_ipv4()).peekable();
-    published.peek().is_none() || published.any(|s| home(s.ip()))
-}
-
 /// The introduction key of a RouterInfo that was refused, if it can be read: so that its router can be told why.
 pub(super) fn intro_of(bytes: Bytes, static_key: &PublicKey, ip: IpAddr) -> Option<MaskKey> {
     let info = RouterInfo::parse(bytes).ok()?;
     Some(MaskKey::new(address(&info, static_key, ip)?.intro_key))
+}
+
+impl From<Unfit> for Cause {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::TooLarge => Self::InfoTooLarge,
+            Unfit::Malformed => Self::InfoMalformed,
+            Unfit::Ourselves => Self::Ourselves,
+            Unfit::Signature => Self::InfoSignature,
+            Unfit::Network => Self::InfoNetwork,
+            Unfit::TooOld => Self::InfoTooOld,
+            Unfit::FromTheFuture => Self::InfoFromTheFuture,
+            Unfit::WrongAddress => Self::WrongAddress,
+        }
+    }
 }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::connection::{Connection, Env, Progress, connect_outcome};
-use super::limits::{Admission, PerIp, network};
+use super::limits::{Admission, PerIp, key};
 use super::outcome::{Failed, Outcome};
 use super::stats::{HandshakeStats, index};
 use super::{Command, DialTarget, HandshakeConfig, HandshakeHandle, HandshakeSink, INBOX, socket};
@@ -261,11 +261,11 @@ impl Thread {
 
     /// Drops the oldest half-open inbound connection, of one address or of all.
     fn displace(&mut self, ip: Option<IpAddr>) {
-        let wanted = ip.map(network);
+        let wanted = ip.map(key);
         let oldest = self.order.iter().position(|(slot, serial)| {
             self.connections
                 .get(*slot)
-                .is_some_and(|c| c.serial == *serial && wanted.is_none_or(|w| w == network(c.addr.ip())))
+                .is_some_and(|c| c.serial == *serial && wanted.is_none_or(|w| w == key(c.addr.ip())))
         });
         let Some(oldest) = oldest else { return };
         // Those before it are stale or of other addresses.

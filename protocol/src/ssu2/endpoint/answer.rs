@@ -2,6 +2,7 @@
 
 use super::limits::Admission;
 use super::{ANSWER_RESENDS, ANSWER_TIMEOUT, Endpoint, Failed, Key};
+use crate::callers::Rules;
 use crate::id::RouterHash;
 use crate::ntcp2::Role;
 use crate::ntcp2::options::ClockSkew;
@@ -10,7 +11,7 @@ use crate::ssu2::header::{self, KEYED_LEN, Kind, Long};
 use crate::ssu2::message::{self, Opening};
 use crate::ssu2::reason::Reason;
 use crate::ssu2::responder::{self, Accepted, AwaitConfirmed, MIN_REQUEST, Request};
-use crate::ssu2::verify::{self, Rules, Verified};
+use crate::ssu2::verify::{self, Verified};
 use crate::time::{Mono, Now};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -78,7 +79,11 @@ impl Endpoint {
         if !self.gate.admits_address(from.ip()) {
             return Err(Cause::Address);
         }
-        if self.rates.admit(from.ip(), &self.limits, now.mono) { Ok(()) } else { Err(Cause::Rate) }
+        if self.rates.admit(from.ip(), self.limits.burst_per_ip, self.limits.per_minute_per_ip, now.mono) {
+            Ok(())
+        } else {
+            Err(Cause::Rate)
+        }
     }
 
     pub(super) fn session_request(

@@ -1,6 +1,6 @@
-//! What strangers may take of us: requests per address, half-open handshakes per network.
+//! What strangers may take of us, and the half-open handshakes of each network.
 
-use crate::time::Mono;
+use crate::callers::network;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -36,42 +36,6 @@ impl Default for Limits {
             router_info_age: Duration::from_secs(27 * 3600),
             check_source: true,
         }
-    }
-}
-
-/// Addresses whose rates are remembered. When there are more, those quiet for ten seconds are forgotten, or all.
-const MAX_ADDRESSES: usize = 16 * 1024;
-/// An address that is forgotten last.
-const QUIET: Duration = Duration::from_secs(10);
-
-/// What addresses sent lately.
-#[derive(Default)]
-pub(super) struct Rates(FxHashMap<u128, (f32, Mono)>);
-
-impl Rates {
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Counts a request from `ip`. False if it has had its share.
-    pub(super) fn admit(&mut self, ip: IpAddr, limits: &Limits, now: Mono) -> bool {
-        let key = network(ip, 32);
-        if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&key) {
-            self.0.retain(|_, (_, refilled)| now.saturating_sub(*refilled) < QUIET);
-            if self.0.len() >= MAX_ADDRESSES {
-                self.0.clear();
-            }
-        }
-        let burst = limits.burst_per_ip as f32;
-        let (left, refilled) = self.0.entry(key).or_insert((burst, now));
-        let elapsed = now.saturating_sub(*refilled).as_secs_f32();
-        *left = (*left + elapsed * limits.per_minute_per_ip as f32 / 60.0).min(burst);
-        *refilled = now;
-        let admitted = *left >= 1.0;
-        if admitted {
-            *left -= 1.0;
-        }
-        admitted
     }
 }
 
@@ -129,35 +93,12 @@ impl HalfOpen {
     }
 }
 
-/// The network of an address: the first `bits` of IPv4, the /64 of IPv6, where one host has that many.
-fn network(ip: IpAddr, bits: u32) -> u128 {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => u128::from(u32::from(ip) >> (32 - bits)),
-        IpAddr::V6(ip) => (u128::from(ip) >> 64) << 64,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn ip(n: u32) -> IpAddr {
         IpAddr::V4(n.into())
-    }
-
-    #[test]
-    fn an_address_has_a_burst_and_then_its_rate_in_a_bounded_table() {
-        let limits = Limits { burst_per_ip: 3, per_minute_per_ip: 60, ..Limits::default() };
-        let mut rates = Rates::default();
-        assert!((0..3).all(|_| rates.admit(ip(1), &limits, Duration::ZERO)));
-        assert!(!rates.admit(ip(1), &limits, Duration::ZERO));
-        assert!(rates.admit(ip(2), &limits, Duration::ZERO));
-        assert!(rates.admit(ip(1), &limits, Duration::from_millis(1100)));
-        assert!(!rates.admit(ip(1), &limits, Duration::from_millis(1200)));
-        for n in 0..2 * MAX_ADDRESSES as u32 {
-            rates.admit(ip(n), &limits, Duration::ZERO);
-        }
-        assert!(rates.len() <= MAX_ADDRESSES);
     }
 
     #[test]
@@ -174,13 +115,5 @@ mod tests {
         half_open.leave(first, ip(0x0101_0101));
         assert_eq!(half_open.admission(ip(0x0404_0404), &limits), Admission::Yes);
         assert_eq!(half_open.per_network.len(), 2);
-    }
-
-    #[test]
-    fn an_ipv6_network_counts_as_one_address() {
-        let of = |s: &str| network(s.parse().unwrap(), 32);
-        assert_eq!(of("2a01:1:2:3::1"), of("2a01:1:2:3:ffff::2"));
-        assert_ne!(of("2a01:1:2:3::1"), of("2a01:1:2:4::1"));
-        assert_eq!(of("::ffff:1.2.3.4"), of("1.2.3.4"));
     }
 }
