@@ -145,50 +145,9 @@ impl Node {
     /// # Errors
     /// If an address cannot be listened on, a thread not be started, or the database not be opened.
     pub fn start(config: NodeConfig) -> io::Result<Self> {
-        let clock = Clock::new();
-        let draining = Arc::new(AtomicBool::new(false));
-        let gate = Gate::new(config.blocklist);
-        let keys = Arc::new(config.keys);
-        let reach = Reach::default();
-        let info = router_info(&keys, &config.profile, &reach, Congestion::None, (0, 0), clock.now().wall);
-        let info = info.map_err(io::Error::other)?;
-        (config.on_router_info)(&info);
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if config.threads == 0 { cores } else { config.threads };
         let sink = Arc::new(LateSink::default());
-        let transports = Transports::start(
-            TransportsConfig {
-                router: info.hash(),
-                router_info: info.as_bytes().clone(),
-                static_key: keys.ntcp2.clone(),
-                iv: keys.ntcp2_iv,
-                net_id: config.profile.net_id,
-                listen: config.ntcp2.addresses,
-                ssu2: ssu2_config(&config.profile, &keys, config.ssu2, config.tokens, config.allow_private, &gate),
-                bind: config.profile.published().map(SocketAddr::ip).collect(),
-                threads,
-                line: config.line,
-                limits: limits(config.ntcp2.max_handshakes, config.allow_private),
-                gate: Arc::new(gate.clone()),
-                idle_close: config.ntcp2.idle_close,
-                iv_filter: filter_for(config.line.lesser(), threads),
-                clock: clock.clone(),
-                draining: Arc::clone(&draining),
-            },
-            Arc::clone(&sink) as Arc<dyn EventSink>,
-        )?;
-        let abilities = abilities(&config.profile, &transports, config.allow_private);
-        let shared = Shared::new(Facts {
-            keys: keys.router.clone(),
-            net_id: config.profile.net_id,
-            abilities,
-            floodfill: config.profile.floodfill,
-            clock,
-            router_info: info,
-            transports,
-            draining,
-            gate,
-        });
+        let shared = start_shared(&config, Arc::clone(&sink) as Arc<dyn EventSink>)?;
+        let keys = Arc::new(config.keys);
         let database = config.netdb.database.clone();
         let netdb = NetDb::start(shared.clone(), &config.netdb)?;
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
@@ -292,6 +251,52 @@ impl Node {
     }
 }
 
+/// Starts the data plane, and gathers what every actor may use.
+fn start_shared(config: &NodeConfig, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
+    let (keys, profile) = (&config.keys, &config.profile);
+    let clock = Clock::new();
+    let draining = Arc::new(AtomicBool::new(false));
+    let gate = Gate::new(config.blocklist.clone());
+    let info = router_info(keys, profile, &Reach::default(), Congestion::None, (0, 0), clock.now().wall);
+    let info = info.map_err(io::Error::other)?;
+    (config.on_router_info)(&info);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if config.threads == 0 { cores } else { config.threads };
+    let transports = Transports::start(
+        TransportsConfig {
+            router: info.hash(),
+            router_info: info.as_bytes().clone(),
+            static_key: keys.ntcp2.clone(),
+            iv: keys.ntcp2_iv,
+            net_id: profile.net_id,
+            listen: config.ntcp2.addresses.clone(),
+            ssu2: ssu2_config(config, &gate),
+            bind: profile.published().map(SocketAddr::ip).collect(),
+            threads,
+            line: config.line,
+            limits: limits(config.ntcp2.max_handshakes, config.allow_private),
+            gate: Arc::new(gate.clone()),
+            idle_close: config.ntcp2.idle_close,
+            iv_filter: filter_for(config.line.lesser(), threads),
+            clock: clock.clone(),
+            draining: Arc::clone(&draining),
+        },
+        sink,
+    )?;
+    let abilities = abilities(profile, &transports, config.allow_private);
+    Ok(Shared::new(Facts {
+        keys: keys.router.clone(),
+        net_id: profile.net_id,
+        abilities,
+        floodfill: profile.floodfill,
+        clock,
+        router_info: info,
+        transports,
+        draining,
+        gate,
+    }))
+}
+
 /// Takes RouterInfos from files into the database, each in its turn.
 fn read_files(netdb: NetDb, found: Vec<Bytes>) {
     actix::spawn(async move {
@@ -331,29 +336,22 @@ fn abilities(profile: &Profile, transports: &Transports, private: bool) -> Abili
 }
 
 /// What SSU2 is told, if it is spoken.
-fn ssu2_config(
-    profile: &Profile,
-    keys: &NodeKeys,
-    listen: Listen,
-    tokens: Option<PathBuf>,
-    allow_private: bool,
-    gate: &Gate,
-) -> Option<Ssu2Config> {
-    let offer = profile.ssu2.as_ref()?;
+fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
+    let (keys, listen, offer) = (&config.keys, &config.ssu2, config.profile.ssu2.as_ref()?);
     Some(Ssu2Config {
         static_key: keys.ssu2.static_key.clone(),
         intro_key: keys.ssu2.intro_key,
-        listen: listen.addresses,
+        listen: listen.addresses.clone(),
         mtu: offer.mtu,
         segmentation_offload: listen.segmentation_offload,
-        limits: ssu2_limits(listen.max_handshakes, allow_private),
+        limits: ssu2_limits(listen.max_handshakes, config.allow_private),
         gate: Box::new(gate.clone()),
         idle_close: listen.idle_close,
-        tokens,
+        tokens: config.tokens.clone(),
         services: ssu2::Services {
-            net_id: profile.net_id,
+            net_id: config.profile.net_id,
             keys: Arc::new(keys.router.clone()),
-            allow_private,
+            allow_private: config.allow_private,
             publish: offer.publish.clone(),
         },
     })
