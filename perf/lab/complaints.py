@@ -15,6 +15,7 @@ _HARMLESS = re.compile(
     r"|[Nn]o route to host|unreachable"  # it could not be called: a case forbade it
     r"|[Rr]ead error|Connection reset|End of file|Broken pipe"  # it was killed by a case
     r"|adjusted clock by -?\d{1,3}ms"  # by the fraction of a second that the field has no room for
+    r"|Picked IPv6-only peer"  # Java would rather not, but it did
     r"|already exists|Old connection closed"  # both called at once
     r"|banlisted peer|peer is banned",  # what follows from a ban; those that last are asked for
 )

@@ -38,8 +38,8 @@ class JavaRouter(Router):
         self.ssu2, self.kbps = ssu2, kbps
 
     def _configuration(self):
-        # minThrottleTunnels: a growth limit made for large networks would refuse the tunnels of a small one.
         ipv6 = "false" if 4 in self.families else "only"
+        # minThrottleTunnels: a growth limit made for large networks would refuse the tunnels of a small one.
         limits = (f"i2np.bandwidth.{way}{burst}KBytesPerSecond" for way in ("inbound", "outbound") for burst in ("", "Burst"))
         return {
             "i2np.allowLocal": "true",

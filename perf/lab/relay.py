@@ -122,3 +122,10 @@ class MixedRelayNetwork(RelayNetwork):
 
     name = "relay-mixed"
     transports = ("ntcp2", "ssu2")
+
+
+class Ssu2Ipv6RelayNetwork(Ipv6RelayNetwork):
+    """The same with SSU2 alone around them."""
+
+    name = "relay-ssu2-ipv6"
+    transports = ("ssu2",)
