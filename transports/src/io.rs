@@ -19,6 +19,7 @@ mod buffers;
 mod commands;
 mod egress;
 mod ingress;
+mod own;
 mod pace;
 mod peers;
 mod relay;
@@ -172,6 +173,7 @@ pub(crate) struct IoThread {
     by_tunnel: FxHashMap<u32, usize>,
     ivs: IvFilter,
     shaper: shaper::Shaper,
+    own: own::OwnQueue,
     batch: relay::Batch,
     spares: Vec<relay::Batch>,
     /// Of endpoints that are between messages.
@@ -243,6 +245,7 @@ impl Seat {
             by_tunnel: FxHashMap::default(),
             ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
+            own: own::OwnQueue::default(),
             batch: relay::Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
@@ -303,7 +306,7 @@ impl IoThread {
         } else {
             let timer = self.udp.as_ref().and_then(|udp| udp.next_timer());
             let next = timer.map_or(self.next_tick, |timer| timer.min(self.next_tick));
-            self.shaper.patience(next.saturating_sub(self.now.mono))
+            self.shaper.patience(next.saturating_sub(self.now.mono), !self.own.is_empty())
         };
         let result = self.poll.poll(events, Some(timeout));
         self.inbox.awake();
@@ -315,6 +318,7 @@ impl IoThread {
 
     fn turn(&mut self, events: &Events) {
         self.shaper.begin(self.now.mono);
+        self.send_waiting_own();
         self.take_inbox();
         for event in events {
             if let Some(socket) = udp::socket_of(event.token()) {

@@ -4,20 +4,33 @@
 //! fresh    tunnels that had nothing waiting and now have     served first, one cell each, then they join the round
 //! round    the others                                        one cell each in turn; who has none left leaves
 //! ```
-//! Invariants: no tunnel holds more than is still free, so the busiest find the door closed first and one that sends little
-//! finds room; all together hold at most [`OVER_BOUND`] times the bound. A cell that is refused has not been copied.
+//! Invariants: a tunnel that sends more than its part, which shows when a cell of it is refused, holds no more than is still
+//! free, so the busiest find the door closed first. One that sends little may bring a whole message at once. All together
+//! hold at most [`OVER_BOUND`] times the bound; then those that send little displace cells of those that send more. A cell
+//! that is refused has not been copied.
 //! Memory is a pool that grows to the bound once and is given back when nothing waits.
 
 use super::Codel;
 use crate::time::Mono;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Bytes of a cell: IV and data.
 const CELL: usize = 1024;
 
 /// A tunnel may always have this many waiting, or a short burst of one that sends little would be lost among many.
 const LEAST: usize = 8;
+
+/// And so many if it sends little: a message of 32 KB, of which every cell is needed. Who sends less than its part has its
+/// queue empty before that many have come.
+const BURST: usize = 40;
+
+/// A tunnel of which a cell was refused counts for so long as one that sends more than its part.
+const GREEDY_FOR: Duration = Duration::from_secs(1);
+
+/// So many tunnels are looked at for one that is greedy.
+const DISPLACE_AMONG: usize = 8;
 
 /// But all together never more than this many times the bound.
 const OVER_BOUND: usize = 2;
@@ -31,6 +44,9 @@ struct Flow {
     head: u32,
     tail: u32,
     len: usize,
+    /// Cells that came since it was last empty.
+    came: usize,
+    greedy_until: Mono,
     listed: bool,
     codel: Codel,
 }
@@ -40,6 +56,13 @@ struct Waiting {
     cell: [u8; CELL],
     since: Mono,
     next: u32,
+}
+
+impl Flow {
+    /// True if it sends no more than its part, as far as is known.
+    fn is_modest(&self, now: Mono) -> bool {
+        self.came <= BURST && now >= self.greedy_until
+    }
 }
 
 /// All tunnels' queues of one thread.
@@ -53,6 +76,8 @@ pub struct FairQueue {
     backlogged: usize,
     fresh: VecDeque<usize>,
     round: VecDeque<usize>,
+    /// Where among those listed the next one to be displaced is looked for.
+    cursor: usize,
 }
 
 impl FairQueue {
@@ -69,7 +94,7 @@ impl FairQueue {
     /// A queue for a tunnel that the caller knows by `tag`.
     pub fn open(&mut self, tag: usize) -> usize {
         let (head, tail, codel) = (NONE, NONE, Codel::default());
-        self.flows.insert(Flow { tag, head, tail, len: 0, listed: false, codel })
+        self.flows.insert(Flow { tag, head, tail, len: 0, came: 0, greedy_until: Mono::ZERO, listed: false, codel })
     }
 
     /// Ends a queue; says how many cells were lost with it.
@@ -104,21 +129,34 @@ impl FairQueue {
         self.backlogged
     }
 
-    /// How many more cells the tunnel may let wait.
-    pub fn room(&self, flow: usize) -> usize {
-        let Some(flow) = self.flows.get(flow) else { return 0 };
-        let fair = self.bound.saturating_sub(self.len).max(LEAST);
-        fair.saturating_sub(flow.len).min((OVER_BOUND * self.bound).saturating_sub(self.len))
+    /// True if so many more cells of the tunnel may wait, as those of one message.
+    pub fn fits(&mut self, flow: usize, cells: usize, now: Mono) -> bool {
+        let (bound, len) = (self.bound, self.len);
+        let Some(flow) = self.flows.get_mut(flow) else { return false };
+        let fair = bound.saturating_sub(len).max(LEAST);
+        let fits = flow.len + cells <= fair || (flow.is_modest(now) && flow.came + cells <= BURST);
+        if !fits {
+            flow.greedy_until = now + GREEDY_FOR;
+        }
+        fits
     }
 
-    /// Lets a cell wait; false if the tunnel, or all together, have too much waiting already.
+    /// Lets a cell wait. Says how many of others had to go for it; `None` if it must go itself, since the tunnel, or all
+    /// together, have too much waiting already.
     #[must_use]
-    pub fn push(&mut self, flow: usize, cell: &[u8; CELL], now: Mono) -> bool {
-        if self.room(flow) == 0 {
-            return false;
+    pub fn push(&mut self, flow: usize, cell: &[u8; CELL], now: Mono) -> Option<u64> {
+        if !self.fits(flow, 1, now) {
+            return None;
+        }
+        let full = self.len >= OVER_BOUND * self.bound;
+        let entry = self.flows.get(flow)?;
+        let less_than = if entry.is_modest(now) { 0 } else { entry.len + 1 };
+        if full && !self.displace(less_than, now) {
+            self.flows.get_mut(flow)?.greedy_until = now + GREEDY_FOR;
+            return None;
         }
         let at = self.store(cell, now);
-        let Some(entry) = self.flows.get_mut(flow) else { return false };
+        let entry = self.flows.get_mut(flow)?;
         match self.cells.get_mut(entry.tail as usize) {
             Some(last) if entry.len > 0 => last.next = at,
             _ => entry.head = at,
@@ -126,12 +164,29 @@ impl FairQueue {
         entry.tail = at;
         self.backlogged += usize::from(entry.len == 0);
         entry.len += 1;
+        entry.came += 1;
         self.len += 1;
         if !entry.listed {
             entry.listed = true;
             self.fresh.push_back(flow);
         }
-        true
+        Some(u64::from(full))
+    }
+
+    /// Takes the oldest cell of the greediest tunnel among some, if one of them has more than `len`.
+    fn displace(&mut self, len: usize, now: Mono) -> bool {
+        let listed = self.round.len() + self.fresh.len();
+        let mut longest = (len, None);
+        for _ in 0..DISPLACE_AMONG.min(listed) {
+            self.cursor = (self.cursor + 1) % listed;
+            let at = self.cursor;
+            let flow = self.round.get(at).or_else(|| self.fresh.get(at - self.round.len())).copied();
+            let entry = flow.and_then(|flow| self.flows.get(flow));
+            if let Some(entry) = entry.filter(|entry| !entry.is_modest(now) && entry.len > longest.0) {
+                longest = (entry.len, flow);
+            }
+        }
+        longest.1.and_then(|flow| self.take(flow)).map(|(at, _)| self.free.push(at)).is_some()
     }
 
     fn store(&mut self, cell: &[u8; CELL], since: Mono) -> u32 {
@@ -170,22 +225,32 @@ impl FairQueue {
 
     /// Takes the first cell of a flow that CoDel lets live.
     fn head(&mut self, flow: usize, now: Mono, dropped: &mut u64) -> Option<u32> {
-        let entry = self.flows.get_mut(flow)?;
-        while entry.len > 0 {
-            let at = entry.head;
-            let waiting = self.cells.get(at as usize)?;
-            let last = entry.len == 1;
-            entry.head = waiting.next;
-            entry.len -= 1;
-            self.len -= 1;
-            self.backlogged -= usize::from(last);
-            if !entry.codel.drop_head(now, now.saturating_sub(waiting.since), last) {
+        while let Some((at, since)) = self.take(flow) {
+            let entry = self.flows.get_mut(flow)?;
+            // A message that comes at once may take long to go; that is no queue that stands.
+            let goes_on = entry.len == 0 || entry.is_modest(now);
+            if !entry.codel.drop_head(now, now.saturating_sub(since), goes_on) {
                 return Some(at);
             }
             self.free.push(at);
             *dropped += 1;
         }
         None
+    }
+
+    /// Takes the first cell of a flow, and says since when it has waited. Its place is not free yet.
+    fn take(&mut self, flow: usize) -> Option<(u32, Mono)> {
+        let entry = self.flows.get_mut(flow).filter(|entry| entry.len > 0)?;
+        let at = entry.head;
+        let waiting = self.cells.get(at as usize)?;
+        entry.head = waiting.next;
+        entry.len -= 1;
+        self.len -= 1;
+        if entry.len == 0 {
+            entry.came = 0;
+            self.backlogged -= 1;
+        }
+        Some((at, waiting.since))
     }
 
     /// Gives the pool's memory back if nothing waits.

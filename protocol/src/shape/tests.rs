@@ -60,7 +60,8 @@ fn router(share: u64, threads: usize) -> Router {
 impl Thread {
     fn add(&mut self, cells_per_second: f64, burst: u32, contract: Contract) {
         let flow = self.queue.open(self.tunnels.len());
-        let (rate, due) = (cells_per_second, 0.0);
+        // Not all at the same time.
+        let (rate, due) = (cells_per_second, f64::from(burst) * (self.tunnels.len() as f64 * 0.618).fract());
         self.tunnels.push(Tunnel { flow, rate, due, burst, contract, sent: 0, passed: 0 });
     }
 
@@ -246,7 +247,8 @@ fn what_waits_is_bounded_and_the_line_may_stand_still_without_harm() {
     (0..2000).for_each(|_| router.threads[0].add(100.0, 1, Contract::default()));
     router.run(Duration::from_secs(1));
     assert!(router.threads[0].queue.len() <= 1000, "{}", router.threads[0].queue.len());
-    assert_eq!(router.threads[0].queue.backlogged(), router.threads[0].queue.len().min(2000));
+    let backlogged = router.threads[0].queue.backlogged();
+    assert!((100..=router.threads[0].queue.len()).contains(&backlogged), "{backlogged}");
     let lost: usize = (0..2000).map(|flow| router.threads[0].queue.close(flow)).sum();
     assert!(lost > 500, "{lost}");
     assert!(router.threads[0].queue.is_empty());
@@ -273,6 +275,26 @@ fn codel_lets_bursts_pass_and_takes_from_a_queue_that_stands() {
     assert!(later > standing, "more often the longer it stands: {later}");
     assert_eq!(drops(5, 1_000), 0);
     assert!(!codel.drop_head(now, Duration::from_secs(1), true), "the last cell of a queue stays");
+}
+
+#[test]
+fn a_message_of_a_small_tunnel_is_lost_neither_to_its_own_length_nor_to_a_queue_full_of_others() {
+    for busy in [70_u32, 200, 600] {
+        let mut router = router(LINE, 1);
+        let thread = &mut router.threads[0];
+        (0..busy).for_each(|_| thread.add(cells(4.0) / f64::from(busy), 8, Contract::default()));
+        // Half of a fair part, as messages of 33 cells.
+        let small = cells(0.5) / f64::from(busy + 1);
+        thread.add(small, 33, Contract::default());
+        router.run(Duration::from_secs(5));
+        router.reset();
+        router.run(Duration::from_secs(60));
+        let Some(tunnel) = router.threads[0].tunnels.last() else { panic!("the small one") };
+        assert!(tunnel.sent >= 66 && tunnel.passed + 33 >= tunnel.sent, "{busy}: {} of {}", tunnel.passed, tunnel.sent);
+        let index = jain(router.tunnels().take(busy as usize).map(|t| t.passed as f64));
+        assert!(index > 0.95, "{busy}: {index}");
+        assert!(router.threads[0].queue.len() <= 1000);
+    }
 }
 
 #[test]
@@ -303,23 +325,27 @@ mod properties {
         ) {
             let mut queue = FairQueue::new(bound);
             let flows: Vec<usize> = (0..6).map(|tag| queue.open(tag)).collect();
-            let (mut pushed, mut popped) = (vec![0_u8; 6], vec![0_u8; 6]);
-            let mut dropped = 0;
+            let (mut pushed, mut popped) = (vec![0_u16; 6], vec![0_i32; 6]);
+            let (mut in_all, mut out, mut displaced, mut dropped) = (0, 0, 0, 0);
             for (tunnel, push) in steps {
                 if push {
                     let mut cell = [0; CELL];
-                    cell[0] = pushed[tunnel];
-                    let room = queue.room(flows[tunnel]) > 0;
-                    prop_assert_eq!(queue.push(flows[tunnel], &cell, Mono::ZERO), room);
-                    pushed[tunnel] = pushed[tunnel].wrapping_add(u8::from(room));
+                    cell[..2].copy_from_slice(&pushed[tunnel].to_be_bytes());
+                    let gone = queue.push(flows[tunnel], &cell, Mono::ZERO);
+                    prop_assert!(gone.is_none() || queue.len() > 0);
+                    in_all += u64::from(gone.is_some());
+                    displaced += gone.unwrap_or(0);
+                    pushed[tunnel] += 1;
                 } else if let Some((tag, cell)) = queue.pop(Mono::ZERO, &mut dropped) {
-                    prop_assert_eq!(cell[0], popped[tag]);
-                    popped[tag] = popped[tag].wrapping_add(1);
+                    let number = 1 + i32::from(u16::from_be_bytes([cell[0], cell[1]]));
+                    prop_assert!(number > popped[tag]);
+                    popped[tag] = number;
+                    out += 1;
                 }
-                let waiting: u64 = pushed.iter().zip(&popped).map(|(a, b)| u64::from(a.wrapping_sub(*b))).sum();
-                prop_assert_eq!(queue.len() as u64, waiting);
-                prop_assert_eq!(queue.backlogged(), pushed.iter().zip(&popped).filter(|(a, b)| a != b).count());
+                prop_assert_eq!(queue.len() as u64, in_all - out - displaced);
                 prop_assert!(queue.len() <= 2 * bound);
+                prop_assert!(queue.backlogged() <= queue.len().min(6));
+                prop_assert_eq!(queue.backlogged() == 0, queue.is_empty());
             }
             prop_assert_eq!(dropped, 0);
         }

@@ -1,5 +1,6 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
+use super::own::Own;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread, home};
@@ -32,7 +33,7 @@ impl IoThread {
             Command::Ssu2Block(to, block) => self.send_service_block(&to, &block),
             Command::Route(route) => self.on_route(route),
             Command::Send { to, message } => self.send_message(to, &message),
-            Command::SendTunnel { gateway, delivery, message } => self.send_own(gateway, &delivery, &message),
+            Command::SendTunnel { gateway, delivery, message } => self.send_own(Own { gateway, delivery, message }),
             Command::InstallHop(hop) => self.install(hop),
             Command::RemoveHop(tunnel) => self.remove(tunnel),
             Command::Unreachable(router) => self.unreachable(&router),
@@ -206,8 +207,27 @@ impl IoThread {
         }
     }
 
-    /// A message into one of our own outbound tunnels; see tunnels.rs for the cutting.
-    fn send_own(&mut self, gateway: TunnelId, delivery: &ramson_protocol::tunnel::Delivery, message: &Message) {
+    /// A message into one of our own outbound tunnels: now, when it is its turn, or not at all.
+    fn send_own(&mut self, own: Own) {
+        if self.own.is_empty() && self.shaper.own_may_pass() {
+            self.pass_own(&own);
+        } else if !self.own.push(own) {
+            self.stats.dropped(DropCause::LineLimit);
+        }
+    }
+
+    /// Messages of our own that have waited for the line and may go now.
+    pub(super) fn send_waiting_own(&mut self) {
+        while !self.own.is_empty() && self.shaper.own_may_pass() {
+            let (own, expired) = self.own.pop(self.now.wall);
+            self.stats.drops[DropCause::Expired as usize].add(expired);
+            let Some(own) = own else { break };
+            self.pass_own(&own);
+        }
+    }
+
+    /// See tunnels.rs for the cutting.
+    fn pass_own(&mut self, Own { gateway, delivery, message }: &Own) {
         let Some(&index) = self.by_tunnel.get(&gateway.0) else {
             self.stats.dropped(DropCause::UnknownTunnel);
             return;

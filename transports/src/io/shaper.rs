@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(1);
 /// Sockets are read by this much while others wait for the purse.
 const SMALL_READ: usize = 16 * 1024;
 
-/// The line may be behind by this part of a second before our own messages are dropped.
+/// The line may be behind by this part of a second before our own messages wait.
 const OWN_DEBT_PARTS: i64 = 10;
 
 /// Cells that may wait on a thread: a tenth of a second of the line, within these.
@@ -97,6 +97,8 @@ pub(super) struct Shaper {
     written: u64,
     transit: u64,
     own: u64,
+    /// In this turn: cells that had to go for those of tunnels that have less.
+    displaced: u64,
 }
 
 impl Shaper {
@@ -110,6 +112,7 @@ impl Shaper {
             written: 0,
             transit: 0,
             own: 0,
+            displaced: 0,
         }
     }
 
@@ -146,15 +149,21 @@ impl Shaper {
             self.transit += 1;
             return Verdict::Now;
         }
-        if self.queue.push(flow, cell, now) { Verdict::Waits } else { Verdict::Drop(DropCause::FairShare) }
+        match self.queue.push(flow, cell, now) {
+            Some(displaced) => {
+                self.displaced += displaced;
+                Verdict::Waits
+            }
+            None => Verdict::Drop(DropCause::FairShare),
+        }
     }
 
     /// Judges a message before a gateway of somebody else's tunnel cuts it into `cells`: none of them alone is of any use.
-    pub(super) fn judge_message(&self, hop: &Hop, flow: usize, cells: usize, now: Mono) -> Result<(), DropCause> {
+    pub(super) fn judge_message(&mut self, hop: &Hop, flow: usize, cells: usize, now: Mono) -> Result<(), DropCause> {
         if !hop.contract.allows(now, cells as u64) {
             return Err(DropCause::Contract);
         }
-        if !self.queue.is_empty() && self.queue.room(flow) < cells {
+        if !self.queue.is_empty() && !self.queue.fits(flow, cells, now) {
             return Err(DropCause::FairShare);
         }
         Ok(())
@@ -215,9 +224,9 @@ impl Shaper {
         self.starved
     }
 
-    /// How long the thread may sleep, if it is free to sleep for `usual`.
-    pub(super) fn patience(&self, usual: Duration) -> Duration {
-        if self.starved || !self.queue.is_empty() { usual.min(AGAIN) } else { usual }
+    /// How long the thread may sleep, if it is free to sleep for `usual`; `waits` if more waits for the line than is here.
+    pub(super) fn patience(&self, usual: Duration, waits: bool) -> Duration {
+        if waits || self.starved || !self.queue.is_empty() { usual.min(AGAIN) } else { usual }
     }
 
     /// A turn is over, in which `ready` sockets were left with something to read.
@@ -230,6 +239,7 @@ impl Shaper {
                 stats.bytes_by_class[class as usize].add(std::mem::take(cells) * u64::from(PRICE));
             }
         }
+        stats.drops[DropCause::FairShare as usize].add(std::mem::take(&mut self.displaced));
         stats.waiting_cells.set(self.queue.len() as u64);
         stats.waiting_tunnels.set(self.queue.backlogged() as u64);
     }

@@ -51,9 +51,6 @@ impl IoThread {
 
     /// A message into one of our own outbound tunnels.
     pub(super) fn on_own_message(&mut self, index: usize, delivery: &Delivery, message: &Message) {
-        if !self.shaper.own_may_pass() {
-            return self.stats.dropped(DropCause::LineLimit);
-        }
         match message.to_std() {
             Ok(bytes) => self.pack(index, delivery, &bytes),
             Err(_) => self.stats.dropped(DropCause::TooLarge),
