@@ -115,7 +115,7 @@ fn queue(c: &mut Criterion) {
                 now += Duration::from_micros(16);
                 for _ in 0..BATCH {
                     at = (at + 1) % flows;
-                    assert!(queue.push(opened[at], &cell, now));
+                    assert!(queue.push(opened[at], &cell, now).is_some());
                 }
                 let mut late = 0;
                 for _ in 0..BATCH {
