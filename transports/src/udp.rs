@@ -124,9 +124,10 @@ pub(crate) struct Receiver {
     bytes: Vec<u8>,
     size: usize,
     meta: Vec<RecvMeta>,
+    batches: Vec<Batch>,
 }
 
-/// Datagrams that came with one call: equal pieces of a part of the receiver's buffer, the last perhaps shorter.
+/// Datagrams of one sender: equal pieces of a part of the receiver's buffer, the last perhaps shorter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     pub(crate) from: SocketAddr,
@@ -138,11 +139,20 @@ pub(crate) struct Batch {
     pub(crate) congested: bool,
 }
 
+impl Batch {
+    /// One more datagram can lie behind these.
+    fn takes(&self, datagram: &Self) -> bool {
+        let single = datagram.len <= datagram.stride;
+        let alike = (self.from, self.congested) == (datagram.from, datagram.congested);
+        single && alike && datagram.len <= self.stride && self.len.is_multiple_of(self.stride)
+    }
+}
+
 impl Receiver {
     /// For sockets of which at least one joins datagrams, or none does.
     pub(crate) fn new(joins: bool) -> Self {
         let size = if joins { JOINED } else { SINGLE };
-        Self { bytes: vec![0; BUFFERS * size], size, meta: vec![RecvMeta::default(); BUFFERS] }
+        Self { bytes: vec![0; BUFFERS * size], size, meta: vec![RecvMeta::default(); BUFFERS], batches: Vec::new() }
     }
 
     /// One receive call. Returns how many batches came, and whether there may be more.
@@ -152,20 +162,40 @@ impl Receiver {
     pub(crate) fn receive(&mut self, socket: &Socket) -> io::Result<(usize, bool)> {
         let mut slices: smallvec::SmallVec<[IoSliceMut<'_>; BUFFERS]> =
             self.bytes.chunks_mut(self.size).map(IoSliceMut::new).collect();
-        match socket.state.recv(UdpSockRef::from(&socket.io), &mut slices, &mut self.meta) {
-            Ok(n) => Ok((n, n == self.meta.len())),
+        let received = socket.state.recv(UdpSockRef::from(&socket.io), &mut slices, &mut self.meta);
+        drop(slices);
+        match received {
+            Ok(n) => {
+                self.join(n);
+                Ok((self.batches.len(), n == self.meta.len()))
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((0, false)),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok((0, true)),
             Err(e) => Err(e),
         }
     }
 
+    /// Brings together what came one by one, as the kernel does if it can: opened side by side packets cost less than
+    /// the copy.
+    fn join(&mut self, count: usize) {
+        self.batches.clear();
+        for (index, meta) in self.meta.iter().enumerate().take(count) {
+            let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+            let congested = meta.ecn == Some(EcnCodepoint::Ce);
+            let batch = Batch { from, start: index * self.size, len: meta.len, stride: meta.stride.max(1), congested };
+            match self.batches.last_mut() {
+                Some(last) if last.takes(&batch) && last.len + batch.len <= self.size => {
+                    self.bytes.copy_within(batch.start..batch.start + batch.len, last.start + last.len);
+                    last.len += batch.len;
+                }
+                _ => self.batches.push(batch),
+            }
+        }
+    }
+
     /// A batch of the last call.
     pub(crate) fn batch(&self, index: usize) -> Batch {
-        let meta = &self.meta[index];
-        let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-        let congested = meta.ecn == Some(EcnCodepoint::Ce);
-        Batch { from, start: index * self.size, len: meta.len, stride: meta.stride.max(1), congested }
+        self.batches[index]
     }
 
     /// The buffer.
@@ -209,5 +239,36 @@ mod tests {
         assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [vec![1072; 10], vec![40]].concat());
         assert_eq!(got.concat(), sent);
         assert_eq!(receiver.receive(&receiver_socket).unwrap(), (0, false));
+    }
+
+    #[test]
+    fn datagrams_that_came_one_by_one_are_joined_by_sender_as_the_kernel_would() {
+        let listen = ["127.0.0.1:0".parse().unwrap()];
+        let mut sockets = bind(&listen, 1).unwrap();
+        let receiver_socket = Socket::new(sockets.remove(0).remove(0), true).unwrap();
+        if !receiver_socket.joins() {
+            return;
+        }
+        let sender = || Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0), false).unwrap();
+        let (first, second) = (sender(), sender());
+        let send = |socket: &Socket, byte: u8, len: usize| {
+            socket.send(receiver_socket.local(), &vec![byte; len], len, true).unwrap();
+        };
+        // A short one ends a batch, a longer one begins another, and so does another sender.
+        for (byte, len) in [(1, 100), (2, 100), (3, 60), (4, 60), (5, 100)] {
+            send(&first, byte, len);
+        }
+        [6, 7].into_iter().for_each(|byte| send(&second, byte, 100));
+        std::thread::sleep(Duration::from_millis(20));
+        let mut receiver = Receiver::new(true);
+        let (count, _) = receiver.receive(&receiver_socket).unwrap();
+        let batches: Vec<_> = (0..count).map(|i| receiver.batch(i)).collect();
+        assert_eq!(
+            batches.iter().map(|b| (b.len, b.stride)).collect::<Vec<_>>(),
+            [(260, 100), (60, 60), (100, 100), (200, 100)]
+        );
+        let firsts = batches.iter().flat_map(|b| (b.start..b.start + b.len).step_by(b.stride));
+        let firsts: Vec<_> = firsts.map(|at| receiver.bytes[at]).collect();
+        assert_eq!(firsts, [1, 2, 3, 4, 5, 6, 7]);
     }
 }
