@@ -79,6 +79,10 @@ class Host:
         """
         nft(self.namespace, rules)
 
+    def hear_calls(self):
+        """Takes `refuse_calls` back."""
+        nft(self.namespace, "flush ruleset")
+
     def allow_calls(self, other):
         """Takes `forbid_calls` back."""
         self.run(f"ip {self._rule('del', other)}")

@@ -27,7 +27,8 @@ class Nat:
     """The NAT of one host. `symmetric` draws a new port for every peer."""
 
     def __init__(self, gateway, n, port, symmetric=False):
-        self._gateway, self._symmetric = gateway, symmetric
+        self._gateway, self._symmetric, self._exporter = gateway, symmetric, port
+        self._ports = 30000
         self.inner = f"192.168.{n}.2"
         self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
         ours = os.readlink("/proc/self/ns/net")
@@ -41,13 +42,21 @@ class Nat:
             f"ip route add default via 192.168.{n}.1",
         ):
             sh(f"nsenter -t {self.holder.pid} -n {command}")
-        self._rules(port)
+        self._rules()
 
     def _in(self, command):
         sh(f"nsenter -t {self._gateway} -n {command}")
 
-    def _rules(self, exporter):
-        masquerade = "masquerade to :30000-30999" + " fully-random" * self._symmetric
+    def rebind(self):
+        """Forgets who had which port, and gives others from now on, as a NAT does that was restarted."""
+        if not shutil.which("conntrack"):
+            raise Skipped("it takes conntrack: apt-get install conntrack")
+        self._ports += 1000
+        self._rules()
+        self._in("conntrack -D -p udp")
+
+    def _rules(self):
+        masquerade = f"masquerade to :{self._ports}-{self._ports + 999}" + " fully-random" * self._symmetric
         rules = f"""
             flush ruleset
             table ip nat {{
@@ -57,7 +66,7 @@ class Nat:
                 }}
                 chain in {{
                     type nat hook prerouting priority dstnat;
-                    iifname "eth0" tcp dport {exporter} dnat to {self.inner}
+                    iifname "eth0" tcp dport {self._exporter} dnat to {self.inner}
                 }}
             }}
             table ip filter {{

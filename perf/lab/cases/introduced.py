@@ -19,11 +19,14 @@ class NETWORK(IntroductionNetwork):
     def make_hidden(self):
         return Ramson(self, 9, transports=("ssu2",), exploratory=3)
 
+    def introduce(self):
+        self.hidden.start()
+        if not eventually(60, self.hidden.has_introducers):
+            raise Failed("nobody introduces it", self.hidden, *self.bobs)
+
 
 def run(net):
-    net.hidden.start()
-    if not eventually(60, net.hidden.has_introducers):
-        raise Failed("nobody introduces it", net.hidden, *net.bobs)
+    net.begin()
     facts = net.call()
     accepted = count(net.hidden, "charlie", "accept")
     if accepted < 2:

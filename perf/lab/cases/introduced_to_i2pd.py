@@ -21,16 +21,19 @@ class NETWORK(IntroductionNetwork):
     def make_hidden(self):
         return I2pd(self, 9)
 
+    def introduce(self):
+        hidden, bobs = self.hidden, self.bobs
+        time.sleep(max(0, 10 - self.uptime()))
+        hidden.start()
+        until_firewalled(hidden, *bobs)
+        for bob in bobs:  # see `introducing`
+            bob.drain(limit=10)
+            bob.start()
+        if not eventually(120, hidden.has_introducers):
+            raise Failed("nobody introduces it", hidden, *bobs)
+        time.sleep(20)
+
 
 def run(net):
-    hidden, bobs = net.hidden, net.bobs
-    time.sleep(max(0, 10 - net.uptime()))
-    hidden.start()
-    found = until_firewalled(hidden, *bobs)
-    for bob in bobs:
-        bob.drain(limit=10)
-        bob.start()
-    if not eventually(120, hidden.has_introducers):
-        raise Failed("nobody introduces it", hidden, *bobs)
-    time.sleep(20)
-    return f"i2pd found itself firewalled in {found:.0f} s; {net.call()}"
+    net.begin()
+    return net.call()

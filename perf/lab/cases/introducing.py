@@ -8,13 +8,14 @@ from ..outcome import Failed, eventually
 from ..ramson import Ramson
 
 NEEDS_RAMSON = True
-SLOW = True  # i2pd looks for introducers every half minute
+SLOW = True  # i2pd looks at its introducers every half minute
 
 
 class NETWORK(IntroductionNetwork):
     """i2pd hides, Ramson introduces."""
 
     name = "introducing"
+    gate_ssu2 = False  # what its NAT rebinds is between it and Ramson alone
 
     def make_bobs(self):
         return [Ramson(self, n, transports=("ssu2",)) for n in (1, 2)]
@@ -22,22 +23,25 @@ class NETWORK(IntroductionNetwork):
     def make_hidden(self):
         return I2pd(self, 9)
 
+    def introduce(self):
+        hidden, bobs = self.hidden, self.bobs
+        time.sleep(max(0, 10 - self.uptime()))
+        hidden.start()
+        until_firewalled(hidden, *bobs)
+        # An i2pd asks for a tag at the beginning of a session alone, and some began before it knew that it needs any.
+        for bob in bobs:
+            bob.drain()
+            bob.start()
+        tags = lambda: [int(bob.metrics().total("ramson_ssu2_introduced")) for bob in bobs]
+        if not eventually(120, lambda: all(tags())):
+            raise Failed(f"it has taken {tags()} tags", hidden, *bobs)
+        time.sleep(20)  # until it has looked at its introducers again
+
 
 def run(net):
-    hidden, bobs = net.hidden, net.bobs
-    time.sleep(max(0, 10 - net.uptime()))
-    hidden.start()
-    found = until_firewalled(hidden, *bobs)
-    # An i2pd asks for a tag at the beginning of a session alone, and these began before it knew that it needs any.
-    for bob in bobs:
-        bob.drain()
-        bob.start()
-    tags = lambda: [int(bob.metrics().total("ramson_ssu2_introduced")) for bob in bobs]
-    if not eventually(120, lambda: all(tags())):
-        raise Failed(f"it has taken {tags()} tags", hidden, *bobs)
-    time.sleep(20)  # until it has looked at its introducers again, and published them
+    net.begin()
     facts = net.call()
-    agreed = [count(bob, "bob", "agreed") for bob in bobs]
+    agreed = [count(bob, "bob", "agreed") for bob in net.bobs]
     if sum(agreed) < 2:
-        raise Failed(f"Ramson introduced nobody: {agreed}", hidden, *bobs)
-    return f"i2pd found itself firewalled in {found:.0f} s; {facts}"
+        raise Failed(f"Ramson introduced nobody: {agreed}", net.hidden, *net.bobs)
+    return facts
