@@ -146,11 +146,23 @@ fn what_is_lost_is_sent_again_unchanged_on_time() {
     net.dial(ALICE, BOB);
     net.run(Duration::from_secs(20));
     let times: Vec<_> = net.sent.iter().map(|s| s.at.as_millis()).collect();
-    assert_eq!(times, [0, 1250, 3750, 8750]);
+    assert_eq!(times, [0, 3000, 9000]);
     assert!(net.sent.iter().all(|s| s.bytes == net.sent[0].bytes));
     let failed = &net.nodes[ALICE].failed;
     assert_eq!((failed.len(), failed[0].cause.label()), (1, "timeout"));
     assert_eq!(net.nodes[ALICE].endpoint.stats().pending, [0, 0]);
+}
+
+#[test]
+fn a_session_request_is_sent_again_sooner() {
+    let mut net = Net::new(6);
+    net.drop = Some("SessionRequest");
+    net.dial(ALICE, BOB);
+    net.run(Duration::from_secs(30));
+    let requests: Vec<_> = net.sent.iter().filter(|s| s.kind == "SessionRequest").collect();
+    let times: Vec<_> = requests.iter().map(|s| (s.at - requests[0].at).as_millis()).collect();
+    assert_eq!(times, [0, 1250, 3750, 8750]);
+    assert_eq!(net.nodes[ALICE].failed.len(), 1);
 }
 
 #[test]

@@ -339,6 +339,9 @@ fn charlie_waits_for_a_router_info_and_not_for_long() {
             net.with(CHARLIE, |machine, view| machine.handle_router_info(now, &alice, view));
             assert_eq!(net.datagrams, 1);
         }
+        let alice = net.routers[ALICE].addr;
+        assert_eq!(net.machines[CHARLIE].expects_call(at(net.now), alice), comes);
+        assert!(!net.machines[CHARLIE].expects_call(at(net.now + Duration::from_secs(5)), alice));
         net.run(Duration::from_secs(5));
         net.known = true;
         net.run(Duration::from_secs(60));

@@ -50,9 +50,11 @@ use std::time::Duration;
 
 pub use dial::Target;
 
-/// When a message is sent again: after the first sending, and after each of the following.
+/// When a TokenRequest is sent again: after the first sending, and after each of the following.
 ///
 /// spec: ssu2 §Handshake Retransmission
+const TOKEN_RESENDS: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(6)];
+/// The same for a SessionRequest.
 const DIAL_RESENDS: [Duration; 3] =
     [Duration::from_millis(1250), Duration::from_millis(2500), Duration::from_millis(5000)];
 /// From the first sending of a message to giving it up.

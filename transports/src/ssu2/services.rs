@@ -102,6 +102,11 @@ impl Services {
         self.hidden[usize::from(addr.is_ipv6())]
     }
 
+    /// True if a router at this address is about to call us.
+    pub(super) fn expects_call(&self, now: Now, addr: SocketAddr) -> bool {
+        self.relay.expects_call(now, addr)
+    }
+
     /// A session stands.
     pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr, info: Option<RouterInfo>) {
         self.book.up(peer, id, addr);

@@ -79,6 +79,7 @@ impl Seat {
             endpoint,
             services: Services::new(config.services, [rand::random(), rand::random()], now),
             dialled: FxHashMap::default(),
+            postponed: Vec::new(),
             sockets,
             tokens: config.tokens,
             recent: FxHashMap::default(),
@@ -97,6 +98,8 @@ pub(crate) struct Thread {
     services: Services,
     /// RouterInfos of the routers that are being called.
     dialled: FxHashMap<RouterHash, RouterInfo>,
+    /// Routers to be called unless they call first.
+    postponed: Vec<(Target, SocketAddr)>,
     sockets: Vec<Socket>,
     tokens: Option<PathBuf>,
     /// Sessions that were given away lately: where to.
@@ -149,6 +152,7 @@ impl Thread {
     fn on_input(&mut self, now: Now, input: Input) {
         match input {
             Input::Strangers(mut datagrams) => self.on_strangers(now, &mut datagrams),
+            Input::Dial(target, addr) if self.services.expects_call(now, addr) => self.postponed.push((target, addr)),
             Input::Dial(target, addr) => self.dial(now, target, addr, None),
             Input::Introduce(target, introducers) => self.services.call(now, target, &introducers),
             Input::Block(from, block::RELAY_TAG_REQUEST, _) => self.services.tag_wanted(from),
@@ -315,6 +319,15 @@ impl Thread {
         self.next_tick = now.mono + TICK;
         self.recent.retain(|_, (_, since)| now.mono.saturating_sub(*since) < RECENT);
         self.services.tick(now);
+        for (target, addr) in std::mem::take(&mut self.postponed) {
+            if self.services.book.addr(&target.peer).is_some() {
+                continue; // it has called
+            } else if self.services.expects_call(now, addr) {
+                self.postponed.push((target, addr));
+            } else {
+                self.dial(now, target, addr, None);
+            }
+        }
         let mut stats = Stats { endpoint: self.endpoint.stats(), ..Stats::default() };
         self.services.count(&mut stats);
         *self.handle.stats.lock() = stats;

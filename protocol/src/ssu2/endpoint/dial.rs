@@ -1,6 +1,6 @@
 //! The handshakes that we began.
 
-use super::{DIAL_RESENDS, DIAL_TIMEOUT, Endpoint, Failed, Key};
+use super::{DIAL_RESENDS, DIAL_TIMEOUT, Endpoint, Failed, Key, TOKEN_RESENDS};
 use crate::ntcp2::Role;
 use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::error::Cause;
@@ -10,6 +10,7 @@ use crate::time::{Mono, Now};
 use bytes::Bytes;
 use rand::Rng;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Retries that a dial follows. More than one is needed after a stale token only.
 const MAX_RETRIES: u8 = 3;
@@ -53,9 +54,17 @@ pub(super) struct Dial {
 }
 
 impl Dial {
+    /// From each sending to the next.
+    fn waits(&self) -> &'static [Duration] {
+        match self.stage {
+            Stage::Retry => &TOKEN_RESENDS,
+            Stage::Created(_) => &DIAL_RESENDS,
+        }
+    }
+
     /// When something is to be done if no answer comes.
     fn next_due(&self) -> Mono {
-        match DIAL_RESENDS.get(self.resends) {
+        match self.waits().get(self.resends) {
             Some(after) => self.last + *after,
             None => self.first + DIAL_TIMEOUT,
         }
@@ -135,7 +144,7 @@ impl Endpoint {
 
     pub(super) fn dial_due(&mut self, now: Now, addr: SocketAddr) {
         let Some(dial) = self.dials.get_mut(&addr) else { return };
-        if dial.resends >= DIAL_RESENDS.len() {
+        if dial.resends >= dial.waits().len() {
             return self.end_dial(addr, Cause::Timeout, None, false);
         }
         dial.resends += 1;

@@ -21,6 +21,9 @@ const STEP: Duration = Duration::from_secs(1);
 /// How long the nonce is remembered, so that a copy of the RelayIntro is known.
 const MEMORY: Duration = Duration::from_secs(30);
 
+/// How long the router that was introduced has to call us. i2pd waits five seconds for an answer to its first message.
+const CALL: Duration = Duration::from_secs(5);
+
 /// An introduction in which we punch a hole.
 pub(super) struct Punching {
     to: SocketAddr,
@@ -102,6 +105,12 @@ impl Relay {
         let v4 = request.ask.address.is_ipv4();
         let address = self.address(v4).filter(|_| self.me.may_reach(request.ask.address));
         intro_key(&info, v4).zip(address).ok_or(Code::CHARLIE_ADDRESS)
+    }
+
+    /// True if the router at this address was introduced to us just now: it is about to call us, and if we called it too
+    /// there would be two sessions. INTEROP: i2pd then often hears neither.
+    pub fn expects_call(&self, now: Now, addr: SocketAddr) -> bool {
+        self.punching.values().any(|p| p.to == addr && now.mono + MEMORY < p.until + CALL)
     }
 
     /// Sends HolePunches that are due, forgets what is over.
