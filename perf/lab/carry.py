@@ -29,10 +29,10 @@ class Carried:
         )
 
 
-def carry(net, router, tunnel, port, role=None, involved=()):
+def carry(net, router, tunnel, port, role=None, involved=(), size=None):
     """Downloads from `tunnel` by the proxy at `port` and measures `router`. With a `role`, the router's own counters must
     say that the file went through it in that role: a tunnel that avoids it would prove nothing."""
-    size = 20_000_000 if net.lab.quick else 100_000_000
+    size = size or (20_000_000 if net.lab.quick else 100_000_000)
     net.warm(tunnel, port, router, *involved)
     cells, before = role and router.cells(role), router.usage()
     transfer = net.download(tunnel, port, size, router, *involved)

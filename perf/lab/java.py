@@ -33,9 +33,9 @@ class JavaRouter(Router):
 
     kind = "java"
 
-    def __init__(self, net, n, floodfill=False, ssu2=True, kbps=20000):
+    def __init__(self, net, n, floodfill=False, ntcp2=True, ssu2=True, kbps=20000):
         super().__init__(net, n, floodfill)
-        self.ssu2, self.kbps = ssu2, kbps
+        self.ntcp2, self.ssu2, self.kbps = ntcp2, ssu2, kbps
 
     def _configuration(self):
         ipv6 = "false" if 4 in self.families else "only"
@@ -44,6 +44,7 @@ class JavaRouter(Router):
         return {
             "i2np.allowLocal": "true",
             "router.networkID": NETWORK_ID,
+            "i2np.ntcp.enable": str(self.ntcp2).lower(),
             "i2np.ntcp.hostname": self.address,
             "i2np.ntcp.ipv6": ipv6,
             "i2np.ntcp.port": self.port,

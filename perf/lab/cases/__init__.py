@@ -31,6 +31,7 @@ from . import (
     ssu2_ipv6_participant,
     ssu2_ipv6_sessions,
     ssu2_java,
+    ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
 )
@@ -51,6 +52,7 @@ ALL = (
     ssu2_gateway,
     ssu2_hostile,
     ssu2_java,
+    ssu2_lossy,
     ssu2_ipv6_sessions,
     ssu2_ipv6_participant,
     mixed_participant,

@@ -1,4 +1,4 @@
-"""Ramson is all the floodfills there are: i2pd and Java find each other through it, also after one is killed."""
+"""Ramson is all the floodfills there are: i2pd and Java, some over SSU2 alone, find each other, also after one is killed."""
 
 import time
 
@@ -13,7 +13,10 @@ _PROXY = 4445
 
 
 class NETWORK(Network):
-    """Two floodfills under test; i2pd as server, client, a client that comes later, and hops; Java as client."""
+    """Two floodfills under test; i2pd as server, client, a client that comes later, and hops; Java as client.
+
+    Java and the i2pd that comes later speak SSU2 alone.
+    """
 
     name = "floodfill"
 
@@ -21,9 +24,9 @@ class NETWORK(Network):
         super().__init__(lab)
         self.client, self.server = self.add(I2pd(self, 1)), self.add(I2pd(self, 2))
         self.hops = [self.add(I2pd(self, n)) for n in (3, 4, 5)]
-        self.java = self.add(JavaRouter(self, 6))
-        self.late = self.add(I2pd(self, 7), known=False, starts=False)
-        self.floodfills = [self.add(subject(self, n, floodfill=True)) for n in (8, 9)]
+        self.java = self.add(JavaRouter(self, 6, ntcp2=False))
+        self.late = self.add(I2pd(self, 7, ntcp2=False), known=False, starts=False)
+        self.floodfills = [self.add(subject(self, n, floodfill=True, transports=("ntcp2", "ssu2"))) for n in (8, 9)]
 
     def configure(self):
         # One hop: with two, five routers would leave hardly a path that Java does not refuse as going back and forth.
