@@ -332,7 +332,7 @@ mod properties {
                     let mut cell = [0; CELL];
                     cell[..2].copy_from_slice(&pushed[tunnel].to_be_bytes());
                     let gone = queue.push(flows[tunnel], &cell, Mono::ZERO);
-                    prop_assert!(gone.is_none() || queue.len() > 0);
+                    prop_assert!(gone.is_none() || !queue.is_empty());
                     in_all += u64::from(gone.is_some());
                     displaced += gone.unwrap_or(0);
                     pushed[tunnel] += 1;
