@@ -14,6 +14,7 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::Role;
 use ramson_protocol::ssu2::block;
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
+use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::local::{Local, Remote};
@@ -278,6 +279,10 @@ impl Thread {
             }
             return;
         }
+        if !outbound {
+            // INTEROP: with two sessions the queue of i2pd to us stood still for many seconds.
+            self.endpoint.cancel(addr);
+        }
         self.recent.insert(id, (thread, now.mono));
         self.services.up(peer, id, addr, info);
         if let Some(seen) = seen {
@@ -301,6 +306,9 @@ impl Thread {
         // Who called us and failed is counted; only who was called is waited for.
         if let (Role::Initiator, Some(peer)) = (failed.role, failed.peer) {
             self.dialled.remove(&peer);
+            if failed.cause == Cause::Cancelled {
+                return; // it has called us meanwhile, which the control plane knows from the session
+            }
             let skew = failed.skew.filter(|_| failed.proven).map(|skew| skew.0);
             self.dial_failed(peer, failed.addr, failed.cause.label(), skew);
         }

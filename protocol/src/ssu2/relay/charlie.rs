@@ -108,7 +108,7 @@ impl Relay {
     }
 
     /// True if the router at this address was introduced to us just now: it is about to call us, and if we called it too
-    /// there would be two sessions. INTEROP: i2pd then often hears neither.
+    /// there would be two sessions. INTEROP: with two the queue of i2pd to us stood still for many seconds.
     pub fn expects_call(&self, now: Now, addr: SocketAddr) -> bool {
         self.punching.values().any(|p| p.to == addr && now.mono + MEMORY < p.until + CALL)
     }
