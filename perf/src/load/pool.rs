@@ -4,6 +4,7 @@ use super::Options;
 use super::session::{Buffers, Listener, Session};
 use crate::peer::{Identity, Outcome, Target, now};
 use mio::{Events, Poll, Token};
+use ramson_protocol::ntcp2::block::I2np;
 use ramson_protocol::time::Mono;
 use rand_chacha::ChaCha20Rng;
 use std::cmp::Reverse;
@@ -33,7 +34,7 @@ pub(super) struct Pool {
 struct Nobody;
 
 impl Listener for Nobody {
-    fn on_message(&mut self, _: usize, _: &ramson_protocol::ntcp2::block::I2np<'_>, _: Mono) {}
+    fn on_message(&mut self, _: usize, _: &I2np<'_>, _: Mono) {}
 }
 
 impl Pool {
