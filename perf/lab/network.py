@@ -68,7 +68,7 @@ class Network:
             if place.starts:
                 place.router.start()
         for router in everyone:
-            if isinstance(router, JavaRouter):
+            if isinstance(router, JavaRouter) and router.alive():
                 eventually(60, router.accept_transit, 0.3)
 
     def _introduce(self):
