@@ -15,6 +15,7 @@ pub mod shaper;
 
 #[cfg(test)]
 mod allocations;
+mod backlog;
 mod buffers;
 mod commands;
 mod egress;
@@ -174,6 +175,8 @@ pub(crate) struct IoThread {
     ivs: IvFilter,
     shaper: shaper::Shaper,
     own: own::OwnQueue,
+    /// Peers for which cells wait.
+    backlogged: Vec<usize>,
     batch: relay::Batch,
     spares: Vec<relay::Batch>,
     /// Of endpoints that are between messages.
@@ -246,6 +249,7 @@ impl Seat {
             ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             own: own::OwnQueue::default(),
+            backlogged: Vec::new(),
             batch: relay::Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
@@ -306,7 +310,8 @@ impl IoThread {
         } else {
             let timer = self.udp.as_ref().and_then(|udp| udp.next_timer());
             let next = timer.map_or(self.next_tick, |timer| timer.min(self.next_tick));
-            self.shaper.patience(next.saturating_sub(self.now.mono), !self.own.is_empty())
+            let waits = !self.own.is_empty() || self.backlog_may_go();
+            self.shaper.patience(next.saturating_sub(self.now.mono), waits)
         };
         let result = self.poll.poll(events, Some(timeout));
         self.inbox.awake();
@@ -337,6 +342,7 @@ impl IoThread {
         }
         self.receive_udp();
         self.fire_udp_timers();
+        self.release_backlogs();
         self.release_cells();
         self.flush_gateways();
         if self.now.mono >= self.next_tick {

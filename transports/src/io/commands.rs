@@ -159,7 +159,7 @@ impl IoThread {
 
     fn drop_hop(&mut self, index: usize) {
         let Some(entry) = self.hops.try_remove(index) else { return };
-        let lost = self.shaper.close(entry.flow);
+        let lost = self.shaper.close(entry.flow) + self.close_backlog(entry.egress, index);
         self.stats.drops[DropCause::UnknownTunnel as usize].add(lost as u64);
         if let Egress::Local(peer) = entry.egress {
             if let Some(entry) = self.peers.get_mut(peer) {

@@ -19,12 +19,6 @@ const HANDOFF_ITEMS: usize = 256;
 const MAX_PADDING: usize = 64;
 
 impl IoThread {
-    /// True if cells for this peer would be dropped now.
-    pub(super) fn egress_full(&self, peer: usize) -> bool {
-        let session = self.peers.get(peer).and_then(|p| p.primary).and_then(|s| self.sessions.get(s));
-        session.is_some_and(|s| s.transit_full(self.now.mono))
-    }
-
     /// Sends a message to a router, whichever thread its session lives on.
     pub(super) fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
         let thread = home(&to, self.others.len());

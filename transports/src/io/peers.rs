@@ -1,5 +1,6 @@
 //! The peers of one I/O thread: those with a session, and those for whom something waits.
 
+use super::backlog::Backlog;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
@@ -32,6 +33,8 @@ pub(crate) struct Peer {
     pending_since: Mono,
     /// Hops whose cells go to this peer.
     pub(crate) hops: usize,
+    /// Cells that wait until its session has room, if there are any.
+    pub(super) backlog: Option<Box<Backlog>>,
 }
 
 /// What became of a message that has no session to go to.

@@ -58,11 +58,6 @@ impl IoThread {
         if entry.hop.previous.is_some_and(|previous| previous != from) {
             return Err(DropCause::WrongPrevious);
         }
-        if let Egress::Local(peer) = entry.egress
-            && self.egress_full(peer)
-        {
-            return Err(DropCause::EgressFull);
-        }
         if matches!(entry.hop.kind, HopKind::InboundEndpoint { .. }) {
             if self.ivs.check(self.now.mono, &[cell]) == 0 {
                 return Err(DropCause::ReplayedIv);
@@ -74,8 +69,16 @@ impl IoThread {
         self.shape(index, cell)
     }
 
-    /// Lets a cell of transit into the batch, into its queue, or nowhere.
+    /// Lets a cell of transit into the batch, into a queue, or nowhere.
     pub(super) fn shape(&mut self, index: usize, cell: &[u8; CELL]) -> Result<(), DropCause> {
+        match self.hops.get(index).map(|entry| entry.egress) {
+            Some(Egress::Local(peer)) if self.must_wait_for(peer) => self.wait_for_peer(peer, index, cell),
+            _ => self.let_pass(index, cell),
+        }
+    }
+
+    /// The same for a cell whose peer can take it: whether the line can decides.
+    pub(super) fn let_pass(&mut self, index: usize, cell: &[u8; CELL]) -> Result<(), DropCause> {
         let entry = self.hops.get(index).ok_or(DropCause::UnknownTunnel)?;
         match self.shaper.judge(&entry.hop, entry.flow, cell, self.now.mono) {
             Verdict::Now => self.encrypt(index, cell),

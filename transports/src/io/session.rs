@@ -90,6 +90,14 @@ impl Session {
         }
     }
 
+    /// True if the socket took less than there was to send, and will tell when it takes more.
+    pub(super) fn is_blocked(&self) -> bool {
+        match &self.wire {
+            Wire::Ntcp2(wire) => wire.is_blocked(),
+            Wire::Ssu2(_) => false,
+        }
+    }
+
     /// True if cells of others have no room here now.
     pub(super) fn transit_full(&self, now: Mono) -> bool {
         match &self.wire {

@@ -113,6 +113,8 @@ impl IoThread {
         }
         if peer.primary.is_none() {
             let hash = peer.hash;
+            let lost = peer.backlog.take().map_or(0, |backlog| backlog.len());
+            self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
             self.events.push(Event::Disconnected { peer: hash, reason: code });
             self.peers.release(session.peer);
         }

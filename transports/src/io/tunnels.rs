@@ -30,12 +30,13 @@ impl IoThread {
         let Some(entry) = self.hops.get(index) else { return };
         match &entry.hop.kind {
             HopKind::InboundGateway { .. } => {
-                if let Egress::Local(peer) = entry.egress
-                    && self.egress_full(peer)
+                let (egress, cells) = (entry.egress, 1 + message.len() / PAYLOAD_MAX);
+                if let Egress::Local(peer) = egress
+                    && !self.fits_backlog(peer, index, cells)
                 {
                     return self.stats.dropped(DropCause::EgressFull);
                 }
-                let cells = 1 + message.len() / PAYLOAD_MAX;
+                let Some(entry) = self.hops.get(index) else { return };
                 if let Err(cause) = self.shaper.judge_message(&entry.hop, entry.flow, cells, self.now.mono) {
                     return self.stats.dropped(cause);
                 }

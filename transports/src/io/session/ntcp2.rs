@@ -167,6 +167,11 @@ impl Ntcp2 {
         self.out.len() - self.written
     }
 
+    /// True if the socket took less than there was.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked_since.is_some()
+    }
+
     /// True if cells of others have no room here now.
     pub(crate) fn transit_full(&self, now: Mono) -> bool {
         let stalled = self.blocked_since.is_some_and(|since| now.saturating_sub(since) > STALLED_AFTER);
