@@ -22,8 +22,7 @@ const CELL: usize = 1024;
 /// A tunnel may always have this many waiting, or a short burst of one that sends little would be lost among many.
 const LEAST: usize = 8;
 
-/// And so many if it sends little: a message of 32 KB, of which every cell is needed. Who sends less than its part has its
-/// queue empty before that many have come.
+/// And so many if it sends little: a message of 32 KB, of which every cell is needed.
 const BURST: usize = 40;
 
 /// A tunnel of which a cell was refused counts for so long as one that sends more than its part.
@@ -61,7 +60,7 @@ struct Waiting {
 impl Flow {
     /// True if it sends no more than its part, as far as is known.
     fn is_modest(&self, now: Mono) -> bool {
-        self.came <= BURST && now >= self.greedy_until
+        now >= self.greedy_until
     }
 }
 
@@ -134,7 +133,7 @@ impl FairQueue {
         let (bound, len) = (self.bound, self.len);
         let Some(flow) = self.flows.get_mut(flow) else { return false };
         let fair = bound.saturating_sub(len).max(LEAST);
-        let fits = flow.len + cells <= fair || (flow.is_modest(now) && flow.came + cells <= BURST);
+        let fits = flow.len + cells <= fair || (flow.is_modest(now) && flow.len + cells <= BURST);
         if !fits {
             flow.greedy_until = now + GREEDY_FOR;
         }
@@ -228,7 +227,7 @@ impl FairQueue {
         while let Some((at, since)) = self.take(flow) {
             let entry = self.flows.get_mut(flow)?;
             // A message that comes at once may take long to go; that is no queue that stands.
-            let goes_on = entry.len == 0 || entry.is_modest(now);
+            let goes_on = entry.len == 0 || (entry.is_modest(now) && entry.came <= BURST);
             if !entry.codel.drop_head(now, now.saturating_sub(since), goes_on) {
                 return Some(at);
             }

@@ -101,18 +101,23 @@ impl IoThread {
         }
     }
 
-    /// True if nothing waits for the peer any more.
+    /// Passes on what the peer's socket takes now. True if nothing waits for the peer any more.
     fn release_backlog(&mut self, peer: usize) -> bool {
-        let mut room = STAGED.saturating_sub(self.queued_for(peer)) / CELL;
         // It leaves the table while its cells go on, so that the rest of the thread can be reached.
         let Some(mut backlog) = self.peers.get_mut(peer).and_then(|entry| entry.backlog.take()) else { return true };
         let mut late = 0;
-        while room > 0
-            && let Some((hop, cell)) = backlog.queue.pop(self.now.mono, &mut late)
-        {
-            room -= 1;
-            if let Err(cause) = self.let_pass(hop, cell) {
-                self.stats.dropped(cause);
+        // More than can wait does not go in one turn.
+        for _ in 0..=2 * BOUND * CELL / STAGED {
+            self.flush_for(peer);
+            let room = STAGED.saturating_sub(self.queued_for(peer)) / CELL;
+            for _ in 0..room {
+                let Some((hop, cell)) = backlog.queue.pop(self.now.mono, &mut late) else { break };
+                if let Err(cause) = self.let_pass(hop, cell) {
+                    self.stats.dropped(cause);
+                }
+            }
+            if room == 0 || backlog.queue.is_empty() {
+                break;
             }
         }
         self.stats.drops[DropCause::QueueDelay as usize].add(late);
@@ -121,6 +126,15 @@ impl IoThread {
             entry.backlog = Some(backlog);
         }
         over
+    }
+
+    /// Gives the peer's socket what there is for it, unless it is known to take nothing.
+    fn flush_for(&mut self, peer: usize) {
+        self.run_batch();
+        let Some(index) = self.peers.get(peer).and_then(|entry| entry.primary) else { return };
+        if self.sessions.get(index).is_some_and(|session| !session.is_blocked() && session.queued() > 0) {
+            self.flush(index);
+        }
     }
 
     fn queued_for(&self, peer: usize) -> usize {
