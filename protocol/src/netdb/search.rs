@@ -207,7 +207,7 @@ impl Search {
             }
             In::Learned(router) => {
                 if self.stop_learning(router) {
-                    self.candidates.insert(distance(&self.place, &router), router);
+                    self.insert_candidate(router);
                 }
             }
             In::NotLearned(router) => {
@@ -291,11 +291,15 @@ impl Search {
 
     fn add_candidate(&mut self, router: RouterHash) {
         if self.heard.insert(router) {
-            self.candidates.insert(distance(&self.place, &router), router);
-            // The farthest gives way: it would hardly be asked.
-            while self.candidates.len() > self.config.max_asked + SPARE {
-                self.candidates.pop_last();
-            }
+            self.insert_candidate(router);
+        }
+    }
+
+    fn insert_candidate(&mut self, router: RouterHash) {
+        self.candidates.insert(distance(&self.place, &router), router);
+        // The farthest gives way: it would hardly be asked.
+        while self.candidates.len() > self.config.max_asked + SPARE {
+            self.candidates.pop_last();
         }
     }
 

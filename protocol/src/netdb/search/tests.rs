@@ -98,6 +98,23 @@ fn an_unknown_router_is_learnt_if_it_is_closer_and_then_asked() {
 }
 
 #[test]
+fn one_that_was_learnt_takes_the_place_of_the_farthest() {
+    let (mut s, order) = begin(35, LookupKind::RouterInfo);
+    drain(&mut s);
+    let reach = distance(&s.place, &order[1]);
+    let closer = (100..=255).map(router).find(|r| distance(&s.place, r) < reach).unwrap();
+    s.handle_input(after(1), In::Reply { from: order[1], peers: vec![closer] });
+    // Nobody waits for this one, so nobody leaves the list for it.
+    s.handle_input(after(1), In::Reply { from: order[1], peers: order[13..].to_vec() });
+    assert_eq!(s.candidates.len(), 5 + SPARE);
+    s.handle_input(after(2), In::Learned(closer));
+    assert!(s.candidates.len() <= 5 + SPARE, "{}", s.candidates.len());
+    drain(&mut s);
+    s.handle_input(after(3), In::SendFailed(order[0]));
+    assert_eq!(asked(&drain(&mut s)), [closer]);
+}
+
+#[test]
 fn it_ends_when_enough_were_asked_or_nobody_can_be() {
     let (mut s, order) = begin(20, LookupKind::LeaseSet);
     for from in &order[..5] {
