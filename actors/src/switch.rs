@@ -158,6 +158,8 @@ impl Switch {
                 if let Some(connection) = self.connections.get_mut(&peer) {
                     connection.ip = Some(addr.ip());
                 }
+                // The list may have changed since the handshake.
+                self.part_if_blocked(&peer);
                 self.news(PeerNews::Up(peer));
             }
             Event::Introducers(introducers) => {
@@ -213,6 +215,14 @@ impl Switch {
     fn news(&self, news: PeerNews) {
         if let Some(peers) = &self.routes.peers {
             Mailbox::Pool.offer(|| peers.try_send(news));
+        }
+    }
+
+    /// Ends the session with a router that is on the blocklist, or whose address is.
+    fn part_if_blocked(&self, peer: &RouterHash) {
+        let (list, ip) = (self.shared.gate().list(), self.connections.get(peer).and_then(|connection| connection.ip));
+        if list.has_router(peer) || ip.is_some_and(|ip| list.has_address(ip)) {
+            self.shared.transports().close(*peer, Reason::BANNED.0);
         }
     }
 
@@ -419,12 +429,7 @@ impl Handler<Recheck> for Switch {
     type Result = ();
 
     fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
-        let list = self.shared.gate().list();
-        for (peer, connection) in &self.connections {
-            if list.has_router(peer) || connection.ip.is_some_and(|ip| list.has_address(ip)) {
-                self.shared.transports().close(*peer, Reason::BANNED.0);
-            }
-        }
+        self.connections.keys().for_each(|peer| self.part_if_blocked(peer));
     }
 }
 

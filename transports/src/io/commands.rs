@@ -1,6 +1,7 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
 use super::own::Own;
+use super::peers::Peers;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread, home};
@@ -40,7 +41,10 @@ impl IoThread {
             Command::AnnounceRouterInfo => self.announce(),
             Command::Rebound { same_ip } => self.show_address(same_ip),
             Command::Close { peer, reason } => {
-                if let Some(session) = self.peers.find(&peer).and_then(|p| self.peers.get(p)).and_then(|p| p.primary) {
+                let primary = |peers: &Peers| peers.find(&peer).and_then(|p| peers.get(p)).and_then(|p| p.primary);
+                // When it ends an older one takes its place.
+                for _ in 0..=OLDER_SESSIONS {
+                    let Some(session) = primary(&self.peers) else { break };
                     self.close(session, Some(Reason(reason)));
                 }
             }
