@@ -16,7 +16,7 @@ class NETWORK(Network):
     """Three i2pd that introduce, others that test, and a Ramson behind a NAT.
 
     1, 2, 8 bobs      i2pd, which introduce            9 hidden    Ramson behind a NAT, with SSU2; knows these and 3
-    3 to 7 charlies   i2pd, not known to it; 3 and 4
+    3 to 7, 10 to 12  i2pd, not known to it; 3 and 4
                       are floodfills, which i2pd lets
                       introduce nobody
     """
@@ -30,7 +30,7 @@ class NETWORK(Network):
         for bob, other in itertools.permutations(self.bobs, 2):
             bob.forbid_calls(other, "udp")
         # Whom it has called once can reach it through its NAT and shows nothing, so each test takes another one.
-        self.charlies = [self.add(I2pd(self, n, floodfill=n < 5)) for n in (3, 4, 5, 6, 7)]
+        self.charlies = [self.add(I2pd(self, n, floodfill=n < 5)) for n in (3, 4, 5, 6, 7, 10, 11, 12)]
         hidden = Ramson(self, 9, transports=("ssu2",), exploratory=3)
         hidden.hide()
         self.hidden = self.add(hidden, known=False, told=[*self.bobs, self.charlies[0]], starts=False)
