@@ -10,6 +10,7 @@
 //! Out: dials and refusals to the data plane. The mailbox is actix's 16: all senders are the switch, and it drops
 //! what does not fit; the data plane asks again with its next message.
 
+use crate::mailbox::Mailbox;
 use crate::messages::{DialFailed, SessionDown, SessionUp};
 use crate::netdb::NetDb;
 use crate::shared::Shared;
@@ -116,9 +117,8 @@ impl PeerConnection {
         self.netdb.unreachable(self.hash);
         if self.state == State::Dialing
             && let Some(news) = &self.news
-            && news.try_send(PeerNews::Unreachable(self.hash)).is_err()
         {
-            metrics::counter!("ramson_control_drops_total", "reason" => "mailbox_full").increment(1);
+            Mailbox::Pool.offer(|| news.try_send(PeerNews::Unreachable(self.hash)));
         }
         self.state = State::BackingOff;
         ctx.run_later(BACK_OFF, |actor, ctx| {
