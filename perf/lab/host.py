@@ -4,12 +4,10 @@ Every router has an address of its own because routers judge each other by it: a
 not publish is banned, and two routers on one address look like one operator with many.
 """
 
-import os
 import subprocess
-import time
 
 from .nat import Nat, nft
-from .sandbox import NETWORK, NETWORK6, sh
+from .sandbox import NETWORK, NETWORK6, new_namespace, sh
 
 
 class Host:
@@ -19,10 +17,7 @@ class Host:
 
     def __init__(self, n):
         self.n, self.ip, self.ip6, self.nat = n, f"{NETWORK}.{n}.0.1", f"{NETWORK6}:{n}::1", None
-        self._holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
-        ours = os.readlink("/proc/self/ns/net")
-        while os.readlink(f"/proc/{self._holder.pid}/ns/net") == ours:
-            time.sleep(0.01)
+        self._holder = new_namespace()
         sh(f"ip link add v{n} type veth peer name eth0 netns {self._holder.pid}")
         sh(f"ip link set v{n} master br0 up")
         for command in (

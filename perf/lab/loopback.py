@@ -5,6 +5,7 @@ their figures compare; a router with more threads has them on the same one.
 """
 
 import subprocess
+from dataclasses import dataclass
 
 from .host import Host
 from .i2pd import I2pd
@@ -15,6 +16,23 @@ from .sandbox import NETWORK, sh
 
 PROCESSOR = 0  # of the router; the load takes the others
 MEGABYTES = 2000  # per second, the limit of each
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What the routers' classes must know."""
+
+    work: str
+    peers: str
+    ramson: str
+
+
+@dataclass(frozen=True)
+class Net:
+    """Where a router has its folder."""
+
+    lab: Lab
+    dir: str
 
 
 class Loopback(Host):

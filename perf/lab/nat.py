@@ -4,13 +4,11 @@ The router's own namespace is the gateway, with the public address; the router i
 Only what the router has called comes through, and the page of its exporter, which the laboratory must read.
 """
 
-import os
 import shutil
 import subprocess
-import time
 
 from .outcome import Skipped
-from .sandbox import sh
+from .sandbox import new_namespace, sh
 
 
 def nft(namespace, rules):
@@ -30,10 +28,7 @@ class Nat:
         self._gateway, self._symmetric, self._exporter = gateway, symmetric, port
         self._ports = 30000
         self.inner = f"192.168.{n}.2"
-        self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
-        ours = os.readlink("/proc/self/ns/net")
-        while os.readlink(f"/proc/{self.holder.pid}/ns/net") == ours:
-            time.sleep(0.01)
+        self.holder = new_namespace()
         self._in(f"ip link add in0 type veth peer name eth0 netns {self.holder.pid}")
         for command in (f"ip addr add 192.168.{n}.1/24 dev in0", "ip link set in0 up", "sysctl -qw net.ipv4.ip_forward=1"):
             self._in(command)

@@ -137,6 +137,12 @@ class Router(Host):
                     yield from (line for line in lines if not (self.chatter and self.chatter.search(line)))
 
 
+def peers_folder():
+    """Where `peers-fetch` has put the other routers."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.environ.get("RAMSON_PEERS") or os.path.join(cache, "ramson-peers")
+
+
 def _identity_hash(data):
     """SHA-256 of the KeysAndCert at the beginning: 384 bytes of keys, then a certificate of type, length, payload."""
     return hashlib.sha256(data[: 387 + int.from_bytes(data[385:387], "big")]).digest()

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 NETWORK = "10"  # first byte of every IPv4 address
 NETWORK6 = "2001:db8"  # beginning of every IPv6 address: not of the private ranges, in which i2pd sees no IPv6
@@ -64,6 +65,15 @@ def _wait(child, at_end):
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     at_end()
     os._exit(status & 255)
+
+
+def new_namespace():
+    """A process that holds a fresh network namespace, within this one."""
+    holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
+    ours = os.readlink("/proc/self/ns/net")
+    while os.readlink(f"/proc/{holder.pid}/ns/net") == ours:
+        time.sleep(0.01)
+    return holder
 
 
 def sh(command):

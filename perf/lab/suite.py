@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from . import cases, sandbox
 from .download import Corrupt
 from .outcome import Failed, Skipped
+from .router import peers_folder
 
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _TAIL = 20  # lines of each log that are shown after a failure
@@ -70,7 +71,6 @@ def _chosen(names):
 
 
 def _lab(options, work):
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     ramson = None
     if not options.stand_in:
         ramson = options.ramson or _built("ramson")
@@ -79,7 +79,7 @@ def _lab(options, work):
         ramson = os.path.abspath(ramson)
     return Lab(
         work=work,
-        peers=os.environ.get("RAMSON_PEERS") or os.path.join(cache, "ramson-peers"),
+        peers=peers_folder(),
         ramson=ramson,
         hostile=_built("ramson-hostile", beside=ramson),
         link=_built("ramson-link", beside=ramson),
