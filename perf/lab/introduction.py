@@ -96,6 +96,30 @@ class IntroductionNetwork(Network):
         return time.monotonic() - begin
 
 
+class HiddenI2pd(IntroductionNetwork):
+    """An i2pd hides. A kind of it says who introduces, and how to see that they do."""
+
+    drain_limit = 30  # seconds for a bob to end
+
+    def make_hidden(self):
+        return I2pd(self, 9)
+
+    def introduce(self):
+        time.sleep(max(0, 10 - self.uptime()))
+        self.hidden.start()
+        until_firewalled(self.hidden, *self.bobs)
+        # An i2pd asks for a tag at the beginning of a session alone, and some began before it knew that it needs any.
+        for bob in self.bobs:
+            bob.drain(limit=self.drain_limit)
+            bob.start()
+        self.wait_for_tags()
+        time.sleep(20)  # until it has looked at its introducers again
+
+    def wait_for_tags(self):
+        """Waits until it has introducers."""
+        raise NotImplementedError
+
+
 def count(router, role, event):
     """How often a Ramson has seen this of introductions."""
     labels = {"service": "introduction", "role": role, "event": event}

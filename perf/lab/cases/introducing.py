@@ -1,9 +1,6 @@
 """Ramson introduces others: an i2pd behind a NAT takes its tags, and is called by i2pd and by Ramson through it."""
 
-import time
-
-from ..i2pd import I2pd
-from ..introduction import IntroductionNetwork, count, until_firewalled
+from ..introduction import HiddenI2pd, count
 from ..outcome import Failed, eventually
 from ..ramson import Ramson
 
@@ -11,7 +8,7 @@ NEEDS_RAMSON = True
 SLOW = True  # i2pd looks at its introducers every half minute
 
 
-class NETWORK(IntroductionNetwork):
+class NETWORK(HiddenI2pd):
     """i2pd hides, Ramson introduces."""
 
     name = "introducing"
@@ -20,22 +17,10 @@ class NETWORK(IntroductionNetwork):
     def make_bobs(self):
         return [Ramson(self, n, transports=("ssu2",)) for n in (1, 2)]
 
-    def make_hidden(self):
-        return I2pd(self, 9)
-
-    def introduce(self):
-        hidden, bobs = self.hidden, self.bobs
-        time.sleep(max(0, 10 - self.uptime()))
-        hidden.start()
-        until_firewalled(hidden, *bobs)
-        # An i2pd asks for a tag at the beginning of a session alone, and some began before it knew that it needs any.
-        for bob in bobs:
-            bob.drain()
-            bob.start()
-        tags = lambda: [int(bob.metrics().total("ramson_ssu2_introduced")) for bob in bobs]
+    def wait_for_tags(self):
+        tags = lambda: [int(bob.metrics().total("ramson_ssu2_introduced")) for bob in self.bobs]
         if not eventually(120, lambda: all(tags())):
-            raise Failed(f"it has taken {tags()} tags", hidden, *bobs)
-        time.sleep(20)  # until it has looked at its introducers again
+            raise Failed(f"it has taken {tags()} tags", self.hidden, *self.bobs)
 
 
 def run(net):
