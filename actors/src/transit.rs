@@ -24,7 +24,7 @@ use ramson_protocol::shape::Contract;
 use ramson_protocol::tunnel::Role;
 use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
 use ramson_protocol::tunnel::replay::ReplayFilter;
-use ramson_transports::io::hops::{Hop, HopKind, NextHop};
+use ramson_transports::hop::{Hop, HopKind, NextHop};
 use ramson_transports::stats;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;

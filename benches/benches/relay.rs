@@ -15,7 +15,7 @@ use ramson_protocol::tunnel::iv_filter::{Config, IvFilter};
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
 use ramson_transports::handshake::{Limits, OpenGate};
-use ramson_transports::io::hops::{Hop, HopKind, NextHop};
+use ramson_transports::hop::{Hop, HopKind, NextHop};
 use ramson_transports::{Transports, TransportsConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;

@@ -1,8 +1,8 @@
 //! What passes between the data plane and the control plane.
 
 use crate::established::Established;
+use crate::hop::Hop;
 use crate::io::Route;
-use crate::io::hops::Hop;
 use crate::ssu2::{Adoption, Block, Status};
 use bytes::Bytes;
 use ramson_protocol::data::router_address::Introducer;

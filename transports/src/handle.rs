@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::event::{Command, EventSink};
 use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::handshake::{DialTarget, HandshakeCount};
-use crate::io::hops::Hop;
+use crate::hop::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
 use crate::ssu2::{self, Around, Ssu2Config, Ssu2Handle};

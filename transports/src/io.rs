@@ -10,7 +10,6 @@
 //!       -> hand over cells for other threads, events for the control plane
 //! ```
 
-pub mod hops;
 pub mod shaper;
 
 #[cfg(test)]
@@ -34,6 +33,7 @@ pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
 use crate::event::{Command, Event, EventSink, Handoff};
+use crate::hop::Hop;
 use crate::inbox::Inbox;
 use crate::ssu2::datagrams::Datagrams;
 use crate::stats::IoStats;
@@ -137,7 +137,7 @@ pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
 
 /// A hop with what this thread keeps for it.
 struct HopEntry {
-    hop: Arc<hops::Hop>,
+    hop: Arc<Hop>,
     egress: Egress,
     /// Its queue in the shaper.
     flow: usize,

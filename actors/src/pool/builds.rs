@@ -24,7 +24,7 @@ use ramson_protocol::pool::{BuildFailure, In, Pair, PoolTunnelId};
 use ramson_protocol::tunnel::build::{Build, Outcome, Path, Started, Tunnel, Verdict};
 use ramson_protocol::tunnel::record::Form;
 use ramson_protocol::tunnel::{Delivery, Direction};
-use ramson_transports::io::hops::NextHop;
+use ramson_transports::hop::NextHop;
 
 /// A build under way. What it reserved is given back when it is dropped without a tunnel.
 pub(super) struct Building {

@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::id::{RouterHash, TunnelId};
-use ramson_transports::io::hops::{Hop, HopKind, NextHop};
+use ramson_transports::hop::{Hop, HopKind, NextHop};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -2,11 +2,11 @@
 //!
 //! The sockets are TCP connections on loopback; keys, hops and sessions are put in place without handshakes.
 
-use super::hops::{Hop, HopKind, NextHop};
 use super::{IoConfig, IoHandle, IoThread, Seat, home, shaper};
 use crate::clock::Clock;
 use crate::established::Established;
 use crate::event::{Command, Direction, Event, EventSink};
+use crate::hop::{Hop, HopKind, NextHop};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mio::Events;

@@ -7,7 +7,7 @@ use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread, home};
 use crate::established::Established;
 use crate::event::{Command, Direction, Event};
-use crate::io::hops::{Hop, HopKind};
+use crate::hop::{Hop, HopKind};
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use mio::{Interest, Token};

@@ -3,9 +3,9 @@
 //! AES-CBC is serial within one cell, so the cipher earns its speed by working on many cells at once. A batch runs when it
 //! is full and at the end of the turn; it never waits for more.
 
-use super::hops::HopKind;
 use super::shaper::Verdict;
 use super::{CELL_MESSAGE, Egress, IoThread};
+use crate::hop::HopKind;
 use crate::stats::{DropCause, Role};
 use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
 use ramson_protocol::id::RouterHash;

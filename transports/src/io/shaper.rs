@@ -8,8 +8,8 @@
 //! which is fair among neighbours; what is on a stream cannot be told apart before it is read. Nothing here knows of any
 //! transport. The rules stand in [`ramson_protocol::shape`].
 
-use super::hops::Hop;
 use super::relay::CELL;
+use crate::hop::Hop;
 use crate::stats::{DropCause, IoStats};
 use ramson_protocol::shape::{Bank, Class, FairQueue, Limits, Purse};
 use ramson_protocol::time::Mono;

@@ -1,9 +1,9 @@
 //! Where tunnels begin and end: gateways cut messages into cells, endpoints put them together again.
 
-use super::hops::HopKind;
 use super::relay::CELL;
 use super::{Egress, HopEntry, IoThread};
 use crate::event::Event;
+use crate::hop::HopKind;
 use crate::io::CELL_MESSAGE;
 use crate::stats::{DropCause, Role};
 use bytes::Bytes;
@@ -211,7 +211,7 @@ fn peel(ciphers: &[LayerCipher], cells: &mut [[u8; CELL]]) {
 
 impl HopEntry {
     /// An entry that has carried nothing.
-    pub(super) fn new(hop: std::sync::Arc<super::hops::Hop>, egress: Egress, flow: usize) -> Self {
+    pub(super) fn new(hop: std::sync::Arc<crate::hop::Hop>, egress: Egress, flow: usize) -> Self {
         Self { hop, egress, flow, reassembly: None, packer: None }
     }
 }
