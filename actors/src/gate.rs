@@ -34,7 +34,7 @@ impl Gate {
     }
 }
 
-impl ramson_transports::handshake::Gate for Gate {
+impl ramson_transports::ntcp2::Gate for Gate {
     fn admits_address(&self, ip: IpAddr) -> bool {
         !self.0.load().has_address(ip)
     }

@@ -20,7 +20,7 @@ use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
-use ramson_transports::handshake::Limits;
+use ramson_transports::ntcp2::Limits;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;

@@ -2,11 +2,11 @@
 
 use crate::clock::Clock;
 use crate::event::{Command, EventSink};
-use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
-pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::hop::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
+use crate::ntcp2::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
+pub use crate::ntcp2::{DialTarget, HandshakeCount};
 use crate::ssu2::{self, Around, Ssu2Config, Ssu2Handle};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
@@ -139,7 +139,7 @@ impl Transports {
             // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
             homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
         };
-        let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
+        let (handshake, thread) = ntcp2::start(handshake_config, Box::new(established), sink)?;
         threads.push(thread);
         Ok(Self { io, handshake, ssu2, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
     }

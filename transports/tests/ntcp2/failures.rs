@@ -3,7 +3,7 @@
 use super::*;
 use ramson_protocol::ntcp2::error::Cause;
 use ramson_protocol::ntcp2::reason::Reason;
-use ramson_transports::handshake::{Gate, Refusal};
+use ramson_transports::ntcp2::{Gate, Refusal};
 
 /// Lets `a` call `b`, which must refuse it with `refusal`, and tell `a` why.
 fn refused(a: &Router, b: &Router, refusal: Refusal) {

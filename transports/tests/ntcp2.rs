@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
-#[path = "handshake/failures.rs"]
+#[path = "ntcp2/failures.rs"]
 mod failures;
-#[path = "handshake/strangers.rs"]
+#[path = "ntcp2/strangers.rs"]
 mod strangers;
 
 use arc_swap::ArcSwap;
@@ -21,7 +21,7 @@ use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
 use ramson_transports::event::Direction;
-use ramson_transports::handshake::{
+use ramson_transports::ntcp2::{
     DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
 };
 use rand_chacha::ChaCha20Rng;
