@@ -36,6 +36,25 @@ impl Transport {
     }
 }
 
+/// Who began a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The peer called us.
+    Inbound,
+    /// We called the peer.
+    Outbound,
+}
+
+impl Direction {
+    /// The label in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Inbound => "in",
+            Self::Outbound => "out",
+        }
+    }
+}
+
 /// One way to call a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {

@@ -1,14 +1,18 @@
 //! The data plane as a whole: starts its threads, and takes commands for them.
 
 use crate::clock::Clock;
-use crate::event::{Command, EventSink};
+use crate::event::EventSink;
 use crate::hop::Hop;
 use crate::io::shaper::Line;
-use crate::io::{IoConfig, IoHandle, Seat, home};
+use crate::io::{IoConfig, Seat, Udp};
 use crate::ntcp2::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::ntcp2::{DialTarget, HandshakeCount};
-use crate::ssu2::{self, Around, Ssu2Config, Ssu2Handle};
+use crate::ports::established::Established;
+use crate::ports::io::{Command, IoHandle, home};
+use crate::ports::ssu2::{Input as Ssu2Input, Ssu2Handle, Target as Ssu2Target};
+use crate::ssu2::{self, Around, Ssu2Config};
 use crate::stats::IoStats;
+use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -17,6 +21,7 @@ use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_protocol::shape;
+use ramson_protocol::ssu2::session;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::iv_filter;
 use std::io;
@@ -94,9 +99,9 @@ impl Transports {
                     sink: Arc::clone(&sink),
                     io: io.clone(),
                 };
-                let started = ssu2::start(ssu2, around)?;
-                threads.push(started.thread);
-                (started.udp, Some(started.handle))
+                let (udp, handle, thread) = start_ssu2(ssu2, around)?;
+                threads.push(thread);
+                (udp, Some(handle))
             }
             None => (Vec::new(), None),
         };
@@ -134,7 +139,7 @@ impl Transports {
             gate: config.gate,
         };
         let homes = io.clone();
-        let established = move |session: crate::established::Established| {
+        let established = move |session: Established| {
             let thread = home(&session.peer, homes.len());
             // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
             homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
@@ -161,10 +166,10 @@ impl Transports {
         match call {
             Call::Ntcp2 { addr, static_key, iv } => self.handshake.dial(DialTarget { peer, addr, static_key, iv }),
             Call::Ssu2 { addr, static_key, intro_key, mtu, introducers } => {
-                let target = ssu2::Target { peer, static_key, intro_key, mtu, info: info.clone() };
+                let target = Ssu2Target { peer, static_key, intro_key, mtu, info: info.clone() };
                 let input = match addr {
-                    Some(addr) => ssu2::Input::Dial(target, addr),
-                    None => ssu2::Input::Introduce(target, introducers.to_vec()),
+                    Some(addr) => Ssu2Input::Dial(target, addr),
+                    None => Ssu2Input::Introduce(target, introducers.to_vec()),
                 };
                 self.ssu2.as_ref().is_some_and(|ssu2| ssu2.push(input))
             }
@@ -213,7 +218,7 @@ impl Transports {
         self.everywhere(|| Command::AnnounceRouterInfo);
         if let Some(ssu2) = &self.ssu2 {
             // It takes the new one at the next change if it misses this.
-            let _: bool = ssu2.push(ssu2::Input::RouterInfo);
+            let _: bool = ssu2.push(Ssu2Input::RouterInfo);
         }
     }
 
@@ -221,7 +226,7 @@ impl Transports {
     pub fn learn(&self, info: &RouterInfo) {
         if let Some(ssu2) = &self.ssu2 {
             // What waits for it does without if the thread misses it.
-            let _: bool = ssu2.push(ssu2::Input::Info(info.as_bytes().to_vec()));
+            let _: bool = ssu2.push(Ssu2Input::Info(info.as_bytes().to_vec()));
         }
     }
 
@@ -265,4 +270,29 @@ impl Transports {
             let _ = thread.join();
         }
     }
+}
+
+/// Binds the sockets of SSU2 and starts its thread. What each I/O thread has of it comes first, in their order.
+fn start_ssu2(config: Ssu2Config, around: Around) -> io::Result<(Vec<Option<Box<Udp>>>, Ssu2Handle, JoinHandle<()>)> {
+    let seat = ssu2::Seat::new()?;
+    let handle = seat.handle();
+    let sockets = udp::bind(&config.listen, around.io.len())?;
+    // What is sent outside of sessions goes out by the sockets of the first thread, which need not know.
+    let offload = config.segmentation_offload;
+    let prepare = |socket| Socket::new(socket, offload);
+    let ours = sockets.iter().take(1).flatten().map(|s| prepare(s.try_clone()?)).collect::<io::Result<Vec<_>>>()?;
+    let session = session::Config { idle: config.idle_close, ..session::Config::default() };
+    let mut all = Vec::new();
+    for sockets in sockets {
+        let sockets = sockets.into_iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
+        let udp = Udp::new(sockets, config.intro_key, session, around.io.len(), handle.clone());
+        all.push(Some(Box::new(udp)));
+    }
+    let thread = seat.take(config, ours, around);
+    let thread = thread::Builder::new().name("ssu2".to_owned()).spawn(move || {
+        if let Err(error) = thread.run() {
+            tracing::error!(%error, "the SSU2 thread has ended");
+        }
+    })?;
+    Ok((all, handle, thread))
 }

@@ -28,14 +28,13 @@ mod timers;
 mod tunnels;
 mod udp;
 
-pub use udp::Route;
 pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
-use crate::event::{Command, Event, EventSink, Handoff};
+use crate::event::{Event, EventSink};
 use crate::hop::Hop;
 use crate::inbox::Inbox;
-use crate::ssu2::datagrams::Datagrams;
+use crate::ports::io::{Handoff, Input, IoHandle};
 use crate::stats::IoStats;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -56,14 +55,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-/// Entries in a thread's inbox. An entry is a whole batch or one command.
-const INBOX: usize = 16 * 1024;
-
 /// Entries of the inbox that one turn takes, so that sockets are not forgotten over commands.
 const INBOX_BUDGET: usize = 1024;
-
-/// Empty hand-offs that a thread keeps for those who hand over to it.
-const SPARE_HANDOFFS: usize = 16;
 
 /// Type of a TunnelData message.
 const CELL_MESSAGE: u8 = 18;
@@ -90,49 +83,6 @@ pub struct IoConfig {
     pub iv_filter: iv_filter::Config,
     /// True while the router drains: nothing new is begun.
     pub draining: Arc<AtomicBool>,
-}
-
-/// What arrives in a thread's inbox.
-#[derive(Debug)]
-pub(crate) enum Input {
-    Command(Command),
-    Handoff(Handoff),
-    Datagrams(Datagrams),
-}
-
-/// What other threads hold of an I/O thread.
-#[derive(Clone)]
-pub struct IoHandle {
-    inbox: Inbox<Input>,
-    /// Hand-offs that the thread has emptied, for the next ones to it.
-    spares: Arc<ArrayQueue<Handoff>>,
-    /// What the thread counts.
-    pub stats: Arc<IoStats>,
-}
-
-impl IoHandle {
-    /// Sends a command.
-    ///
-    /// # Errors
-    /// Hands it back if the thread does not keep up.
-    pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
-        self.inbox.push(Input::Command(command)).map_err(|input| match input {
-            Input::Command(command) => Box::new(command),
-            Input::Handoff(_) | Input::Datagrams(_) => Box::new(Command::Stop),
-        })
-    }
-
-    /// Hands over datagrams; false if the thread does not keep up.
-    #[must_use]
-    pub(crate) fn datagrams(&self, datagrams: Datagrams) -> bool {
-        self.inbox.push(Input::Datagrams(datagrams)).is_ok()
-    }
-}
-
-/// The threads' common table: which thread is whose home.
-pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
-    // The hash is uniform, so any of its bytes spread the peers evenly.
-    usize::from(u16::from_be_bytes([router.0[30], router.0[31]])) % threads.max(1)
 }
 
 /// A hop with what this thread keeps for it.
@@ -210,9 +160,8 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), WAKE)?);
-        let spares = Arc::new(ArrayQueue::new(SPARE_HANDOFFS));
-        Ok(Self { poll, handle: IoHandle { inbox, spares, stats: Arc::default() } })
+        let handle = IoHandle::new(Waker::new(poll.registry(), WAKE)?);
+        Ok(Self { poll, handle })
     }
 
     pub(crate) fn handle(&self) -> IoHandle {
@@ -273,7 +222,7 @@ impl Seat {
 }
 
 impl IoThread {
-    /// Runs until [`Command::Stop`].
+    /// Runs until [`Command::Stop`](crate::ports::io::Command::Stop).
     ///
     /// # Errors
     /// If waiting for the sockets fails, which leaves the thread nothing to do.

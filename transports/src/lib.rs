@@ -15,13 +15,13 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
-pub mod established;
 pub mod event;
 pub mod handle;
 pub mod hop;
 pub mod inbox;
 pub mod io;
 pub mod ntcp2;
+pub mod ports;
 pub mod ssu2;
 pub mod stats;
 mod udp;

@@ -28,8 +28,8 @@ pub use outcome::{Failed, Outcome, Refusal};
 pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
 
 use crate::clock::Clock;
-use crate::established::Established;
 use crate::inbox::Inbox;
+use crate::ports::established::Established;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};

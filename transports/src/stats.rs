@@ -2,7 +2,7 @@
 //!
 //! A [`Counter`] has one writer, so adding is a load and a store, not a locked instruction.
 
-use crate::event::Direction;
+use ramson_protocol::dialing::Direction;
 pub use ramson_protocol::dialing::Transport;
 use ramson_protocol::shape::Class;
 pub use ramson_protocol::ssu2::session::COUNTERS as SSU2_COUNTERS;

@@ -19,11 +19,11 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_transports::clock::Clock;
-use ramson_transports::established::Established;
 use ramson_transports::event::Direction;
 use ramson_transports::ntcp2::{
     DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
 };
+use ramson_transports::ports::established::Established;
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};

@@ -2,11 +2,12 @@
 //!
 //! The sockets are TCP connections on loopback; keys, hops and sessions are put in place without handshakes.
 
-use super::{IoConfig, IoHandle, IoThread, Seat, home, shaper};
+use super::{IoConfig, IoThread, Seat, shaper};
 use crate::clock::Clock;
-use crate::established::Established;
-use crate::event::{Command, Direction, Event, EventSink};
+use crate::event::{Direction, Event, EventSink};
 use crate::hop::{Hop, HopKind, NextHop};
+use crate::ports::established::Established;
+use crate::ports::io::{Command, IoHandle, home};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mio::Events;

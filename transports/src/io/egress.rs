@@ -2,8 +2,9 @@
 
 use super::peers::Waiting;
 use super::session::Session;
-use super::{CELL_MESSAGE, Input, IoThread, home};
-use crate::event::{Event, Handoff, HandoffItem};
+use super::{CELL_MESSAGE, IoThread};
+use crate::event::Event;
+use crate::ports::io::{Handoff, HandoffItem, Input, home};
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};

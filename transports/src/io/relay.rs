@@ -9,11 +9,10 @@ use crate::hop::HopKind;
 use crate::stats::{DropCause, Role};
 use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
 use ramson_protocol::id::RouterHash;
+/// IV and data of a cell, without the tunnel id.
+pub(super) use ramson_protocol::tunnel::cell::BODY_LEN as CELL;
 use rand::Rng;
 use smallvec::SmallVec;
-
-/// IV and data of a cell, without the tunnel id.
-pub(super) const CELL: usize = 1024;
 
 /// Cells in a batch. Sixteen fill the widest lanes there are; more only grow the working set.
 pub(super) const LANES: usize = 16;

@@ -8,11 +8,11 @@
 //! which is fair among neighbours; what is on a stream cannot be told apart before it is read. Nothing here knows of any
 //! transport. The rules stand in [`ramson_protocol::shape`].
 
-use super::relay::CELL;
 use crate::hop::Hop;
 use crate::stats::{DropCause, IoStats};
 use ramson_protocol::shape::{Bank, Class, FairQueue, Limits, Purse};
 use ramson_protocol::time::Mono;
+use ramson_protocol::tunnel::cell::BODY_LEN as CELL;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -5,10 +5,11 @@
 
 use super::session::ssu2::Ssu2;
 use super::session::{Session, Wire};
-use super::{CELL_MESSAGE, Input, IoThread};
-use crate::event::{Command, Direction, Event};
-use crate::ssu2::datagrams::{Datagrams, Origin};
-use crate::ssu2::{self, Adoption, Ssu2Handle};
+use super::{CELL_MESSAGE, IoThread};
+use crate::event::{Direction, Event};
+use crate::ports::datagrams::{Datagrams, Origin};
+use crate::ports::io::{Command, Input};
+use crate::ports::ssu2::{self, Adoption, Route, Ssu2Handle};
 use crate::stats::{DropCause, SSU2_COUNTERS, Transport};
 use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
@@ -32,15 +33,6 @@ use std::time::Duration;
 const FIRST_TOKEN: usize = usize::MAX - 1;
 /// Addresses that we listen on, at most.
 const MAX_SOCKETS: usize = 16;
-
-/// Where the datagrams with this connection id belong.
-#[derive(Clone, Copy, Debug)]
-pub struct Route {
-    /// The id.
-    pub id: u64,
-    /// The thread of the session; `None` once it has ended.
-    pub thread: Option<usize>,
-}
 
 /// Where a session is.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 
 use super::outcome::Outcome;
 use super::{Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, spawn};
-use crate::established::Established;
 use crate::event::{Direction, Event, EventSink};
+use crate::ports::established::Established;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
 use std::io;

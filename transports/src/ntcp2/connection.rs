@@ -2,8 +2,8 @@
 
 use super::outcome::Outcome;
 use super::{DialTarget, HandshakeConfig, socket, verify};
-use crate::established::Established;
 use crate::event::Direction;
+use crate::ports::established::Established;
 use bytes::Bytes;
 use mio::net::TcpStream;
 use ramson_crypto::x25519::PublicKey;

@@ -3,9 +3,10 @@
 //! The machines are in the protocol's crate; here they get what comes in sessions and outside of them, and what they
 //! want is done. Blocks go to the I/O thread of the session, datagrams out by the sockets.
 
+use super::Services as Config;
 use super::book::{Book, View};
-use super::{Block, Services as Config, Stats, Target};
 use crate::event::Event;
+use crate::ports::ssu2::{Block, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;

@@ -1,11 +1,11 @@
 //! The loop around the endpoint.
 
-use super::datagrams::Datagrams;
 use super::services::{Act, Services};
-use super::{Adoption, Around, INBOX, Input, Ssu2Config, Ssu2Handle, Stats, Target};
-use crate::event::{Command, Event};
-use crate::inbox::Inbox;
-use crate::io::{Route, home};
+use super::{Around, Ssu2Config};
+use crate::event::Event;
+use crate::ports::datagrams::Datagrams;
+use crate::ports::io::{Command, home};
+use crate::ports::ssu2::{Adoption, Input, Route, Ssu2Handle, Stats, Target};
 use crate::udp::Socket;
 use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::data::router_info::RouterInfo;
@@ -24,7 +24,6 @@ use rustc_hash::FxHashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of the inbox that one turn takes before it looks at its timers.
@@ -48,8 +47,8 @@ pub(crate) struct Seat {
 impl Seat {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), Token(0))?);
-        Ok(Self { poll, handle: Ssu2Handle { inbox, stats: Arc::default() } })
+        let handle = Ssu2Handle::new(Waker::new(poll.registry(), Token(0))?);
+        Ok(Self { poll, handle })
     }
 
     pub(crate) fn handle(&self) -> Ssu2Handle {

@@ -1,8 +1,8 @@
 //! A session on its way from the handshake thread to its I/O thread.
 
-use crate::event::Direction;
 use bytes::Bytes;
 use mio::net::TcpStream;
+use ramson_protocol::dialing::Direction;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer};
 use std::net::SocketAddr;

@@ -1,0 +1,153 @@
+//! What other threads hold of an I/O thread: commands, cells and datagrams for it, and the way to its inbox.
+
+use super::datagrams::Datagrams;
+use super::established::Established;
+use super::ssu2::{Adoption, Block, Route};
+use crate::hop::Hop;
+use crate::inbox::Inbox;
+use crate::stats::IoStats;
+use crossbeam::queue::ArrayQueue;
+use mio::Waker;
+use ramson_protocol::i2np::Message;
+use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::tunnel::Delivery;
+use std::sync::Arc;
+
+/// Entries in a thread's inbox. An entry is a whole batch or one command.
+const INBOX: usize = 16 * 1024;
+
+/// Empty hand-offs that a thread keeps for those who hand over to it.
+const SPARE_HANDOFFS: usize = 16;
+
+/// To an I/O thread.
+#[derive(Debug)]
+pub enum Command {
+    /// Take over a session that the handshake thread made.
+    Adopt(Box<Established>),
+    /// Take over a session that the SSU2 thread made.
+    AdoptSsu2(Box<Adoption>),
+    /// Where the datagrams of a session of another thread belong.
+    Route(Route),
+    /// Send a block of a service in the SSU2 session with a router.
+    Ssu2Block(RouterHash, Box<Block>),
+    /// Send a message to a router.
+    Send {
+        /// To whom.
+        to: RouterHash,
+        /// What.
+        message: Message,
+    },
+    /// Send a message through one of our own outbound tunnels. To the home thread of its first hop.
+    SendTunnel {
+        /// The tunnel, by the number we gave it.
+        gateway: TunnelId,
+        /// What the endpoint is to do with it.
+        delivery: Delivery,
+        /// What.
+        message: Message,
+    },
+    /// Enter a hop into the table.
+    InstallHop(Arc<Hop>),
+    /// Take a hop out of the table.
+    RemoveHop(TunnelId),
+    /// No session with this router can be had: drop what waits for it.
+    Unreachable(RouterHash),
+    /// The NAT in front of us has given us other ports, or with `same_ip` false another address: peers over SSU2 hear
+    /// from us at once.
+    Rebound {
+        /// Whether only the ports are others.
+        same_ip: bool,
+    },
+    /// Our RouterInfo has changed; peers are told by and by.
+    AnnounceRouterInfo,
+    /// End the session with a peer.
+    Close {
+        /// With whom.
+        peer: RouterHash,
+        /// The termination reason to give.
+        reason: u8,
+    },
+    /// End all sessions, then the thread.
+    Stop,
+}
+
+/// Cells and messages for peers whose home is another thread, handed over in whole batches.
+#[derive(Debug, Default)]
+pub struct Handoff {
+    /// Destination and the message's place in `bytes`.
+    pub items: Vec<HandoffItem>,
+    /// Bodies, one after the other.
+    pub bytes: Vec<u8>,
+}
+
+impl Handoff {
+    /// Empties it, for its next use.
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+        self.bytes.clear();
+    }
+}
+
+/// One message of a [`Handoff`].
+#[derive(Clone, Copy, Debug)]
+pub struct HandoffItem {
+    /// To whom.
+    pub to: RouterHash,
+    /// I2NP type.
+    pub kind: u8,
+    /// I2NP message id.
+    pub id: u32,
+    /// Expiration, seconds since 1970.
+    pub expiration: u32,
+    /// Length of the body.
+    pub len: u32,
+}
+
+/// What arrives in a thread's inbox.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Command(Command),
+    Handoff(Handoff),
+    Datagrams(Datagrams),
+}
+
+/// What other threads hold of an I/O thread.
+#[derive(Clone)]
+pub struct IoHandle {
+    pub(crate) inbox: Inbox<Input>,
+    /// Hand-offs that the thread has emptied, for the next ones to it.
+    pub(crate) spares: Arc<ArrayQueue<Handoff>>,
+    /// What the thread counts.
+    pub stats: Arc<IoStats>,
+}
+
+impl IoHandle {
+    /// The handle of a thread that `waker` wakes.
+    pub(crate) fn new(waker: Waker) -> Self {
+        let spares = Arc::new(ArrayQueue::new(SPARE_HANDOFFS));
+        Self { inbox: Inbox::new(INBOX, waker), spares, stats: Arc::default() }
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// Hands it back if the thread does not keep up.
+    pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
+        self.inbox.push(Input::Command(command)).map_err(|input| match input {
+            Input::Command(command) => Box::new(command),
+            Input::Handoff(_) | Input::Datagrams(_) => Box::new(Command::Stop),
+        })
+    }
+
+    /// Hands over datagrams; false if the thread does not keep up.
+    #[must_use]
+    pub(crate) fn datagrams(&self, datagrams: Datagrams) -> bool {
+        self.inbox.push(Input::Datagrams(datagrams)).is_ok()
+    }
+}
+
+/// The threads' common table: which thread is whose home.
+pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
+    // The hash is uniform, so any of its bytes spread the peers evenly.
+    usize::from(u16::from_be_bytes([router.0[30], router.0[31]])) % threads.max(1)
+}
