@@ -1,10 +1,12 @@
 //! Who we are to the network: our keys and the RouterInfo that says what can be had from us.
 
+use crate::reach::Reach;
 use crate::shared::Shared;
+use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_crypto::hash::hkdf2;
 use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::data::router_address::{Introducer, RouterAddressBuf};
+use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Bandwidth, Caps, Congestion, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::time::Wall;
@@ -117,13 +119,6 @@ pub struct Offer {
     pub mtu: u16,
 }
 
-/// What the world's view of us makes of an offer: it changes while the router runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// Routers that introduce others to us. They are published where SSU2 has no address of its own.
-    pub introducers: Vec<Introducer>,
-}
-
 impl Profile {
     /// All addresses at which peers can call us.
     pub fn published(&self) -> impl Iterator<Item = &SocketAddr> {
@@ -209,6 +204,7 @@ pub struct Identity {
     congestion: Congestion,
     reach: Reach,
     signed_at: Duration,
+    _vital: Vital,
 }
 
 impl Identity {
@@ -216,7 +212,8 @@ impl Identity {
     pub fn new(shared: Shared, keys: Arc<NodeKeys>, profile: Profile, around: Box<dyn Circumstances>) -> Self {
         let now = shared.now().mono;
         let (congestion, reach) = (Congestion::None, Reach::default());
-        Self { shared, keys, profile, around, started: now, congestion, reach, signed_at: now }
+        let _vital = shared.vitals().guard("the keeper of our RouterInfo");
+        Self { shared, keys, profile, around, started: now, congestion, reach, signed_at: now, _vital }
     }
 
     fn look(&mut self) {
@@ -256,6 +253,7 @@ impl Actor for Identity {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.around.changed(&self.shared.router_info());
+        self.shared.stop_when_over(self, ctx);
         ctx.run_interval(LOOK, |actor, _| actor.look());
     }
 }

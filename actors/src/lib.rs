@@ -1,10 +1,10 @@
 //! The control plane of Ramson: everything with a life of its own and a slow clock is an actor.
 //!
 //! ```text
-//! data plane --batches--> Switch --> PeerConnection (one per router)
-//!                           |------> NetDb shards, searches, publisher
-//!                           |------> TransitManager --> ParticipatingTunnel (one per tunnel of others)
-//!                           '------> TunnelPool --> InboundTunnel, OutboundTunnel (our own)
+//! data plane --news-----> Connections --> PeerConnection (one per router)
+//!            --messages-> Dispatch --> NetDb shards, searches, publisher
+//!                            |-------> TransitManager --> ParticipatingTunnel (one per tunnel of others)
+//!                            '-------> TunnelPool --> InboundTunnel, OutboundTunnel (our own)
 //! ```
 //!
 //! An actor owns its state, others ask by message with `try_send`, and nothing above the five verbs of the cores knows
@@ -12,16 +12,25 @@
 
 #![forbid(unsafe_code)]
 
-pub mod clock_keeper;
-pub mod garlic;
-pub mod gate;
+mod clock_keeper;
+mod connections;
+mod dispatch;
+mod expected;
+mod garlic;
+mod gate;
 pub mod identity;
 pub mod mailbox;
 pub mod messages;
 pub mod netdb;
 pub mod node;
-pub mod peer;
+pub mod paths;
+mod peer;
 pub mod pool;
+mod profiles;
+mod reach;
 pub mod shared;
-pub mod switch;
-pub mod transit;
+mod supervise;
+mod transit;
+mod tunnel_ids;
+
+pub use reach::Reach;

@@ -1,24 +1,59 @@
 //! What actors say to each other across module boundaries. Messages of one module's own actors stand beside them.
 
-use crate::mailbox::Mailbox;
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::Message as I2np;
+use ramson_protocol::i2np::ways::{Owner, Way};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
-use std::time::Duration;
 
 /// By what way a message reached us: it decides what the message may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// From a router over its session.
     Direct(RouterHash),
-    /// Out of one of our own inbound tunnels. Nobody knows who sent it.
-    OwnTunnel(TunnelId),
-    /// For us, out of somebody's outbound tunnel that ends here.
+    /// For us, out of somebody's outbound tunnel that ends here. Nobody knows who sent it.
     Endpoint(TunnelId),
-    /// Out of a garlic message that only we could open.
+    /// Out of a garlic message that only we could open, and that came by one of the ways above.
     Garlic,
+    /// Out of an inbound tunnel of ours, which belongs to this owner. Nobody knows who sent it.
+    OwnTunnel(TunnelId, Owner),
+    /// Out of garlic that came out of such a tunnel.
+    OwnGarlic(TunnelId, Owner),
+}
+
+impl Origin {
+    /// The way without its particulars.
+    pub fn way(self) -> Way {
+        match self {
+            Self::Direct(_) => Way::Direct,
+            Self::Endpoint(_) => Way::Endpoint,
+            Self::Garlic => Way::Garlic,
+            Self::OwnTunnel(_, owner) => Way::OwnTunnel(owner),
+            Self::OwnGarlic(_, owner) => Way::OwnGarlic(owner),
+        }
+    }
+
+    /// The tunnel of ours that it came out of.
+    pub fn own_tunnel(self) -> Option<TunnelId> {
+        match self {
+            Self::OwnTunnel(tunnel, _) | Self::OwnGarlic(tunnel, _) => Some(tunnel),
+            Self::Direct(_) | Self::Endpoint(_) | Self::Garlic => None,
+        }
+    }
+
+    /// The router whose session it came over, if nothing hides it.
+    pub fn router(self) -> Option<RouterHash> {
+        if let Self::Direct(router) = self { Some(router) } else { None }
+    }
+
+    /// By what way the cloves of a garlic message come.
+    pub(crate) fn inside(self) -> Self {
+        match self {
+            Self::OwnTunnel(tunnel, owner) | Self::OwnGarlic(tunnel, owner) => Self::OwnGarlic(tunnel, owner),
+            Self::Direct(_) | Self::Endpoint(_) | Self::Garlic => Self::Garlic,
+        }
+    }
 }
 
 /// An I2NP message for the actor that handles its type.
@@ -40,33 +75,7 @@ pub enum Token {
     BuildReply(MessageId),
 }
 
-/// To the switch: hand `token` to `to` when it comes, once.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Expect {
-    /// What.
-    pub token: Token,
-    /// Who wants it.
-    pub to: Recipient<Arrived>,
-    /// Where it is counted.
-    pub mailbox: Mailbox,
-    /// For how long.
-    pub within: Duration,
-}
-
-/// To the switch: garlic with this tag is sealed under this key, once or as often as its tags say.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ExpectGarlic {
-    /// The eight bytes in front of the message.
-    pub tag: [u8; 8],
-    /// The key.
-    pub key: [u8; 32],
-    /// For how long.
-    pub within: Duration,
-}
-
-/// From the switch: what was expected has come.
+/// What was expected has come.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Arrived {
@@ -78,30 +87,16 @@ pub struct Arrived {
     pub message: I2np,
 }
 
-/// A session stands.
-#[derive(Clone, Debug, Message)]
-#[rtype(result = "()")]
-pub struct SessionUp {
-    /// With whom.
-    pub peer: RouterHash,
-    /// True if the peer called.
-    pub inbound: bool,
-}
-
-/// The last session with a router has ended.
+/// News of a peer for whoever keeps profiles or tunnels.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct SessionDown {
-    /// With whom.
-    pub peer: RouterHash,
-}
-
-/// A router could not be reached.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct DialFailed {
-    /// Who.
-    pub peer: RouterHash,
+pub enum PeerNews {
+    /// A session stands.
+    Up(RouterHash),
+    /// The last session has ended.
+    Down(RouterHash),
+    /// It could not be reached.
+    Unreachable(RouterHash),
 }
 
 /// A RouterInfo from outside, not yet verified.

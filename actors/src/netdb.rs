@@ -1,7 +1,7 @@
 //! The network database: the facade that other actors use, in front of the shards.
 //!
 //! ```text
-//! Switch --> NetDb --> NetDbShard x 4 (by key) --> Verifier pool, storage thread
+//! Dispatch -> NetDb --> NetDbShard x 4 (by key) --> Verifier pool, storage thread
 //!              |-----> Searches (what we look for, exploration)
 //!              '-----> Publishing (our own RouterInfo)
 //! ```
@@ -9,18 +9,18 @@
 
 mod asking;
 mod directory;
+mod outbox;
 mod publishing;
 mod reply;
 mod searches;
 mod shard;
 mod storage;
-mod subscribers;
 mod verifier;
 
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
+use crate::paths::Paths;
 use crate::shared::Shared;
-use crate::switch::Switch;
 use actix::prelude::*;
 use bytes::Bytes;
 use directory::Directory;
@@ -39,12 +39,13 @@ use ramson_protocol::netdb::rules::{Rules, is_newer, judge_signatures};
 use ramson_protocol::netdb::store;
 use ramson_protocol::wire::Reader;
 use searches::{Find, Found, Replied, Searches, Unreachable};
-use shard::{All, Asked, Get, NetDbShard, Offered, Own, Stored, Subscribe, shard_of};
+use shard::{All, Asked, Await, Get, NetDbShard, Offered, Own, Stored, Subscribe, shard_of};
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use storage::Storage;
 use verifier::Verifier;
 
@@ -52,7 +53,7 @@ use verifier::Verifier;
 const SHARDS: usize = 4;
 
 /// Arbiters that carry them.
-const ARBITERS: usize = 2;
+pub(crate) const ARBITERS: usize = 2;
 
 /// Threads that verify signatures.
 const VERIFIERS: usize = 2;
@@ -73,6 +74,8 @@ pub struct NetDb(Arc<Inner>);
 
 struct Inner {
     shared: Shared,
+    /// The router's own tunnels.
+    paths: Paths,
     rules: Rules,
     directory: Directory,
     throttle: Mutex<Throttle>,
@@ -81,7 +84,6 @@ struct Inner {
     shards: OnceLock<Vec<Addr<NetDbShard>>>,
     searches: OnceLock<Addr<Searches>>,
     publishing: OnceLock<Addr<Publishing>>,
-    switch: OnceLock<Addr<Switch>>,
 }
 
 impl NetDb {
@@ -89,10 +91,16 @@ impl NetDb {
     ///
     /// # Errors
     /// If the file cannot be opened or made. A damaged one is moved aside.
-    pub fn start(shared: Shared, config: &NetDbConfig) -> io::Result<Self> {
+    pub(crate) fn start(
+        shared: Shared,
+        paths: Paths,
+        config: &NetDbConfig,
+        arbiters: &[ArbiterHandle],
+    ) -> io::Result<Self> {
         let (storage, entries) = Storage::open(&config.database)?;
         let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
         let netdb = Self(Arc::new(Inner {
+            paths,
             throttle: Mutex::new(Throttle::new(shared.floodfill(), shared.now().mono)),
             rules,
             directory: Directory::default(),
@@ -101,7 +109,6 @@ impl NetDb {
             shards: OnceLock::new(),
             searches: OnceLock::new(),
             publishing: OnceLock::new(),
-            switch: OnceLock::new(),
             shared,
         }));
         let mut parts: [Vec<Entry>; SHARDS] = Default::default();
@@ -115,7 +122,6 @@ impl NetDb {
             max_lease_sets: config.max_lease_sets.div_ceil(SHARDS),
             shards: SHARDS,
         };
-        let arbiters: [ArbiterHandle; ARBITERS] = std::array::from_fn(|_| Arbiter::new().handle());
         let shards = parts.into_iter().enumerate().map(|(index, entries)| {
             let netdb = netdb.clone();
             NetDbShard::start_in_arbiter(&arbiters[index % ARBITERS], move |_| {
@@ -128,11 +134,6 @@ impl NetDb {
         let _ = netdb.0.searches.set(Searches::start_in_arbiter(&arbiters[0], |_| Searches::new(searching)));
         let _ = netdb.0.publishing.set(Publishing::start_in_arbiter(&arbiters[1], |_| Publishing::new(publishing)));
         Ok(netdb)
-    }
-
-    /// The way to the switch, known only after the start.
-    pub fn set_switch(&self, switch: Addr<Switch>) {
-        let _ = self.0.switch.set(switch);
     }
 
     /// A DatabaseStore message.
@@ -163,7 +164,7 @@ impl NetDb {
             self.send_copies(&info.clone().into(), None);
         }
         if let Some(publishing) = self.0.publishing.get() {
-            Mailbox::Publishing.offer(|| publishing.try_send(Publish(info)));
+            self.0.shared.mailboxes().offer(Mailbox::Publishing, || publishing.try_send(Publish(info)));
         }
     }
 
@@ -217,6 +218,12 @@ impl NetDb {
         self.ask(hash.into(), Get(hash.into())).await??.as_router_info().cloned()
     }
 
+    /// The RouterInfo of a router that we know, or that comes to be known within this time.
+    pub(crate) async fn router_within(&self, hash: RouterHash, within: Duration) -> Option<RouterInfo> {
+        let entry = actix::clock::timeout(within, self.ask(hash.into(), Await(hash.into()))).await.ok()???;
+        entry.as_router_info().cloned()
+    }
+
     /// All routers that we know, ourselves left out.
     pub async fn routers(&self) -> Vec<RouterInfo> {
         let mut all = Vec::new();
@@ -241,7 +248,7 @@ impl NetDb {
         if self.floodfills().contains(&router) {
             self.search(Unreachable(router));
             if let Some(publishing) = self.0.publishing.get() {
-                Mailbox::Publishing.offer(|| publishing.try_send(Unreachable(router)));
+                self.0.shared.mailboxes().offer(Mailbox::Publishing, || publishing.try_send(Unreachable(router)));
             }
         }
     }
@@ -253,7 +260,7 @@ impl NetDb {
             return Some(entry);
         }
         let searches = self.0.searches.get()?;
-        Mailbox::Searches.entered();
+        self.0.shared.mailboxes().entered(Mailbox::Searches);
         searches.send(Find { key, kind }).await.ok().flatten()
     }
 
@@ -282,7 +289,7 @@ impl NetDb {
         Searches: Handler<M>,
     {
         if let Some(searches) = self.0.searches.get() {
-            Mailbox::Searches.offer(|| searches.try_send(message));
+            self.0.shared.mailboxes().offer(Mailbox::Searches, || searches.try_send(message));
         }
     }
 
@@ -302,7 +309,7 @@ impl NetDb {
         NetDbShard: Handler<M>,
     {
         let Some(addr) = self.shard(shard) else { return };
-        if Mailbox::NetDbShard.post(|| addr.try_send(message)).is_err() {
+        if self.0.shared.mailboxes().post(Mailbox::NetDbShard, || addr.try_send(message)).is_err() {
             count_drop("netdb_shard_full");
         }
     }
@@ -323,7 +330,7 @@ impl NetDb {
         NetDbShard: Handler<M>,
     {
         let addr = self.shard(shard)?;
-        Mailbox::NetDbShard.entered();
+        self.0.shared.mailboxes().entered(Mailbox::NetDbShard);
         addr.send(message).await.ok()
     }
 
@@ -355,8 +362,13 @@ impl NetDb {
         self.0.throttle.lock()
     }
 
-    fn switch(&self) -> Option<&Addr<Switch>> {
-        self.0.switch.get()
+    fn paths(&self) -> &Paths {
+        &self.0.paths
+    }
+
+    /// A message has left a mailbox.
+    fn left(&self, mailbox: Mailbox) {
+        self.0.shared.mailboxes().left(mailbox);
     }
 }
 

@@ -1,16 +1,23 @@
 //! A whole router: puts the planes together, starts the actors, and takes them down again.
 
+use crate::connections::{Connections, Follow, NewsBatch};
+use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Reach, router_info};
+use crate::identity::{Circumstances, Identity, NodeKeys, Profile, router_info};
+use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Incoming, Recheck};
-use crate::netdb::{NetDb, NetDbConfig};
-use crate::pool::{PoolConfig, TunnelPool};
+use crate::netdb::{self, NetDb, NetDbConfig};
+use crate::paths::{OwnTunnels, Paths};
+use crate::pool::{PoolConfig, PoolHandle, Pools};
+use crate::profiles::Profiles;
+use crate::reach::Reach;
 use crate::shared::{Facts, Shared};
-use crate::switch::{PeerNews, Routes, Switch, SwitchSink};
+use crate::supervise::Vitals;
 use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use ramson_protocol::admission;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
@@ -19,7 +26,8 @@ use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
-use ramson_transports::event::{Event, EventSink};
+use ramson_transports::event::{EventSink, News, Received};
+use ramson_transports::handle::Bound;
 use ramson_transports::ntcp2::Limits;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
@@ -27,7 +35,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Arbiters on which the actors of tunnels are spread: one more core than the main one is enough for their slow clock.
@@ -60,8 +68,10 @@ pub struct NodeConfig {
     pub line: shape::Limits,
     /// Tunnels of others at once.
     pub max_transit: usize,
-    /// Our own tunnels.
+    /// Our own exploratory tunnels.
     pub pool: PoolConfig,
+    /// Where the profiles of other routers are kept, if anywhere.
+    pub profiles: Option<PathBuf>,
     /// The database.
     pub netdb: NetDbConfig,
     /// Addresses and routers that we have nothing to do with.
@@ -87,29 +97,51 @@ pub struct Listen {
     pub segmentation_offload: bool,
 }
 
-/// A running node; cheap to clone.
+/// A running node; cheap to clone. It ends with [`Node::drain`] or [`Node::stop`]; nothing of it is left then but what
+/// clones of this hold.
 #[derive(Clone)]
 pub struct Node {
     shared: Shared,
     netdb: NetDb,
     database: PathBuf,
-    switch: Addr<Switch>,
+    connections: Addr<Connections>,
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
-    pool: Addr<TunnelPool>,
+    profiles: Addr<Profiles>,
+    pools: Pools,
+    exploratory: PoolHandle,
     published: Arc<Published>,
+    arbiters: Arc<Mutex<Vec<Arbiter>>>,
 }
 
-/// Takes events until the switch stands.
-#[derive(Default)]
-struct LateSink(OnceLock<SwitchSink>);
+/// The way from the threads of the data plane to the actors.
+struct Sink {
+    connections: Addr<Connections>,
+    dispatch: Addr<Dispatch>,
+    mailboxes: Mailboxes,
+    vitals: Vitals,
+}
 
-impl EventSink for LateSink {
-    fn deliver(&self, events: Vec<Event>) -> Result<(), Vec<Event>> {
-        match self.0.get() {
-            Some(sink) => sink.deliver(events),
-            None => Err(events),
-        }
+impl EventSink for Sink {
+    fn news(&self, news: Vec<News>) -> Result<(), Vec<News>> {
+        let sent = self.mailboxes.post(Mailbox::Connections, || self.connections.try_send(NewsBatch(news)));
+        sent.map_err(|e| match e {
+            SendError::Full(batch) | SendError::Closed(batch) => {
+                metrics::counter!("ramson_control_news_deferred_total").increment(batch.0.len() as u64);
+                batch.0
+            }
+        })
+    }
+
+    fn received(&self, batch: Vec<Received>) -> Result<(), Vec<Received>> {
+        let sent = self.mailboxes.post(Mailbox::Dispatch, || self.dispatch.try_send(Batch(batch)));
+        sent.map_err(|e| match e {
+            SendError::Full(batch) | SendError::Closed(batch) => batch.0,
+        })
+    }
+
+    fn thread_ended(&self, name: &str) {
+        self.vitals.ended(name);
     }
 }
 
@@ -145,29 +177,47 @@ impl Node {
     /// # Errors
     /// If an address cannot be listened on, a thread not be started, or the database not be opened.
     pub fn start(config: NodeConfig) -> io::Result<Self> {
-        let sink = Arc::new(LateSink::default());
-        let shared = start_shared(&config, Arc::clone(&sink) as Arc<dyn EventSink>)?;
+        let (shared, bound) = bind(&config)?;
+        let arbiters: Vec<Arbiter> = (0..netdb::ARBITERS + TUNNEL_ARBITERS).map(|_| Arbiter::new()).collect();
+        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        let arbiters = Arc::new(Mutex::new(arbiters));
+        let started = Self::start_actors(config, shared.clone(), bound, handles, Arc::clone(&arbiters));
+        if started.is_err() {
+            shared.vitals().end();
+            arbiters.lock().drain(..).for_each(|arbiter| {
+                arbiter.stop();
+            });
+        }
+        started
+    }
+
+    /// Starts those who listen, and last those who speak.
+    fn start_actors(
+        config: NodeConfig,
+        shared: Shared,
+        bound: Bound,
+        handles: Vec<ArbiterHandle>,
+        arbiters: Arc<Mutex<Vec<Arbiter>>>,
+    ) -> io::Result<Self> {
+        let (for_netdb, for_tunnels) = handles.split_at(netdb::ARBITERS);
         let keys = Arc::new(config.keys);
         let database = config.netdb.database.clone();
-        let netdb = NetDb::start(shared.clone(), &config.netdb)?;
+        let paths = Paths::default();
+        let netdb = NetDb::start(shared.clone(), paths.clone(), &config.netdb, for_netdb)?;
+        let connections = Connections::new(shared.clone(), netdb.clone()).start();
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
-        let arbiters: Vec<ArbiterHandle> = (0..TUNNEL_ARBITERS).map(|_| Arbiter::new().handle()).collect();
         let published = Arc::new(Published::default());
-        let transit = start_transit(&shared, &config.line, config.max_transit, &static_key, arbiters, &published);
-        let pool = TunnelPool::start_pool(shared.clone(), netdb.clone(), config.pool);
-        let routes = Routes {
-            builds: transit.clone().recipient(),
-            data: config.data,
-            peers: Some(pool.clone().recipient::<PeerNews>()),
-        };
+        let tunnels = for_tunnels.to_vec();
+        let transit = start_transit(&shared, &config.line, config.max_transit, &static_key, tunnels, &published);
+        let profiles = Profiles::new(shared.clone(), config.profiles).start();
+        netdb.subscribe(profiles.clone().recipient());
+        wait_for_room(&connections, Follow(profiles.clone().recipient()));
+        let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
+        let exploratory = pools.open_with(config.pool, paths);
+        let routes = Routes { builds: transit.clone().recipient(), data: config.data };
         let opener_key = Arc::clone(&static_key);
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
-        let switch = Switch::new(shared.clone(), netdb.clone(), routes, opener).start();
-        netdb.set_switch(switch.clone());
-        pool.do_send(crate::pool::Begin { switch: switch.clone() });
-        // The threads hand over nothing before this, since nobody was dialled and nothing was accepted in so short a time.
-        let _ = sink.0.set(SwitchSink(switch.clone()));
-        read_files(netdb.clone(), config.bootstrap);
+        let dispatch = Dispatch::new(shared.clone(), netdb.clone(), routes, opener).start();
         let around = Around {
             shared: shared.clone(),
             published: Arc::clone(&published),
@@ -175,7 +225,23 @@ impl Node {
             on_router_info: config.on_router_info,
         };
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
-        Ok(Self { shared, netdb, database, switch, transit, identity, pool, published })
+        let (mailboxes, vitals) = (shared.mailboxes().clone(), shared.vitals().clone());
+        let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
+        bound.run(&sink)?;
+        read_files(netdb.clone(), config.bootstrap);
+        Ok(Self {
+            shared,
+            netdb,
+            database,
+            connections,
+            transit,
+            identity,
+            profiles,
+            pools,
+            exploratory,
+            published,
+            arbiters,
+        })
     }
 
     /// The facts of this node.
@@ -193,6 +259,26 @@ impl Node {
         &self.netdb
     }
 
+    /// Opens further pools of tunnels.
+    pub fn pools(&self) -> &Pools {
+        &self.pools
+    }
+
+    /// The router's own tunnels that are ready for use.
+    pub fn own_tunnels(&self) -> Arc<OwnTunnels> {
+        self.exploratory.paths().get()
+    }
+
+    /// Waits until something has ended that the node cannot do without; what it was. The node is to be stopped then.
+    pub async fn failed(&self) -> String {
+        self.shared.vitals().failed().await
+    }
+
+    /// Tells when nothing of the node is left, for whoever must be sure of it.
+    pub fn remains(&self) -> Remains {
+        Remains(self.shared.downgrade())
+    }
+
     /// Where the database lies.
     pub fn database(&self) -> &PathBuf {
         &self.database
@@ -202,16 +288,19 @@ impl Node {
     ///
     /// # Errors
     /// What is missing, in words for the operator.
-    pub fn readiness(&self) -> Result<(), &'static str> {
+    pub fn readiness(&self) -> Result<(), String> {
+        if let Some(what) = self.shared.vitals().failure() {
+            return Err(format!("{what} has ended, the node cannot go on"));
+        }
         if self.shared.draining() {
-            return Err("draining");
+            return Err("draining".to_owned());
         }
         if self.netdb.counts().0 == 0 {
-            return Err("no routers known: give some with network.bootstrap or `ramson import`");
+            return Err("no routers known: give some with network.bootstrap or `ramson import`".to_owned());
         }
-        let own = self.shared.own_tunnels();
+        let own = self.own_tunnels();
         if own.outbound.is_empty() || own.inbound.is_empty() {
-            return Err("no tunnels of our own yet");
+            return Err("no tunnels of our own yet".to_owned());
         }
         Ok(())
     }
@@ -220,18 +309,19 @@ impl Node {
     pub fn reload(&self, max_transit: usize, line: &shape::Limits, blocklist: Blocklist) {
         self.transports().line().set(*line);
         self.shared.gate().set(blocklist);
-        self.switch.do_send(Recheck);
-        self.pool.do_send(Recheck);
-        self.transit.do_send(crate::transit::Limits(admission_config(line, max_transit)));
+        wait_for_room(&self.connections, Recheck);
+        wait_for_room(&self.profiles, Recheck);
+        wait_for_room(&self.transit, crate::transit::Limits(admission_config(line, max_transit)));
     }
 
     /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for
     /// [`DRAIN`] at most, then ends all sessions and writes the database.
     pub async fn drain(&self) {
         self.shared.drain();
-        self.transit.do_send(Drain);
-        self.pool.do_send(Drain);
-        self.identity.do_send(Drain);
+        wait_for_room(&self.transit, Drain);
+        self.exploratory.drain();
+        wait_for_room(&self.profiles, Drain);
+        wait_for_room(&self.identity, Drain);
         let end = self.shared.now().mono + DRAIN;
         while self.shared.now().mono < end && self.published.tunnels() > 0 {
             actix::clock::sleep(Duration::from_millis(200)).await;
@@ -239,20 +329,38 @@ impl Node {
         self.stop().await;
     }
 
-    /// Ends all sessions and writes the database.
+    /// Ends all sessions, writes the database, and ends every actor and thread.
     pub async fn stop(&self) {
+        self.shared.vitals().end();
         self.netdb.close().await;
-        let shared = self.shared.clone();
+        let (shared, arbiters) = (self.shared.clone(), std::mem::take(&mut *self.arbiters.lock()));
         // Joining threads blocks, so it is done on a thread of its own.
-        let stopped = actix_rt::task::spawn_blocking(move || shared.transports().stop()).await;
-        if stopped.is_err() {
+        let stopped = actix_rt::task::spawn_blocking(move || {
+            shared.transports().stop();
+            for arbiter in arbiters {
+                arbiter.stop();
+                // One that panicked has been missed already.
+                let _ = arbiter.join();
+            }
+        });
+        if stopped.await.is_err() {
             tracing::error!("the data plane did not stop cleanly");
         }
     }
 }
 
-/// Starts the data plane, and gathers what every actor may use.
-fn start_shared(config: &NodeConfig, sink: Arc<dyn EventSink>) -> io::Result<Shared> {
+/// Says whether anything of a node that was stopped is left.
+pub struct Remains(Weak<dyn std::any::Any + Send + Sync>);
+
+impl Remains {
+    /// True if nothing is.
+    pub fn are_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+/// Binds the sockets of the data plane, and gathers what every actor may use.
+fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
     let (keys, profile) = (&config.keys, &config.profile);
     let clock = Clock::new();
     let draining = Arc::new(AtomicBool::new(false));
@@ -262,29 +370,26 @@ fn start_shared(config: &NodeConfig, sink: Arc<dyn EventSink>) -> io::Result<Sha
     (config.on_router_info)(&info);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if config.threads == 0 { cores } else { config.threads };
-    let transports = Transports::start(
-        TransportsConfig {
-            router: info.hash(),
-            router_info: info.as_bytes().clone(),
-            static_key: keys.ntcp2.clone(),
-            iv: keys.ntcp2_iv,
-            net_id: profile.net_id,
-            listen: config.ntcp2.addresses.clone(),
-            ssu2: ssu2_config(config, &gate),
-            bind: profile.published().map(SocketAddr::ip).collect(),
-            threads,
-            line: config.line,
-            limits: limits(config.ntcp2.max_handshakes, config.allow_private),
-            gate: Arc::new(gate.clone()),
-            idle_close: config.ntcp2.idle_close,
-            iv_filter: filter_for(config.line.lesser(), threads),
-            clock: clock.clone(),
-            draining: Arc::clone(&draining),
-        },
-        sink,
-    )?;
+    let (transports, bound) = Transports::bind(TransportsConfig {
+        router: info.hash(),
+        router_info: info.as_bytes().clone(),
+        static_key: keys.ntcp2.clone(),
+        iv: keys.ntcp2_iv,
+        net_id: profile.net_id,
+        listen: config.ntcp2.addresses.clone(),
+        ssu2: ssu2_config(config, &gate),
+        bind: profile.published().map(SocketAddr::ip).collect(),
+        threads,
+        line: config.line,
+        limits: limits(config.ntcp2.max_handshakes, config.allow_private),
+        gate: Arc::new(gate.clone()),
+        idle_close: config.ntcp2.idle_close,
+        iv_filter: filter_for(config.line.lesser(), threads),
+        clock: clock.clone(),
+        draining: Arc::clone(&draining),
+    })?;
     let abilities = abilities(profile, &transports, config.allow_private);
-    Ok(Shared::new(Facts {
+    let shared = Shared::new(Facts {
         keys: keys.router.clone(),
         net_id: profile.net_id,
         abilities,
@@ -294,7 +399,9 @@ fn start_shared(config: &NodeConfig, sink: Arc<dyn EventSink>) -> io::Result<Sha
         transports,
         draining,
         gate,
-    }))
+        vitals: Vitals::default(),
+    });
+    Ok((shared, bound))
 }
 
 /// Takes RouterInfos from files into the database, each in its turn.

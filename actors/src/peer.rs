@@ -1,131 +1,132 @@
 //! One router that we are connected to, or want to be.
 //!
-//! ```text
-//! Resolving --RouterInfo--> Dialing --up--> Connected --down--> (end)
-//!     |                      |  ^  |
-//!     |                      +--+  | next way to call it
-//!     +--------- no way left ------+--> BackingOff --time--> (end)
-//! ```
-//! State owned: where this connection stands. Messages in: [`Wanted`], [`SessionUp`], [`SessionDown`], [`DialFailed`].
-//! Out: dials and refusals to the data plane. The mailbox is actix's 16: all senders are the switch, and it drops
-//! what does not fit; the data plane asks again with its next message.
+//! State owned: a [`Connection`] core, which says what is tried and how long. Messages in: [`Happened`]. Out: dials and
+//! refusals to the data plane, [`Ended`] to the table of connections. Mailbox: 64, far more than the news of one router
+//! that can be under way; who finds it full waits.
 
-use crate::mailbox::Mailbox;
-use crate::messages::{DialFailed, SessionDown, SessionUp};
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::PeerNews;
 use crate::netdb::NetDb;
 use crate::shared::Shared;
-use crate::switch::PeerNews;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::dialing::call::{Connection, In, Out, Reason};
 use ramson_protocol::dialing::{Call, calls};
 use ramson_protocol::id::RouterHash;
 use std::collections::VecDeque;
-use std::time::Duration;
 
-/// After a failed dial the router is left alone for this long. INTEROP: i2pd avoids it for eight minutes; the first
-/// failure may be a passing one, so we begin lower.
-const BACK_OFF: Duration = Duration::from_secs(60);
+const MAILBOX: usize = 64;
 
-/// Something waits for a session with this router.
+/// Something has happened to the connection.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Happened(pub(crate) In);
+
+/// Tells the table that a connection's actor has ended.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Wanted;
-
-/// Tells the switch that a connection's actor has ended.
-#[derive(Clone, Copy, Debug, Message)]
-#[rtype(result = "()")]
-pub struct Ended(pub RouterHash);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Resolving,
-    Dialing,
-    Connected,
-    BackingOff,
-}
+pub(crate) struct Ended(pub(crate) RouterHash);
 
 /// The actor.
-pub struct PeerConnection {
+pub(crate) struct PeerConnection {
     hash: RouterHash,
     shared: Shared,
     netdb: NetDb,
     owner: Recipient<Ended>,
-    news: Option<Recipient<PeerNews>>,
-    state: State,
-    /// Ways to call it that were not tried yet, the best first.
-    calls: VecDeque<Call>,
+    followers: Vec<Recipient<PeerNews>>,
+    core: Connection,
+    timer: Option<SpawnHandle>,
     /// Its RouterInfo, while it is being called.
     info: Option<RouterInfo>,
 }
 
 impl PeerConnection {
     /// For a router that has called us, or (`connected` is false) that something waits for.
-    pub fn new(
+    pub(crate) fn new(
         hash: RouterHash,
         connected: bool,
         shared: Shared,
         netdb: NetDb,
         owner: Recipient<Ended>,
-        news: Option<Recipient<PeerNews>>,
+        followers: Vec<Recipient<PeerNews>>,
     ) -> Self {
-        let state = if connected { State::Connected } else { State::Resolving };
-        Self { hash, shared, netdb, owner, news, state, calls: VecDeque::new(), info: None }
+        let core = if connected { Connection::called() } else { Connection::wanted(shared.now().mono) };
+        Self { hash, shared, netdb, owner, followers, core, timer: None, info: None }
     }
 
-    fn resolve(&mut self, ctx: &mut Context<Self>) {
-        self.state = State::Resolving;
+    fn input(&mut self, input: In, ctx: &mut Context<Self>) {
+        self.core.handle_input(self.shared.now().mono, input);
+        self.drain(ctx);
+    }
+
+    /// Does what the core wants, and sets the timer.
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        while let Some(out) = self.core.poll_output() {
+            match out {
+                Out::Resolve => self.resolve(ctx),
+                Out::Call(call) => {
+                    let called = self.info.as_ref().is_some_and(|info| self.shared.transports().dial(info, call));
+                    if !called {
+                        self.core.handle_input(self.shared.now().mono, In::NotCalled);
+                    }
+                }
+                Out::Unreachable(reason) => self.unreachable(reason),
+                Out::Ended => ctx.stop(),
+            }
+        }
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if let Some(due) = self.core.poll_timeout() {
+            let after = due.saturating_sub(self.shared.now().mono);
+            self.timer = Some(ctx.run_later(after, |actor, ctx| {
+                actor.timer = None;
+                actor.core.handle_timeout(actor.shared.now().mono);
+                actor.drain(ctx);
+            }));
+        } else {
+            self.info = None;
+        }
+    }
+
+    fn resolve(&self, ctx: &mut Context<Self>) {
         let find = self.netdb.find_router(self.hash);
-        ctx.spawn(find.into_actor(self).map(|found, actor, ctx| match found {
-            Some(info) => actor.dial(&info, ctx),
-            None => actor.fail("no_router_info", ctx),
+        ctx.spawn(find.into_actor(self).map(|found, actor, ctx| {
+            match found {
+                Some(info) => {
+                    let calls = actor.ways(&info);
+                    actor.info = Some(info);
+                    actor.core.handle_input(actor.shared.now().mono, In::Resolved(calls));
+                }
+                None => actor.core.not_found(actor.shared.now().mono),
+            }
+            actor.drain(ctx);
         }));
     }
 
-    fn dial(&mut self, info: &RouterInfo, ctx: &mut Context<Self>) {
-        if self.state != State::Resolving {
+    /// The ways to call the router; none if it is blocked.
+    fn ways(&self, info: &RouterInfo) -> VecDeque<Call> {
+        let (now, list) = (self.shared.now(), self.shared.gate().list());
+        if list.has_router(&self.hash) {
+            return VecDeque::new();
+        }
+        let lessons = self.shared.lessons();
+        let ways = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs());
+        ways.into_iter().filter(|call| call.addr().is_none_or(|addr| !list.has_address(addr.ip()))).collect()
+    }
+
+    fn unreachable(&self, reason: Reason) {
+        self.shared.transports().unreachable(self.hash);
+        if reason == Reason::Resting {
             return;
         }
-        let now = self.shared.now();
-        let lessons = self.shared.lessons();
-        self.calls = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs()).into_iter().collect();
-        drop(lessons);
-        let list = self.shared.gate().list();
-        if list.has_router(&self.hash) {
-            return self.fail("blocked", ctx);
-        }
-        self.calls.retain(|call| call.addr().is_none_or(|addr| !list.has_address(addr.ip())));
-        self.info = Some(info.clone());
-        self.call_next("no_address", ctx);
-    }
-
-    /// Tries the next way to call it; without one the router is unreachable, for `reason`.
-    fn call_next(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
-        match self.calls.pop_front().zip(self.info.as_ref()) {
-            Some((call, info)) => {
-                self.state = State::Dialing;
-                if !self.shared.transports().dial(info, call) {
-                    self.fail("busy", ctx);
-                }
-            }
-            None => self.fail(reason, ctx),
-        }
-    }
-
-    fn fail(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
-        metrics::counter!("ramson_connect_failures_total", "reason" => reason).increment(1);
-        self.shared.transports().unreachable(self.hash);
+        metrics::counter!("ramson_connect_failures_total", "reason" => reason.label()).increment(1);
         self.netdb.unreachable(self.hash);
-        if self.state == State::Dialing
-            && let Some(news) = &self.news
-        {
-            Mailbox::Pool.offer(|| news.try_send(PeerNews::Unreachable(self.hash)));
-        }
-        self.state = State::BackingOff;
-        ctx.run_later(BACK_OFF, |actor, ctx| {
-            if actor.state == State::BackingOff {
-                ctx.stop();
+        if reason.was_called() {
+            for follower in &self.followers {
+                self.shared.mailboxes().offer(Mailbox::Pool, || follower.try_send(PeerNews::Unreachable(self.hash)));
             }
-        });
+        }
     }
 }
 
@@ -133,58 +134,21 @@ impl Actor for PeerConnection {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        if self.state == State::Resolving {
-            self.resolve(ctx);
-        }
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.shared.stop_when_over(self, ctx);
+        self.drain(ctx);
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        if let Err(SendError::Full(ended)) = self.owner.try_send(Ended(self.hash)) {
-            // The switch is flooded; this message must arrive or its table would leak, and it is one per connection.
-            let owner = self.owner.clone();
-            actix::spawn(async move { owner.send(ended).await });
-        }
+        // Without this message the table would leak, and it is one per connection.
+        wait_for_room(&self.owner, Ended(self.hash));
     }
 }
 
-impl Handler<Wanted> for PeerConnection {
+impl Handler<Happened> for PeerConnection {
     type Result = ();
 
-    fn handle(&mut self, _: Wanted, ctx: &mut Context<Self>) {
-        match self.state {
-            State::Resolving | State::Dialing => {}
-            // The session ended between the asking and now: SessionDown is on its way, so dial anew.
-            State::Connected => self.resolve(ctx),
-            State::BackingOff => self.shared.transports().unreachable(self.hash),
-        }
-    }
-}
-
-impl Handler<SessionUp> for PeerConnection {
-    type Result = ();
-
-    fn handle(&mut self, _: SessionUp, _: &mut Context<Self>) {
-        self.state = State::Connected;
-    }
-}
-
-impl Handler<SessionDown> for PeerConnection {
-    type Result = ();
-
-    fn handle(&mut self, _: SessionDown, ctx: &mut Context<Self>) {
-        if self.state == State::Connected {
-            ctx.stop();
-        }
-    }
-}
-
-impl Handler<DialFailed> for PeerConnection {
-    type Result = ();
-
-    fn handle(&mut self, _: DialFailed, ctx: &mut Context<Self>) {
-        // The peer may have called us meanwhile.
-        if self.state == State::Dialing {
-            self.call_next("dial", ctx);
-        }
+    fn handle(&mut self, happened: Happened, ctx: &mut Context<Self>) {
+        self.input(happened.0, ctx);
     }
 }

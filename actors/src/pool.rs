@@ -1,81 +1,167 @@
-//! Our own exploratory tunnels, and the profiles of the routers that they are built through.
+//! A pool of our own tunnels: the router's exploratory ones, or those of a destination. Any number of pools stand side by
+//! side; profiles, the pace of builds and the workers that seal them are common to all.
 //!
 //! ```text
-//! NetDb --RouterKnown--> profiles --hops--> builds --> Switch, data plane
-//!                                             |
-//! Switch --Arrived, PeerNews-----------------> pool's core --> InboundTunnel, OutboundTunnel (one per tunnel)
+//!           Profiles --hops--> builds --sealed by a worker--> data plane
+//!                                 |
+//! Dispatch --Arrived-----------> pool's core --> InboundTunnel, OutboundTunnel (one per tunnel)
+//! Connections --PeerNews-------->                        '--> Paths, a snapshot with each change
 //! ```
-//! State owned: the pool's core, the profiles, builds under way, the table of tunnels, tests that are out. In: what the
-//! database learns, answers, news of peers. Out: build messages, tests, a snapshot of usable tunnels in [`Shared`] with
-//! each change. Mailbox: 4,096, for the database tells all that it knows at once; what does not fit is told again when
-//! the router publishes anew.
+//! State owned: the pool's core, builds under way, the table of tunnels, tests that are out. In: answers, news of peers.
+//! Out: build messages, tests, the snapshot of usable tunnels. Mailbox: 1,024.
 
 mod builder;
 mod builds;
 mod probes;
-mod profiles;
 mod tunnel;
 
-use crate::mailbox::Mailbox;
-use crate::messages::{Arrived, Drain, Recheck, RouterKnown, Token};
-use crate::netdb::NetDb;
-use crate::shared::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Shared};
-use crate::switch::{PeerNews, Switch};
+pub use ramson_protocol::peers::Purpose;
+pub use ramson_protocol::pool::Wanted;
+
+use crate::connections::{Connections, Follow};
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::{Arrived, Drain, PeerNews, Token};
+use crate::paths::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Paths};
+use crate::profiles::{Note, NoteShared, Profiles};
+use crate::shared::Shared;
+use crate::supervise::Vital;
 use actix::prelude::*;
 use builder::Builder;
 use builds::Building;
-use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::peers::facts::Facts;
+use ramson_protocol::peers::Peers;
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
-use ramson_protocol::peers::{self, Peers};
-use ramson_protocol::pool::{Config, In, Out, Pool, PoolTunnelId, Stats, TestId, Wanted};
+use ramson_protocol::pool::{Config, In, Out, Pool, PoolTunnelId, Stats, TestId};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::time::Duration;
 use tunnel::{End, Installed};
 
-const MAILBOX: usize = 4096;
+const MAILBOX: usize = 1024;
 
-/// Threads that seal builds.
+/// Threads that seal builds, for all pools.
 const BUILDERS: usize = 1;
 
 /// The first build waits so long for the database to tell what it knows. Who comes first is not chosen for it.
 const QUIET_START: Duration = Duration::from_secs(1);
 
-/// How often profiles are written, and counted for the operator.
-const SAVE: Duration = Duration::from_secs(300);
-const COUNT: Duration = Duration::from_secs(5);
-
 /// An expectation outlives the core's own patience by so much, so that it never ends before it.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What tunnels we want.
-#[derive(Clone, Debug)]
+/// What tunnels are wanted, whose they are, and what for.
+#[derive(Clone, Copy, Debug)]
 pub struct PoolConfig {
-    /// Hops of each. Without hops there is nothing to build: we are both ends ourselves.
-    pub length: usize,
-    /// How many in each direction.
-    pub quantity: usize,
-    /// Where profiles are kept, if anywhere.
-    pub profiles: Option<PathBuf>,
+    /// Whose they are. It decides what may come out of them.
+    pub owner: Owner,
+    /// What for. It decides by what rules hops are chosen.
+    pub purpose: Purpose,
+    /// Tunnels that lead to us.
+    pub inbound: Wanted,
+    /// Tunnels that lead away.
+    pub outbound: Wanted,
+}
+
+impl PoolConfig {
+    /// The router's own pool: so many tunnels of so many hops in each direction. Without hops there is nothing to
+    /// build: we are both ends ourselves.
+    pub fn exploratory(count: usize, length: usize) -> Self {
+        let wanted = Wanted::new(count, length);
+        Self { owner: Owner::Router, purpose: Purpose::Exploratory, inbound: wanted, outbound: wanted }
+    }
+
+    fn label(&self) -> &'static str {
+        match self.purpose {
+            Purpose::Exploratory => "exploratory",
+            Purpose::Client => "client",
+        }
+    }
+}
+
+/// Opens pools; cheap to clone.
+#[derive(Clone)]
+pub struct Pools {
+    shared: Shared,
+    profiles: Addr<Profiles>,
+    connections: Addr<Connections>,
+    builder: Addr<Builder>,
+}
+
+/// A pool that is kept as long as its owner wants it; clones mean the same pool.
+#[derive(Clone)]
+pub struct PoolHandle {
+    actor: Addr<TunnelPool>,
+    paths: Paths,
+}
+
+/// Have other tunnels from now on.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+struct Want {
+    direction: Direction,
+    wanted: Wanted,
+}
+
+/// The pool is not wanted any more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+struct Close;
+
+impl Pools {
+    /// For a node.
+    pub(crate) fn new(shared: Shared, profiles: Addr<Profiles>, connections: Addr<Connections>) -> Self {
+        let us = shared.hash();
+        let builder = SyncArbiter::start(BUILDERS, move || Builder::new(us));
+        Self { shared, profiles, connections, builder }
+    }
+
+    /// A new pool, which begins to build at once and publishes what stands in `paths`.
+    pub(crate) fn open_with(&self, config: PoolConfig, paths: Paths) -> PoolHandle {
+        let actor = TunnelPool::new(self, config, paths.clone()).start();
+        wait_for_room(&self.connections, Follow(actor.clone().recipient()));
+        PoolHandle { actor, paths }
+    }
+
+    /// A new pool, which begins to build at once.
+    pub fn open(&self, config: PoolConfig) -> PoolHandle {
+        self.open_with(config, Paths::default())
+    }
+}
+
+impl PoolHandle {
+    /// The pool's tunnels.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    /// Changes what is wanted; tunnels that stand live to their end.
+    pub fn want(&self, direction: Direction, wanted: Wanted) {
+        wait_for_room(&self.actor, Want { direction, wanted });
+    }
+
+    /// Ends the pool and its tunnels.
+    pub fn close(&self) {
+        wait_for_room(&self.actor, Close);
+    }
+
+    /// Builds nothing new, and lets go of what stands.
+    pub(crate) fn drain(&self) {
+        wait_for_room(&self.actor, Drain);
+    }
 }
 
 /// The actor.
 pub struct TunnelPool {
     shared: Shared,
-    netdb: NetDb,
+    profiles: Addr<Profiles>,
     config: PoolConfig,
     core: Pool,
-    peers: Peers,
     rng: ChaCha20Rng,
-    /// Orders the hops of all our tunnels alike.
+    /// Orders the hops of all its tunnels alike.
     order: [u8; 32],
-    switch: Option<Addr<Switch>>,
     builder: Addr<Builder>,
     /// The endpoint that answers come to while there is no inbound tunnel.
     without_hops: Installed,
@@ -85,9 +171,14 @@ pub struct TunnelPool {
     tunnels: BTreeMap<PoolTunnelId, Own>,
     tests: HashMap<MessageId, (TestId, Mono)>,
     timer: Option<SpawnHandle>,
+    paths: Paths,
     /// The table of tunnels is not what was published last.
     changed: bool,
+    /// Tunnels in the gauge, inbound and outbound.
+    counted: [usize; 2],
     failed_tests: u64,
+    /// The router cannot do without its own pool.
+    _vital: Option<Vital>,
 }
 
 /// A tunnel that stands.
@@ -103,51 +194,32 @@ enum Route {
     Outbound(OutboundTunnelRef),
 }
 
-/// The switch stands: begin.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Begin {
-    /// The switch.
-    pub switch: Addr<Switch>,
-}
-
 impl TunnelPool {
-    /// Starts it.
-    pub fn start_pool(shared: Shared, netdb: NetDb, config: PoolConfig) -> Addr<Self> {
-        let now = shared.now();
-        let mut rng = shared.rng();
-        let mut seed = [0; 32];
+    fn new(pools: &Pools, config: PoolConfig, paths: Paths) -> Self {
+        let shared = pools.shared.clone();
+        let (now, mut rng, mut seed) = (shared.now(), shared.rng(), [0; 32]);
         rng.fill_bytes(&mut seed);
-        let wanted = Wanted { count: config.quantity, length: config.length };
-        let core = Config { inbound: wanted, outbound: wanted, ..Config::default() };
-        let private = shared.allow_private();
-        let mut peers = Peers::new(peers::Config { same_subnet: private, ..peers::Config::default() });
-        if let Some(path) = &config.profiles
-            && let Err(error) = profiles::read(path, &mut peers, now.mono, &mut rng)
-        {
-            tracing::warn!(%error, "the profiles of earlier runs could not be read");
-        }
-        let us = shared.hash();
+        let core = Config { inbound: config.inbound, outbound: config.outbound, ..Config::default() };
         Self {
-            netdb,
+            profiles: pools.profiles.clone(),
+            builder: pools.builder.clone(),
             config,
             core: Pool::new(core, seed, now),
-            peers,
             order: Peers::order_key(&mut rng),
             rng,
-            switch: None,
-            builder: SyncArbiter::start(BUILDERS, move || Builder::new(us)),
-            without_hops: Installed::without_hops(&shared),
+            without_hops: Installed::without_hops(&shared, config.owner),
             patience: core.build_timeout.max(core.test_timeout) + GRACE,
             builds: HashMap::new(),
             tunnels: BTreeMap::new(),
             tests: HashMap::new(),
             timer: None,
+            paths,
             changed: true,
+            counted: [0; 2],
             failed_tests: 0,
+            _vital: (config.owner == Owner::Router).then(|| shared.vitals().guard("the pool of exploratory tunnels")),
             shared,
         }
-        .start()
     }
 
     /// Tells the core; what it wants done waits for [`TunnelPool::settle`].
@@ -203,35 +275,28 @@ impl TunnelPool {
 
     fn end_tunnel(&mut self, id: PoolTunnelId) {
         if let Some(own) = self.tunnels.remove(&id) {
-            drop(own.actor.try_send(End));
+            wait_for_room(&own.actor, End);
             self.changed = true;
         }
     }
 
     /// All hops of these tunnels did well, or share a blame.
-    fn note_tunnels(&mut self, ids: &[PoolTunnelId], event: SharedEvent) {
-        let now = self.shared.now().mono;
+    fn note_tunnels(&self, ids: &[PoolTunnelId], event: SharedEvent) {
         for own in ids.iter().filter_map(|id| self.tunnels.get(id)) {
-            self.peers.note_shared(own.hops.iter(), event, now);
+            self.note_shared(&own.hops, event);
         }
     }
 
-    fn note_shared(&mut self, hops: &[RouterHash], event: SharedEvent) {
-        self.peers.note_shared(hops.iter(), event, self.shared.now().mono);
+    fn note_shared(&self, hops: &[RouterHash], event: SharedEvent) {
+        wait_for_room(&self.profiles, NoteShared(hops.to_vec(), event));
     }
 
-    /// False if the switch does not keep up, or there is none.
-    fn tell_switch<M>(&self, message: M) -> bool
-    where
-        M: Message + Send + 'static,
-        M::Result: Send,
-        Switch: Handler<M>,
-    {
-        self.switch.as_ref().is_some_and(|switch| switch.try_send(message).is_ok())
+    fn note(&self, notes: Vec<(RouterHash, Event)>) {
+        wait_for_room(&self.profiles, Note(notes));
     }
 
     /// Publishes which tunnels are ready, newest first.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let mut all = OwnTunnels::default();
         for own in self.tunnels.values().rev() {
             match own.route {
@@ -239,54 +304,34 @@ impl TunnelPool {
                 Route::Outbound(tunnel) => all.outbound.push(tunnel),
             }
         }
-        for (direction, count) in [(Direction::Inbound, all.inbound.len()), (Direction::Outbound, all.outbound.len())] {
-            let direction = builds::direction_label(direction);
-            metrics::gauge!("ramson_own_tunnels", "direction" => direction).set(count as f64);
-        }
-        if self.config.length == 0 {
-            let (us, id) = (self.shared.hash(), self.without_hops.id());
+        self.gauge([all.inbound.len(), all.outbound.len()]);
+        let (us, id) = (self.shared.hash(), self.without_hops.id());
+        if self.config.inbound.length == 0 {
             all.inbound.push(InboundTunnelRef { id, gateway: us, gateway_tunnel: id });
+        }
+        if self.config.outbound.length == 0 {
             all.outbound.push(OutboundTunnelRef { id, first_hop: us });
         }
-        self.shared.set_own_tunnels(all);
+        self.paths.set(all);
     }
 
-    fn learn(&mut self, info: &RouterInfo) {
-        let hash = info.hash();
-        if hash == self.shared.hash() {
-            return;
-        }
-        let blocked = self.shared.gate().list().has_router(&hash);
-        match Facts::of(info, self.shared.abilities()).filter(|_| !blocked) {
-            Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
-            None => self.peers.forget(&hash),
+    /// Keeps the sum over all pools.
+    fn gauge(&mut self, counts: [usize; 2]) {
+        let directions = [Direction::Inbound, Direction::Outbound];
+        for ((direction, count), counted) in directions.into_iter().zip(counts).zip(&mut self.counted) {
+            let (pool, direction) = (self.config.label(), builds::direction_label(direction));
+            let change = count as f64 - std::mem::replace(counted, count) as f64;
+            metrics::gauge!("ramson_own_tunnels", "pool" => pool, "direction" => direction).increment(change);
         }
     }
 
     fn on_unreachable(&mut self, peer: RouterHash) {
-        self.peers.note(&peer, Event::Unreachable, self.shared.now().mono);
         self.first_hop_gone(peer);
         let through = |own: &Own| matches!(own.route, Route::Outbound(tunnel) if tunnel.first_hop == peer);
         let broken: Vec<PoolTunnelId> = self.tunnels.iter().filter(|(_, o)| through(o)).map(|(id, _)| *id).collect();
         for id in broken {
             self.input(In::Broken { id });
         }
-    }
-
-    fn count(&self) {
-        metrics::gauge!("ramson_peer_profiles").set(self.peers.len() as f64);
-        metrics::gauge!("ramson_peers_usable").set(self.peers.usable(self.shared.now()) as f64);
-    }
-
-    /// Has the profiles written by a thread that may block.
-    fn save(&self) {
-        let Some(path) = self.config.profiles.clone() else { return };
-        let bytes = profiles::to_bytes(&self.peers, self.shared.now().mono);
-        actix_rt::task::spawn_blocking(move || {
-            if let Err(error) = profiles::write(&path, &bytes) {
-                tracing::warn!(%error, "the profiles could not be written");
-            }
-        });
     }
 }
 
@@ -295,30 +340,18 @@ impl Actor for TunnelPool {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.netdb.subscribe(ctx.address().recipient());
-        ctx.run_interval(COUNT, |actor, _| actor.count());
-        ctx.run_interval(SAVE, |actor, _| actor.save());
+        self.shared.stop_when_over(self, ctx);
+        ctx.run_later(QUIET_START, |actor, ctx| actor.tick(ctx));
         self.publish();
     }
-}
 
-impl Handler<Begin> for TunnelPool {
-    type Result = ();
-
-    fn handle(&mut self, begin: Begin, ctx: &mut Context<Self>) {
-        self.switch = Some(begin.switch);
-        ctx.run_later(QUIET_START, |actor, ctx| actor.tick(ctx));
-    }
-}
-
-impl Handler<RouterKnown> for TunnelPool {
-    type Result = ();
-
-    fn handle(&mut self, known: RouterKnown, _: &mut Context<Self>) {
-        match known {
-            RouterKnown::Learned(info) => self.learn(&info),
-            RouterKnown::Forgotten(hash) => self.peers.forget(&hash),
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        for own in std::mem::take(&mut self.tunnels).into_values() {
+            wait_for_room(&own.actor, End);
         }
+        self.builds.drain().for_each(|(_, building)| builds::end(building.into_endpoint()));
+        self.gauge([0; 2]);
+        self.paths.set(OwnTunnels::default());
     }
 }
 
@@ -326,7 +359,7 @@ impl Handler<Arrived> for TunnelPool {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
-        Mailbox::Pool.left();
+        self.shared.mailboxes().left(Mailbox::Pool);
         match arrived.token {
             Token::BuildReply(_) => self.on_answer(&arrived),
             Token::Delivery(id) => self.on_delivery(id),
@@ -339,24 +372,33 @@ impl Handler<PeerNews> for TunnelPool {
     type Result = ();
 
     fn handle(&mut self, news: PeerNews, ctx: &mut Context<Self>) {
-        Mailbox::Pool.left();
-        match news {
-            // A session that ends says nothing about the router: most end because nobody used them.
-            PeerNews::Down(_) => {}
-            PeerNews::Up(peer) => self.peers.note(&peer, Event::Reached, self.shared.now().mono),
-            PeerNews::Unreachable(peer) => {
-                self.on_unreachable(peer);
-                self.settle(ctx);
-            }
+        self.shared.mailboxes().left(Mailbox::Pool);
+        if let PeerNews::Unreachable(peer) = news {
+            self.on_unreachable(peer);
+            self.settle(ctx);
         }
     }
 }
 
-impl Handler<Recheck> for TunnelPool {
+impl Handler<Want> for TunnelPool {
     type Result = ();
 
-    fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
-        self.shared.gate().list().routers().for_each(|router| self.peers.forget(router));
+    fn handle(&mut self, want: Want, ctx: &mut Context<Self>) {
+        match want.direction {
+            Direction::Inbound => self.config.inbound = want.wanted,
+            Direction::Outbound => self.config.outbound = want.wanted,
+        }
+        self.input(In::Want { direction: want.direction, wanted: want.wanted });
+        self.changed = true;
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Close> for TunnelPool {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
+        ctx.stop();
     }
 }
 
@@ -364,11 +406,11 @@ impl Handler<Drain> for TunnelPool {
     type Result = ();
 
     fn handle(&mut self, _: Drain, ctx: &mut Context<Self>) {
-        let wanted = Wanted { count: 0, length: self.config.length };
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            self.input(In::Want { direction, wanted });
+        for (direction, wanted) in
+            [(Direction::Inbound, self.config.inbound), (Direction::Outbound, self.config.outbound)]
+        {
+            self.input(In::Want { direction, wanted: Wanted { count: 0, backups: 0, ..wanted } });
         }
         self.settle(ctx);
-        self.save();
     }
 }

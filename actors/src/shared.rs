@@ -1,13 +1,19 @@
 //! What every actor may use: read-mostly facts as snapshots, and the way into the data plane.
 
+use crate::expected::Expected;
 use crate::gate::Gate;
-use crate::identity::Reach;
+use crate::mailbox::Mailboxes;
+use crate::paths::OutboundTunnelRef;
+use crate::reach::Reach;
+use crate::supervise::Vitals;
+use crate::tunnel_ids::TunnelIds;
+use actix::prelude::*;
 use arc_swap::ArcSwap;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::{Abilities, Lessons};
 use ramson_protocol::i2np::{Message, MessageType};
-use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::id::{MessageId, RouterHash};
 use ramson_protocol::time::Now;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::hop::into_tunnel;
@@ -15,9 +21,8 @@ use ramson_transports::Transports;
 use ramson_transports::clock::Clock;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How far ahead we set the expiration of what we send. INTEROP: eight seconds in i2pd and emissary.
@@ -36,41 +41,14 @@ struct Inner {
     router_info: ArcSwap<RouterInfo>,
     transports: Transports,
     draining: Arc<AtomicBool>,
-    own_tunnels: ArcSwap<OwnTunnels>,
-    own_ids: parking_lot::Mutex<HashSet<TunnelId>>,
+    tunnel_ids: TunnelIds,
+    expected: Expected,
+    mailboxes: Mailboxes,
+    vitals: Vitals,
     abilities: Abilities,
     lessons: parking_lot::Mutex<Lessons>,
     reach: ArcSwap<Reach>,
     gate: Gate,
-}
-
-/// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
-#[derive(Clone, Debug, Default)]
-pub struct OwnTunnels {
-    /// Outbound tunnels.
-    pub outbound: Vec<OutboundTunnelRef>,
-    /// Inbound tunnels.
-    pub inbound: Vec<InboundTunnelRef>,
-}
-
-/// How to send through one of our outbound tunnels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboundTunnelRef {
-    /// The number under which its gateway is installed here.
-    pub id: TunnelId,
-    /// Its first hop; ourselves if it has no hops.
-    pub first_hop: RouterHash,
-}
-
-/// How others reach one of our inbound tunnels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InboundTunnelRef {
-    /// The number under which its endpoint is installed here.
-    pub id: TunnelId,
-    /// Its gateway; ourselves if it has no hops.
-    pub gateway: RouterHash,
-    /// Its number at the gateway.
-    pub gateway_tunnel: TunnelId,
 }
 
 /// What [`Shared::new`] is made of.
@@ -93,6 +71,8 @@ pub struct Facts {
     pub draining: Arc<AtomicBool>,
     /// Who is let in.
     pub gate: Gate,
+    /// The node's fate.
+    pub vitals: Vitals,
 }
 
 impl Shared {
@@ -107,8 +87,10 @@ impl Shared {
             router_info: ArcSwap::from_pointee(facts.router_info),
             transports: facts.transports,
             draining: facts.draining,
-            own_tunnels: ArcSwap::default(),
-            own_ids: parking_lot::Mutex::default(),
+            tunnel_ids: TunnelIds::default(),
+            expected: Expected::default(),
+            mailboxes: Mailboxes::default(),
+            vitals: facts.vitals,
             abilities: facts.abilities,
             lessons: parking_lot::Mutex::default(),
             reach: ArcSwap::default(),
@@ -187,35 +169,35 @@ impl Shared {
         self.0.router_info.store(Arc::new(info));
     }
 
-    /// Our own tunnels that are ready for use.
-    pub fn own_tunnels(&self) -> Arc<OwnTunnels> {
-        self.0.own_tunnels.load_full()
+    /// The numbers of all tunnels here.
+    pub(crate) fn tunnel_ids(&self) -> &TunnelIds {
+        &self.0.tunnel_ids
     }
 
-    /// Publishes which tunnels are ready: for the pool.
-    pub fn set_own_tunnels(&self, tunnels: OwnTunnels) {
-        self.0.own_tunnels.store(Arc::new(tunnels));
+    /// What we wait for.
+    pub(crate) fn expected(&self) -> &Expected {
+        &self.0.expected
     }
 
-    /// A number for a tunnel of ours that no other tunnel of ours has.
-    pub(crate) fn reserve_tunnel_id(&self) -> TunnelId {
-        let mut ids = self.0.own_ids.lock();
-        loop {
-            let id = TunnelId(rand::rng().next_u32());
-            if id.0 != 0 && ids.insert(id) {
-                return id;
-            }
-        }
+    /// How full the mailboxes are.
+    pub fn mailboxes(&self) -> &Mailboxes {
+        &self.0.mailboxes
     }
 
-    /// Gives a number back.
-    pub(crate) fn release_tunnel_id(&self, id: TunnelId) {
-        self.0.own_ids.lock().remove(&id);
+    /// The node's fate.
+    pub fn vitals(&self) -> &Vitals {
+        &self.0.vitals
     }
 
-    /// True if a tunnel of ours has this number here: nobody else may take it.
-    pub fn is_own_tunnel(&self, id: TunnelId) -> bool {
-        self.0.own_ids.lock().contains(&id)
+    /// Whether anything of this is left, asked later.
+    pub(crate) fn downgrade(&self) -> Weak<dyn std::any::Any + Send + Sync> {
+        let inner: Weak<Inner> = Arc::downgrade(&self.0);
+        inner
+    }
+
+    /// Has an actor stop when the node ends, so that nothing holds on to what it held.
+    pub(crate) fn stop_when_over<A: Actor<Context = Context<A>>>(&self, actor: &A, ctx: &mut Context<A>) {
+        ctx.spawn(self.vitals().over().into_actor(actor).map(|(), _, ctx| ctx.stop()));
     }
 
     /// Sends a message through an outbound tunnel of ours, with or without hops. False if it was dropped.

@@ -5,7 +5,7 @@
 //! ```
 //! State owned: admission, the replay filter, the table of tunnels. In: build messages, ends of tunnels, samples of the
 //! line. Out: hops and answers to the data plane, one [`ParticipatingTunnel`] per accepted request. Mailbox: 256;
-//! when it is full the switch drops requests and counts them, which is what a flood deserves.
+//! when it is full the dispatcher drops requests and counts them, which is what a flood deserves.
 
 mod opener;
 mod tunnel;
@@ -13,8 +13,9 @@ mod tunnel;
 pub use opener::BuildOpener;
 
 use crate::mailbox::Mailbox;
-use crate::messages::{Drain, Incoming, Origin};
+use crate::messages::{Drain, Incoming};
 use crate::shared::Shared;
+use crate::supervise::Vital;
 use actix::prelude::*;
 use opener::{OpenBuild, OpenedBuild};
 use ramson_protocol::admission::{self, Admission, Config, Verdict};
@@ -91,6 +92,7 @@ pub struct TransitManager {
     published: Arc<Published>,
     /// Bytes of the line and of transit at the last sample.
     last: (u64, u64),
+    _vital: Vital,
 }
 
 impl TransitManager {
@@ -109,6 +111,7 @@ impl TransitManager {
         Self {
             admission: Admission::new(config, seed, now),
             replays: ReplayFilter::new(REPLAYS, [rng.next_u64(), rng.next_u64()], now),
+            _vital: shared.vitals().guard("the manager of tunnels of others"),
             shared,
             opener,
             opening: 0,
@@ -124,10 +127,7 @@ impl TransitManager {
     /// The cheap checks, then a place in the queue of the workers.
     fn on_build(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         let now = self.shared.now();
-        let from = match incoming.origin {
-            Origin::Direct(peer) => Some(peer),
-            Origin::Garlic | Origin::Endpoint(_) | Origin::OwnTunnel(_) => None,
-        };
+        let from = incoming.origin.router();
         if from.is_some_and(|peer| !self.admission.may_open(peer, now.mono)) {
             return answered("dropped", admission::Reason::Flood.label());
         }
@@ -143,11 +143,11 @@ impl TransitManager {
             return answered("dropped", "queue_full");
         }
         self.opening += 1;
-        Mailbox::BuildOpener.entered();
+        self.shared.mailboxes().entered(Mailbox::BuildOpener);
         let build = OpenBuild { found, body: message.body.to_vec(), from, now: now.wall };
         ctx.spawn(self.opener.send(build).into_actor(self).map(|opened, actor, ctx| {
             actor.opening -= 1;
-            Mailbox::BuildOpener.left();
+            actor.shared.mailboxes().left(Mailbox::BuildOpener);
             match opened {
                 Ok(OpenedBuild(Ok(opened))) => actor.on_opened(opened, ctx),
                 Ok(OpenedBuild(Err(cause))) => answered("dropped", drop_label(cause)),
@@ -168,11 +168,16 @@ impl TransitManager {
             next: (!is_endpoint).then_some(request.next),
             bandwidth: request.bandwidth,
         };
-        // Two tunnels of one number cannot be told apart, and the creator chose it at random: refuse the second.
-        let verdict = if self.tunnels.contains_key(&request.receive) {
-            Verdict::Refuse(admission::Reason::TunnelLimit)
-        } else {
-            self.admission.decide(&asked, now.mono)
+        let receive = request.receive;
+        let verdict = self.admission.decide(&asked, now.mono);
+        // Two tunnels of one number cannot be told apart, whether the first is another's or ours, and the creator chose it
+        // at random: refuse the second.
+        let verdict = match verdict {
+            Verdict::Accept { promised } if !self.shared.tunnel_ids().claim(receive) => {
+                self.admission.ended(promised);
+                Verdict::Refuse(admission::Reason::TunnelLimit)
+            }
+            other => other,
         };
         let (answer, reason) = match verdict {
             Verdict::Accept { promised } => (Answer::Accept { bandwidth: promised }, "accepted"),
@@ -184,8 +189,10 @@ impl TransitManager {
             Ok(outcome) => {
                 answered(if answer == Answer::Refuse { "refused" } else { "accepted" }, reason);
                 // The hop first: cells may follow the answer closely.
-                if let Some(hop) = outcome.hop {
-                    self.install(&hop, promised, ctx);
+                match outcome.hop {
+                    Some(hop) => self.install(&hop, promised, ctx),
+                    None if matches!(verdict, Verdict::Accept { .. }) => self.shared.tunnel_ids().release(receive),
+                    None => {}
                 }
                 if !self.shared.send(outcome.to, outcome.message) {
                     metrics::counter!("ramson_control_drops_total", "reason" => "data_plane_full").increment(1);
@@ -194,6 +201,7 @@ impl TransitManager {
             Err(_) => {
                 if matches!(verdict, Verdict::Accept { .. }) {
                     self.admission.ended(promised);
+                    self.shared.tunnel_ids().release(receive);
                 }
                 answered("dropped", "unanswerable");
             }
@@ -208,14 +216,16 @@ impl TransitManager {
             (Role::InboundGateway, Some(next)) => HopKind::InboundGateway { cipher, next },
             (Role::OutboundEndpoint, _) | (_, None) => HopKind::OutboundEndpoint { cipher },
         };
-        let hop = Hop::new(transit.receive, kind, transit.previous)
-            .with_contract(Contract::new(transit.promised, transit.limit));
-        self.shared.transports().install(&Arc::new(hop));
+        let contract = Contract::new(transit.promised, transit.limit);
+        let hop = Arc::new(Hop::new(transit.receive, kind, transit.previous).with_contract(contract));
+        if !self.shared.transports().install(&hop) {
+            // A thread that does not keep up drops the tunnel's cells, as it would drop them anyhow.
+            metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
+        }
         self.tunnels.insert(transit.receive, transit.role);
         self.by_role[place(transit.role)] += 1;
         self.gauges();
-        let tunnel =
-            ParticipatingTunnel { id: transit.receive, promised, shared: self.shared.clone(), manager: ctx.address() };
+        let tunnel = ParticipatingTunnel { hop, promised, shared: self.shared.clone(), manager: ctx.address() };
         let arbiter = self.tunnels.len() % self.arbiters.len().max(1);
         match self.arbiters.get(arbiter) {
             Some(arbiter) => drop(ParticipatingTunnel::start_in_arbiter(arbiter, |_| tunnel)),
@@ -285,6 +295,7 @@ impl Actor for TransitManager {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.shared.stop_when_over(self, ctx);
         ctx.run_interval(SAMPLE, |actor, _| actor.sample());
         self.gauges();
     }
@@ -294,7 +305,7 @@ impl Handler<Incoming> for TransitManager {
     type Result = ();
 
     fn handle(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
-        Mailbox::Transit.left();
+        self.shared.mailboxes().left(Mailbox::Transit);
         self.on_build(incoming, ctx);
     }
 }
@@ -304,6 +315,7 @@ impl Handler<Expired> for TransitManager {
 
     fn handle(&mut self, expired: Expired, _: &mut Context<Self>) {
         if let Some(role) = self.tunnels.remove(&expired.id) {
+            self.shared.tunnel_ids().release(expired.id);
             self.by_role[place(role)] -= 1;
             self.admission.ended(expired.promised);
             self.gauges();

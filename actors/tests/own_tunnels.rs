@@ -11,6 +11,7 @@ use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::shape::Limits;
 use ramson_protocol::tunnel::Delivery;
 use std::net::{SocketAddr, TcpListener};
@@ -65,7 +66,8 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
         threads: 1,
         line: Limits::even(10_000_000),
         max_transit: 100,
-        pool: PoolConfig { length, quantity: 2, profiles: Some(folder.join(format!("profiles{n}"))) },
+        pool: PoolConfig::exploratory(2, length),
+        profiles: Some(folder.join(format!("profiles{n}"))),
         netdb: NetDbConfig { database: folder.join(format!("{n}.redb")), max_routers: 100, max_lease_sets: 100 },
         blocklist: Blocklist::default(),
         bootstrap: known.to_vec(),
@@ -84,7 +86,7 @@ async fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn ready(node: &Node) -> bool {
-    let own = node.shared().own_tunnels();
+    let own = node.own_tunnels();
     own.inbound.len() == 2 && own.outbound.len() == 2
 }
 
@@ -106,9 +108,9 @@ async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_thro
     until("all tunnels", || nodes.iter().all(|(node, _)| ready(node))).await;
     let (from, to) = (&nodes[0].0, &nodes[3]);
     let us = from.shared().hash();
-    let own = from.shared().own_tunnels();
+    let own = from.own_tunnels();
     assert!(own.outbound.iter().all(|t| t.first_hop != us) && own.inbound.iter().all(|t| t.gateway != us));
-    let back = to.0.shared().own_tunnels().inbound[0];
+    let back = to.0.own_tunnels().inbound[0];
     // Enough for several cells.
     let message = from.shared().message(MessageType::Data, [&2500_u32.to_be_bytes()[..], &[7; 2500]].concat());
     let sent = message.clone();
@@ -121,13 +123,13 @@ async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_thro
     })
     .await;
     let got = got.unwrap();
-    assert_eq!(got.origin, Origin::OwnTunnel(back.id));
+    assert_eq!(got.origin, Origin::OwnTunnel(back.id, Owner::Router));
     assert_eq!((got.message.id, got.message.body), (sent.id, sent.body));
     for (node, _) in &nodes[1..] {
         node.stop().await;
     }
     from.drain().await;
-    assert!(from.shared().own_tunnels().inbound.is_empty());
+    assert!(from.own_tunnels().inbound.is_empty());
     assert!(folder.path().join("profiles0").exists());
 }
 
@@ -135,8 +137,8 @@ async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_thro
 async fn a_router_that_wants_no_hops_is_both_ends_of_its_tunnels() {
     let folder = tempfile::tempdir().unwrap();
     let (node, data) = start(folder.path(), 0, 0, &[]);
-    until("the tunnels", || !node.shared().own_tunnels().inbound.is_empty()).await;
-    let own = node.shared().own_tunnels();
+    until("the tunnels", || !node.own_tunnels().inbound.is_empty()).await;
+    let own = node.own_tunnels();
     let (out, back) = (own.outbound[0], own.inbound[0]);
     assert_eq!((out.first_hop, back.gateway), (node.shared().hash(), node.shared().hash()));
     let message = node.shared().message(MessageType::Data, [&1_u32.to_be_bytes()[..], &[7]].concat());
@@ -147,7 +149,7 @@ async fn a_router_that_wants_no_hops_is_both_ends_of_its_tunnels() {
         got.is_some()
     })
     .await;
-    assert_eq!(got.unwrap().origin, Origin::OwnTunnel(back.id));
+    assert_eq!(got.unwrap().origin, Origin::OwnTunnel(back.id, Owner::Router));
     node.stop().await;
 }
 

@@ -13,7 +13,7 @@ use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::cell::Body;
 use ramson_protocol::tunnel::iv_filter::{Config, IvFilter};
 use ramson_transports::clock::Clock;
-use ramson_transports::event::{Event, EventSink};
+use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::hop::{Hop, HopKind, NextHop};
 use ramson_transports::ntcp2::{Limits, OpenGate};
 use ramson_transports::{Transports, TransportsConfig};
@@ -194,7 +194,11 @@ fn in_memory(c: &mut Criterion) {
 struct Deaf;
 
 impl EventSink for Deaf {
-    fn deliver(&self, _: Vec<Event>) -> Result<(), Vec<Event>> {
+    fn news(&self, _: Vec<News>) -> Result<(), Vec<News>> {
+        Ok(())
+    }
+
+    fn received(&self, _: Vec<Received>) -> Result<(), Vec<Received>> {
         Ok(())
     }
 }
@@ -223,7 +227,8 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
         clock: Clock::new(),
         draining: Arc::default(),
     };
-    let transports = Transports::start(config, Arc::new(Deaf)).unwrap();
+    let (transports, bound) = Transports::bind(config).unwrap();
+    bound.run(&(Arc::new(Deaf) as Arc<dyn EventSink>)).unwrap();
     let target = Target {
         net_id: NET,
         source: None,

@@ -4,6 +4,8 @@
 //! introduction adds to that, and what earlier failures of the transport with that router add. A router is called in
 //! the order of the bids until one call leads to a session.
 
+pub mod call;
+
 use crate::data::router_address::{Introducer, is_public};
 use crate::data::router_info::RouterInfo;
 use crate::id::RouterHash;

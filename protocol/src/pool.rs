@@ -25,7 +25,7 @@ mod config;
 mod events;
 mod side;
 
-pub use config::{COUNT_MAX, Config, Wanted};
+pub use config::{COUNT_MAX, Config, LENGTH_MAX, Wanted};
 pub use events::{BuildFailure, In, Out, Pair, PoolTunnelId, Stats, TestId};
 
 use crate::time::{Mono, Now};
@@ -320,7 +320,8 @@ impl Pool {
             let deadline = now + self.config.build_timeout;
             let side = self.side_mut(direction);
             side.building.push(Building { id, deadline });
-            let length = side.wanted.length;
+            let wanted = side.wanted;
+            let length = wanted.draw_length(&mut self.rng);
             self.stats.builds += 1;
             self.out.push_back(Out::Build { id, direction, length, pair });
         }

@@ -63,7 +63,8 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
     let threads: Vec<_> = state.node.transports().stats();
     process(state.started);
     for mailbox in Mailbox::ALL {
-        gauge!("ramson_mailbox_depth", "actor" => mailbox.label()).set(mailbox.depth() as f64);
+        gauge!("ramson_mailbox_depth", "actor" => mailbox.label())
+            .set(state.node.shared().mailboxes().depth(mailbox) as f64);
     }
     gauge!("ramson_ready").set(f64::from(u8::from(state.node.readiness().is_ok())));
     data_plane(&threads);

@@ -141,11 +141,8 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         threads: config.ntcp2.threads,
         line: line(config),
         max_transit: config.transit.max_tunnels,
-        pool: PoolConfig {
-            length: config.exploratory.length,
-            quantity: config.exploratory.quantity,
-            profiles: Some(data.profiles_path()),
-        },
+        pool: PoolConfig::exploratory(config.exploratory.quantity, config.exploratory.length),
+        profiles: Some(data.profiles_path()),
         netdb: NetDbConfig {
             database: data.database_path(),
             max_routers: config.netdb.max_routers,

@@ -75,7 +75,7 @@ async fn drive(
             return Err("ended before the first tunnels stood".into());
         }
         if began.elapsed() > START_LIMIT {
-            let why = node.readiness().err().unwrap_or("unknown");
+            let why = node.readiness().err().unwrap_or_default();
             return Err(format!("no tunnels after {} s: {why}", START_LIMIT.as_secs()).into());
         }
         actix::clock::sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! What the data plane tells the control plane.
+//! What the data plane tells the control plane: news, of which none is lost, and what peers have sent, of which some may be.
 
 use bytes::Bytes;
 use ramson_protocol::data::router_address::Introducer;
@@ -9,9 +9,9 @@ use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ssu2::peer_test::Status;
 use std::net::SocketAddr;
 
-/// From the data plane. Events leave in batches, at the end of a turn.
+/// What must never be lost: a thread keeps it until the control plane takes it.
 #[derive(Debug)]
-pub enum Event {
+pub enum News {
     /// A session stands. Its RouterInfo came in the handshake (inbound) and has been checked against the session's keys.
     Connected {
         /// The peer.
@@ -47,6 +47,25 @@ pub enum Event {
         /// The termination reason, ours or the peer's.
         reason: u8,
     },
+    /// What peer tests say of our reachability over one address family has changed.
+    Reachability {
+        /// Over IPv4, or IPv6.
+        v4: bool,
+        /// The verdict.
+        status: Status,
+    },
+    /// These routers introduce others to us from now on; they are to be published.
+    Introducers(Vec<Introducer>),
+    /// Messages wait for a session with this router: it must be dialled, or declared unreachable. Told again every few
+    /// seconds while they wait.
+    NeedSession(RouterHash),
+    /// SSU2 waits for the RouterInfo of this router: it came in a message just now, or comes.
+    NeedRouterInfo(RouterHash),
+}
+
+/// What came from peers and may be lost, as on the way here. It leaves in batches, at the end of a turn.
+#[derive(Debug)]
+pub enum Received {
     /// An I2NP message for this router, not from a tunnel.
     Message {
         /// Who sent it.
@@ -72,26 +91,22 @@ pub enum Event {
         /// The message.
         message: Message,
     },
-    /// What peer tests say of our reachability over one address family has changed.
-    Reachability {
-        /// Over IPv4, or IPv6.
-        v4: bool,
-        /// The verdict.
-        status: Status,
-    },
-    /// These routers introduce others to us from now on; they are to be published.
-    Introducers(Vec<Introducer>),
-    /// Messages wait for a session with this router: it must be dialled, or declared unreachable.
-    NeedSession(RouterHash),
-    /// SSU2 waits for the RouterInfo of this router: it came in a message just now, or comes.
-    NeedRouterInfo(RouterHash),
 }
 
-/// Where events go: the control plane implements this. Called from I/O threads, so it must not block.
+/// The control plane as the threads see it. Called from their loops, so nothing here may block.
 pub trait EventSink: Send + Sync + 'static {
-    /// Takes a batch; gives it back if it has no room.
+    /// Takes news. What is given back is offered again.
+    ///
+    /// # Errors
+    /// The batch, if there is no room now.
+    fn news(&self, news: Vec<News>) -> Result<(), Vec<News>>;
+
+    /// Takes messages.
     ///
     /// # Errors
     /// The batch, which is then dropped and counted.
-    fn deliver(&self, events: Vec<Event>) -> Result<(), Vec<Event>>;
+    fn received(&self, batch: Vec<Received>) -> Result<(), Vec<Received>>;
+
+    /// A thread has ended though nobody asked it to.
+    fn thread_ended(&self, _name: &str) {}
 }

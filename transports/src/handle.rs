@@ -15,6 +15,7 @@ use crate::stats::IoStats;
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
@@ -67,65 +68,52 @@ pub struct TransportsConfig {
     pub draining: Arc<AtomicBool>,
 }
 
-/// The running data plane. Commands may be given from any thread and never wait.
+/// The data plane. Commands may be given from any thread and never wait; before [`Bound::run`] they wait for the threads.
 pub struct Transports {
     io: Vec<IoHandle>,
-    handshake: HandshakeHandle,
+    ntcp2: HandshakeHandle,
     ssu2: Option<Ssu2Handle>,
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
     bind: Vec<IpAddr>,
-    threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// A data plane whose sockets are bound and whose threads do not run yet: nothing is accepted, called or read. So those
+/// who listen can be made with its handles before anything is said.
+pub struct Bound {
+    router: RouterHash,
+    net_id: u8,
+    router_info: Arc<ArcSwap<Bytes>>,
+    clock: Clock,
+    idle_close: Duration,
+    line: Arc<Line>,
+    iv_filter: iv_filter::Config,
+    draining: Arc<AtomicBool>,
+    io: Vec<IoHandle>,
+    seats: Vec<Seat>,
+    udp: Vec<Option<Box<Udp>>>,
+    ssu2: Option<Ssu2Bound>,
+    ntcp2: ntcp2::Bound,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Transports {
-    /// Opens the sockets and starts the threads.
+    /// Opens the sockets.
     ///
     /// # Errors
-    /// If an address cannot be listened on, or a thread not be started.
-    pub fn start(config: TransportsConfig, sink: Arc<dyn EventSink>) -> io::Result<Self> {
+    /// If an address cannot be listened on.
+    pub fn bind(config: TransportsConfig) -> io::Result<(Self, Bound)> {
         let router_info = Arc::new(ArcSwap::from_pointee(config.router_info.clone()));
         let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
-        let mut threads = Vec::new();
-        let (mut udp, ssu2) = match config.ssu2 {
-            Some(ssu2) => {
-                let around = Around {
-                    router: config.router,
-                    net_id: config.net_id,
-                    router_info: Arc::clone(&router_info),
-                    clock: config.clock.clone(),
-                    sink: Arc::clone(&sink),
-                    io: io.clone(),
-                };
-                let (udp, handle, thread) = start_ssu2(ssu2, around)?;
-                threads.push(thread);
-                (udp, Some(handle))
-            }
+        let (udp, ssu2) = match config.ssu2 {
+            Some(ssu2) => bind_ssu2(ssu2, io.len()).map(|(udp, ssu2)| (udp, Some(ssu2)))?,
             None => (Vec::new(), None),
         };
-        for (index, seat) in seats.into_iter().enumerate() {
-            let io_config = IoConfig {
-                router: config.router,
-                router_info: Arc::clone(&router_info),
-                clock: config.clock.clone(),
-                sink: Arc::clone(&sink),
-                idle_close: config.idle_close,
-                line: Arc::clone(&line),
-                iv_filter: config.iv_filter,
-                draining: Arc::clone(&config.draining),
-            };
-            let udp = udp.get_mut(index).and_then(Option::take);
-            let thread = seat.take(index, &io, io_config, udp)?;
-            threads.push(thread::Builder::new().name(format!("io-{index}")).spawn(move || {
-                if let Err(error) = thread.run() {
-                    tracing::error!(%error, "an I/O thread has ended");
-                }
-            })?);
-        }
         let bind = config.bind.clone();
-        let handshake_config = HandshakeConfig {
+        let (ntcp2, ntcp2_handle) = ntcp2::bind(HandshakeConfig {
             router: config.router,
             router_info: Arc::clone(&router_info),
             static_key: config.static_key,
@@ -137,16 +125,26 @@ impl Transports {
             limits: config.limits,
             clock: config.clock.clone(),
             gate: config.gate,
+        })?;
+        let threads = Arc::default();
+        let bound = Bound {
+            router: config.router,
+            net_id: config.net_id,
+            router_info: Arc::clone(&router_info),
+            clock: config.clock,
+            idle_close: config.idle_close,
+            line: Arc::clone(&line),
+            iv_filter: config.iv_filter,
+            draining: config.draining,
+            io: io.clone(),
+            seats,
+            udp,
+            ssu2,
+            ntcp2,
+            threads: Arc::clone(&threads),
         };
-        let homes = io.clone();
-        let established = move |session: Established| {
-            let thread = home(&session.peer, homes.len());
-            // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
-            homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
-        };
-        let (handshake, thread) = ntcp2::start(handshake_config, Box::new(established), sink)?;
-        threads.push(thread);
-        Ok(Self { io, handshake, ssu2, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
+        let ssu2 = bound.ssu2.as_ref().map(|(seat, ..)| seat.handle());
+        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, bind, threads }, bound))
     }
 
     /// The line, with its limits and how full it is.
@@ -156,7 +154,7 @@ impl Transports {
 
     /// Where we listen.
     pub fn local_addrs(&self) -> &[SocketAddr] {
-        self.handshake.local_addrs()
+        self.ntcp2.local_addrs()
     }
 
     /// Calls a router. False if too many calls wait already.
@@ -164,7 +162,7 @@ impl Transports {
     pub fn dial(&self, info: &RouterInfo, call: Call) -> bool {
         let peer = info.hash();
         match call {
-            Call::Ntcp2 { addr, static_key, iv } => self.handshake.dial(DialTarget { peer, addr, static_key, iv }),
+            Call::Ntcp2 { addr, static_key, iv } => self.ntcp2.dial(DialTarget { peer, addr, static_key, iv }),
             Call::Ssu2 { addr, static_key, intro_key, mtu, introducers } => {
                 let target = Ssu2Target { peer, static_key, intro_key, mtu, info: info.clone() };
                 let input = match addr {
@@ -196,9 +194,11 @@ impl Transports {
         self.everywhere(|| Command::InstallHop(Arc::clone(hop)))
     }
 
-    /// Takes a hop out of the tables of all threads.
-    pub fn remove(&self, tunnel: TunnelId) -> bool {
-        self.everywhere(|| Command::RemoveHop(tunnel))
+    /// Takes a hop out of the tables of all threads: this one, not another that has its number by now. A thread that does
+    /// not keep up finds it over within a second.
+    pub fn remove(&self, hop: &Arc<Hop>) {
+        hop.end();
+        self.everywhere(|| Command::RemoveHop(Arc::clone(hop)));
     }
 
     /// Drops what waits for a router that cannot be reached.
@@ -248,7 +248,7 @@ impl Transports {
 
     /// Handshakes of NTCP2 so far, by direction and outcome.
     pub fn handshakes(&self) -> Vec<HandshakeCount> {
-        self.handshake.counts()
+        self.ntcp2.counts()
     }
 
     /// What SSU2 has counted outside of sessions, if it is spoken.
@@ -258,13 +258,7 @@ impl Transports {
 
     /// Ends all sessions and threads, and waits for them.
     pub fn stop(&self) {
-        self.handshake.stop();
-        if let Some(ssu2) = &self.ssu2 {
-            ssu2.stop();
-        }
-        for thread in &self.io {
-            let _ = thread.command(Command::Stop);
-        }
+        self.end();
         for thread in self.threads.lock().drain(..) {
             // A thread that panicked has nothing to say any more.
             let _ = thread.join();
@@ -272,11 +266,119 @@ impl Transports {
     }
 }
 
-/// Binds the sockets of SSU2 and starts its thread. What each I/O thread has of it comes first, in their order.
-fn start_ssu2(config: Ssu2Config, around: Around) -> io::Result<(Vec<Option<Box<Udp>>>, Ssu2Handle, JoinHandle<()>)> {
+impl Transports {
+    /// Tells all threads to end.
+    fn end(&self) {
+        self.ntcp2.stop();
+        if let Some(ssu2) = &self.ssu2 {
+            ssu2.stop();
+        }
+        self.io.iter().for_each(IoHandle::stop);
+    }
+}
+
+impl Drop for Transports {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Bound {
+    /// Starts the threads, which speak to `sink` from now on.
+    ///
+    /// # Errors
+    /// If a thread cannot be started, or a socket not be waited for.
+    pub fn run(mut self, sink: &Arc<dyn EventSink>) -> io::Result<()> {
+        if let Some((seat, config, sockets)) = self.ssu2.take() {
+            let around = Around {
+                router: self.router,
+                net_id: self.net_id,
+                router_info: Arc::clone(&self.router_info),
+                clock: self.clock.clone(),
+                sink: Arc::clone(sink),
+                io: self.io.clone(),
+            };
+            let thread = seat.take(config, sockets, around);
+            self.spawn("ssu2".to_owned(), sink, move || thread.run())?;
+        }
+        for (index, seat) in std::mem::take(&mut self.seats).into_iter().enumerate() {
+            let config = IoConfig {
+                router: self.router,
+                router_info: Arc::clone(&self.router_info),
+                clock: self.clock.clone(),
+                sink: Arc::clone(sink),
+                idle_close: self.idle_close,
+                line: Arc::clone(&self.line),
+                iv_filter: self.iv_filter,
+                draining: Arc::clone(&self.draining),
+            };
+            let udp = self.udp.get_mut(index).and_then(Option::take);
+            let thread = seat.take(index, &self.io, config, udp)?;
+            self.spawn(format!("io-{index}"), sink, move || thread.run())?;
+        }
+        let homes = self.io.clone();
+        let established = move |session: Established| {
+            let thread = home(&session.peer, homes.len());
+            // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
+            homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
+        };
+        let thread = self.ntcp2.take(ntcp2::bridge(Box::new(established), Arc::clone(sink)));
+        let (threads, name) = (&self.threads, "handshake".to_owned());
+        spawn(threads, name, sink, move || thread.run())
+    }
+
+    fn spawn(
+        &self,
+        name: String,
+        sink: &Arc<dyn EventSink>,
+        run: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        spawn(&self.threads, name, sink, run)
+    }
+}
+
+/// Starts a thread whose end, if it is not the end that was asked for, is told.
+fn spawn(
+    threads: &Mutex<Vec<JoinHandle<()>>>,
+    name: String,
+    sink: &Arc<dyn EventSink>,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> io::Result<()> {
+    let obituary = Obituary { name: name.clone(), sink: Arc::clone(sink), expected: false };
+    threads.lock().push(thread::Builder::new().name(name).spawn(move || obituary.watch(run))?);
+    Ok(())
+}
+
+/// Tells that a thread has ended, by an error or a panic.
+struct Obituary {
+    name: String,
+    sink: Arc<dyn EventSink>,
+    expected: bool,
+}
+
+impl Obituary {
+    fn watch(mut self, run: impl FnOnce() -> io::Result<()>) {
+        match run() {
+            Ok(()) => self.expected = true,
+            Err(error) => tracing::error!(%error, thread = self.name, "a thread of the data plane cannot go on"),
+        }
+    }
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        if !self.expected {
+            self.sink.thread_ended(&self.name);
+        }
+    }
+}
+
+type Ssu2Bound = (ssu2::Seat, Ssu2Config, Vec<Socket>);
+
+/// Binds the sockets of SSU2. What each I/O thread has of it comes first, in their order.
+fn bind_ssu2(config: Ssu2Config, threads: usize) -> io::Result<(Vec<Option<Box<Udp>>>, Ssu2Bound)> {
     let seat = ssu2::Seat::new()?;
-    let handle = seat.handle();
-    let sockets = udp::bind(&config.listen, around.io.len())?;
+    let sockets = udp::bind(&config.listen, threads)?;
     // What is sent outside of sessions goes out by the sockets of the first thread, which need not know.
     let offload = config.segmentation_offload;
     let prepare = |socket| Socket::new(socket, offload);
@@ -285,14 +387,8 @@ fn start_ssu2(config: Ssu2Config, around: Around) -> io::Result<(Vec<Option<Box<
     let mut all = Vec::new();
     for sockets in sockets {
         let sockets = sockets.into_iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
-        let udp = Udp::new(sockets, config.intro_key, session, around.io.len(), handle.clone());
+        let udp = Udp::new(sockets, config.intro_key, session, threads, seat.handle());
         all.push(Some(Box::new(udp)));
     }
-    let thread = seat.take(config, ours, around);
-    let thread = thread::Builder::new().name("ssu2".to_owned()).spawn(move || {
-        if let Err(error) = thread.run() {
-            tracing::error!(%error, "the SSU2 thread has ended");
-        }
-    })?;
-    Ok((all, handle, thread))
+    Ok((all, (seat, config, ours)))
 }

@@ -8,6 +8,7 @@ use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::shape::Contract;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// One tunnel at this router.
 pub struct Hop {
@@ -21,6 +22,8 @@ pub struct Hop {
     pub contract: Contract,
     /// Cells received, or made at a gateway.
     pub cells: Counter,
+    /// The tunnel is over: whoever still has it in a table takes it out.
+    ended: AtomicBool,
 }
 
 /// What we do with the cells of a tunnel.
@@ -70,13 +73,30 @@ pub struct NextHop {
 impl Hop {
     /// A hop that has carried nothing yet.
     pub fn new(id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
-        Self { id, kind, previous, contract: Contract::default(), cells: Counter::default() }
+        Self {
+            id,
+            kind,
+            previous,
+            contract: Contract::default(),
+            cells: Counter::default(),
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// The same hop with what was agreed about it.
     #[must_use]
     pub fn with_contract(self, contract: Contract) -> Self {
         Self { contract, ..self }
+    }
+
+    /// The tunnel is over. A command that takes it out of a table may be lost; this is not.
+    pub fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.ended.load(Relaxed)
     }
 
     /// The next hop, unless the tunnel ends here.

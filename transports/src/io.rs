@@ -31,11 +31,12 @@ mod udp;
 pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
-use crate::event::{Event, EventSink};
+use crate::event::EventSink;
 use crate::hop::Hop;
 use crate::inbox::Inbox;
 use crate::ports::io::{Handoff, Input, IoHandle};
-use crate::stats::IoStats;
+use crate::stats::{DropCause, IoStats};
+use crate::upward::{self, Upward};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
@@ -139,7 +140,8 @@ pub(crate) struct IoThread {
     /// Cells of a gateway on their way to the cipher.
     packed: Vec<[u8; relay::CELL]>,
     outbox: Vec<Handoff>,
-    events: Vec<Event>,
+    /// To the control plane.
+    up: Upward,
     ready: VecDeque<usize>,
     dirty: Vec<usize>,
     buffers: buffers::Buffers,
@@ -206,7 +208,7 @@ impl Seat {
             packers: Vec::new(),
             packed: Vec::new(),
             outbox: all.iter().map(|_| Handoff::default()).collect(),
-            events: Vec::new(),
+            up: Upward::new(Arc::clone(&config.sink)),
             ready: VecDeque::new(),
             dirty: Vec::new(),
             buffers: buffers::Buffers::default(),
@@ -260,7 +262,8 @@ impl IoThread {
             let timer = self.udp.as_ref().and_then(|udp| udp.next_timer());
             let next = timer.map_or(self.next_tick, |timer| timer.min(self.next_tick));
             let waits = !self.own.is_empty() || self.backlog_may_go();
-            self.shaper.patience(next.saturating_sub(self.now.mono), waits)
+            let patience = self.shaper.patience(next.saturating_sub(self.now.mono), waits);
+            if self.up.waiting() > 0 { patience.min(upward::AGAIN) } else { patience }
         };
         let result = self.poll.poll(events, Some(timeout));
         self.inbox.awake();
@@ -323,14 +326,10 @@ impl IoThread {
     }
 
     fn deliver_events(&mut self) {
-        if self.events.is_empty() {
-            return;
-        }
-        let events = std::mem::take(&mut self.events);
-        self.stats.events.add(events.len() as u64);
-        if let Err(lost) = self.config.sink.deliver(events) {
-            self.stats.drops[crate::stats::DropCause::ControlFull as usize].add(lost.len() as u64);
-        }
+        let (handed_over, lost) = self.up.deliver();
+        self.stats.events.add(handed_over);
+        self.stats.drops[DropCause::ControlFull as usize].add(lost);
+        self.stats.news_waiting.set(self.up.waiting() as u64);
     }
 
     fn draining(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The data plane of Ramson: NTCP2 and SSU2 sessions on mio event loops, and the relay fast path between them.
 //!
 //! ```text
-//!              accept, dial                  established sessions            batches of events
+//!              accept, dial                  established sessions            news, messages   
 //!  sockets ---> handshake thread ----------> I/O thread of the peer --------> control plane (EventSink)
 //!                                             ^   |  ^                              |
 //!                                             |   v  | cells for peers              |
@@ -25,5 +25,6 @@ pub mod ports;
 pub mod ssu2;
 pub mod stats;
 mod udp;
+mod upward;
 
 pub use handle::{DialTarget, Transports, TransportsConfig};

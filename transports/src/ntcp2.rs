@@ -22,7 +22,7 @@ mod stats;
 mod thread;
 mod verify;
 
-pub use bridge::start;
+pub(crate) use bridge::bridge;
 pub use limits::Limits;
 pub use outcome::{Failed, Outcome, Refusal};
 pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
@@ -99,6 +99,10 @@ pub trait HandshakeSink: Send + Sync + 'static {
     fn established(&self, session: Box<Established>);
     /// A handshake failed.
     fn failed(&self, failed: Failed);
+    /// The end of a turn: passes on what was told. False if something waits for room, and this is to be called again.
+    fn settle(&self) -> bool {
+        true
+    }
 }
 
 /// A router to be called.
@@ -158,12 +162,35 @@ impl HandshakeHandle {
     }
 }
 
+/// The thread before it runs: its listeners are bound, and nobody is accepted.
+pub struct Bound {
+    parts: thread::Parts,
+    config: HandshakeConfig,
+}
+
+/// Binds the listeners.
+///
+/// # Errors
+/// If a listener cannot be bound.
+pub fn bind(config: HandshakeConfig) -> io::Result<(Bound, HandshakeHandle)> {
+    let (parts, handle) = thread::Parts::bind(&config)?;
+    Ok((Bound { parts, config }, handle))
+}
+
+impl Bound {
+    /// The thread, whose sessions and failures go to `sink`.
+    pub(crate) fn take(self, sink: Arc<dyn HandshakeSink>) -> thread::Thread {
+        thread::Thread::new(self.parts, self.config, sink)
+    }
+}
+
 /// Binds the listeners and starts the thread.
 ///
 /// # Errors
 /// If a listener cannot be bound or the thread not started.
 pub fn spawn(config: HandshakeConfig, sink: Arc<dyn HandshakeSink>) -> io::Result<(HandshakeHandle, JoinHandle<()>)> {
-    let (thread, handle) = thread::Thread::new(config, sink)?;
+    let (bound, handle) = bind(config)?;
+    let thread = bound.take(sink);
     let join = std::thread::Builder::new().name("handshake".to_owned()).spawn(move || {
         if let Err(error) = thread.run() {
             tracing::error!(%error, "the handshake thread has ended");

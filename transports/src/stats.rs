@@ -108,6 +108,8 @@ causes! {
         SocketFull = "socket_full",
         /// A message inside a tunnel message could not be read.
         BadMessage = "bad_message",
+        /// A session that could not be kept: the control plane has not taken the news of those before it.
+        SessionRefused = "session_refused",
     }
 }
 
@@ -214,8 +216,10 @@ pub struct IoStats {
     pub inbox_depth: Counter,
     /// Bytes that wait for sockets to take them.
     pub queued_bytes: Counter,
-    /// Events for the control plane.
+    /// Messages handed to the control plane.
     pub events: Counter,
+    /// News that the control plane had no room for yet. None is lost.
+    pub news_waiting: Counter,
     /// The chance that the duplicate-IV filter takes a fresh cell for a repeated one, per billion.
     pub iv_false_positives_ppb: Counter,
     /// Bytes of the duplicate-IV filter.

@@ -4,14 +4,16 @@
 //! names one of our inbound tunnels and a key and tag for the reply.
 
 use super::{NetDb, count_drop};
-use crate::messages::ExpectGarlic;
-use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
+use crate::expected::Via;
+use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
 use ramson_protocol::garlic::noise_n;
+use ramson_protocol::garlic::one_time::OneTimeKey;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_lookup::{DatabaseLookup, LookupKind, ReplyEncryption};
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{NetDbKey, RouterHash};
 use ramson_protocol::tunnel::Delivery;
 use rand::Rng;
@@ -28,7 +30,7 @@ pub(super) async fn ask(
     kind: LookupKind,
     exclude: Vec<RouterHash>,
 ) {
-    let own = netdb.shared().own_tunnels();
+    let own = netdb.paths().get();
     let lookup = DatabaseLookup {
         key,
         from: netdb.shared().hash(),
@@ -45,7 +47,10 @@ pub(super) async fn ask(
             Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),
             None => false,
         },
-        None => netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body())),
+        None => {
+            netdb.expect_entry(key, Via::Router);
+            netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body()))
+        }
     };
     if !sent {
         count_drop("lookup_not_sent");
@@ -73,7 +78,8 @@ fn ask_through(
     lookup.from = inbound.gateway;
     lookup.reply_tunnel = Some(inbound.gateway_tunnel);
     lookup.encryption = ReplyEncryption::Ecies { key, tag };
-    let (Some(to), Some(switch)) = (floodfill.encryption_key(), netdb.switch()) else { return false };
+    let wanted = lookup.key;
+    let Some(to) = floodfill.encryption_key() else { return false };
     let inner = netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body());
     let mut payload = Vec::with_capacity(inner.body.len() + 32);
     write_date_time(netdb.shared().now().wall, &mut payload);
@@ -83,9 +89,17 @@ fn ask_through(
     }
     let Ok(garlic) = noise_n::garlic(&to, &SecretKey::from_bytes(ephemeral), &payload) else { return false };
     // The key first: without it the reply could not be read.
-    if switch.try_send(ExpectGarlic { tag, key, within: REPLY_WITHIN }).is_err() {
-        return false;
-    }
+    let (via, until) = (Via::Tunnel(inbound.id), netdb.shared().now().mono + REPLY_WITHIN);
+    netdb.shared().expected().expect_garlic(Owner::Router, OneTimeKey { key, tag }, via, until);
+    netdb.expect_entry(wanted, via);
     let message = netdb.shared().message(MessageType::Garlic, garlic);
     netdb.shared().send_through(outbound, Delivery::Router(floodfill.hash()), message)
+}
+
+impl NetDb {
+    /// From now on an entry under `key` that comes by `via`, or the word that there is none, is an answer.
+    fn expect_entry(&self, key: NetDbKey, via: Via) {
+        let until = self.shared().now().mono + REPLY_WITHIN;
+        self.shared().expected().expect_entry(Owner::Router, key, via, until);
+    }
 }

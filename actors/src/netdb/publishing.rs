@@ -1,17 +1,20 @@
 //! Publishing our own RouterInfo at the floodfill that is closest to it, until one confirms.
 //!
-//! State owned: a [`Publisher`] core and what it is to publish. In: [`Publish`], confirmations from the switch, floodfills
+//! State owned: a [`Publisher`] core and what it is to publish. In: [`Publish`], confirmations, floodfills
 //! that cannot be reached. Out: DatabaseStore messages over sessions. The mailbox is actix's 16: a lost confirmation
 //! costs another store.
 
 use super::NetDb;
 use super::searches::Unreachable;
+use crate::expected::{Via, Waiter};
 use crate::mailbox::Mailbox;
-use crate::messages::{Arrived, Expect, Token};
+use crate::messages::{Arrived, Token};
+use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, RouterHash};
 use ramson_protocol::netdb::publish::{Config, In, Out, Publisher};
 use ramson_protocol::netdb::router_set::RouterSet;
@@ -34,6 +37,7 @@ pub(super) struct Publishing {
     core: Publisher,
     info: Option<RouterInfo>,
     generation: u64,
+    _vital: Vital,
 }
 
 impl Publishing {
@@ -43,7 +47,8 @@ impl Publishing {
         let mut seed = [0; 32];
         shared.rng().fill_bytes(&mut seed);
         let core = Publisher::new(Config::new(shared.hash()), seed, shared.now());
-        Self { netdb, core, info: None, generation: 0 }
+        let _vital = shared.vitals().guard("the publisher of our RouterInfo");
+        Self { netdb, core, info: None, generation: 0, _vital }
     }
 
     fn feed(&mut self, input: In, ctx: &mut Context<Self>) {
@@ -70,16 +75,18 @@ impl Publishing {
     }
 
     fn store(&self, floodfill: RouterHash, token: u32, ctx: &Context<Self>) -> bool {
-        let (Some(info), Some(switch)) = (&self.info, self.netdb.switch()) else { return false };
+        let Some(info) = &self.info else { return false };
         let shared = self.netdb.shared();
         let reply = Some(Reply { token, tunnel: None, gateway: shared.hash() });
         let Ok(body) = (DatabaseStore { reply, ..DatabaseStore::new(info.clone().into()) }).to_body() else {
             return false;
         };
         let (token, to) = (Token::Delivery(MessageId(token)), ctx.address().recipient());
-        let expect = Expect { token, to, mailbox: Mailbox::Publishing, within: CONFIRM_WITHIN };
+        let until = shared.now().mono + CONFIRM_WITHIN;
+        let waiter = Waiter { to, mailbox: Mailbox::Publishing, via: Via::Router, until };
         count("sent");
-        switch.try_send(expect).is_ok() && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
+        shared.expected().expect(Owner::Router, token, waiter)
+            && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
@@ -102,6 +109,7 @@ impl Actor for Publishing {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.netdb.shared().stop_when_over(self, ctx);
         ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
     }
 }
@@ -110,7 +118,7 @@ impl Handler<Publish> for Publishing {
     type Result = ();
 
     fn handle(&mut self, publish: Publish, ctx: &mut Context<Self>) {
-        Mailbox::Publishing.left();
+        self.netdb.left(Mailbox::Publishing);
         self.info = Some(publish.0);
         self.feed(In::Publish, ctx);
     }
@@ -120,7 +128,7 @@ impl Handler<Arrived> for Publishing {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
-        Mailbox::Publishing.left();
+        self.netdb.left(Mailbox::Publishing);
         if let Token::Delivery(MessageId(token)) = arrived.token {
             self.feed(In::Confirmed(token), ctx);
         }
@@ -131,7 +139,7 @@ impl Handler<Unreachable> for Publishing {
     type Result = ();
 
     fn handle(&mut self, unreachable: Unreachable, ctx: &mut Context<Self>) {
-        Mailbox::Publishing.left();
+        self.netdb.left(Mailbox::Publishing);
         self.feed(In::SendFailed(unreachable.0), ctx);
     }
 }

@@ -1,14 +1,15 @@
 //! What we look for in the network: entries that somebody waits for, and exploration.
 //!
 //! State owned: the running searches, by key, with who waits for them; routers being learnt on the way; what was lately
-//! not found. In: [`Find`] from the facade, [`Found`] from the shards, [`Replied`] and [`Unreachable`] from the switch and
-//! the connections. Out: lookups, as [`super::asking`] sends them. Mailbox: 512; a lost message costs a search one of its
+//! not found. In: [`Find`] from the facade, [`Found`] from the shards, [`Replied`] and [`Unreachable`] from the dispatcher
+//! and the connections. Out: lookups, as [`super::asking`] sends them. Mailbox: 512; a lost message costs a search one of its
 //! tries. At most [`MAX_RUNNING`] searches run; another one is refused at once.
 
 use super::NetDb;
 use super::asking::ask;
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin};
+use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::i2np::database_lookup::LookupKind;
@@ -91,6 +92,7 @@ pub(super) struct Searches {
     missed: HashMap<NetDbKey, Mono>,
     next_exploration: Mono,
     rng: ChaCha20Rng,
+    _vital: Vital,
 }
 
 impl Searches {
@@ -98,6 +100,7 @@ impl Searches {
     pub(super) fn new(netdb: NetDb) -> Self {
         let (rng, now) = (netdb.shared().rng(), netdb.shared().now().mono);
         Self {
+            _vital: netdb.shared().vitals().guard("the searches in the network"),
             netdb,
             running: HashMap::new(),
             learning: HashMap::new(),
@@ -275,6 +278,7 @@ impl Actor for Searches {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.netdb.shared().stop_when_over(self, ctx);
         ctx.run_interval(TICK, |actor, _| actor.tick());
     }
 }
@@ -283,7 +287,7 @@ impl Handler<Find> for Searches {
     type Result = ResponseFuture<Option<Entry>>;
 
     fn handle(&mut self, find: Find, _: &mut Context<Self>) -> Self::Result {
-        Mailbox::Searches.left();
+        self.netdb.left(Mailbox::Searches);
         let receiver = self.wait_for(find.key, find.kind);
         self.drain(find.key, None);
         Box::pin(async move { receiver?.await.ok().flatten() })
@@ -294,7 +298,7 @@ impl Handler<Found> for Searches {
     type Result = ();
 
     fn handle(&mut self, found: Found, _: &mut Context<Self>) {
-        Mailbox::Searches.left();
+        self.netdb.left(Mailbox::Searches);
         let key = found.0.key();
         if let Some(running) = self.running.get_mut(&key) {
             running.search.handle_input(self.netdb.shared().now(), In::Found);
@@ -308,7 +312,7 @@ impl Handler<Replied> for Searches {
     type Result = ();
 
     fn handle(&mut self, replied: Replied, _: &mut Context<Self>) {
-        Mailbox::Searches.left();
+        self.netdb.left(Mailbox::Searches);
         let Incoming { origin, message } = replied.0;
         let Ok(reply) = DatabaseSearchReply::parse(&message.body) else {
             return super::count_drop("malformed");
@@ -317,7 +321,10 @@ impl Handler<Replied> for Searches {
         if matches!(origin, Origin::Direct(peer) if peer != reply.from) {
             return super::count_drop("search_reply_not_from_sender");
         }
-        let via = if matches!(origin, Origin::OwnTunnel(_)) { "tunnels" } else { "session" };
+        if !self.netdb.shared().expected().answers_lookup(reply.key, origin, self.netdb.shared().now().mono) {
+            return super::count_drop("search_reply_not_asked_for");
+        }
+        let via = if origin.way().is_own() { "tunnels" } else { "session" };
         if self.running.contains_key(&reply.key) {
             count_reply("search_reply", via);
             self.feed(reply.key, In::Reply { from: reply.from, peers: reply.peers });
@@ -331,9 +338,9 @@ impl Handler<Unreachable> for Searches {
     type Result = ();
 
     fn handle(&mut self, unreachable: Unreachable, _: &mut Context<Self>) {
-        Mailbox::Searches.left();
+        self.netdb.left(Mailbox::Searches);
         // Through tunnels the endpoint speaks with the floodfill, not we.
-        let own = self.netdb.shared().own_tunnels();
+        let own = self.netdb.paths().get();
         if own.outbound.is_empty() || own.inbound.is_empty() {
             let keys: Vec<_> = self.running.keys().copied().collect();
             for key in keys {

@@ -6,13 +6,14 @@
 //! counts it. Signatures are verified by a pool, of which one shard may trouble [`MAX_VERIFYING`] at a time.
 
 use super::directory::{KINDS, Part};
+use super::outbox::Outboxes;
 use super::reply::{confirm, deliver, sealed};
 use super::searches::count_reply;
-use super::subscribers::Subscribers;
 use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin, RouterKnown};
+use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::entry::{Entry, EntryKind};
 use ramson_protocol::data::router_info::RouterInfo;
@@ -27,11 +28,15 @@ use ramson_protocol::netdb::rules::{self, Refusal, Source};
 use ramson_protocol::netdb::store::{self, Store};
 use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 const MAILBOX: usize = 1024;
 
 /// Entries of one shard that wait for their signature to be verified.
 const MAX_VERIFYING: usize = 512;
+
+/// Entries of one shard that are waited for.
+const MAX_AWAITED: usize = 256;
 
 /// How often the snapshots and the metrics are brought up to date.
 const TICK: Duration = Duration::from_millis(500);
@@ -45,8 +50,11 @@ pub(super) struct NetDbShard {
     verifying: usize,
     stale: bool,
     ticks: u32,
-    subscribers: Subscribers,
+    subscribers: Outboxes<RouterKnown>,
+    /// Who waits for an entry that has been announced, and is about to be verified.
+    awaited: Vec<(NetDbKey, oneshot::Sender<Entry>)>,
     rng: ChaCha20Rng,
+    _vital: Vital,
 }
 
 /// A DatabaseStore message. Answered with whether the entry was taken.
@@ -78,6 +86,11 @@ pub(super) struct Own(pub(super) RouterInfo);
 #[rtype(result = "Option<Entry>")]
 pub(super) struct Get(pub(super) NetDbKey);
 
+/// What is under a key, now or as soon as it comes.
+#[derive(Message)]
+#[rtype(result = "Option<Entry>")]
+pub(super) struct Await(pub(super) NetDbKey);
+
 /// All routers of this shard, ourselves left out.
 #[derive(Message)]
 #[rtype(result = "Vec<RouterInfo>")]
@@ -102,8 +115,10 @@ impl NetDbShard {
     pub(super) fn new(index: usize, netdb: NetDb, config: store::Config, loaded: Vec<Entry>) -> Self {
         let (now, rng) = (netdb.shared().now(), netdb.shared().rng());
         let store = Store::new(config, now);
-        let subscribers = Subscribers::new(2 * config.max_routers);
-        Self { index, netdb, store, loaded, verifying: 0, stale: false, ticks: 0, subscribers, rng }
+        let subscribers = Outboxes::new(2 * config.max_routers);
+        let _vital = netdb.shared().vitals().guard("a shard of the network database");
+        let awaited = Vec::new();
+        Self { index, netdb, store, loaded, verifying: 0, stale: false, ticks: 0, subscribers, awaited, rng, _vital }
     }
 
     /// Takes what was on disk as far as it is still good; its signatures were verified before it was written.
@@ -128,16 +143,19 @@ impl NetDbShard {
             count_store(Refusal::WrongKey.name());
             return no();
         }
-        let from = match incoming.origin {
-            Origin::Direct(peer) => Some(peer),
-            Origin::Garlic | Origin::Endpoint(_) | Origin::OwnTunnel(_) => None,
-        };
+        let (origin, own) = (incoming.origin, incoming.origin.way().is_own());
+        // What comes unasked out of a tunnel of ours is neither stored nor served: whoever sent it could ask all
+        // floodfills for it, and the one that has it would be the tunnel's owner. See `i2np::ways`.
+        if own && !self.netdb.shared().expected().answers_lookup(store.key, origin, self.netdb.shared().now().mono) {
+            count_store("not_asked_for");
+            return no();
+        }
+        let from = origin.router();
         // spec: i2np §DatabaseStore — a reply token is to be ignored in what came down a tunnel of ours.
-        let reply = store.reply.filter(|_| !matches!(incoming.origin, Origin::OwnTunnel(_)));
-        let wanted = reply.is_none() && self.netdb.directory().is_wanted(store.key);
+        let reply = store.reply.filter(|_| !own);
+        let wanted = own || (reply.is_none() && self.netdb.directory().is_wanted(store.key));
         if wanted {
-            let via = if matches!(incoming.origin, Origin::OwnTunnel(_)) { "tunnels" } else { "session" };
-            count_reply("entry", via);
+            count_reply("entry", if own { "tunnels" } else { "session" });
         }
         let source = if wanted { Source::Reply } else { Source::Unsolicited };
         self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some() })
@@ -158,10 +176,10 @@ impl NetDbShard {
         }
         self.verifying += 1;
         let verify = self.netdb.verifier().send(Verify(arrival.entry.clone()));
-        Box::pin(verify.into_actor(self).map(move |verified, actor, ctx| {
+        Box::pin(verify.into_actor(self).map(move |verified, actor, _| {
             actor.verifying -= 1;
             match verified {
-                Ok(Verified(Ok(()))) => actor.accept(arrival, ctx),
+                Ok(Verified(Ok(()))) => actor.accept(arrival),
                 Ok(Verified(Err(refusal))) => {
                     actor.refuse(arrival, refusal);
                     false
@@ -190,7 +208,7 @@ impl NetDbShard {
         }
     }
 
-    fn accept(&mut self, arrival: Arrival, ctx: &mut Context<Self>) -> bool {
+    fn accept(&mut self, arrival: Arrival) -> bool {
         let Arrival { entry, source, from, reply, flood } = arrival;
         // A file's RouterInfo is to be kept on disk like any other.
         let source = if source == Source::Import { Source::Unsolicited } else { source };
@@ -205,17 +223,21 @@ impl NetDbShard {
         if !taken {
             // The same came twice while the first was with the pool.
             count_store(Refusal::NotNewer.name());
-            self.drain(ctx);
+            self.drain();
             return false;
         }
         count_store("taken");
+        for (_, waiter) in self.awaited.extract_if(.., |(key, _)| *key == entry.key()) {
+            // Whoever waited may have given up.
+            let _ = waiter.send(entry.clone());
+        }
         if let Entry::RouterInfo(info) = &entry {
-            self.subscribers.publish(&RouterKnown::Learned(info.clone()), ctx);
+            self.subscribers.publish(&RouterKnown::Learned(info.clone()));
         }
         if flood {
             self.flood(&entry, reply, from);
         }
-        self.drain(ctx);
+        self.drain();
         true
     }
 
@@ -259,7 +281,7 @@ impl NetDbShard {
     }
 
     /// The only place where what the store puts out takes effect.
-    fn drain(&mut self, ctx: &mut Context<Self>) {
+    fn drain(&mut self) {
         while let Some(out) = self.store.poll_output() {
             match out {
                 store::Out::Persist(entry) => {
@@ -271,7 +293,7 @@ impl NetDbShard {
                     let router = RouterHash(key.0);
                     self.netdb.storage().forget(key);
                     if kind == EntryKind::RouterInfo && router != self.netdb.shared().hash() {
-                        self.subscribers.publish(&RouterKnown::Forgotten(router), ctx);
+                        self.subscribers.publish(&RouterKnown::Forgotten(router));
                     }
                 }
                 store::Out::RoutersChanged => self.stale = true,
@@ -282,9 +304,9 @@ impl NetDbShard {
         self.netdb.directory().set_counts(self.index, routers, self.store.lease_set_count());
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
+    fn tick(&mut self) {
         self.store.handle_timeout(self.netdb.shared().now());
-        self.drain(ctx);
+        self.drain();
         if std::mem::take(&mut self.stale) {
             self.publish_routers();
         }
@@ -297,10 +319,6 @@ impl NetDbShard {
             self.netdb.directory().set_kinds(self.index, kinds);
         }
         self.ticks = self.ticks.wrapping_add(1);
-    }
-
-    pub(super) fn subscribers(&mut self) -> &mut Subscribers {
-        &mut self.subscribers
     }
 
     fn publish_routers(&self) {
@@ -360,9 +378,10 @@ impl Actor for NetDbShard {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.load();
-        self.drain(ctx);
-        self.tick(ctx);
-        ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
+        self.drain();
+        self.tick();
+        self.netdb.shared().stop_when_over(self, ctx);
+        ctx.run_interval(TICK, |actor, _| actor.tick());
     }
 }
 
@@ -370,7 +389,7 @@ impl Handler<Stored> for NetDbShard {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, stored: Stored, _: &mut Context<Self>) -> Self::Result {
-        Mailbox::NetDbShard.left();
+        self.netdb.left(Mailbox::NetDbShard);
         self.on_stored(&stored.0)
     }
 }
@@ -379,7 +398,7 @@ impl Handler<Asked> for NetDbShard {
     type Result = ();
 
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
-        Mailbox::NetDbShard.left();
+        self.netdb.left(Mailbox::NetDbShard);
         let outcome = self.on_asked(&asked.0);
         metrics::counter!("ramson_netdb_lookups_total", "outcome" => outcome).increment(1);
     }
@@ -389,7 +408,7 @@ impl Handler<Offered> for NetDbShard {
     type Result = ResponseActFuture<Self, bool>;
 
     fn handle(&mut self, offered: Offered, _: &mut Context<Self>) -> Self::Result {
-        Mailbox::NetDbShard.left();
+        self.netdb.left(Mailbox::NetDbShard);
         let source = if offered.from.is_none() { Source::Import } else { Source::Unsolicited };
         let Offered { info, from, flood } = offered;
         self.take(Arrival { entry: info.into(), source, from, reply: None, flood })
@@ -399,14 +418,14 @@ impl Handler<Offered> for NetDbShard {
 impl Handler<Own> for NetDbShard {
     type Result = ();
 
-    fn handle(&mut self, own: Own, ctx: &mut Context<Self>) {
-        Mailbox::NetDbShard.left();
+    fn handle(&mut self, own: Own, _: &mut Context<Self>) {
+        self.netdb.left(Mailbox::NetDbShard);
         let hash = own.0.hash();
         // Ours is always right, even if our clock was put back and it seems older.
         self.store.remove(hash.into());
         self.store.pin(hash, true);
         self.store.insert(self.netdb.shared().now(), own.0.into(), Source::Import);
-        self.drain(ctx);
+        self.drain();
     }
 }
 
@@ -414,8 +433,27 @@ impl Handler<Get> for NetDbShard {
     type Result = Option<Entry>;
 
     fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Option<Entry> {
-        Mailbox::NetDbShard.left();
+        self.netdb.left(Mailbox::NetDbShard);
         self.store.get(get.0).cloned()
+    }
+}
+
+impl Handler<Await> for NetDbShard {
+    type Result = ResponseFuture<Option<Entry>>;
+
+    fn handle(&mut self, wanted: Await, _: &mut Context<Self>) -> Self::Result {
+        self.netdb.left(Mailbox::NetDbShard);
+        let (sender, receiver) = oneshot::channel();
+        match self.store.get(wanted.0).cloned() {
+            Some(entry) => drop(sender.send(entry)),
+            None => {
+                self.awaited.retain(|(_, waiter)| !waiter.is_closed());
+                if self.awaited.len() < MAX_AWAITED {
+                    self.awaited.push((wanted.0, sender));
+                }
+            }
+        }
+        Box::pin(async move { receiver.await.ok() })
     }
 }
 
@@ -423,7 +461,7 @@ impl Handler<All> for NetDbShard {
     type Result = Vec<RouterInfo>;
 
     fn handle(&mut self, _: All, _: &mut Context<Self>) -> Vec<RouterInfo> {
-        Mailbox::NetDbShard.left();
+        self.netdb.left(Mailbox::NetDbShard);
         let own = self.netdb.shared().hash();
         self.store.routers().filter(|info| info.hash() != own).cloned().collect()
     }
@@ -432,10 +470,10 @@ impl Handler<All> for NetDbShard {
 impl Handler<Subscribe> for NetDbShard {
     type Result = ();
 
-    fn handle(&mut self, subscribe: Subscribe, ctx: &mut Context<Self>) {
-        Mailbox::NetDbShard.left();
+    fn handle(&mut self, subscribe: Subscribe, _: &mut Context<Self>) {
+        self.netdb.left(Mailbox::NetDbShard);
         let own = self.netdb.shared().hash();
         let known = self.store.routers().filter(|info| info.hash() != own).cloned().map(RouterKnown::Learned);
-        self.subscribers.add(subscribe.0, known.collect(), ctx);
+        self.subscribers.add(subscribe.0, known.collect());
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
-use crate::identity::{NodeKeys, Offer, Profile, Reach, router_info};
+use crate::identity::{NodeKeys, Offer, Profile, router_info};
 use crate::messages::Origin;
 use crate::node::{Listen, Node, NodeConfig};
 use crate::pool::PoolConfig;
+use crate::reach::Reach;
 use ramson_crypto::sign::SigningKey;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::keys_and_cert::Destination;
@@ -60,7 +61,8 @@ fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: 
         threads: 1,
         line: Limits::even(1_000_000),
         max_transit: 100,
-        pool: PoolConfig { length: 1, quantity: 0, profiles: None },
+        pool: PoolConfig::exploratory(0, 1),
+        profiles: None,
         netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },
         blocklist: Blocklist::default(),
         bootstrap,

@@ -1,4 +1,4 @@
-//! Builds under way: hops are chosen, a worker seals the message, the switch is told what to expect, the message goes.
+//! Builds under way: hops are chosen, a worker seals the message, its answer is expected, the message goes.
 //!
 //! ```text
 //! Out::Build -> hops chosen -> sealed by a worker -> answer expected, inbound endpoint installed -> sent
@@ -13,13 +13,16 @@
 use super::builder::{Prepare, Prepared};
 use super::tunnel::{End, InboundTunnel, OutboundTunnel};
 use super::{Own, Route, TunnelPool};
-use crate::mailbox::Mailbox;
-use crate::messages::{Arrived, Expect, ExpectGarlic, Token};
-use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
+use crate::expected::{Via, Waiter};
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::{Arrived, Token};
+use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
+use crate::profiles::Choose;
 use actix::prelude::*;
+use ramson_protocol::garlic::one_time::OneTimeKey;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::peers::Chosen;
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
-use ramson_protocol::peers::{Chosen, Purpose, TooFew, Wish};
 use ramson_protocol::pool::{BuildFailure, In, Pair, PoolTunnelId};
 use ramson_protocol::tunnel::build::{Build, Outcome, Path, Started, Tunnel, Verdict};
 use ramson_protocol::tunnel::record::Form;
@@ -32,7 +35,16 @@ pub(super) struct Building {
     hops: Vec<RouterHash>,
     /// Through which outbound tunnel the message goes; `None` if directly to the first hop.
     through: Option<OutboundTunnelRef>,
+    /// Where the answer to an outbound build comes.
+    reply: InboundTunnelRef,
     sent: Option<Sent>,
+}
+
+impl Building {
+    /// The endpoint that stands already, to be ended.
+    pub(super) fn into_endpoint(self) -> Option<(TunnelId, Addr<InboundTunnel>)> {
+        self.sent.and_then(|sent| sent.endpoint)
+    }
 }
 
 struct Sent {
@@ -69,28 +81,42 @@ impl TunnelPool {
             Pair::Tunnel(pair) => self.tunnels.get(&pair).map(|own| (own.route, own.hops.clone())),
             Pair::Direct => None,
         };
-        let (mut through, mut reply) = (None, (self.shared.hash(), self.without_hops.id()));
-        let mut far_end = None;
+        let (us, direct) = (self.shared.hash(), self.without_hops.id());
+        let (mut through, mut far_end) = (None, None);
+        let mut reply = InboundTunnelRef { id: direct, gateway: us, gateway_tunnel: direct };
         match &pair {
             Some((Route::Outbound(tunnel), hops)) => (through, far_end) = (Some(*tunnel), hops.last().copied()),
-            Some((Route::Inbound(tunnel), _)) => {
-                reply = (tunnel.gateway, tunnel.gateway_tunnel);
-                far_end = Some(tunnel.gateway);
-            }
+            Some((Route::Inbound(tunnel), _)) => (reply, far_end) = (*tunnel, Some(tunnel.gateway)),
             None => {}
         }
-        let Ok(chosen) = self.choose(direction, length, far_end) else {
-            return self.build_failed(id, direction, BuildFailure::NoPeers);
-        };
-        let path = match direction {
+        self.builds.insert(id, Building { direction, hops: Vec::new(), through, reply, sent: None });
+        let (purpose, order) = (self.config.purpose, self.order);
+        // The far end of the paired tunnel is left out if there are others, so that the message does not pass through one
+        // router twice.
+        let wish = Choose { hops: length, direction, purpose, avoid: far_end, order };
+        ctx.spawn(self.profiles.send(wish).into_actor(self).map(move |chosen, actor, ctx| match chosen {
+            Ok(Ok(chosen)) => actor.seal(id, chosen, ctx),
+            Ok(Err(_)) | Err(_) => {
+                actor.fail_build(id, BuildFailure::NoPeers);
+                actor.settle(ctx);
+            }
+        }));
+    }
+
+    /// Hops are chosen: has the message sealed.
+    fn seal(&mut self, id: PoolTunnelId, chosen: Chosen, ctx: &mut Context<Self>) {
+        // While it waited for its turn the core may have given up.
+        let Some(building) = self.builds.get_mut(&id) else { return };
+        building.hops = chosen.hops.iter().map(|hop| hop.hash).collect();
+        let path = match building.direction {
             Direction::Inbound => Path::Inbound {
-                receive: self.shared.reserve_tunnel_id(),
-                wrap: through.is_some() && chosen.form == Form::Short,
+                receive: self.shared.tunnel_ids().reserve(self.config.owner),
+                wrap: building.through.is_some() && chosen.form == Form::Short,
             },
-            Direction::Outbound => Path::Outbound { reply_gateway: reply.0, reply_tunnel: reply.1 },
+            Direction::Outbound => {
+                Path::Outbound { reply_gateway: building.reply.gateway, reply_tunnel: building.reply.gateway_tunnel }
+            }
         };
-        let hops = chosen.hops.iter().map(|hop| hop.hash).collect();
-        self.builds.insert(id, Building { direction, hops, through, sent: None });
         let prepare = Prepare { chosen, path, now: self.shared.now() };
         ctx.spawn(self.builder.send(prepare).into_actor(self).map(move |prepared, actor, ctx| {
             match prepared {
@@ -104,26 +130,10 @@ impl TunnelPool {
         }));
     }
 
-    /// Chooses hops. The far end of the paired tunnel is left out if there are others, so that the message does not
-    /// pass through one router twice.
-    fn choose(&mut self, direction: Direction, hops: usize, far_end: Option<RouterHash>) -> Result<Chosen, TooFew> {
-        let us = self.shared.hash();
-        let now = self.shared.now();
-        let wish = Wish { hops, direction, purpose: Purpose::Exploratory, exclude: &[us], order: self.order };
-        if let Some(far_end) = far_end {
-            let exclude = [us, far_end];
-            let chosen = self.peers.select(&Wish { exclude: &exclude, ..wish }, now, &mut self.rng);
-            if chosen.is_ok() {
-                return chosen;
-            }
-        }
-        self.peers.select(&wish, now, &mut self.rng)
-    }
-
     /// The number that an inbound build reserved goes back.
     fn release(&self, path: Path) {
         if let Path::Inbound { receive, .. } = path {
-            self.shared.release_tunnel_id(receive);
+            self.shared.tunnel_ids().release(receive);
         }
     }
 
@@ -143,13 +153,20 @@ impl TunnelPool {
             }
             Path::Outbound { .. } => None,
         };
+        // spec: tunnel-creation-ecies §Message Flow — the answer to an inbound build is the message itself, from the last
+        // hop's session; that to an outbound one comes by the tunnel that it named.
+        let via = match path {
+            Path::Inbound { .. } => Via::Router,
+            Path::Outbound { .. } => Via::Tunnel(building.reply.id),
+        };
         let through = building.through;
         building.sent = Some(Sent { build, reply, endpoint });
-        let within = self.patience;
-        let (token, us) = (Token::BuildReply(reply), ctx.address().recipient());
-        let mut expected = self.tell_switch(Expect { token, to: us, mailbox: Mailbox::Pool, within });
+        let (to_us, until) = (ctx.address().recipient(), self.shared.now().mono + self.patience);
+        let waiter = Waiter { to: to_us, mailbox: Mailbox::Pool, via, until };
+        let expected = self.shared.expected().expect(self.config.owner, Token::BuildReply(reply), waiter);
         if let Some(key) = garlic {
-            expected &= self.tell_switch(ExpectGarlic { tag: key.tag, key: key.key, within });
+            let key = OneTimeKey { key: key.key, tag: key.tag };
+            self.shared.expected().expect_garlic(self.config.owner, key, via, until);
         }
         let sent = expected
             && match through {
@@ -204,23 +221,21 @@ impl TunnelPool {
             let route = Route::Inbound(InboundTunnelRef { id: *id, gateway, gateway_tunnel });
             return Some(Own { route, hops, actor: actor.clone().recipient() });
         }
-        let id = self.shared.reserve_tunnel_id();
+        let id = self.shared.tunnel_ids().reserve(self.config.owner);
         let next = NextHop { router: gateway, tunnel: gateway_tunnel };
         let actor = OutboundTunnel::begin(&self.shared, id, tunnel.ciphers(), next);
         let route = Route::Outbound(OutboundTunnelRef { id, first_hop: gateway });
         Some(Own { route, hops, actor: actor.recipient() })
     }
 
-    fn note_verdicts(&mut self, hops: &[RouterHash], verdicts: &[(RouterHash, Verdict)]) {
-        let now = self.shared.now().mono;
-        let mut unreadable = false;
-        for (hash, verdict) in verdicts {
-            match verdict {
-                Verdict::Accepted { .. } => self.peers.note(hash, Event::Accepted, now),
-                Verdict::Refused(_) => self.peers.note(hash, Event::Refused, now),
-                Verdict::Unreadable => unreadable = true,
-            }
-        }
+    fn note_verdicts(&self, hops: &[RouterHash], verdicts: &[(RouterHash, Verdict)]) {
+        let event = |verdict: &Verdict| match verdict {
+            Verdict::Accepted { .. } => Some(Event::Accepted),
+            Verdict::Refused(_) => Some(Event::Refused),
+            Verdict::Unreadable => None,
+        };
+        self.note(verdicts.iter().filter_map(|(hash, verdict)| Some((*hash, event(verdict)?))).collect());
+        let unreadable = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Unreadable));
         if unreadable {
             // Whoever spoiled the record is one of them, and not always the one whose record it is.
             self.note_shared(hops, SharedEvent::BuildTimedOut);
@@ -232,7 +247,7 @@ impl TunnelPool {
         let Some(building) = self.builds.remove(&id) else { return };
         count(building.direction, "timeout");
         self.note_shared(&building.hops, SharedEvent::BuildTimedOut);
-        end(building.sent.and_then(|sent| sent.endpoint));
+        end(building.into_endpoint());
     }
 
     /// A router cannot be reached: builds that wait for it to take their message have failed.
@@ -250,8 +265,9 @@ impl TunnelPool {
     /// Ends a build that is in the table.
     fn fail_build(&mut self, id: PoolTunnelId, why: BuildFailure) {
         let Some(building) = self.builds.remove(&id) else { return };
-        end(building.sent.and_then(|sent| sent.endpoint));
-        self.build_failed(id, building.direction, why);
+        let direction = building.direction;
+        end(building.into_endpoint());
+        self.build_failed(id, direction, why);
     }
 
     fn build_failed(&mut self, id: PoolTunnelId, direction: Direction, why: BuildFailure) {
@@ -265,8 +281,8 @@ impl TunnelPool {
     }
 }
 
-fn end(endpoint: Option<(TunnelId, Addr<InboundTunnel>)>) {
+pub(super) fn end(endpoint: Option<(TunnelId, Addr<InboundTunnel>)>) {
     if let Some((_, actor)) = endpoint {
-        drop(actor.try_send(End));
+        wait_for_room(&actor, End);
     }
 }

@@ -6,8 +6,9 @@
 //! spec: tunnel-implementation §Tunnel Testing
 
 use super::{Route, TunnelPool};
+use crate::expected::{Via, Waiter};
 use crate::mailbox::Mailbox;
-use crate::messages::{Expect, ExpectGarlic, Token};
+use crate::messages::Token;
 use actix::prelude::*;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
 use ramson_protocol::garlic::one_time::OneTimeKey;
@@ -43,14 +44,13 @@ impl TunnelPool {
         if clove.write(&mut payload).is_err() {
             return;
         }
-        let within = self.patience;
-        let (token, to) = (Token::Delivery(id), ctx.address().recipient());
-        let expected = self.tell_switch(Expect { token, to, mailbox: Mailbox::Pool, within })
-            && self.tell_switch(ExpectGarlic { tag: key.tag, key: key.key, within });
-        if !expected {
+        let (within, owner, via) = (self.patience, self.config.owner, Via::Tunnel(back.id));
+        let waiter = Waiter { to: ctx.address().recipient(), mailbox: Mailbox::Pool, via, until: now.mono + within };
+        if !self.shared.expected().expect(owner, Token::Delivery(id), waiter) {
             return;
         }
-        // A test that was lost leaves its entry; by now the switch has forgotten it as well.
+        self.shared.expected().expect_garlic(owner, key.clone(), via, now.mono + within);
+        // A test that was lost leaves its entry; by now nobody expects it any more.
         self.tests.retain(|_, (_, sent)| now.mono < *sent + within);
         self.tests.insert(id, (test, now.mono));
         let garlic = self.shared.message(MessageType::Garlic, key.seal(&payload));

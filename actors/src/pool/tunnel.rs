@@ -6,6 +6,7 @@
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_transports::hop::{Hop, HopKind, NextHop};
 use std::sync::Arc;
@@ -16,38 +17,37 @@ const KEEP: Duration = Duration::from_secs(660);
 
 /// A number of ours with its hop in the data plane; both are given back on drop.
 pub(super) struct Installed {
-    id: TunnelId,
+    hop: Arc<Hop>,
     shared: Shared,
 }
 
 impl Installed {
     /// Installs under `id`, which was reserved before.
     pub(super) fn new(shared: &Shared, id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
-        if !shared.transports().install(&Arc::new(Hop::new(id, kind, previous))) {
+        let hop = Arc::new(Hop::new(id, kind, previous));
+        if !shared.transports().install(&hop) {
             // A thread that does not keep up does not know the tunnel: the first test will find out.
             metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
         }
-        Self { id, shared: shared.clone() }
+        Self { hop, shared: shared.clone() }
     }
 
     /// The endpoint of a tunnel without hops: messages come to it from everybody, directly.
-    pub(super) fn without_hops(shared: &Shared) -> Self {
+    pub(super) fn without_hops(shared: &Shared, owner: Owner) -> Self {
         let kind = HopKind::InboundEndpoint { ciphers: Vec::new() };
-        Self::new(shared, shared.reserve_tunnel_id(), kind, None)
+        Self::new(shared, shared.tunnel_ids().reserve(owner), kind, None)
     }
 
     /// The number.
     pub(super) fn id(&self) -> TunnelId {
-        self.id
+        self.hop.id
     }
 }
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        if !self.shared.transports().remove(self.id) {
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_removal").increment(1);
-        }
-        self.shared.release_tunnel_id(self.id);
+        self.shared.transports().remove(&self.hop);
+        self.shared.tunnel_ids().release(self.hop.id);
     }
 }
 
@@ -57,15 +57,13 @@ impl Drop for Installed {
 pub(super) struct End;
 
 /// A tunnel that leads to us.
-pub(super) struct InboundTunnel {
-    _endpoint: Installed,
-}
+pub(super) struct InboundTunnel(Installed);
 
 impl InboundTunnel {
     /// Installs the endpoint at once, since cells may come right behind the build's answer.
     pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, last: RouterHash) -> Addr<Self> {
         let kind = HopKind::InboundEndpoint { ciphers };
-        Self { _endpoint: Installed::new(shared, id, kind, Some(last)) }.start()
+        Self(Installed::new(shared, id, kind, Some(last))).start()
     }
 }
 
@@ -74,6 +72,7 @@ impl Actor for InboundTunnel {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_later(KEEP, |_, ctx| ctx.stop());
+        self.0.shared.stop_when_over(self, ctx);
     }
 }
 
@@ -86,15 +85,13 @@ impl Handler<End> for InboundTunnel {
 }
 
 /// A tunnel that leads away from us.
-pub(super) struct OutboundTunnel {
-    _gateway: Installed,
-}
+pub(super) struct OutboundTunnel(Installed);
 
 impl OutboundTunnel {
     /// Installs the gateway under `id`.
     pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, next: NextHop) -> Addr<Self> {
         let kind = HopKind::OutboundGateway { ciphers, next };
-        Self { _gateway: Installed::new(shared, id, kind, None) }.start()
+        Self(Installed::new(shared, id, kind, None)).start()
     }
 }
 
@@ -103,6 +100,7 @@ impl Actor for OutboundTunnel {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.run_later(KEEP, |_, ctx| ctx.stop());
+        self.0.shared.stop_when_over(self, ctx);
     }
 }
 

@@ -3,9 +3,12 @@
 //! State owned: its hop in the data plane, which is taken out when this actor ends, however it ends. In: nothing but its
 //! timer. Out: [`Expired`] to the manager. Ten thousand of these live at once, so it holds no more than it needs.
 
+use crate::mailbox::wait_for_room;
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::id::TunnelId;
+use ramson_transports::hop::Hop;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a hop is kept. INTEROP: i2pd 660 s, emissary 620; a tunnel lives 600 s by its creator's clock.
@@ -13,7 +16,7 @@ pub(super) const KEEP: Duration = Duration::from_secs(660);
 
 /// The actor.
 pub(super) struct ParticipatingTunnel {
-    pub(super) id: TunnelId,
+    pub(super) hop: Arc<Hop>,
     pub(super) promised: Option<u32>,
     pub(super) shared: Shared,
     pub(super) manager: Addr<super::TransitManager>,
@@ -35,17 +38,8 @@ impl Actor for ParticipatingTunnel {
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
-        if !self.shared.transports().remove(self.id) {
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_removal").increment(1);
-        }
-        let expired = Expired { id: self.id, promised: self.promised };
-        if let Err(SendError::Full(expired)) = self.manager.try_send(expired) {
-            // What it held must be given back, so this one waits for its place.
-            let manager = self.manager.clone();
-            actix::spawn(async move {
-                // A manager that is gone has no table to keep.
-                let _ = manager.send(expired).await;
-            });
-        }
+        self.shared.transports().remove(&self.hop);
+        // What it held must be given back.
+        wait_for_room(&self.manager, Expired { id: self.hop.id, promised: self.promised });
     }
 }

@@ -91,9 +91,9 @@ impl<T> Pending<T> {
         self.keys.remove(&tag).map(|(_, _, what)| (payload, what))
     }
 
-    /// True if a message that begins with these bytes may be for one of our keys.
-    pub fn knows(&self, data: &[u8]) -> bool {
-        data.first_chunk::<SESSION_TAG_LEN>().is_some_and(|tag| self.keys.contains_key(tag))
+    /// What was handed in with the key that a message beginning with these bytes names, if it names one.
+    pub fn named(&self, data: &[u8]) -> Option<&T> {
+        self.keys.get(data.first_chunk::<SESSION_TAG_LEN>()?).map(|(_, _, what)| what)
     }
 
     /// Forgets keys whose deadline has passed.
@@ -143,7 +143,7 @@ mod tests {
         pending.insert(key(2), Duration::from_secs(10), "build 2");
         let mut forged = sealed(2);
         forged[9] ^= 1;
-        assert!(pending.knows(&forged));
+        assert!(pending.named(&forged).is_some());
         assert!(pending.open(&mut forged).is_none());
         let mut data = sealed(2);
         let (payload, what) = pending.open(&mut data).unwrap();
@@ -160,10 +160,10 @@ mod tests {
             pending.insert(key(n), Duration::from_secs(10 + u64::from(n)), n);
         }
         assert_eq!(pending.len(), 3);
-        assert!(!pending.knows(&[1; 8]));
+        assert!(pending.named(&[1; 8]).is_none());
         pending.expire(Duration::from_secs(13));
         assert_eq!(pending.len(), 1);
-        assert!(pending.knows(&[4; 8]));
+        assert!(pending.named(&[4; 8]).is_some());
         pending.expire(Duration::from_secs(14));
         assert!(pending.is_empty());
     }

@@ -2,6 +2,8 @@
 //!
 //! spec: tunnel-implementation §Tunnel Pools; INTEROP: lifetimes and time-outs of other routers.
 
+use rand::RngExt;
+use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
 
 /// What one direction is to have.
@@ -11,10 +13,19 @@ pub struct Wanted {
     pub count: usize,
     /// Hops of each. With zero nothing is built, and [`Pool::pick`] finds nothing.
     pub length: usize,
+    /// How far a tunnel's length may differ, at random: with a positive number up to so many hops more, with a negative
+    /// one up to so many more or fewer. Never without hops, never above [`LENGTH_MAX`].
+    /// spec: i2cp §Options (`inbound.lengthVariance`)
+    pub variance: i8,
+    /// Tunnels kept beside `count`, to take over when one fails. spec: i2cp §Options (`inbound.backupQuantity`)
+    pub backups: usize,
 }
 
-/// The most tunnels per direction.
+/// The most tunnels per direction, those kept as backups among them.
 pub const COUNT_MAX: usize = 16;
+
+/// The most hops of a tunnel: a build message has eight records, and one of them may be ours.
+pub const LENGTH_MAX: usize = 7;
 
 /// How a pool behaves.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +57,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            inbound: Wanted { count: 2, length: 2 },
-            outbound: Wanted { count: 2, length: 2 },
+            inbound: Wanted::new(2, 2),
+            outbound: Wanted::new(2, 2),
             rebuild_before: Duration::from_secs(90),
             rebuild_jitter: Duration::from_secs(60),
             build_timeout: Duration::from_secs(15),
@@ -62,12 +73,27 @@ impl Default for Config {
 }
 
 impl Wanted {
+    /// So many tunnels of just so many hops.
+    pub const fn new(count: usize, length: usize) -> Self {
+        Self { count, length, variance: 0, backups: 0 }
+    }
+
     pub(super) fn bounded(self) -> Self {
-        Self { count: self.count.min(COUNT_MAX), ..self }
+        let count = self.count.min(COUNT_MAX);
+        let backups = self.backups.min(COUNT_MAX - count);
+        Self { count, backups, length: self.length.min(LENGTH_MAX), ..self }
+    }
+
+    /// The length of the next tunnel.
+    pub(super) fn draw_length(self, rng: &mut ChaCha20Rng) -> usize {
+        let most = i32::from(self.variance.unsigned_abs());
+        let least = if self.variance < 0 { -most } else { 0 };
+        let length = i32::try_from(self.length).unwrap_or(i32::MAX).saturating_add(rng.random_range(least..=most));
+        usize::try_from(length).unwrap_or(0).clamp(1, LENGTH_MAX)
     }
 
     /// Tunnels that are to be built.
     pub(super) fn builds(self) -> usize {
-        if self.length == 0 { 0 } else { self.count }
+        if self.length == 0 { 0 } else { self.count + self.backups }
     }
 }

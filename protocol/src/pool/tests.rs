@@ -159,9 +159,7 @@ fn failing_builds_back_off_but_urgently_while_there_is_nothing() {
     let mut world = World::new(Config::default());
     world.run(secs(10));
     world.builds = Fate::Fails(Duration::from_millis(10), BuildFailure::Refused);
-    world
-        .pool
-        .handle_input(world.now, In::Want { direction: Direction::Inbound, wanted: Wanted { count: 3, length: 2 } });
+    world.pool.handle_input(world.now, In::Want { direction: Direction::Inbound, wanted: Wanted::new(3, 2) });
     world.run(secs(300));
     let calm = world.pool.stats().refused;
     assert!((8..20).contains(&calm), "{calm}");
@@ -219,7 +217,7 @@ fn a_broken_tunnel_is_replaced_at_once() {
 #[test]
 fn nothing_is_built_when_nothing_is_wanted_and_tunnels_end_when_it_no_longer_is() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let none = Wanted { count: 5, length: 0 };
+    let none = Wanted::new(5, 0);
     let mut world = World::new(Config { inbound: none, outbound: none, ..Config::default() });
     world.run(secs(1000));
     assert!(world.log.is_empty() && world.pool.is_ready());

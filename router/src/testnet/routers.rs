@@ -3,7 +3,8 @@
 use crate::Failure;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use ramson_actors::identity::{Offer, Profile, Reach, router_info};
+use ramson_actors::Reach;
+use ramson_actors::identity::{Offer, Profile, router_info};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::time::Wall;
 use std::fs;

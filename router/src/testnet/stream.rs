@@ -127,7 +127,7 @@ impl Stream {
     /// Through any pair of tunnels: what is lost with one comes back through another.
     fn send(&mut self, node: &Node, body: Bytes) {
         let shared = node.shared();
-        let own = shared.own_tunnels();
+        let own = node.own_tunnels();
         let (n, m) = (own.outbound.len(), own.inbound.len());
         if n == 0 || m == 0 {
             return;

@@ -80,7 +80,7 @@ impl Summary {
 
     fn lines(&self, node: &Node, progress: &Progress, rate: f64, elapsed: Duration) -> Vec<String> {
         let network = self.scrape();
-        let own = node.shared().own_tunnels();
+        let own = node.own_tunnels();
         let stats = node.transports().stats();
         let own_cells: u64 = stats
             .iter()

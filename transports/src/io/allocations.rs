@@ -4,7 +4,7 @@
 
 use super::{IoConfig, IoThread, Seat, shaper};
 use crate::clock::Clock;
-use crate::event::{Direction, Event, EventSink};
+use crate::event::{Direction, EventSink, News, Received};
 use crate::hop::{Hop, HopKind, NextHop};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
@@ -29,7 +29,11 @@ const TUNNELS: u32 = 24;
 struct Deaf;
 
 impl EventSink for Deaf {
-    fn deliver(&self, _: Vec<Event>) -> Result<(), Vec<Event>> {
+    fn news(&self, _: Vec<News>) -> Result<(), Vec<News>> {
+        Ok(())
+    }
+
+    fn received(&self, _: Vec<Received>) -> Result<(), Vec<Received>> {
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use super::peers::Peers;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread};
-use crate::event::{Direction, Event};
+use crate::event::{Direction, News, Received};
 use crate::hop::{Hop, HopKind};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, home};
@@ -13,7 +13,7 @@ use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
-use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::shape::Class;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ impl IoThread {
             Command::Send { to, message } => self.send_message(to, &message),
             Command::SendTunnel { gateway, delivery, message } => self.send_own(Own { gateway, delivery, message }),
             Command::InstallHop(hop) => self.install(hop),
-            Command::RemoveHop(tunnel) => self.remove(tunnel),
+            Command::RemoveHop(hop) => self.remove(&hop),
             Command::Unreachable(router) => self.unreachable(&router),
             Command::AnnounceRouterInfo => self.announce(),
             Command::Rebound { same_ip } => self.show_address(same_ip),
@@ -59,7 +59,7 @@ impl IoThread {
             if message.kind == MessageType::TunnelGateway {
                 self.on_tunnel_gateway(&message.body);
             } else {
-                self.events.push(Event::Message { from: to, message: message.clone() });
+                self.up.pass(Received::Message { from: to, message: message.clone() });
             }
             return;
         }
@@ -68,18 +68,14 @@ impl IoThread {
     }
 
     fn adopt(&mut self, mut new: Established) {
+        if self.up.is_behind() {
+            return self.turn_away(new.peer, new.direction, Transport::Ntcp2, new.addr, "control_plane_full");
+        }
         let slot = self.sessions.vacant_entry();
         let index = slot.key();
         let interest = Interest::READABLE | Interest::WRITABLE;
         if self.poll.registry().register(&mut new.stream, Token(index), interest).is_err() {
-            self.events.push(Event::ConnectFailed {
-                peer: new.peer,
-                transport: Transport::Ntcp2,
-                addr: new.addr,
-                reason: "local_io",
-                skew_ms: None,
-            });
-            return;
+            return self.turn_away(new.peer, new.direction, Transport::Ntcp2, new.addr, "local_io");
         }
         let peer = self.peers.intern(new.peer);
         let mut wire = Ntcp2::new(new.stream, new.opener, new.sealer);
@@ -89,6 +85,21 @@ impl IoThread {
         // What came behind the handshake waits in the session already, and no readiness will tell of it.
         self.ready.push_back(index);
         self.enter(index, peer, Transport::Ntcp2, new.addr, &new.router_info, new.skew_ms);
+    }
+
+    /// A new session cannot be kept. Whoever called sees it end; of whom we called the control plane hears.
+    pub(super) fn turn_away(
+        &mut self,
+        peer: RouterHash,
+        direction: Direction,
+        transport: Transport,
+        addr: SocketAddr,
+        reason: &'static str,
+    ) {
+        self.stats.dropped(DropCause::SessionRefused);
+        if direction == Direction::Outbound {
+            self.up.tell(News::ConnectFailed { peer, transport, addr, reason, skew_ms: None });
+        }
     }
 
     /// A new session takes its place among those of its peer.
@@ -112,7 +123,7 @@ impl IoThread {
         self.stats.wire(transport).sessions(direction).add(1);
         let Some(hash) = self.peers.get(peer).map(|entry| entry.hash) else { return };
         let router_info = router_info.clone();
-        self.events.push(Event::Connected { peer: hash, direction, transport, addr, router_info, skew_ms });
+        self.up.tell(News::Connected { peer: hash, direction, transport, addr, router_info, skew_ms });
         if direction == Direction::Inbound {
             // The caller has our RouterInfo, but perhaps an old one.
             self.queue_router_info(index);
@@ -153,12 +164,16 @@ impl IoThread {
         self.stats.hops.set(self.hops.len() as u64);
     }
 
-    fn remove(&mut self, tunnel: TunnelId) {
+    pub(super) fn remove(&mut self, hop: &Arc<Hop>) {
+        let Some(&index) = self.by_tunnel.get(&hop.id.0) else { return };
+        // Another tunnel may have its number by now.
+        if !self.hops.get(index).is_some_and(|entry| Arc::ptr_eq(&entry.hop, hop)) {
+            return;
+        }
         // Cells in the batch name hops by index, and the index is about to be free.
         self.flush_gateways();
-        if let Some(index) = self.by_tunnel.remove(&tunnel.0) {
-            self.drop_hop(index);
-        }
+        self.by_tunnel.remove(&hop.id.0);
+        self.drop_hop(index);
         self.stats.hops.set(self.hops.len() as u64);
     }
 

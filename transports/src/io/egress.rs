@@ -3,7 +3,7 @@
 use super::peers::Waiting;
 use super::session::Session;
 use super::{CELL_MESSAGE, IoThread};
-use crate::event::Event;
+use crate::event::News;
 use crate::ports::io::{Handoff, HandoffItem, Input, home};
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
@@ -58,7 +58,7 @@ impl IoThread {
     fn wait_for_session(&mut self, peer: usize, message: Message) {
         let Some(to) = self.peers.get(peer).map(|p| p.hash) else { return };
         match self.peers.wait(peer, message, self.now) {
-            Waiting::First => self.events.push(Event::NeedSession(to)),
+            Waiting::First => self.up.tell(News::NeedSession(to)),
             Waiting::Behind => {}
             Waiting::Full => self.stats.dropped(DropCause::NoSession),
         }

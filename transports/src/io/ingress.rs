@@ -4,7 +4,7 @@ use super::session::Session;
 use super::session::ntcp2::ReadOutcome;
 use super::tunnels::GATEWAY_MESSAGE;
 use super::{CELL_MESSAGE, IoThread, relay};
-use crate::event::Event;
+use crate::event::Received;
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
@@ -124,7 +124,7 @@ impl IoThread {
                     self.on_i2np(from, Transport::Ntcp2, message);
                 }
                 Ok(Block::RouterInfo { flood, bytes }) => {
-                    self.events.push(Event::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
+                    self.up.pass(Received::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
                 }
                 Ok(Block::Termination { .. }) => return Verdict::Close(None),
                 // Time was compared in the handshake; a session's options are hints for traffic shaping.
@@ -162,7 +162,7 @@ impl IoThread {
             expiration: Wall::from_secs(expiration),
             body: Bytes::copy_from_slice(body),
         };
-        self.events.push(Event::Message { from, message });
+        self.up.pass(Received::Message { from, message });
     }
 
     /// A cell from a peer: finds its hop and joins the batch.

@@ -114,6 +114,12 @@ impl Peers {
         std::mem::take(&mut peer.pending)
     }
 
+    /// Routers for whose session messages wait.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = RouterHash> {
+        let some = (self.waiting > 0).then(|| self.slots.iter());
+        some.into_iter().flatten().filter(|(_, peer)| !peer.pending.is_empty()).map(|(_, peer)| peer.hash)
+    }
+
     /// Peers for whom messages have waited too long.
     pub(crate) fn overdue(&self, now: Mono) -> Vec<usize> {
         if self.waiting == 0 {
@@ -147,11 +153,13 @@ mod tests {
         assert_eq!(peers.wait(index, message(10), now), Waiting::First);
         assert_eq!(peers.wait(index, message(10), now), Waiting::Behind);
         assert_eq!(peers.wait(index, message(PENDING_BYTES), now), Waiting::Full);
+        assert!(peers.awaited().eq([RouterHash([1; 32])]));
         assert!(peers.overdue(PENDING_AGE).is_empty());
         assert_eq!(peers.overdue(PENDING_AGE + Duration::from_secs(1)), [index]);
         peers.release(index);
         assert!(peers.find(&RouterHash([1; 32])).is_some(), "something still waits");
         assert_eq!(peers.take_pending(index).len(), 2);
+        assert_eq!(peers.awaited().count(), 0);
         peers.release(index);
         assert!(peers.find(&RouterHash([1; 32])).is_none());
     }

@@ -2,12 +2,13 @@
 
 use super::IoThread;
 use super::session::{Session, Wire};
-use crate::event::Event;
+use crate::event::News;
 use crate::stats::{DropCause, Transport};
 use ramson_protocol::ntcp2::frame::FrameError;
 use ramson_protocol::ntcp2::reason::Reason;
 use rand::Rng;
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Our RouterInfo is repeated to every peer after this time. INTEROP: 25 minutes at i2pd.
@@ -15,6 +16,9 @@ pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(25 * 60);
 
 /// A second session with the same router ends when it has been silent for this long.
 const OLDER_IDLE: Duration = Duration::from_secs(20);
+
+/// While messages wait for a session it is asked for again so often, whatever became of the first asking.
+const ASK_AGAIN_SECS: u64 = 4;
 
 impl IoThread {
     pub(super) fn tick(&mut self) {
@@ -46,6 +50,13 @@ impl IoThread {
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
             self.peers.release(peer);
         }
+        if now.as_secs().is_multiple_of(ASK_AGAIN_SECS) {
+            let awaited: Vec<_> = self.peers.awaited().collect();
+            awaited.into_iter().for_each(|peer| self.up.tell(News::NeedSession(peer)));
+        }
+        let over: Vec<_> =
+            self.hops.iter().filter(|(_, entry)| entry.hop.is_over()).map(|(_, e)| Arc::clone(&e.hop)).collect();
+        over.iter().for_each(|hop| self.remove(hop));
         for (_, entry) in &mut self.hops {
             if let Some(reassembly) = &mut entry.reassembly {
                 reassembly.expire(now);
@@ -115,7 +126,7 @@ impl IoThread {
             let hash = peer.hash;
             let lost = peer.backlog.take().map_or(0, |backlog| backlog.len());
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
-            self.events.push(Event::Disconnected { peer: hash, reason: code });
+            self.up.tell(News::Disconnected { peer: hash, reason: code });
             self.peers.release(session.peer);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::relay::CELL;
 use super::{Egress, HopEntry, IoThread};
-use crate::event::Event;
+use crate::event::Received;
 use crate::hop::HopKind;
 use crate::io::CELL_MESSAGE;
 use crate::stats::{DropCause, Role};
@@ -194,7 +194,7 @@ impl IoThread {
 
     fn emit_tunnel_message(&mut self, tunnel: ramson_protocol::id::TunnelId, own: bool, message: &[u8]) {
         match Message::from_std(&Bytes::copy_from_slice(message)) {
-            Ok(message) => self.events.push(Event::TunnelMessage { tunnel, own, message }),
+            Ok(message) => self.up.pass(Received::TunnelMessage { tunnel, own, message }),
             Err(_) => self.stats.dropped(DropCause::BadMessage),
         }
     }

@@ -6,7 +6,7 @@
 use super::session::ssu2::Ssu2;
 use super::session::{Session, Wire};
 use super::{CELL_MESSAGE, IoThread};
-use crate::event::{Direction, Event};
+use crate::event::{Direction, Received};
 use crate::ports::datagrams::{Datagrams, Origin};
 use crate::ports::io::{Command, Input};
 use crate::ports::ssu2::{self, Adoption, Route, Ssu2Handle};
@@ -249,7 +249,7 @@ impl IoThread {
                 SessionEvent::RouterInfo { flood, bytes } => {
                     // Peer tests and introductions send one ahead.
                     self.tell_thread(ssu2::Input::Info(bytes.clone()));
-                    self.events.push(Event::RouterInfo { from, bytes: bytes.into(), flood });
+                    self.up.pass(Received::RouterInfo { from, bytes: bytes.into(), flood });
                 }
                 SessionEvent::NewToken { expires, token } => {
                     self.tell_thread(ssu2::Input::Token(origin.from, token, expires));
@@ -356,6 +356,10 @@ impl IoThread {
             Role::Initiator => Direction::Outbound,
             Role::Responder => Direction::Inbound,
         };
+        if self.up.is_behind() {
+            let (peer, addr) = (established.peer, established.addr);
+            return self.turn_away(peer, direction, Transport::Ssu2, addr, "control_plane_full");
+        }
         let Some(udp) = &mut self.udp else { return };
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);

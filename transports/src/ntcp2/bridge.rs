@@ -2,22 +2,23 @@
 //! control plane.
 
 use super::outcome::Outcome;
-use super::{Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, spawn};
-use crate::event::{Direction, Event, EventSink};
+use super::{Failed, HandshakeSink};
+use crate::event::{Direction, EventSink, News};
 use crate::ports::established::Established;
+use crate::upward::Upward;
+use parking_lot::Mutex;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// Takes a session; false if it could not.
 type Adopt = Box<dyn Fn(Established) -> bool + Send + Sync>;
 
 struct Bridge {
     adopt: Adopt,
-    sink: Arc<dyn EventSink>,
+    /// Of the handshake thread alone, so nobody waits for it.
+    up: Mutex<Upward>,
 }
 
 impl HandshakeSink for Bridge {
@@ -35,24 +36,21 @@ impl HandshakeSink for Bridge {
             self.failed_dial(peer, failed.addr, failed.outcome.label(), failed.skew_ms);
         }
     }
+
+    fn settle(&self) -> bool {
+        let mut up = self.up.lock();
+        up.deliver();
+        up.waiting() == 0
+    }
 }
 
 impl Bridge {
     fn failed_dial(&self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
-        let event = Event::ConnectFailed { peer, transport: Transport::Ntcp2, addr, reason, skew_ms };
-        // A control plane that does not keep up finds the router unconnected at its next look.
-        let _: Result<(), Vec<Event>> = self.sink.deliver(vec![event]);
+        self.up.lock().tell(News::ConnectFailed { peer, transport: Transport::Ntcp2, addr, reason, skew_ms });
     }
 }
 
-/// [`spawn`], with sessions given to `adopt` and failed dials to `sink` as [`Event::ConnectFailed`].
-///
-/// # Errors
-/// As [`spawn`].
-pub fn start(
-    config: HandshakeConfig,
-    adopt: Adopt,
-    sink: Arc<dyn EventSink>,
-) -> io::Result<(HandshakeHandle, JoinHandle<()>)> {
-    spawn(config, Arc::new(Bridge { adopt, sink }))
+/// Gives sessions to `adopt`, and tells `sink` of dials that failed, as [`News::ConnectFailed`].
+pub(crate) fn bridge(adopt: Adopt, sink: Arc<dyn EventSink>) -> Arc<dyn HandshakeSink> {
+    Arc::new(Bridge { adopt, up: Mutex::new(Upward::new(sink)) })
 }

@@ -12,6 +12,7 @@ use super::stats::{HandshakeStats, index};
 use super::{Command, DialTarget, HandshakeConfig, HandshakeHandle, HandshakeSink, INBOX, socket};
 use crate::event::Direction;
 use crate::inbox::Inbox;
+use crate::upward::AGAIN;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use ramson_crypto::x25519::PublicKey;
@@ -44,7 +45,7 @@ const AGREEMENT: Duration = Duration::from_secs(600);
 /// Bytes read at once. A handshake has less than a thousand in a message as a rule.
 const READ: usize = 8 * 1024;
 
-pub(super) struct Thread {
+pub(crate) struct Thread {
     config: HandshakeConfig,
     static_public: PublicKey,
     local: responder::Local,
@@ -67,11 +68,25 @@ pub(super) struct Thread {
     accept_at: Option<Mono>,
     /// When a peer last agreed with our clock.
     agreed_at: Option<Mono>,
+    /// All that was told has been taken.
+    settled: bool,
     stopping: bool,
 }
 
-impl Thread {
-    pub(super) fn new(config: HandshakeConfig, sink: Arc<dyn HandshakeSink>) -> io::Result<(Self, HandshakeHandle)> {
+/// What is bound before the thread runs.
+pub(super) struct Parts {
+    poll: Poll,
+    inbox: Inbox<Command>,
+    stats: Arc<HandshakeStats>,
+    listeners: Vec<TcpListener>,
+}
+
+impl Parts {
+    /// Binds the listeners.
+    ///
+    /// # Errors
+    /// If one cannot be bound.
+    pub(super) fn bind(config: &HandshakeConfig) -> io::Result<(Self, HandshakeHandle)> {
         let poll = Poll::new()?;
         let inbox = Inbox::new(INBOX, Waker::new(poll.registry(), WAKE)?);
         let mut listeners = Vec::new();
@@ -82,12 +97,19 @@ impl Thread {
             poll.registry().register(&mut listener, Token(LISTEN - n), Interest::READABLE)?;
             listeners.push(listener);
         }
+        let stats = Arc::new(HandshakeStats::default());
+        let handle = HandshakeHandle { inbox: inbox.clone(), stats: Arc::clone(&stats), listening: listening.into() };
+        Ok((Self { poll, inbox, stats, listeners }, handle))
+    }
+}
+
+impl Thread {
+    pub(super) fn new(parts: Parts, config: HandshakeConfig, sink: Arc<dyn HandshakeSink>) -> Self {
+        let Parts { poll, inbox, stats, listeners } = parts;
         let mut rng: ChaCha20Rng = rand::make_rng();
         let mut seed = [0; 16];
         rng.fill_bytes(&mut seed);
-        let stats = Arc::new(HandshakeStats::default());
-        let handle = HandshakeHandle { inbox: inbox.clone(), stats: Arc::clone(&stats), listening: listening.into() };
-        let thread = Self {
+        Self {
             static_public: config.static_key.public(),
             local: responder::Local::new(config.net_id, &config.router, config.static_key.clone(), config.iv),
             sink,
@@ -107,14 +129,14 @@ impl Thread {
             inbound: 0,
             accept_at: None,
             agreed_at: None,
+            settled: true,
             stopping: false,
             config,
-        };
-        Ok((thread, handle))
+        }
     }
 
     /// Runs until it is told to stop.
-    pub(super) fn run(mut self) -> io::Result<()> {
+    pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !self.stopping {
             self.wait(&mut events)?;
@@ -128,6 +150,7 @@ impl Thread {
             }
             self.accept();
             self.expire();
+            self.settled = self.sink.settle();
             self.stats.replay_keys.set(self.replay.len() as u64);
             self.stats.addresses.set(self.per_ip.len() as u64);
         }
@@ -141,7 +164,8 @@ impl Thread {
         self.drop_stale_timers();
         let timer = self.timers.peek().map_or(now + IDLE, |Reverse((at, ..))| *at);
         let next = self.accept_at.map_or(timer, |at| at.min(timer));
-        let timeout = if self.inbox.prepare_sleep() { next.saturating_sub(now).min(IDLE) } else { Duration::ZERO };
+        let longest = if self.settled { IDLE } else { AGAIN };
+        let timeout = if self.inbox.prepare_sleep() { next.saturating_sub(now).min(longest) } else { Duration::ZERO };
         // The system rounds down to milliseconds; without the one more the loop would spin before each deadline.
         let timeout = if timeout.is_zero() { timeout } else { timeout + Duration::from_millis(1) };
         let result = self.poll.poll(events, Some(timeout));

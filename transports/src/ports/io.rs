@@ -49,7 +49,7 @@ pub enum Command {
     /// Enter a hop into the table.
     InstallHop(Arc<Hop>),
     /// Take a hop out of the table.
-    RemoveHop(TunnelId),
+    RemoveHop(Arc<Hop>),
     /// No session with this router can be had: drop what waits for it.
     Unreachable(RouterHash),
     /// The NAT in front of us has given us other ports, or with `same_ip` false another address: peers over SSU2 hear
@@ -137,6 +137,13 @@ impl IoHandle {
             Input::Command(command) => Box::new(command),
             Input::Handoff(_) | Input::Datagrams(_) => Box::new(Command::Stop),
         })
+    }
+
+    /// Ends the thread: what waits before this is of no use any more and makes room.
+    pub(crate) fn stop(&self) {
+        while self.command(Command::Stop).is_err() {
+            self.inbox.pop();
+        }
     }
 
     /// Hands over datagrams; false if the thread does not keep up.

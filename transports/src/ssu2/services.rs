@@ -5,7 +5,7 @@
 
 use super::Services as Config;
 use super::book::{Book, View};
-use crate::event::Event;
+use crate::event::News;
 use crate::ports::ssu2::{Block, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -45,7 +45,7 @@ pub(super) enum Act {
     /// The NAT in front of us was rebound: peers are to hear from us.
     Rebound { same_ip: bool },
     /// For the control plane.
-    Event(Event),
+    News(News),
 }
 
 /// A router that we want to be introduced to.
@@ -242,7 +242,7 @@ impl Services {
             self.calls.remove(peer);
             self.acts.push_back(Act::CallFailed(*peer, "introduction"));
         } else if first {
-            let all = call.introducers.iter().map(|i| Act::Event(Event::NeedSession(i.router)));
+            let all = call.introducers.iter().map(|i| Act::News(News::NeedSession(i.router)));
             self.acts.extend(all);
         }
     }
@@ -281,7 +281,7 @@ impl Services {
         let changed = [true, false].into_iter().filter(|v4| self.introducers.refresh(now, *v4)).count() > 0;
         if changed {
             let all = [true, false].iter().flat_map(|v4| self.introducers.chosen(*v4)).copied().collect();
-            self.acts.push_back(Act::Event(Event::Introducers(all)));
+            self.acts.push_back(Act::News(News::Introducers(all)));
         }
     }
 
@@ -293,8 +293,8 @@ impl Services {
                     Act::Block(to, Block { kind: block::PEER_TEST, data, router_info })
                 }
                 peer_test::Output::Datagram { to, bytes } => Act::Datagram(to, bytes),
-                peer_test::Output::Status { v4, status, .. } => Act::Event(Event::Reachability { v4, status }),
-                peer_test::Output::NeedRouterInfo(router) => Act::Event(Event::NeedRouterInfo(router)),
+                peer_test::Output::Status { v4, status, .. } => Act::News(News::Reachability { v4, status }),
+                peer_test::Output::NeedRouterInfo(router) => Act::News(News::NeedRouterInfo(router)),
             };
             self.acts.push_back(act);
         }
@@ -326,7 +326,7 @@ impl Services {
                 }
                 self.ask(now, &charlie, false);
             }
-            relay::Output::NeedRouterInfo(router) => self.acts.push_back(Act::Event(Event::NeedRouterInfo(router))),
+            relay::Output::NeedRouterInfo(router) => self.acts.push_back(Act::News(News::NeedRouterInfo(router))),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::services::{Act, Services};
 use super::{Around, Ssu2Config};
-use crate::event::Event;
+use crate::event::News;
 use crate::ports::datagrams::Datagrams;
 use crate::ports::io::{Command, home};
 use crate::ports::ssu2::{Adoption, Input, Route, Ssu2Handle, Stats, Target};
 use crate::udp::Socket;
+use crate::upward::{self, Upward};
 use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Transport;
@@ -24,6 +25,7 @@ use rustc_hash::FxHashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Entries of the inbox that one turn takes before it looks at its timers.
@@ -86,6 +88,7 @@ impl Seat {
             next_tick: now.mono + TICK,
             next_save: now.mono + SAVE_EVERY,
             stopping: false,
+            up: Upward::new(Arc::clone(&around.sink)),
             poll: self.poll,
             handle: self.handle,
             around,
@@ -107,6 +110,7 @@ pub(crate) struct Thread {
     next_tick: Mono,
     next_save: Mono,
     stopping: bool,
+    up: Upward,
     poll: Poll,
     handle: Ssu2Handle,
     around: Around,
@@ -122,7 +126,8 @@ impl Thread {
         let mut now = self.around.clock.now();
         while !self.stopping {
             let timers = [self.endpoint.poll_timeout(), self.services.poll_timeout()];
-            let due = timers.into_iter().flatten().fold(self.next_tick, Mono::min);
+            let news = (self.up.waiting() > 0).then(|| now.mono + upward::AGAIN);
+            let due = timers.into_iter().chain([news]).flatten().fold(self.next_tick, Mono::min);
             let timeout = if self.handle.inbox.prepare_sleep() { due.saturating_sub(now.mono) } else { Duration::ZERO };
             let result = self.poll.poll(&mut events, Some(timeout));
             self.handle.inbox.awake();
@@ -144,6 +149,7 @@ impl Thread {
                 self.tick(now);
             }
             self.drain(now);
+            self.up.deliver();
         }
         self.save();
         Ok(())
@@ -255,7 +261,7 @@ impl Thread {
                     let _ = io.command(Command::Rebound { same_ip });
                 }
             }
-            Act::Event(event) => self.deliver(event),
+            Act::News(news) => self.up.tell(news),
         }
     }
 
@@ -313,13 +319,8 @@ impl Thread {
         }
     }
 
-    fn dial_failed(&self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
-        self.deliver(Event::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms });
-    }
-
-    fn deliver(&self, event: Event) {
-        // A control plane that does not keep up finds the router unconnected at its next look.
-        let _: Result<(), Vec<Event>> = self.around.sink.deliver(vec![event]);
+    fn dial_failed(&mut self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
+        self.up.tell(News::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms });
     }
 
     fn tick(&mut self, now: Now) {

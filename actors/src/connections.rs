@@ -1,0 +1,224 @@
+//! The routers that we are connected to, or want to be.
+//!
+//! State owned: the table of connections, what peers say of our clock. In: news of the data plane ([`NewsBatch`]), of which
+//! none is lost: what finds no room here the data plane keeps and offers again. Out: news to each connection's actor and to
+//! whoever keeps profiles, RouterInfos that SSU2 waits for. Mailbox: 256 batches.
+
+use crate::clock_keeper::ClockKeeper;
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::{PeerNews, Recheck, RouterInfoReceived};
+use crate::netdb::NetDb;
+use crate::peer::{Ended, Happened, PeerConnection};
+use crate::reach::Reach;
+use crate::shared::Shared;
+use crate::supervise::Vital;
+use actix::prelude::*;
+use ramson_protocol::dialing::call::In;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::ntcp2::reason::Reason;
+use ramson_transports::event::{Direction, News};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+const MAILBOX: usize = 256;
+
+/// Connections with an actor of their own; above this nothing new is dialled.
+const MAX_CONNECTIONS: usize = 8192;
+
+/// A RouterInfo that a peer sends just now is waited for so long: its signature is to be verified, and the mailboxes may
+/// be full.
+const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
+
+/// News of the data plane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct NewsBatch(pub(crate) Vec<News>);
+
+/// Tell this one of sessions and routers out of reach.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Follow(pub(crate) Recipient<PeerNews>);
+
+/// A router that we are connected to, or want to be.
+struct Connection {
+    actor: Addr<PeerConnection>,
+    /// Where it was when it was last connected.
+    ip: Option<IpAddr>,
+}
+
+/// The actor.
+pub(crate) struct Connections {
+    shared: Shared,
+    netdb: NetDb,
+    table: HashMap<RouterHash, Connection>,
+    followers: Vec<Recipient<PeerNews>>,
+    clock: ClockKeeper,
+    _vital: Vital,
+}
+
+impl Connections {
+    /// Without any yet.
+    pub(crate) fn new(shared: Shared, netdb: NetDb) -> Self {
+        let _vital = shared.vitals().guard("the table of connections");
+        let (table, followers) = (HashMap::new(), Vec::new());
+        Self { shared, netdb, table, followers, clock: ClockKeeper::default(), _vital }
+    }
+
+    fn on_news(&mut self, news: News, ctx: &mut Context<Self>) {
+        match news {
+            News::NeedSession(peer) => match self.connection(peer, false, ctx) {
+                Some(actor) => wait_for_room(&actor, Happened(In::Wanted)),
+                None => self.shared.transports().unreachable(peer),
+            },
+            News::NeedRouterInfo(router) => self.tell_ssu2(router),
+            News::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
+                self.shared.lessons().worked(&peer, transport);
+                // Whoever wants may call us and name a time; whom we call, we have chosen.
+                if direction == Direction::Outbound {
+                    self.compare_clocks(addr, skew_ms);
+                }
+                if !router_info.is_empty() {
+                    self.netdb.router_info(&RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
+                }
+                if let Some(actor) = self.connection(peer, true, ctx) {
+                    wait_for_room(&actor, Happened(In::Up));
+                }
+                if let Some(connection) = self.table.get_mut(&peer) {
+                    connection.ip = Some(addr.ip());
+                }
+                // The list may have changed since the handshake.
+                self.part_if_blocked(&peer);
+                self.tell(PeerNews::Up(peer));
+            }
+            News::Disconnected { peer, .. } => {
+                if let Some(connection) = self.table.get(&peer) {
+                    wait_for_room(&connection.actor, Happened(In::Down));
+                }
+                self.tell(PeerNews::Down(peer));
+            }
+            News::ConnectFailed { peer, transport, addr, reason, skew_ms } => {
+                tracing::debug!(transport = transport.label(), reason, "a dial failed");
+                self.shared.lessons().failed(peer, transport, self.shared.now().mono);
+                // With a clock that is far off no session comes to stand: only failures can tell.
+                if let Some(skew_ms) = skew_ms {
+                    self.compare_clocks(addr, skew_ms);
+                }
+                if let Some(connection) = self.table.get(&peer) {
+                    wait_for_room(&connection.actor, Happened(In::Failed));
+                }
+            }
+            News::Introducers(introducers) => {
+                tracing::info!(count = introducers.len(), "routers introduce others to us");
+                self.shared.set_reach(Reach { introducers });
+            }
+            News::Reachability { v4, status } => {
+                let family = if v4 { "ipv4" } else { "ipv6" };
+                tracing::info!(family, status = status.label(), "peers have tested whether we can be reached");
+            }
+        }
+    }
+
+    /// Tells SSU2 a RouterInfo that the database has, or has as soon as it is verified.
+    fn tell_ssu2(&self, router: RouterHash) {
+        let (netdb, shared) = (self.netdb.clone(), self.shared.clone());
+        actix::spawn(async move {
+            if let Some(info) = netdb.router_within(router, VERIFIED_WITHIN).await {
+                shared.transports().learn(&info);
+            }
+        });
+    }
+
+    fn compare_clocks(&mut self, peer: SocketAddr, skew_ms: i64) {
+        if let Some(ms) = self.clock.sample(peer.ip(), self.shared.allow_private(), skew_ms) {
+            tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
+            self.shared.clock().adjust(ms);
+        }
+        metrics::gauge!("ramson_clock_correction_seconds").set(self.shared.clock().correction_ms() as f64 / 1000.0);
+    }
+
+    fn tell(&self, news: PeerNews) {
+        for follower in &self.followers {
+            self.shared.mailboxes().offer(Mailbox::Pool, || follower.try_send(news));
+        }
+    }
+
+    /// Ends the session with a router that is on the blocklist, or whose address is.
+    fn part_if_blocked(&self, peer: &RouterHash) {
+        let (list, ip) = (self.shared.gate().list(), self.table.get(peer).and_then(|connection| connection.ip));
+        if list.has_router(peer) || ip.is_some_and(|ip| list.has_address(ip)) {
+            self.shared.transports().close(*peer, Reason::BANNED.0);
+        }
+    }
+
+    /// The actor of a connection, made if need be.
+    fn connection(
+        &mut self,
+        peer: RouterHash,
+        connected: bool,
+        ctx: &mut Context<Self>,
+    ) -> Option<Addr<PeerConnection>> {
+        if let Some(connection) = self.table.get(&peer).filter(|connection| connection.actor.connected()) {
+            return Some(connection.actor.clone());
+        }
+        if peer == self.shared.hash() || (!connected && self.table.len() >= MAX_CONNECTIONS) {
+            return None;
+        }
+        let (owner, followers) = (ctx.address().recipient(), self.followers.clone());
+        let actor = PeerConnection::new(peer, connected, self.shared.clone(), self.netdb.clone(), owner, followers);
+        let addr = actor.start();
+        self.table.insert(peer, Connection { actor: addr.clone(), ip: None });
+        self.count();
+        Some(addr)
+    }
+
+    fn count(&self) {
+        metrics::gauge!("ramson_connections").set(self.table.len() as f64);
+    }
+}
+
+impl Actor for Connections {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.shared.stop_when_over(self, ctx);
+    }
+}
+
+impl Handler<NewsBatch> for Connections {
+    type Result = ();
+
+    fn handle(&mut self, batch: NewsBatch, ctx: &mut Context<Self>) {
+        self.shared.mailboxes().left(Mailbox::Connections);
+        batch.0.into_iter().for_each(|news| self.on_news(news, ctx));
+    }
+}
+
+impl Handler<Follow> for Connections {
+    type Result = ();
+
+    fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
+        self.followers.retain(Recipient::connected);
+        self.followers.push(follow.0);
+    }
+}
+
+impl Handler<Recheck> for Connections {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
+        self.table.keys().for_each(|peer| self.part_if_blocked(peer));
+    }
+}
+
+impl Handler<Ended> for Connections {
+    type Result = ();
+
+    fn handle(&mut self, ended: Ended, _: &mut Context<Self>) {
+        if self.table.get(&ended.0).is_some_and(|connection| !connection.actor.connected()) {
+            self.table.remove(&ended.0);
+        }
+        self.count();
+    }
+}

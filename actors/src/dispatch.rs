@@ -1,0 +1,239 @@
+//! Where messages find their actor.
+//!
+//! State owned: the filters of repeated messages, one for each way. In: batches of messages from the data plane
+//! ([`Batch`]). Out: each message to the one actor that handles its type, or to whoever expects it. Mailbox: 1,024
+//! batches; when it is full the data plane drops the batch and counts it, since it must never wait.
+//!
+//! What may come by which way says [`ramson_protocol::i2np::ways`], and nothing here makes an exception.
+
+use crate::expected::Unsealed;
+use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
+use crate::mailbox::Mailbox;
+use crate::messages::{Arrived, Incoming, Origin, RouterInfoReceived, Token};
+use crate::netdb::NetDb;
+use crate::shared::Shared;
+use crate::supervise::Vital;
+use actix::prelude::*;
+use ramson_protocol::i2np::delivery_status::DeliveryStatus;
+use ramson_protocol::i2np::duplicates::Duplicates;
+use ramson_protocol::i2np::header::{Freshness, freshness};
+use ramson_protocol::i2np::ways::{Allowed, Opener, Way, may_come};
+use ramson_protocol::i2np::{Message as I2np, MessageType};
+use ramson_protocol::wire::Reader;
+use ramson_transports::event::Received;
+use std::time::Duration;
+
+/// Batches that wait.
+const MAILBOX: usize = 1024;
+
+/// Garlic messages in the opener's queue, at most.
+const MAX_OPENING: usize = 256;
+
+/// Messages that are remembered of each way, in each of a filter's two generations.
+const REMEMBERED: usize = 200_000;
+
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Messages of the data plane.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Batch(pub(crate) Vec<Received>);
+
+/// Who handles what. Each is asked with `try_send`: an actor that does not keep up loses messages, counted.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    /// Build requests of others.
+    pub(crate) builds: Recipient<Incoming>,
+    /// Data messages out of the router's own tunnels, if anyone wants them.
+    pub(crate) data: Option<Recipient<Incoming>>,
+}
+
+/// Repeated messages, by way: what strangers send over sessions cannot push out what our own tunnels brought.
+struct Filters {
+    direct: Duplicates,
+    endpoint: Duplicates,
+    own: Duplicates,
+}
+
+impl Filters {
+    fn of(&mut self, way: Way) -> &mut Duplicates {
+        match way {
+            Way::Direct => &mut self.direct,
+            Way::Endpoint | Way::Garlic => &mut self.endpoint,
+            Way::OwnTunnel(_) | Way::OwnGarlic(_) => &mut self.own,
+        }
+    }
+}
+
+/// The actor.
+pub(crate) struct Dispatch {
+    shared: Shared,
+    netdb: NetDb,
+    routes: Routes,
+    opener: Addr<GarlicOpener>,
+    opening: usize,
+    filters: Filters,
+    _vital: Vital,
+}
+
+impl Dispatch {
+    /// The dispatcher of a node.
+    pub(crate) fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
+        let now = shared.now().mono;
+        let filter = || Duplicates::new(REMEMBERED, rand::random(), now);
+        Self {
+            filters: Filters { direct: filter(), endpoint: filter(), own: filter() },
+            _vital: shared.vitals().guard("the dispatcher of messages"),
+            shared,
+            netdb,
+            routes,
+            opener,
+            opening: 0,
+        }
+    }
+
+    fn on_received(&mut self, received: Received, ctx: &mut Context<Self>) {
+        match received {
+            Received::Message { from, message } => self.on_message(Origin::Direct(from), message, ctx),
+            Received::TunnelMessage { tunnel, own: false, message } => {
+                self.on_message(Origin::Endpoint(tunnel), message, ctx);
+            }
+            Received::TunnelMessage { tunnel, own: true, message } => match self.shared.tunnel_ids().owner(tunnel) {
+                Some(owner) => self.on_message(Origin::OwnTunnel(tunnel, owner), message, ctx),
+                // It ended while the message was on its way here.
+                None => count_drop("own_tunnel_ended"),
+            },
+            Received::RouterInfo { from, bytes, flood } => {
+                self.netdb.router_info(&RouterInfoReceived { from: Some(from), bytes, flood });
+            }
+        }
+    }
+
+    /// Checks a message and hands it to its actor.
+    fn on_message(&mut self, origin: Origin, message: I2np, ctx: &mut Context<Self>) {
+        let (now, way) = (self.shared.now(), origin.way());
+        match freshness(message.expiration, now.wall) {
+            Freshness::Fresh => {}
+            Freshness::Expired => return count_drop("expired"),
+            Freshness::TooFarAhead => return count_drop("too_far_ahead"),
+        }
+        let allowed = may_come(message.kind, way);
+        if allowed == Allowed::No {
+            return count_drop("not_allowed_here");
+        }
+        if !self.filters.of(way).insert(message.id, message.expiration, now.mono) {
+            return count_drop("duplicate");
+        }
+        match message.kind {
+            MessageType::DatabaseStore => self.netdb.store(Incoming { origin, message }),
+            MessageType::DatabaseLookup => self.netdb.lookup(Incoming { origin, message }),
+            MessageType::DatabaseSearchReply => self.netdb.search_reply(Incoming { origin, message }),
+            MessageType::DeliveryStatus => match DeliveryStatus::parse(&message.body) {
+                Ok(status) => self.expected_only(Token::Delivery(status.id), origin, message),
+                Err(_) => count_drop("malformed"),
+            },
+            MessageType::Garlic => self.on_garlic(origin, &message, ctx),
+            MessageType::ShortTunnelBuild | MessageType::VariableTunnelBuild => {
+                // The answer to an inbound build of ours is a build message that has gone all the way round.
+                if let Some(message) = self.arrived(Token::BuildReply(message.id), origin, message) {
+                    self.shared
+                        .mailboxes()
+                        .offer(Mailbox::Transit, || self.routes.builds.try_send(Incoming { origin, message }));
+                }
+            }
+            MessageType::OutboundTunnelBuildReply | MessageType::VariableTunnelBuildReply => {
+                self.expected_only(Token::BuildReply(message.id), origin, message);
+            }
+            MessageType::Data => match &self.routes.data {
+                Some(to) if to.try_send(Incoming { origin, message }).is_err() => count_drop("mailbox_full"),
+                Some(_) => {}
+                None => count_drop("unsupported_type"),
+            },
+            // The ElGamal builds are gone from the network, and cells and gateways never leave the data plane.
+            MessageType::TunnelBuild
+            | MessageType::TunnelBuildReply
+            | MessageType::TunnelData
+            | MessageType::TunnelGateway
+            | MessageType::Unknown(_) => count_drop("unsupported_type"),
+        }
+    }
+
+    /// Hands the message to whoever expects the token; gives it back if nobody does.
+    fn arrived(&self, token: Token, origin: Origin, message: I2np) -> Option<I2np> {
+        let Some(waiter) = self.shared.expected().take(&token, origin) else { return Some(message) };
+        self.shared.mailboxes().offer(waiter.mailbox, || waiter.to.try_send(Arrived { token, origin, message }));
+        None
+    }
+
+    /// The same for what is of no use to anybody else.
+    fn expected_only(&self, token: Token, origin: Origin, message: I2np) {
+        if self.arrived(token, origin, message).is_some() {
+            count_drop("unexpected");
+        }
+    }
+
+    /// Garlic under a one-time key that we gave out, or to our static key.
+    fn on_garlic(&mut self, origin: Origin, message: &I2np, ctx: &mut Context<Self>) {
+        let mut r = Reader::new(&message.body);
+        let data = match r.u32().map(|len| r.take(len as usize)) {
+            Ok(Ok(data)) => data,
+            _ => return count_drop("malformed"),
+        };
+        let Some((opener, _)) = origin.way().inside() else { return count_drop("garlic_in_garlic") };
+        match self.shared.expected().open(origin, data, local_cloves) {
+            Some(Unsealed::Opened(Ok(messages))) => return self.on_cloves(origin, messages, ctx),
+            Some(Unsealed::Opened(Err(reason))) => return count_drop(reason),
+            Some(Unsealed::Forged) => return count_drop("garlic_forged"),
+            Some(Unsealed::WrongWay) => return count_drop("garlic_by_another_way"),
+            None => {}
+        }
+        // What opens under the router's key, out of a tunnel of ours, would tell whose the tunnel is.
+        if opener != Opener::RouterKey {
+            return count_drop("garlic_not_ours");
+        }
+        if self.opening >= MAX_OPENING {
+            return count_drop("opener_busy");
+        }
+        self.opening += 1;
+        self.shared.mailboxes().entered(Mailbox::GarlicOpener);
+        let open = self.opener.send(Open(message.body.slice_ref(data)));
+        ctx.spawn(open.into_actor(self).map(move |opened, actor, ctx| {
+            actor.opening -= 1;
+            actor.shared.mailboxes().left(Mailbox::GarlicOpener);
+            match opened {
+                Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
+                Ok(Opened(Err(reason))) => count_drop(reason),
+                Err(_) => count_drop("mailbox_full"),
+            }
+        }));
+    }
+
+    /// What was in garlic that came by `outer`.
+    fn on_cloves(&mut self, outer: Origin, messages: Vec<I2np>, ctx: &mut Context<Self>) {
+        let origin = outer.inside();
+        messages.into_iter().for_each(|message| self.on_message(origin, message, ctx));
+    }
+}
+
+fn count_drop(reason: &'static str) {
+    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
+}
+
+impl Actor for Dispatch {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(SWEEP, |actor, _| actor.shared.expected().expire(actor.shared.now().mono));
+        self.shared.stop_when_over(self, ctx);
+    }
+}
+
+impl Handler<Batch> for Dispatch {
+    type Result = ();
+
+    fn handle(&mut self, batch: Batch, ctx: &mut Context<Self>) {
+        self.shared.mailboxes().left(Mailbox::Dispatch);
+        batch.0.into_iter().for_each(|received| self.on_received(received, ctx));
+    }
+}

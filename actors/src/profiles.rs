@@ -1,0 +1,254 @@
+//! The profiles of other routers, and the choice of hops by them: one for the router and all its destinations.
+//!
+//! State owned: the profiles ([`Peers`]), the pace of builds. In: what the database learns, news of peers, how hops did
+//! ([`Note`], [`NoteShared`]), wishes for hops ([`Choose`]). Out: the chosen hops, as the answer to a wish. Mailbox: 4,096,
+//! for the database tells all that it knows at once; what does not fit is told again when the router publishes anew.
+//!
+//! Builds of all pools are paced here, since each begins with a wish: so many a second, the next one a little later, and
+//! beyond [`MAX_WAIT`] refused. A pool that is refused tries again by its own back-off.
+
+mod file;
+
+use crate::mailbox::Mailbox;
+use crate::messages::{Drain, PeerNews, Recheck, RouterKnown};
+use crate::shared::Shared;
+use crate::supervise::Vital;
+use actix::prelude::*;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::peers::facts::Facts;
+use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
+use ramson_protocol::peers::{self, Chosen, Peers, Purpose, TooFew, Wish};
+use ramson_protocol::time::Mono;
+use ramson_protocol::tunnel::Direction;
+use rand_chacha::ChaCha20Rng;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const MAILBOX: usize = 4096;
+
+/// How often profiles are written, and counted for the operator.
+const SAVE: Duration = Duration::from_secs(300);
+const COUNT: Duration = Duration::from_secs(5);
+
+/// From one build to the next, when many are wanted at once. A build costs us a scalar multiplication or two per hop, and
+/// each hop one more; a burst of a whole pool goes at once.
+const PACE: Duration = Duration::from_millis(50);
+const BURST: u32 = 16;
+
+/// A build that would have to wait longer is refused.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+
+/// Choose hops for a tunnel. The answer comes when it is the build's turn.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "Result<Chosen, TooFew>")]
+pub(crate) struct Choose {
+    /// How many.
+    pub(crate) hops: usize,
+    /// Which way the tunnel leads.
+    pub(crate) direction: Direction,
+    /// What for.
+    pub(crate) purpose: Purpose,
+    /// A router that is left out if there are others.
+    pub(crate) avoid: Option<RouterHash>,
+    /// The pool's secret order of hops.
+    pub(crate) order: [u8; 32],
+}
+
+/// How single hops did.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Note(pub(crate) Vec<(RouterHash, Event)>);
+
+/// What happened to a tunnel or build of these hops: all did well, or share a blame.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct NoteShared(pub(crate) Vec<RouterHash>, pub(crate) SharedEvent);
+
+/// When the next build may begin: a bucket of [`BURST`] builds that fills by one each [`PACE`].
+#[derive(Debug, Default)]
+struct Pace {
+    /// When the bucket is full again.
+    full_at: Mono,
+}
+
+impl Pace {
+    /// How long a build that is wanted now has to wait; `None` if that is too long.
+    fn turn(&mut self, now: Mono) -> Option<Duration> {
+        let full_at = self.full_at.max(now) + PACE;
+        let wait = full_at.saturating_sub(now).saturating_sub(PACE * BURST);
+        if wait > MAX_WAIT {
+            return None;
+        }
+        self.full_at = full_at;
+        Some(wait)
+    }
+}
+
+/// The actor.
+pub(crate) struct Profiles {
+    shared: Shared,
+    peers: Peers,
+    pace: Pace,
+    rng: ChaCha20Rng,
+    /// Where they are kept, if anywhere.
+    path: Option<PathBuf>,
+    _vital: Vital,
+}
+
+impl Profiles {
+    /// With what was kept of earlier runs.
+    pub(crate) fn new(shared: Shared, path: Option<PathBuf>) -> Self {
+        let (now, mut rng) = (shared.now().mono, shared.rng());
+        let mut peers = Peers::new(peers::Config { same_subnet: shared.allow_private(), ..peers::Config::default() });
+        if let Some(path) = &path
+            && let Err(error) = file::read(path, &mut peers, now, &mut rng)
+        {
+            tracing::warn!(%error, "the profiles of earlier runs could not be read");
+        }
+        let _vital = shared.vitals().guard("the keeper of profiles");
+        Self { shared, peers, pace: Pace::default(), rng, path, _vital }
+    }
+
+    fn learn(&mut self, info: &RouterInfo) {
+        let hash = info.hash();
+        if hash == self.shared.hash() {
+            return;
+        }
+        let blocked = self.shared.gate().list().has_router(&hash);
+        match Facts::of(info, self.shared.abilities()).filter(|_| !blocked) {
+            Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
+            None => self.peers.forget(&hash),
+        }
+    }
+
+    /// Chooses hops. Whom the wish avoids is left out if there are others.
+    fn choose(&mut self, wish: &Choose) -> Result<Chosen, TooFew> {
+        let (us, now) = (self.shared.hash(), self.shared.now());
+        let Choose { hops, direction, purpose, avoid, order } = *wish;
+        let wish = Wish { hops, direction, purpose, exclude: &[us], order };
+        if let Some(avoid) = avoid {
+            let exclude = [us, avoid];
+            let chosen = self.peers.select(&Wish { exclude: &exclude, ..wish }, now, &mut self.rng);
+            if chosen.is_ok() {
+                return chosen;
+            }
+        }
+        self.peers.select(&wish, now, &mut self.rng)
+    }
+
+    fn count(&self) {
+        metrics::gauge!("ramson_peer_profiles").set(self.peers.len() as f64);
+        metrics::gauge!("ramson_peers_usable").set(self.peers.usable(self.shared.now()) as f64);
+    }
+
+    /// Has the profiles written by a thread that may block.
+    fn save(&self) {
+        let Some(path) = self.path.clone() else { return };
+        let bytes = file::to_bytes(&self.peers, self.shared.now().mono);
+        actix_rt::task::spawn_blocking(move || {
+            if let Err(error) = file::write(&path, &bytes) {
+                tracing::warn!(%error, "the profiles could not be written");
+            }
+        });
+    }
+}
+
+impl Actor for Profiles {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.shared.stop_when_over(self, ctx);
+        ctx.run_interval(COUNT, |actor, _| actor.count());
+        ctx.run_interval(SAVE, |actor, _| actor.save());
+    }
+}
+
+impl Handler<RouterKnown> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, known: RouterKnown, _: &mut Context<Self>) {
+        match known {
+            RouterKnown::Learned(info) => self.learn(&info),
+            RouterKnown::Forgotten(hash) => self.peers.forget(&hash),
+        }
+    }
+}
+
+impl Handler<PeerNews> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, news: PeerNews, _: &mut Context<Self>) {
+        self.shared.mailboxes().left(Mailbox::Pool);
+        let now = self.shared.now().mono;
+        match news {
+            // A session that ends says nothing about the router: most end because nobody used them.
+            PeerNews::Down(_) => {}
+            PeerNews::Up(peer) => self.peers.note(&peer, Event::Reached, now),
+            PeerNews::Unreachable(peer) => self.peers.note(&peer, Event::Unreachable, now),
+        }
+    }
+}
+
+impl Handler<Choose> for Profiles {
+    type Result = ResponseActFuture<Self, Result<Chosen, TooFew>>;
+
+    fn handle(&mut self, wish: Choose, _: &mut Context<Self>) -> Self::Result {
+        let Some(wait) = self.pace.turn(self.shared.now().mono) else {
+            return Box::pin(fut::ready(Err(TooFew { found: 0 })));
+        };
+        if wait.is_zero() {
+            return Box::pin(fut::ready(self.choose(&wish)));
+        }
+        Box::pin(actix::clock::sleep(wait).into_actor(self).map(move |(), actor, _| actor.choose(&wish)))
+    }
+}
+
+impl Handler<Note> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, note: Note, _: &mut Context<Self>) {
+        let now = self.shared.now().mono;
+        note.0.iter().for_each(|(router, event)| self.peers.note(router, *event, now));
+    }
+}
+
+impl Handler<NoteShared> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, note: NoteShared, _: &mut Context<Self>) {
+        self.peers.note_shared(note.0.iter(), note.1, self.shared.now().mono);
+    }
+}
+
+impl Handler<Recheck> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
+        self.shared.gate().list().routers().for_each(|router| self.peers.forget(router));
+    }
+}
+
+impl Handler<Drain> for Profiles {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
+        self.save();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_at_once_then_one_after_the_other_and_what_would_wait_too_long_not_at_all() {
+        let (mut pace, now) = (Pace::default(), Duration::from_secs(100));
+        let waits: Vec<_> = std::iter::from_fn(|| pace.turn(now)).collect();
+        assert!(waits[..BURST as usize].iter().all(Duration::is_zero));
+        assert!(waits[BURST as usize - 1..].windows(2).all(|pair| pair[1] - pair[0] == PACE));
+        assert_eq!(waits.last(), Some(&MAX_WAIT));
+        assert_eq!(pace.turn(now + Duration::from_secs(60)), Some(Duration::ZERO), "a pause fills the bucket");
+    }
+}
