@@ -12,5 +12,6 @@ pub mod garlic;
 pub mod header;
 pub mod tunnel_build;
 pub mod tunnel_gateway;
+pub mod ways;
 
 pub use header::{Message, MessageType, ShortHeader};

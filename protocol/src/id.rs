@@ -103,3 +103,8 @@ number_id! {
     /// The number of an I2NP message, random.
     MessageId
 }
+number_id! {
+    /// One of this router's own destinations, as the running process numbers them; never on the wire. Short, because
+    /// it goes along with every message and hop.
+    DestinationId
+}
