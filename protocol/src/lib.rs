@@ -17,6 +17,7 @@ pub mod garlic;
 pub mod gzip;
 pub mod i2np;
 pub mod id;
+pub mod link;
 pub mod netdb;
 pub mod noise;
 pub mod ntcp2;

@@ -19,6 +19,7 @@ pub mod reason;
 pub mod replay;
 pub mod responder;
 
+use crate::link::role::Role;
 use crate::noise::Symmetric;
 use crate::time::Mono;
 use frame::{FrameOpener, FrameSealer, SipKeys};
@@ -46,15 +47,6 @@ pub struct Session {
     pub rtt: Mono,
     /// The padding the peer asked for, if it did so already.
     pub peer_padding: Option<PaddingOptions>,
-}
-
-/// Which end of the connection we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// We called: Alice in the specification.
-    Initiator,
-    /// We were called: Bob.
-    Responder,
 }
 
 /// Derives the keys of both directions from a handshake whose last message is mixed in.

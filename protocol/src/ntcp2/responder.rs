@@ -19,8 +19,9 @@ use super::initiator::{MAX_PADDING, MAX_PART_2, MAX_SENT_PADDING, append_padding
 use super::options::{ClockSkew, CreatedOptions, PaddingOptions, RequestOptions, nearest_second};
 use super::reason::Reason;
 use super::replay::{ReplayCache, Seen};
-use super::{FIXED_LEN, PART_1_LEN, Role, Session, VERSION, data_phase};
+use super::{FIXED_LEN, PART_1_LEN, Session, VERSION, data_phase};
 use crate::id::RouterHash;
+use crate::link::role::Role;
 use crate::noise::{INITIAL_NTCP2, Symmetric};
 use crate::time::{Mono, Now};
 use bytes::Bytes;

@@ -33,7 +33,7 @@ use super::token::{Issuer, Received};
 use crate::callers::Rates;
 use crate::data::router_info::RouterInfo;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ntcp2::options::ClockSkew;
 use crate::ntcp2::replay::{MAX_KEYS, ReplayCache};
 use crate::time::{Mono, Now};

@@ -3,7 +3,7 @@
 use super::header::MaskKey;
 use super::keys::DataKeys;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ntcp2::options::{ClockSkew, PaddingOptions};
 use crate::time::Mono;
 use bytes::Bytes;

@@ -28,7 +28,7 @@ use super::reason::Reason;
 use super::recovery::Recovery;
 use crate::gzip::gzip;
 use crate::id::MessageId;
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ntcp2::options::{ClockSkew, PaddingOptions};
 use crate::time::{Mono, Now};
 use bytes::Bytes;

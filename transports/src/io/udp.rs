@@ -14,7 +14,7 @@ use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
 use ramson_crypto::mask::LANES;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ntcp2::block::I2np;
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::ssu2::block::{self, Block};

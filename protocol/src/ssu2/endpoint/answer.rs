@@ -4,7 +4,7 @@ use super::limits::Admission;
 use super::{ANSWER_RESENDS, ANSWER_TIMEOUT, Endpoint, Failed, Key};
 use crate::callers::Rules;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::header::{self, KEYED_LEN, Kind, Long};

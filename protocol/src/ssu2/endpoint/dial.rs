@@ -1,7 +1,7 @@
 //! The handshakes that we began.
 
 use super::{DIAL_RESENDS, DIAL_TIMEOUT, Endpoint, Failed, Key, TOKEN_RESENDS};
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::initiator::{self, AwaitCreated, Retry};

@@ -1,0 +1,3 @@
+//! What NTCP2 and SSU2 have in common. Both import it, and nothing of each other.
+
+pub mod role;
