@@ -1,3 +1,4 @@
 //! What NTCP2 and SSU2 have in common. Both import it, and nothing of each other.
 
+pub mod fault;
 pub mod role;

@@ -1,7 +1,7 @@
 //! Why a datagram was dropped or a handshake failed, and whose fault it was: one vocabulary for counters and decisions.
 
 use super::reason::Reason;
-use crate::ntcp2::error::Fault;
+use crate::link::fault::Fault;
 use crate::ntcp2::options::ClockSkew;
 
 macro_rules! causes {

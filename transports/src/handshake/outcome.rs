@@ -2,7 +2,8 @@
 
 use crate::event::Direction;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::error::{Cause, Fault};
+use ramson_protocol::link::fault::Fault;
+use ramson_protocol::ntcp2::error::Cause;
 use ramson_protocol::ntcp2::reason::Reason;
 use std::net::SocketAddr;
 
