@@ -1,7 +1,7 @@
 //! Why a handshake failed, whose fault it was, and how the connection must end.
 
-use super::options::ClockSkew;
 use crate::link::fault::Fault;
+use crate::link::skew::ClockSkew;
 use std::time::Duration;
 
 /// What went wrong.

@@ -1,4 +1,4 @@
-//! The option blocks of messages 1 and 2, the padding options, and the comparison of two clocks.
+//! The option blocks of messages 1 and 2, and the padding options.
 //!
 //! ```text
 //! message 1: net id u8 | version u8 | padding u16 | message 3 part 2 u16 | 0 u16 | timestamp u32 | 0 u32
@@ -8,40 +8,10 @@
 //!
 //! spec: ntcp2 §1) SessionRequest, §2) SessionCreated, §Options
 
-use crate::time::{Mono, Wall};
 use crate::wire::{Reader, Result, Writer};
-use std::time::Duration;
 
 /// Length of the option blocks of messages 1 and 2.
 pub const LEN: usize = 16;
-/// The most that two clocks may differ.
-///
-/// spec: ntcp2 §Clock Skew Guidelines
-pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
-
-/// Rounds to the nearest second, as every timestamp in NTCP2 must be, to keep bias out of the network's clock.
-///
-/// spec: ntcp2 §DateTime
-pub fn nearest_second(wall: Wall) -> u32 {
-    wall.plus(Duration::from_millis(500)).secs()
-}
-
-/// How many milliseconds the peer's clock is ahead of ours; negative if behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClockSkew(pub i64);
-
-impl ClockSkew {
-    /// From the peer's timestamp and the time at which it arrived here, `travelled` after it was sent.
-    pub fn of(timestamp: u32, arrived: Wall, travelled: Mono) -> Self {
-        let ms = |wall: Wall| i64::try_from(wall.0).unwrap_or(i64::MAX);
-        Self(ms(Wall::from_secs(timestamp)).saturating_sub(ms(arrived.minus(travelled))))
-    }
-
-    /// Beyond what a session survives.
-    pub fn is_excessive(self) -> bool {
-        u128::from(self.0.unsigned_abs()) > MAX_CLOCK_SKEW.as_millis()
-    }
-}
 
 /// The options of message 1. Reserved fields are written as zero and ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,18 +178,6 @@ mod tests {
         assert_eq!(out, [0, 0, 1, 2, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0]);
         assert_eq!(CreatedOptions::parse(&out), Ok(created));
         assert!(RequestOptions::parse(&out[1..]).is_err() && CreatedOptions::parse(&out[1..]).is_err());
-    }
-
-    #[test]
-    fn skew_is_corrected_by_the_time_travelled_and_sixty_seconds_are_allowed() {
-        let arrived = Wall(1_000_400);
-        assert_eq!(ClockSkew::of(1000, arrived, Duration::from_millis(400)), ClockSkew(0));
-        assert_eq!(ClockSkew::of(1061, arrived, Duration::ZERO), ClockSkew(60_600));
-        assert!(ClockSkew(60_001).is_excessive() && ClockSkew(-60_001).is_excessive());
-        assert!(!ClockSkew(60_000).is_excessive() && !ClockSkew(-60_000).is_excessive());
-        assert!(ClockSkew::of(0, Wall(u64::MAX), Duration::ZERO).is_excessive());
-        assert_eq!(nearest_second(Wall(1499)), 1);
-        assert_eq!(nearest_second(Wall(1500)), 2);
     }
 
     #[test]

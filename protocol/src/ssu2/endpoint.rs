@@ -34,7 +34,7 @@ use crate::callers::Rates;
 use crate::data::router_info::RouterInfo;
 use crate::id::RouterHash;
 use crate::link::role::Role;
-use crate::ntcp2::options::ClockSkew;
+use crate::link::skew::ClockSkew;
 use crate::ntcp2::replay::{MAX_KEYS, ReplayCache};
 use crate::time::{Mono, Now};
 use answer::Inbound;

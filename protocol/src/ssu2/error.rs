@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use crate::link::fault::Fault;
-use crate::ntcp2::options::ClockSkew;
+use crate::link::skew::ClockSkew;
 
 macro_rules! causes {
     ($($(#[$doc:meta])* $name:ident $(($data:ty))? = $label:literal, $fault:ident;)*) => {

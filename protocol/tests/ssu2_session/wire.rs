@@ -2,7 +2,7 @@
 
 use ramson_protocol::id::{MessageId, RouterHash};
 use ramson_protocol::link::role::Role;
-use ramson_protocol::ntcp2::options::ClockSkew;
+use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;

@@ -21,7 +21,7 @@ use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Ve
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::options::nearest_second;
+use ramson_protocol::link::skew::nearest_second;
 use ramson_protocol::ssu2::block::{Ack, Block, Blocks};
 use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, OpenGate, Output, Target};
 use ramson_protocol::ssu2::established::Established;

@@ -192,7 +192,7 @@ pub struct Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ramson_protocol::ntcp2::options::ClockSkew;
+    use ramson_protocol::link::skew::ClockSkew;
 
     #[test]
     fn every_outcome_has_a_counter() {

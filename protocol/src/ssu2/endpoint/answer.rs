@@ -5,7 +5,7 @@ use super::{ANSWER_RESENDS, ANSWER_TIMEOUT, Endpoint, Failed, Key};
 use crate::callers::Rules;
 use crate::id::RouterHash;
 use crate::link::role::Role;
-use crate::ntcp2::options::ClockSkew;
+use crate::link::skew::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::header::{self, KEYED_LEN, Kind, Long};
 use crate::ssu2::message::{self, Opening};

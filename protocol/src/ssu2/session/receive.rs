@@ -3,8 +3,8 @@
 use super::{Event, PacketError, Session, State, agreed_padding};
 use crate::gzip::gunzip;
 use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::netdb::rules::MAX_ROUTER_INFO;
-use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::block::{Ack, Block, Blocks, RouterInfo};
 use crate::ssu2::fragment::{Refused, Whole};
 use crate::ssu2::packet::{self, Header};

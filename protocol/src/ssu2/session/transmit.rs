@@ -5,7 +5,7 @@
 //! fill a packet.
 
 use super::{Confirmed, Session, State};
-use crate::ntcp2::options::nearest_second;
+use crate::link::skew::nearest_second;
 use crate::ssu2::block::{Block, HEADER_LEN};
 use crate::ssu2::header::SHORT_LEN;
 use crate::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed};
