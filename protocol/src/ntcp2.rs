@@ -19,12 +19,12 @@ pub mod reason;
 pub mod replay;
 pub mod responder;
 
+use crate::link::padding::PaddingOptions;
 use crate::link::role::Role;
 use crate::link::skew::ClockSkew;
 use crate::noise::Symmetric;
 use crate::time::Mono;
 use frame::{FrameOpener, FrameSealer, SipKeys};
-use options::PaddingOptions;
 use ramson_crypto::hash::{hkdf1, hkdf2};
 use zeroize::Zeroize;
 

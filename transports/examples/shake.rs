@@ -15,9 +15,9 @@ use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::link::skew::nearest_second;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
-use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
 use ramson_transports::handshake::{

@@ -15,7 +15,7 @@ use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
-use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::iv_filter;

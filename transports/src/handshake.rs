@@ -35,7 +35,7 @@ use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::ntcp2::reason::Reason;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -6,9 +6,9 @@
 //!
 //! spec: ntcp2 §Unencrypted data, §Block Ordering Rules
 
-use super::options::PaddingOptions;
 use super::reason::Reason;
 use crate::id::MessageId;
+use crate::link::padding::PaddingOptions;
 use crate::wire::{Error, Reader, Result, Writer};
 
 /// Bytes of type and size.

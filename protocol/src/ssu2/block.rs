@@ -18,7 +18,7 @@
 
 use super::reason::Reason;
 use crate::id::MessageId;
-use crate::ntcp2::options::PaddingOptions;
+use crate::link::padding::PaddingOptions;
 use crate::wire::{Error, Reader, Result, Writer};
 use std::net::{IpAddr, SocketAddr};
 

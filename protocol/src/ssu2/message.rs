@@ -9,8 +9,8 @@
 use super::block::{Block, Blocks};
 use super::error::Cause;
 use super::header::{self, LONG_LEN, Long, MaskKey};
+use crate::link::padding::PaddingOptions;
 use crate::link::skew::ClockSkew;
-use crate::ntcp2::options::PaddingOptions;
 use crate::time::{Mono, Wall};
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
 use std::net::SocketAddr;
