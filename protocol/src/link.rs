@@ -2,5 +2,6 @@
 
 pub mod fault;
 pub mod padding;
+pub mod replay;
 pub mod role;
 pub mod skew;

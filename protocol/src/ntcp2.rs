@@ -16,7 +16,6 @@ pub mod frame;
 pub mod initiator;
 pub mod options;
 pub mod reason;
-pub mod replay;
 pub mod responder;
 
 use crate::link::padding::PaddingOptions;

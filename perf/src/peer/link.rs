@@ -3,11 +3,11 @@
 use super::{Identity, Outcome, Target, now};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::link::replay::ReplayCache;
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN};
 use ramson_protocol::ntcp2::initiator::{self, AwaitCreated, Initiator, InitiatorStep, Local};
 use ramson_protocol::ntcp2::reason::Reason;
-use ramson_protocol::ntcp2::replay::ReplayCache;
 use ramson_protocol::time::{Now, Wall};
 use rand_chacha::ChaCha20Rng;
 use std::io::{self, ErrorKind, Read, Write};

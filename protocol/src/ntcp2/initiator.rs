@@ -11,10 +11,10 @@
 use super::block::Block;
 use super::error::{Cause, Error};
 use super::options::{CreatedOptions, RequestOptions};
-use super::replay::{ReplayCache, Seen};
 use super::{FIXED_LEN, PART_1_LEN, Session, VERSION, data_phase};
 use crate::id::RouterHash;
 use crate::link::padding::PaddingOptions;
+use crate::link::replay::{ReplayCache, Seen};
 use crate::link::role::Role;
 use crate::link::skew::{ClockSkew, nearest_second};
 use crate::noise::{INITIAL_NTCP2, Symmetric};
