@@ -1,5 +1,6 @@
 //! What NTCP2 and SSU2 have in common. Both import it, and nothing of each other.
 
+pub mod block;
 pub mod fault;
 pub mod padding;
 pub mod replay;

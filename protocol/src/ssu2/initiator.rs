@@ -9,7 +9,7 @@
 //!
 //! spec: ssu2 §Token Request, §Retry, §SessionRequest, §SessionCreated, §SessionConfirmed
 
-use super::block::{Block, HEADER_LEN, RouterInfo};
+use super::block::{Block, RouterInfo};
 use super::error::Cause;
 use super::established::Established;
 use super::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, SHORT_LEN, Short, VERSION};
@@ -18,6 +18,7 @@ use super::local::{Ids, Local, Remote, ephemeral, max_datagram};
 use super::message::{self, Opening, protect};
 use super::reason::Reason;
 use crate::gzip::gzip;
+use crate::link::block::HEADER_LEN;
 use crate::link::role::Role;
 use crate::link::skew::{ClockSkew, nearest_second};
 use crate::noise::Symmetric;

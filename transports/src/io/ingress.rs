@@ -9,7 +9,8 @@ use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::block::{Block, Blocks, I2np};
+use ramson_protocol::link::block::I2np;
+use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::time::Wall;
 

@@ -5,8 +5,9 @@
 //! fill a packet.
 
 use super::{Confirmed, Session, State};
+use crate::link::block::HEADER_LEN;
 use crate::link::skew::nearest_second;
-use crate::ssu2::block::{Block, HEADER_LEN};
+use crate::ssu2::block::Block;
 use crate::ssu2::header::SHORT_LEN;
 use crate::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed};
 use crate::ssu2::reason::Reason;
