@@ -21,7 +21,7 @@ use ramson_protocol::i2np::duplicates::Duplicates;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::time::Mono;
 use ramson_protocol::wire::Reader;
 use ramson_transports::event::{Direction, Event, EventSink};

@@ -3,6 +3,7 @@
 pub mod block;
 pub mod fault;
 pub mod padding;
+pub mod reason;
 pub mod replay;
 pub mod role;
 pub mod skew;

@@ -15,7 +15,6 @@ pub mod error;
 pub mod frame;
 pub mod initiator;
 pub mod options;
-pub mod reason;
 pub mod responder;
 
 use crate::link::padding::PaddingOptions;

@@ -14,6 +14,7 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::link::skew::nearest_second;
@@ -94,7 +95,7 @@ fn describe(block: ramson_protocol::wire::Result<Block<'_>>) -> String {
     match block {
         Ok(Block::I2np(m)) => format!("I2NP type {} of {} bytes", m.kind, m.body.len()),
         Ok(Block::Termination { frames, reason, .. }) => {
-            format!("termination {} {} after {frames} frames", reason.0, reason.label())
+            format!("termination {} {} after {frames} frames", reason.0, reason.label(Transport::Ntcp2))
         }
         Ok(Block::RouterInfo { bytes, .. }) => format!("RouterInfo of {} bytes", bytes.len()),
         Ok(other) => format!("{other:?}"),

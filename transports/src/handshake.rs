@@ -36,7 +36,7 @@ use ramson_crypto::x25519::{PublicKey, SecretKey};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::padding::PaddingOptions;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::reason::Reason;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

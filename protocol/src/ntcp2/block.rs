@@ -6,10 +6,10 @@
 //!
 //! spec: ntcp2 §Unencrypted data, §Block Ordering Rules
 
-use super::reason::Reason;
 use crate::id::MessageId;
 use crate::link::block::{HEADER_LEN, I2NP_HEADER_LEN, I2np};
 use crate::link::padding::PaddingOptions;
+use crate::link::reason::Reason;
 use crate::wire::{Error, Reader, Result, Writer};
 
 /// The longest data of one block.

@@ -16,10 +16,10 @@
 //!
 //! spec: ssu2 §Block Specifications, §Block Ordering Rules
 
-use super::reason::Reason;
 use crate::id::MessageId;
 use crate::link::block::{HEADER_LEN, I2np};
 use crate::link::padding::PaddingOptions;
+use crate::link::reason::Reason;
 use crate::wire::{Error, Reader, Result, Writer};
 use std::net::{IpAddr, SocketAddr};
 

@@ -16,9 +16,9 @@ use super::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, SHORT_LEN, S
 use super::keys::{self, DataKeys};
 use super::local::{Ids, Local, Remote, ephemeral, max_datagram};
 use super::message::{self, Opening, protect};
-use super::reason::Reason;
 use crate::gzip::gzip;
 use crate::link::block::HEADER_LEN;
+use crate::link::reason::Reason;
 use crate::link::role::Role;
 use crate::link::skew::{ClockSkew, nearest_second};
 use crate::noise::Symmetric;

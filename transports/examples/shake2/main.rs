@@ -19,6 +19,7 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::skew::nearest_second;
@@ -97,7 +98,7 @@ fn describe(block: &ramson_protocol::wire::Result<Block<'_>>) -> String {
         Ok(Block::RelayIntro(_)) => "RelayIntro".to_owned(),
         Ok(Block::RelayResponse(data)) => format!("RelayResponse code {}", data[1]),
         Ok(Block::Termination { packets, reason, .. }) => {
-            format!("termination {} {} after {packets} packets", reason.0, reason.label())
+            format!("termination {} {} after {packets} packets", reason.0, reason.label(Transport::Ssu2))
         }
         Ok(other) => format!("{other:?}"),
         Err(e) => format!("bad block: {e}"),

@@ -3,8 +3,8 @@
 use crate::event::Direction;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::fault::Fault;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::error::Cause;
-use ramson_protocol::ntcp2::reason::Reason;
 use std::net::SocketAddr;
 
 /// Why the RouterInfo of a peer that called us was not accepted.
@@ -51,7 +51,7 @@ impl Refusal {
     /// What the peer is told.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Malformed | Self::TooLarge => Reason::MESSAGE_3,
+            Self::Malformed | Self::TooLarge => Reason::SESSION_CONFIRMED,
             Self::Signature => Reason::ROUTER_INFO_SIGNATURE,
             Self::TooOld | Self::FromTheFuture => Reason::CLOCK_SKEW,
             Self::Network => Reason::INCOMPATIBLE_OPTIONS,

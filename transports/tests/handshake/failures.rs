@@ -1,8 +1,8 @@
 //! Handshakes between routers that must fail.
 
 use super::*;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::error::Cause;
-use ramson_protocol::ntcp2::reason::Reason;
 use ramson_transports::handshake::{Gate, Refusal};
 
 /// Lets `a` call `b`, which must refuse it with `refusal`, and tell `a` why.
