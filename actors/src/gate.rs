@@ -3,6 +3,7 @@
 use arc_swap::ArcSwap;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::link::gate;
 use ramson_protocol::link::reason::Reason;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,17 +35,7 @@ impl Gate {
     }
 }
 
-impl ramson_transports::handshake::Gate for Gate {
-    fn admits_address(&self, ip: IpAddr) -> bool {
-        !self.0.load().has_address(ip)
-    }
-
-    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), Reason> {
-        if self.0.load().has_router(&router.hash()) { Err(Reason::BANNED) } else { Ok(()) }
-    }
-}
-
-impl ramson_transports::ssu2::Gate for Gate {
+impl gate::Gate for Gate {
     fn admits_address(&self, ip: IpAddr) -> bool {
         !self.0.load().has_address(ip)
     }

@@ -6,6 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ramson_crypto::tunnel::{Kernel, LayerCipher, decrypt_batch, encrypt_batch};
 use ramson_perf::peer::{Identity, Link, Ntcp2, Target, now};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::link::gate::OpenGate;
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
 use ramson_protocol::shape;
@@ -14,7 +15,7 @@ use ramson_protocol::tunnel::cell::Body;
 use ramson_protocol::tunnel::iv_filter::{Config, IvFilter};
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{Event, EventSink};
-use ramson_transports::handshake::{Limits, OpenGate};
+use ramson_transports::handshake::Limits;
 use ramson_transports::io::hops::{Hop, HopKind, NextHop};
 use ramson_transports::{Transports, TransportsConfig};
 use rand::{Rng, SeedableRng};

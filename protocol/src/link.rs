@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod fault;
+pub mod gate;
 pub mod padding;
 pub mod reason;
 pub mod replay;

@@ -16,14 +16,13 @@ use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Ve
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::gate::OpenGate;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::link::skew::nearest_second;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
-use ramson_transports::handshake::{
-    DialTarget, Failed, HandshakeConfig, HandshakeSink, Limits, OpenGate, Outcome, spawn,
-};
+use ramson_transports::handshake::{DialTarget, Failed, HandshakeConfig, HandshakeSink, Limits, Outcome, spawn};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::io::{Read, Write};

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::event::{Command, EventSink};
-use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
+use crate::handshake::{self, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::shaper::Line;
@@ -15,6 +15,7 @@ use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::link::gate::Gate;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::Delivery;

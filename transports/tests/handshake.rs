@@ -16,13 +16,14 @@ use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::gate::OpenGate;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
 use ramson_transports::event::Direction;
 use ramson_transports::handshake::{
-    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
+    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, Outcome, spawn,
 };
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,8 @@
 //! Strangers in numbers: what they cost is bounded.
 
 use super::wire::{self, ALICE, BOB, NET, Net, Node};
-use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, OpenGate, Output};
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, Output};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::initiator::{self, AwaitCreated};
 use ramson_protocol::ssu2::local::{Ids, Local};
