@@ -3,6 +3,7 @@
 pub mod block;
 pub mod fault;
 pub mod gate;
+pub mod limits;
 pub mod padding;
 pub mod reason;
 pub mod replay;

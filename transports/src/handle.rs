@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::event::{Command, EventSink};
-use crate::handshake::{self, HandshakeConfig, HandshakeHandle, Limits};
+use crate::handshake::{self, HandshakeConfig, HandshakeHandle};
 pub use crate::handshake::{DialTarget, HandshakeCount};
 use crate::io::hops::Hop;
 use crate::io::shaper::Line;
@@ -16,6 +16,7 @@ use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::Delivery;
@@ -49,7 +50,7 @@ pub struct TransportsConfig {
     pub threads: usize,
     /// What the line bears, for all threads together.
     pub line: shape::Limits,
-    /// What strangers may take of the handshake thread.
+    /// What strangers may take of NTCP2.
     pub limits: Limits,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,

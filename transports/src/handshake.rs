@@ -23,7 +23,6 @@ mod thread;
 mod verify;
 
 pub use bridge::start;
-pub use limits::Limits;
 pub use outcome::{Failed, Outcome, Refusal};
 pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
 
@@ -35,6 +34,7 @@ use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

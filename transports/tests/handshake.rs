@@ -17,13 +17,14 @@ use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_transports::clock::Clock;
 use ramson_transports::established::Established;
 use ramson_transports::event::Direction;
 use ramson_transports::handshake::{
-    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, Outcome, spawn,
+    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Outcome, spawn,
 };
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read, Write};

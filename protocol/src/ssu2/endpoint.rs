@@ -19,7 +19,6 @@ mod dial;
 mod limits;
 mod stats;
 
-pub use limits::Limits;
 pub use stats::{Count, Stats};
 
 use super::error::Cause;
@@ -32,6 +31,7 @@ use super::token::{Issuer, Received};
 use crate::callers::Rates;
 use crate::id::RouterHash;
 use crate::link::gate::Gate;
+use crate::link::limits::Limits;
 use crate::link::replay::{MAX_KEYS, ReplayCache};
 use crate::link::role::Role;
 use crate::link::skew::ClockSkew;

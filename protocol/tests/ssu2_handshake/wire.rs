@@ -7,7 +7,8 @@ use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Ve
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::gate::{Gate, OpenGate};
-use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Failed, Limits, Output, Outside, Target};
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Failed, Output, Outside, Target};
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::{self, Kind, MaskKey};
 use ramson_protocol::ssu2::local::{Local, Remote};

@@ -22,6 +22,9 @@ const MAX_REPEATS: u8 = 4;
 /// Parts of a SessionConfirmed that may be bad before the handshake ends.
 const MAX_BAD: u8 = 16;
 
+/// Datagrams of a handshake that count against an address: a TokenRequest and a SessionRequest.
+const DATAGRAMS_OF_A_HANDSHAKE: u32 = 2;
+
 /// A handshake that another router began and whose address is proven.
 pub(super) struct Inbound {
     state: AwaitConfirmed,
@@ -79,11 +82,9 @@ impl Endpoint {
         if !self.gate.admits_address(from.ip()) {
             return Err(Cause::Address);
         }
-        if self.rates.admit(from.ip(), self.limits.burst_per_ip, self.limits.per_minute_per_ip, now.mono) {
-            Ok(())
-        } else {
-            Err(Cause::Rate)
-        }
+        let [burst, per_minute] = [self.limits.burst_per_ip, self.limits.per_minute_per_ip]
+            .map(|handshakes| handshakes.saturating_mul(DATAGRAMS_OF_A_HANDSHAKE));
+        if self.rates.admit(from.ip(), burst, per_minute, now.mono) { Ok(()) } else { Err(Cause::Rate) }
     }
 
     pub(super) fn session_request(
