@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod base64;
+pub mod blame;
 pub mod blocklist;
 pub mod callers;
 pub mod data;
