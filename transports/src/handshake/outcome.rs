@@ -1,6 +1,7 @@
 //! How handshakes fail: one vocabulary for counters, logs and decisions.
 
 use crate::event::Direction;
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
@@ -171,6 +172,34 @@ impl Outcome {
             }
             Self::Displaced | Self::Address | Self::DialLimit | Self::Shutdown => Fault::Local,
         }
+    }
+}
+
+impl From<Outcome> for Charge {
+    fn from(outcome: Outcome) -> Self {
+        let weight = match outcome {
+            Outcome::Protocol(cause) => return cause.into(),
+            // Who cannot be reached does no wrong; the rest of these is ours.
+            Outcome::ConnectRefused
+            | Outcome::ConnectUnreachable
+            | Outcome::ConnectTimeout
+            | Outcome::ConnectFailed
+            | Outcome::Displaced
+            | Outcome::Address
+            | Outcome::DialLimit
+            | Outcome::Shutdown
+            | Outcome::Refused(Refusal::Gate(_) | Refusal::Ourselves) => Weight::Nothing,
+            Outcome::Timeout
+            | Outcome::Closed
+            | Outcome::Broken
+            | Outcome::Rate
+            | Outcome::Refused(Refusal::Malformed | Refusal::TooOld | Refusal::FromTheFuture) => Weight::Slip,
+            Outcome::Refused(Refusal::TooLarge | Refusal::Network | Refusal::StaticKey | Refusal::WrongAddress) => {
+                Weight::Breach
+            }
+            Outcome::Refused(Refusal::Signature) => Weight::Forgery,
+        };
+        Self { fault: outcome.fault(), weight, cause: outcome.label() }
     }
 }
 
