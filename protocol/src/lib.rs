@@ -14,6 +14,7 @@ pub mod blocklist;
 pub mod callers;
 pub mod data;
 pub mod dialing;
+mod fingerprints;
 pub mod garlic;
 pub mod gzip;
 pub mod i2np;
