@@ -15,7 +15,7 @@ use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::dialing::call::In;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::reason::Reason;
 use ramson_transports::event::{Direction, News};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

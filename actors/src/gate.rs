@@ -3,7 +3,8 @@
 use arc_swap::ArcSwap;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::RouterInfo;
-use ramson_protocol::{ntcp2, ssu2};
+use ramson_protocol::link::gate;
+use ramson_protocol::link::reason::Reason;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -34,22 +35,12 @@ impl Gate {
     }
 }
 
-impl ramson_transports::ntcp2::Gate for Gate {
+impl gate::Gate for Gate {
     fn admits_address(&self, ip: IpAddr) -> bool {
         !self.0.load().has_address(ip)
     }
 
-    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), ntcp2::reason::Reason> {
-        if self.0.load().has_router(&router.hash()) { Err(ntcp2::reason::Reason::BANNED) } else { Ok(()) }
-    }
-}
-
-impl ramson_transports::ssu2::Gate for Gate {
-    fn admits_address(&self, ip: IpAddr) -> bool {
-        !self.0.load().has_address(ip)
-    }
-
-    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), ssu2::reason::Reason> {
-        if self.0.load().has_router(&router.hash()) { Err(ssu2::reason::Reason::BANNED) } else { Ok(()) }
+    fn admits_router(&self, router: &RouterInfo, _: IpAddr) -> Result<(), Reason> {
+        if self.0.load().has_router(&router.hash()) { Err(Reason::BANNED) } else { Ok(()) }
     }
 }

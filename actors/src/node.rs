@@ -23,12 +23,12 @@ use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
 use ramson_protocol::dialing::Abilities;
 use ramson_protocol::garlic::noise_n::StaticKey;
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::shape;
 use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::handle::Bound;
-use ramson_transports::ntcp2::Limits;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
@@ -451,7 +451,7 @@ fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
         listen: listen.addresses.clone(),
         mtu: offer.mtu,
         segmentation_offload: listen.segmentation_offload,
-        limits: ssu2_limits(listen.max_handshakes, config.allow_private),
+        limits: limits(listen.max_handshakes, config.allow_private),
         gate: Box::new(gate.clone()),
         idle_close: listen.idle_close,
         tokens: config.tokens.clone(),
@@ -464,17 +464,7 @@ fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
     })
 }
 
-/// In a private network many routers share one address, or at least a subnet.
-fn ssu2_limits(max_handshakes: usize, private: bool) -> ssu2::Limits {
-    let usual = ssu2::Limits { half_open: max_handshakes, ..ssu2::Limits::default() };
-    if !private {
-        return usual;
-    }
-    let half = u32::try_from(max_handshakes / 2).unwrap_or(u32::MAX);
-    ssu2::Limits { half_open_per_network: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
-}
-
-/// In a private network many routers share one address.
+/// What strangers may take of a transport. In a private network many routers share one address.
 fn limits(max_handshakes: usize, private: bool) -> Limits {
     let usual = Limits { half_open: max_handshakes, ..Limits::default() };
     if !private {

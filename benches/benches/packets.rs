@@ -5,8 +5,8 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ramson_crypto::mask::{LANES, mask, masks};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::Role;
-use ramson_protocol::ntcp2::options::ClockSkew;
+use ramson_protocol::link::role::Role;
+use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;

@@ -6,6 +6,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use ramson_crypto::tunnel::{Kernel, LayerCipher, decrypt_batch, encrypt_batch};
 use ramson_perf::peer::{Identity, Link, Ntcp2, Target, now};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
 use ramson_protocol::shape;
@@ -15,7 +17,6 @@ use ramson_protocol::tunnel::iv_filter::{Config, IvFilter};
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::hop::{Hop, HopKind, NextHop};
-use ramson_transports::ntcp2::{Limits, OpenGate};
 use ramson_transports::{Transports, TransportsConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;

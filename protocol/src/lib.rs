@@ -9,14 +9,17 @@
 
 pub mod admission;
 pub mod base64;
+pub mod blame;
 pub mod blocklist;
 pub mod callers;
 pub mod data;
 pub mod dialing;
+mod fingerprints;
 pub mod garlic;
 pub mod gzip;
 pub mod i2np;
 pub mod id;
+pub mod link;
 pub mod netdb;
 pub mod noise;
 pub mod ntcp2;

@@ -15,14 +15,14 @@ pub mod error;
 pub mod frame;
 pub mod initiator;
 pub mod options;
-pub mod reason;
-pub mod replay;
 pub mod responder;
 
+use crate::link::padding::PaddingOptions;
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::noise::Symmetric;
 use crate::time::Mono;
 use frame::{FrameOpener, FrameSealer, SipKeys};
-use options::{ClockSkew, PaddingOptions};
 use ramson_crypto::hash::{hkdf1, hkdf2};
 use zeroize::Zeroize;
 
@@ -46,15 +46,6 @@ pub struct Session {
     pub rtt: Mono,
     /// The padding the peer asked for, if it did so already.
     pub peer_padding: Option<PaddingOptions>,
-}
-
-/// Which end of the connection we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// We called: Alice in the specification.
-    Initiator,
-    /// We were called: Bob.
-    Responder,
 }
 
 /// Derives the keys of both directions from a handshake whose last message is mixed in.

@@ -35,7 +35,6 @@ pub mod pacer;
 pub mod packet;
 pub mod path;
 pub mod peer_test;
-pub mod reason;
 pub mod recovery;
 pub mod relay;
 pub mod responder;

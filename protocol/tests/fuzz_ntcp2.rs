@@ -6,12 +6,13 @@
 
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::padding::PaddingOptions;
+use ramson_protocol::link::replay::ReplayCache;
 use ramson_protocol::ntcp2::block::{Block, Blocks, BlocksMut};
 use ramson_protocol::ntcp2::error::Close;
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, SipKeys};
 use ramson_protocol::ntcp2::initiator::{self, AwaitCreated, Initiator, InitiatorStep};
-use ramson_protocol::ntcp2::options::{CreatedOptions, PaddingOptions, RequestOptions};
-use ramson_protocol::ntcp2::replay::ReplayCache;
+use ramson_protocol::ntcp2::options::{CreatedOptions, RequestOptions};
 use ramson_protocol::ntcp2::responder::{self, Context, Responder, ResponderStep};
 use ramson_protocol::time::Now;
 use rand::SeedableRng;

@@ -9,7 +9,7 @@
 #[path = "ssu2_session/wire.rs"]
 mod wire;
 
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block::{Ack, Block, Blocks};
 use ramson_protocol::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed, Sealer};
 use ramson_protocol::ssu2::session::{Config, Event, Session};

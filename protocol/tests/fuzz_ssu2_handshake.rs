@@ -11,7 +11,9 @@ mod world;
 
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, OpenGate, Output, Outside, Target};
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Output, Outside, Target};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, Short, VERSION};
 use ramson_protocol::ssu2::local::{Local, Remote};

@@ -13,7 +13,7 @@ mod wire;
 
 use proptest::prelude::*;
 use ramson_crypto::aead::AeadKey;
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::{self, Kind, Short};
 use std::time::Duration;

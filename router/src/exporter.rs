@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use ramson_actors::mailbox::Mailbox;
 use ramson_actors::node::Node;
 use ramson_protocol::i2np::MessageType;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::shape::Class;
 use ramson_transports::io::shaper::Line;
 use ramson_transports::ssu2::{self, Status};
@@ -218,12 +218,7 @@ fn wire(transport: Transport, threads: &[Arc<IoStats>]) {
     for code in 0..24_u8 {
         let count = sum(&|w| w.closed[usize::from(code)].get());
         if count > 0 {
-            // The codes are the same up to 17, their names and those above are each transport's own.
-            let reason = match transport {
-                Transport::Ntcp2 => Reason(code).label(),
-                Transport::Ssu2 => ramson_protocol::ssu2::reason::Reason(code).label(),
-            };
-            let labels = [("transport", name), ("reason", reason)];
+            let labels = [("transport", name), ("reason", Reason(code).label(transport))];
             counter!("ramson_sessions_closed_total", &labels).absolute(count);
         }
     }

@@ -5,7 +5,7 @@ use crate::event::EventSink;
 use crate::hop::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, Seat, Udp};
-use crate::ntcp2::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
+use crate::ntcp2::{self, HandshakeConfig, HandshakeHandle};
 pub use crate::ntcp2::{DialTarget, HandshakeCount};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
@@ -20,7 +20,9 @@ use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
-use ramson_protocol::ntcp2::options::PaddingOptions;
+use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::shape;
 use ramson_protocol::ssu2::session;
 use ramson_protocol::tunnel::Delivery;
@@ -54,7 +56,7 @@ pub struct TransportsConfig {
     pub threads: usize,
     /// What the line bears, for all threads together.
     pub line: shape::Limits,
-    /// What strangers may take of the handshake thread.
+    /// What strangers may take of NTCP2.
     pub limits: Limits,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,

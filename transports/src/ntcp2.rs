@@ -23,7 +23,6 @@ mod thread;
 mod verify;
 
 pub(crate) use bridge::bridge;
-pub use limits::Limits;
 pub use outcome::{Failed, Outcome, Refusal};
 pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
 
@@ -33,10 +32,10 @@ use crate::ports::established::Established;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
-use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::options::PaddingOptions;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::link::padding::PaddingOptions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -69,29 +68,6 @@ pub struct HandshakeConfig {
     /// Who is let in.
     pub gate: Arc<dyn Gate>,
 }
-
-/// Who is let in: a ban list, connection limits, a router that drains. Called from the handshake thread, so it must
-/// not block.
-pub trait Gate: Send + Sync + 'static {
-    /// Before the first byte is read.
-    fn admits_address(&self, _ip: IpAddr) -> bool {
-        true
-    }
-
-    /// After the handshake, with the RouterInfo verified.
-    ///
-    /// # Errors
-    /// The reason to give to the peer.
-    fn admits_router(&self, _router: &RouterInfo, _ip: IpAddr) -> Result<(), Reason> {
-        Ok(())
-    }
-}
-
-/// Lets everybody in.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenGate;
-
-impl Gate for OpenGate {}
 
 /// Where sessions and failures go. Called from the handshake thread, so it must not block.
 pub trait HandshakeSink: Send + Sync + 'static {

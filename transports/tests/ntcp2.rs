@@ -16,13 +16,13 @@ use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
-use ramson_protocol::ntcp2::options::PaddingOptions;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::Direction;
-use ramson_transports::ntcp2::{
-    DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Limits, OpenGate, Outcome, spawn,
-};
+use ramson_transports::ntcp2::{DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Outcome, spawn};
 use ramson_transports::ports::established::Established;
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read, Write};

@@ -7,11 +7,11 @@ use super::{Context, require};
 use crate::peer::{Outcome, now};
 use crate::process;
 use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::ntcp2::options::nearest_second;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::link::skew::nearest_second;
 use ramson_protocol::ssu2::block::Block;
 use ramson_protocol::ssu2::header::{self, KEYED_LEN, Kind, Long, VERSION};
 use ramson_protocol::ssu2::message::seal;
-use ramson_protocol::ssu2::reason::Reason;
 use rand::{Rng, RngExt};
 use std::time::{Duration, Instant};
 

@@ -4,8 +4,9 @@
 
 use super::{Context, require};
 use crate::peer::{Link, Outcome};
+use ramson_protocol::dialing::Transport;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::block::Block;
-use ramson_protocol::ntcp2::reason::Reason;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -26,8 +27,8 @@ fn spoilt(cx: &mut Context, spoil: impl Fn(&mut [u8]), reason: Reason, counted: 
 
 fn end(cx: &mut Context, link: &mut Link, began: Instant, reason: Reason) -> Outcome<()> {
     let said = link.wait_for_end(END)?.ok_or("the router closed without a reason")?;
-    cx.saw(format!("termination {} {} after {:.1?}", said.0, said.label(), began.elapsed()));
-    require(said == reason, format!("the reason should have been {} {}", reason.0, reason.label()))
+    cx.saw(format!("termination {} {} after {:.1?}", said.0, said.label(Transport::Ntcp2), began.elapsed()));
+    require(said == reason, format!("the reason should have been {} {}", reason.0, reason.label(Transport::Ntcp2)))
 }
 
 /// A frame that is shorter than its tag.

@@ -4,7 +4,8 @@
 
 use super::{Context, require};
 use crate::peer::{Identity, Link, Outcome, now};
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::dialing::Transport;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::time::Wall;
 use std::time::Duration;
 
@@ -24,8 +25,8 @@ fn refused(cx: &mut Context, who: &Identity, info: &[u8], reason: Reason, outcom
 
 fn told(cx: &mut Context, link: &mut Link, reason: Reason) -> Outcome<()> {
     let said = link.wait_for_end(END)?.ok_or("the router closed without a reason")?;
-    cx.saw(format!("termination {} {}", said.0, said.label()));
-    require(said == reason, format!("the reason should have been {} {}", reason.0, reason.label()))
+    cx.saw(format!("termination {} {}", said.0, said.label(Transport::Ntcp2)));
+    require(said == reason, format!("the reason should have been {} {}", reason.0, reason.label(Transport::Ntcp2)))
 }
 
 fn clock(cx: &mut Context, lie: Duration) -> Outcome<()> {
@@ -78,7 +79,7 @@ pub(super) fn from_the_future(cx: &mut Context) -> Outcome<()> {
 pub(super) fn oversize(cx: &mut Context) -> Outcome<()> {
     let who = Identity::with_filling(cx.target.net_id, now().wall, 10_000, &mut cx.rng)?;
     cx.saw(format!("our RouterInfo has {} bytes", who.info.len()));
-    refused(cx, &who, &who.info, Reason::MESSAGE_3, "router_info_too_large")
+    refused(cx, &who, &who.info, Reason::SESSION_CONFIRMED, "router_info_too_large")
 }
 
 /// A RouterInfo of another network.

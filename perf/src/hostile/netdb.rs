@@ -5,6 +5,7 @@
 use super::{Context, require};
 use crate::peer::{Identity, Outcome, Received, now};
 use bytes::Bytes;
+use ramson_protocol::dialing::Transport;
 use ramson_protocol::gzip::gzip;
 use ramson_protocol::i2np::header::LIFETIME;
 use ramson_protocol::i2np::{Message, MessageType};
@@ -35,7 +36,9 @@ fn send(cx: &mut Context, who: &Identity, packed: &[u8]) -> Outcome<()> {
     link.send(&[message])?;
     match link.receive(Duration::from_secs(1))? {
         Some(Received::Message(message)) => cx.saw(format!("an answer: {:?}", message.kind)),
-        Some(Received::Termination(reason)) => cx.saw(format!("termination {} {}", reason.0, reason.label())),
+        Some(Received::Termination(reason)) => {
+            cx.saw(format!("termination {} {}", reason.0, reason.label(Transport::Ntcp2)))
+        }
         Some(Received::Closed) => cx.saw("the connection closed"),
         None => cx.saw("no answer, the session stands"),
     }

@@ -5,9 +5,10 @@
 use crate::peer::{Outcome, Target, now};
 use ramson_crypto::cbc::Cbc;
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::link::skew::nearest_second;
 use ramson_protocol::noise::{INITIAL_NTCP2, Symmetric};
 use ramson_protocol::ntcp2::VERSION;
-use ramson_protocol::ntcp2::options::{RequestOptions, nearest_second};
+use ramson_protocol::ntcp2::options::RequestOptions;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 

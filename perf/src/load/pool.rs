@@ -4,7 +4,7 @@ use super::Options;
 use super::session::{Buffers, Listener, Session};
 use crate::peer::{Identity, Outcome, Target, now};
 use mio::{Events, Poll, Token};
-use ramson_protocol::ntcp2::block::I2np;
+use ramson_protocol::link::block::I2np;
 use ramson_protocol::time::Mono;
 use rand_chacha::ChaCha20Rng;
 use std::cmp::Reverse;

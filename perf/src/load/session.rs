@@ -7,7 +7,7 @@ use super::Options;
 use crate::peer::{Identity, Link, Outcome, Target, UdpLink};
 use mio::{Registry, Token};
 use quinn_udp::RecvMeta;
-use ramson_protocol::ntcp2::block::I2np;
+use ramson_protocol::link::block::I2np;
 use ramson_protocol::ssu2::session::Event;
 use ramson_protocol::time::Mono;
 use rand_chacha::ChaCha20Rng;

@@ -2,12 +2,13 @@
 
 use super::{Identity, Outcome, Target, now};
 use bytes::Bytes;
+use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::link::replay::ReplayCache;
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN};
 use ramson_protocol::ntcp2::initiator::{self, AwaitCreated, Initiator, InitiatorStep, Local};
-use ramson_protocol::ntcp2::reason::Reason;
-use ramson_protocol::ntcp2::replay::ReplayCache;
 use ramson_protocol::time::{Now, Wall};
 use rand_chacha::ChaCha20Rng;
 use std::io::{self, ErrorKind, Read, Write};
@@ -185,7 +186,12 @@ impl Link {
             match self.receive(Duration::from_millis(1))? {
                 Some(Received::Message(message)) => kept.push(Received::Message(message)),
                 Some(Received::Termination(reason)) => {
-                    return Err(format!("the router ended the session: {} {}", reason.0, reason.label()).into());
+                    return Err(format!(
+                        "the router ended the session: {} {}",
+                        reason.0,
+                        reason.label(Transport::Ntcp2)
+                    )
+                    .into());
                 }
                 Some(Received::Closed) => return Err("the router closed the connection".into()),
                 None if Instant::now() >= end => break,
@@ -208,7 +214,12 @@ impl Link {
                 Some(Received::Message(message)) if wanted(&message) => return Ok(Some(message)),
                 Some(Received::Message(_)) => {}
                 Some(Received::Termination(reason)) => {
-                    return Err(format!("the router ended the session: {} {}", reason.0, reason.label()).into());
+                    return Err(format!(
+                        "the router ended the session: {} {}",
+                        reason.0,
+                        reason.label(Transport::Ntcp2)
+                    )
+                    .into());
                 }
                 Some(Received::Closed) => return Err("the router closed the connection".into()),
                 None => return Ok(None),

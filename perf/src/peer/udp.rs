@@ -3,7 +3,9 @@
 use super::{Identity, Outcome, Target, is_timeout, now};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
-use ramson_protocol::ssu2::endpoint::{self, Endpoint, Limits, OpenGate, Output};
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::ssu2::endpoint::{self, Endpoint, Output};
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::SHORT_LEN;
 use ramson_protocol::ssu2::local::Remote;

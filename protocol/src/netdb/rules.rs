@@ -96,11 +96,6 @@ impl Refusal {
             Self::BadFamily => "bad_family",
         }
     }
-
-    /// True if an honest sender cannot have caused it.
-    pub fn is_misbehaviour(self) -> bool {
-        matches!(self, Self::WrongKey | Self::WrongNetwork | Self::SignatureType | Self::BadSignature | Self::BadFamily)
-    }
 }
 
 /// How an entry came to us.

@@ -6,15 +6,12 @@
 //!
 //! spec: ntcp2 §Unencrypted data, §Block Ordering Rules
 
-use super::options::PaddingOptions;
-use super::reason::Reason;
 use crate::id::MessageId;
+use crate::link::block::{HEADER_LEN, I2NP_HEADER_LEN, I2np};
+use crate::link::padding::PaddingOptions;
+use crate::link::reason::Reason;
 use crate::wire::{Error, Reader, Result, Writer};
 
-/// Bytes of type and size.
-pub const HEADER_LEN: usize = 3;
-/// Bytes of type, message id and expiration before the body in an I2NP block.
-pub const I2NP_HEADER_LEN: usize = 9;
 /// The longest data of one block.
 pub const MAX_DATA: usize = super::frame::MAX_PLAINTEXT - HEADER_LEN;
 
@@ -68,35 +65,6 @@ pub enum Block<'a> {
         /// Its data.
         data: &'a [u8],
     },
-}
-
-/// An I2NP message with the short header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct I2np<'a> {
-    /// Message type.
-    pub kind: u8,
-    /// Message id.
-    pub id: MessageId,
-    /// Seconds since 1970 after which the message is to be dropped.
-    pub expiration: u32,
-    /// The message without its header.
-    pub body: &'a [u8],
-}
-
-impl<'a> I2np<'a> {
-    /// Reads the data of an I2NP block.
-    pub fn parse(data: &'a [u8]) -> Result<Self> {
-        let mut r = Reader::new(data);
-        Ok(Self { kind: r.u8()?, id: MessageId(r.u32()?), expiration: r.u32()?, body: r.rest() })
-    }
-
-    /// Appends the data of an I2NP block.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.put_u8(self.kind);
-        out.put_u32(self.id.0);
-        out.put_u32(self.expiration);
-        out.put(self.body);
-    }
 }
 
 impl<'a> Block<'a> {

@@ -1,20 +1,8 @@
 //! Why a handshake failed, whose fault it was, and how the connection must end.
 
-use super::options::ClockSkew;
+use crate::link::fault::Fault;
+use crate::link::skew::ClockSkew;
 use std::time::Duration;
-
-/// Who is to blame: decides between forgetting, banning and reporting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fault {
-    /// The bytes are not those of our protocol: a prober, a scanner, or a peer with an old RouterInfo of ours.
-    Malformed,
-    /// The peer speaks the protocol and breaks its rules.
-    PeerMisbehaved,
-    /// Our configuration or our limits.
-    Local,
-    /// Our mistake.
-    Bug,
-}
 
 /// What went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@
 //!
 //! spec: ntcp2 §4) Data Phase, §SipHash obfuscated length
 
-use super::reason::Reason;
+use crate::link::reason::Reason;
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
 use ramson_crypto::siphash::siphash24;
 use zeroize::{Zeroize, ZeroizeOnDrop};

@@ -10,10 +10,13 @@
 
 use super::block::Block;
 use super::error::{Cause, Error};
-use super::options::{ClockSkew, CreatedOptions, PaddingOptions, RequestOptions, nearest_second};
-use super::replay::{ReplayCache, Seen};
-use super::{FIXED_LEN, PART_1_LEN, Role, Session, VERSION, data_phase};
+use super::options::{CreatedOptions, RequestOptions};
+use super::{FIXED_LEN, PART_1_LEN, Session, VERSION, data_phase};
 use crate::id::RouterHash;
+use crate::link::padding::PaddingOptions;
+use crate::link::replay::{ReplayCache, Seen};
+use crate::link::role::Role;
+use crate::link::skew::{ClockSkew, nearest_second};
 use crate::noise::{INITIAL_NTCP2, Symmetric};
 use crate::time::{Mono, Now};
 use ramson_crypto::aead::TAG_LEN;

@@ -5,7 +5,8 @@
 //!
 //! spec: ssu2 §Generating ACKs, §ACK Frequency, §Immediate ACK Flag, §Replay Prevention
 
-use super::block::{Ack, Block, HEADER_LEN};
+use super::block::{Ack, Block};
+use crate::link::block::HEADER_LEN;
 use crate::time::Mono;
 use std::time::Duration;
 

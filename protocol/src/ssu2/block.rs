@@ -16,15 +16,15 @@
 //!
 //! spec: ssu2 §Block Specifications, §Block Ordering Rules
 
-use super::reason::Reason;
 use crate::id::MessageId;
-use crate::ntcp2::options::PaddingOptions;
+use crate::link::block::{HEADER_LEN, I2np};
+use crate::link::padding::PaddingOptions;
+use crate::link::reason::Reason;
 use crate::wire::{Error, Reader, Result, Writer};
 use std::net::{IpAddr, SocketAddr};
 
 mod ack;
 
-pub use crate::ntcp2::block::{HEADER_LEN, I2NP_HEADER_LEN, I2np};
 pub use ack::{Ack, Ranges};
 
 /// The most bytes of blocks that a packet holds: at an MTU of 1500, over IPv4.

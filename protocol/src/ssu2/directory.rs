@@ -5,7 +5,7 @@ use crate::data::router_address::{Ssu2Address, is_public};
 use crate::data::router_info::RouterInfo;
 use crate::data::router_keys::RouterKeys;
 use crate::id::RouterHash;
-use crate::ntcp2::options::MAX_CLOCK_SKEW;
+use crate::link::skew::MAX_CLOCK_SKEW;
 use crate::time::{Mono, Wall};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;

@@ -19,7 +19,6 @@ mod dial;
 mod limits;
 mod stats;
 
-pub use limits::Limits;
 pub use stats::{Count, Stats};
 
 use super::error::Cause;
@@ -27,15 +26,15 @@ use super::established::Established;
 use super::header::{self, Kind, Long};
 use super::local::Local;
 use super::message;
-use super::reason::Reason;
 use super::responder;
 use super::token::{Issuer, Received};
 use crate::callers::Rates;
-use crate::data::router_info::RouterInfo;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
-use crate::ntcp2::options::ClockSkew;
-use crate::ntcp2::replay::{MAX_KEYS, ReplayCache};
+use crate::link::gate::Gate;
+use crate::link::limits::Limits;
+use crate::link::replay::{MAX_KEYS, ReplayCache};
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::time::{Mono, Now};
 use answer::Inbound;
 use bytes::Bytes;
@@ -45,7 +44,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use dial::Target;
@@ -63,28 +62,6 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_RESENDS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// From the SessionCreated to giving the SessionConfirmed up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(12);
-
-/// Who is let in: a ban list, limits of sessions, a router that drains.
-pub trait Gate: Send {
-    /// Before anything is answered.
-    fn admits_address(&self, _ip: IpAddr) -> bool {
-        true
-    }
-
-    /// After the handshake, with the RouterInfo verified.
-    ///
-    /// # Errors
-    /// The reason to give to the peer.
-    fn admits_router(&self, _router: &RouterInfo, _ip: IpAddr) -> Result<(), Reason> {
-        Ok(())
-    }
-}
-
-/// Lets everybody in.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OpenGate;
-
-impl Gate for OpenGate {}
 
 /// What an endpoint is made of.
 pub struct Config {

@@ -1,8 +1,9 @@
 //! Why a datagram was dropped or a handshake failed, and whose fault it was: one vocabulary for counters and decisions.
 
-use super::reason::Reason;
-use crate::ntcp2::error::Fault;
-use crate::ntcp2::options::ClockSkew;
+use crate::dialing::Transport;
+use crate::link::fault::Fault;
+use crate::link::reason::Reason;
+use crate::link::skew::ClockSkew;
 
 macro_rules! causes {
     ($($(#[$doc:meta])* $name:ident $(($data:ty))? = $label:literal, $fault:ident;)*) => {
@@ -146,7 +147,9 @@ impl std::fmt::Display for Cause {
         match self {
             Self::Version(n) | Self::NetworkId(n) => write!(f, "{} {n}", self.label()),
             Self::ClockSkew(skew) => write!(f, "clock skew of {} ms", skew.0),
-            Self::Gate(reason) | Self::Refused(reason) => write!(f, "{}: {}", self.label(), reason.label()),
+            Self::Gate(reason) | Self::Refused(reason) => {
+                write!(f, "{}: {}", self.label(), reason.label(Transport::Ssu2))
+            }
             Self::OwnRouterInfo(len) => write!(f, "own RouterInfo of {len} bytes"),
             _ => f.write_str(self.label()),
         }

@@ -3,8 +3,9 @@
 use super::header::MaskKey;
 use super::keys::DataKeys;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
-use crate::ntcp2::options::{ClockSkew, PaddingOptions};
+use crate::link::padding::PaddingOptions;
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::time::Mono;
 use bytes::Bytes;
 use smallvec::SmallVec;

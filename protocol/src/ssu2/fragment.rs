@@ -3,9 +3,10 @@
 //!
 //! spec: ssu2 §I2NP Message Fragmentation, §First Fragment, §Follow-on Fragment, §I2NP Message Duplication
 
-use super::block::{FollowOn, I2np};
+use super::block::FollowOn;
 use crate::i2np::header::MAX_BODY;
 use crate::id::MessageId;
+use crate::link::block::I2np;
 use crate::time::Mono;
 use rustc_hash::FxHashMap;
 use std::time::Duration;

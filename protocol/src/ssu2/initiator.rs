@@ -9,18 +9,19 @@
 //!
 //! spec: ssu2 §Token Request, §Retry, §SessionRequest, §SessionCreated, §SessionConfirmed
 
-use super::block::{Block, HEADER_LEN, RouterInfo};
+use super::block::{Block, RouterInfo};
 use super::error::Cause;
 use super::established::Established;
 use super::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, SHORT_LEN, Short, VERSION};
 use super::keys::{self, DataKeys};
 use super::local::{Ids, Local, Remote, ephemeral, max_datagram};
 use super::message::{self, Opening, protect};
-use super::reason::Reason;
 use crate::gzip::gzip;
+use crate::link::block::HEADER_LEN;
+use crate::link::reason::Reason;
+use crate::link::role::Role;
+use crate::link::skew::{ClockSkew, nearest_second};
 use crate::noise::Symmetric;
-use crate::ntcp2::Role;
-use crate::ntcp2::options::{ClockSkew, nearest_second};
 use crate::time::{Mono, Now};
 use crate::wire::Writer;
 use bytes::Bytes;

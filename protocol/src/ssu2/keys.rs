@@ -3,8 +3,8 @@
 //! spec: ssu2 §KDF for Session Created and Session Confirmed part 1, §KDF for data phase
 
 use super::header::MaskKey;
+use crate::link::role::Role;
 use crate::noise::Symmetric;
-use crate::ntcp2::Role;
 use ramson_crypto::hash::{hkdf1, hkdf2};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 

@@ -2,8 +2,8 @@
 
 use super::header::MaskKey;
 use crate::id::RouterHash;
+use crate::link::padding::PaddingOptions;
 use crate::noise::{Initial, SSU2_XK, Symmetric};
-use crate::ntcp2::options::PaddingOptions;
 use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::Rng;

@@ -9,7 +9,9 @@
 use super::block::{Block, Blocks};
 use super::error::Cause;
 use super::header::{self, LONG_LEN, Long, MaskKey};
-use crate::ntcp2::options::{ClockSkew, PaddingOptions};
+use crate::link::padding::PaddingOptions;
+use crate::link::reason::Reason;
+use crate::link::skew::ClockSkew;
 use crate::time::{Mono, Wall};
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
 use std::net::SocketAddr;
@@ -65,7 +67,7 @@ pub struct Opening {
     /// The padding that it asks for.
     pub padding: Option<PaddingOptions>,
     /// It refuses.
-    pub termination: Option<super::reason::Reason>,
+    pub termination: Option<Reason>,
     /// It asks for a relay tag.
     pub relay_tag_requested: bool,
     /// The relay tag that it gives.

@@ -12,10 +12,11 @@
 //!
 //! spec: ssu2 §I2NP Message Fragmentation
 
-use super::block::{FIRST_FRAGMENT, FOLLOW_ON_FRAGMENT, FOLLOW_ON_HEADER_LEN, HEADER_LEN, I2NP, I2NP_HEADER_LEN};
+use super::block::{FIRST_FRAGMENT, FOLLOW_ON_FRAGMENT, FOLLOW_ON_HEADER_LEN, I2NP};
 use super::fragment::MAX_FRAGMENTS;
 use crate::i2np::header::MAX_BODY;
 use crate::id::MessageId;
+use crate::link::block::{HEADER_LEN, I2NP_HEADER_LEN};
 use crate::wire::Writer;
 use std::collections::VecDeque;
 

@@ -16,11 +16,9 @@
 //!
 //! spec: tunnel-implementation §Participant Processing
 
-mod layer;
-
 use super::cell::Body;
+use crate::fingerprints::{Inserted, Layer};
 use crate::time::Mono;
-use layer::{Inserted, Layer};
 use std::time::Duration;
 
 /// Cells that one call of [`IvFilter::check`] takes.

@@ -2,10 +2,11 @@
 
 use super::wire::{self, ALICE, BOB, Net, Node, Who};
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
-use ramson_protocol::ntcp2::Role;
-use ramson_protocol::ssu2::endpoint::{Gate, Limits};
+use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::error::Cause;
-use ramson_protocol::ssu2::reason::Reason;
 use ramson_protocol::time::Wall;
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,7 +1,9 @@
 //! Strangers in numbers: what they cost is bounded.
 
 use super::wire::{self, ALICE, BOB, NET, Net, Node};
-use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Limits, OpenGate, Output};
+use ramson_protocol::link::gate::OpenGate;
+use ramson_protocol::link::limits::Limits;
+use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Output};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::initiator::{self, AwaitCreated};
 use ramson_protocol::ssu2::local::{Ids, Local};
@@ -50,14 +52,14 @@ fn secret() -> ramson_crypto::x25519::SecretKey {
 #[test]
 fn one_address_gets_its_share_of_answers() {
     let mut net = Net::new(41);
-    let limits = Limits { burst_per_ip: 5, per_minute_per_ip: 60, ..Limits::default() };
+    let limits = Limits { burst_per_ip: 3, per_minute_per_ip: 30, ..Limits::default() };
     net.nodes[BOB] = Node::with(wire::bob(), 0, 0, 1500, limits, Box::new(OpenGate));
     net.dial(ALICE, BOB);
     let request = net.sent[0].bytes.clone();
     let from = net.nodes[ALICE].addr;
     (0..50).for_each(|_| net.inject(from, BOB, &request));
-    assert_eq!(net.sent.iter().filter(|s| s.from == BOB).count(), 5);
-    assert_eq!(net.nodes[BOB].endpoint.stats().dropped(Cause::Rate), 45);
+    assert_eq!(net.sent.iter().filter(|s| s.from == BOB).count(), 6);
+    assert_eq!(net.nodes[BOB].endpoint.stats().dropped(Cause::Rate), 44);
 }
 
 /// Begins a handshake with a good token from `from`, and leaves it there.
@@ -75,7 +77,7 @@ fn begin(net: &mut Net, from: SocketAddr, n: u64) {
 #[test]
 fn half_open_handshakes_are_bounded_and_the_oldest_gives_way() {
     let mut net = Net::new(42);
-    let limits = Limits { half_open: 20, half_open_per_network: 4, ..Limits::default() };
+    let limits = Limits { half_open: 20, half_open_per_ip: 2, ..Limits::default() };
     net.nodes[BOB] = Node::with(wire::bob(), 0, 0, 1500, limits, Box::new(OpenGate));
     for n in 0..10u16 {
         begin(&mut net, SocketAddr::from(([20, 0, 0, n as u8], 4000)), u64::from(n));

@@ -1,7 +1,7 @@
 //! Datagrams that no honest peer sends.
 
 use super::wire::{ALICE, BOB, Pair, Wire, addr, established};
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block::{Ack, Block};
 use ramson_protocol::ssu2::packet::{OVERHEAD, Placed, Sealer};
 use ramson_protocol::ssu2::session::{Config, Event};

@@ -2,9 +2,9 @@
 
 use super::wire::{ALICE, BOB, Pair, Wire, addr, established};
 use bytes::Bytes;
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block::Block;
-use ramson_protocol::ssu2::reason::Reason;
 use ramson_protocol::ssu2::session::{Config, Event, KEEP_ALIVE, Session};
 use ramson_protocol::time::{Mono, Now};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The pair, and the wire between the two.
 
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::Role;
-use ramson_protocol::ntcp2::options::ClockSkew;
+use ramson_protocol::link::role::Role;
+use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use mio::{Interest, Token};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::shape::Class;
 use std::net::SocketAddr;
 use std::sync::Arc;

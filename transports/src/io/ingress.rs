@@ -9,8 +9,9 @@ use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::block::{Block, Blocks, I2np};
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::block::I2np;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_protocol::time::Wall;
 
 /// A message that is about to expire is still taken if our clock is this far ahead of its sender's.

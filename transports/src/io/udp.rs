@@ -15,9 +15,9 @@ use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
 use ramson_crypto::mask::LANES;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::Role;
-use ramson_protocol::ntcp2::block::I2np;
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::block::I2np;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block::{self, Block};
 use ramson_protocol::ssu2::header::{self, MaskKey};
 use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, KEEP_ALIVE, Session as Core};
@@ -458,7 +458,7 @@ impl IoThread {
     /// The last word of a session of SSU2.
     pub(super) fn say_goodbye_udp(&mut self, index: usize, reason: Reason) {
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
-            wire.core.close(ssu2_reason(reason), self.now);
+            wire.core.close(reason, self.now);
             self.flush_udp(index);
         }
     }
@@ -485,9 +485,4 @@ fn add(sums: &mut [u64; SSU2_COUNTERS.len()], session: &Core) {
     for (sum, n) in sums.iter_mut().zip(session.stats().counters()) {
         *sum += n;
     }
-}
-
-/// The codes of both transports mean the same, as far as both have them.
-fn ssu2_reason(reason: Reason) -> ramson_protocol::ssu2::reason::Reason {
-    ramson_protocol::ssu2::reason::Reason(reason.0)
 }

@@ -1,50 +1,11 @@
-//! What strangers may take of us: connections per address.
+//! Connections of strangers, by address.
 
 use ramson_protocol::callers::{Rates, network};
+use ramson_protocol::link::limits::Limits;
 use ramson_protocol::time::Mono;
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// The limits of the handshake thread.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Half-open inbound connections in all.
-    pub half_open: usize,
-    /// Half-open inbound connections of one address (of one /64 for IPv6).
-    pub half_open_per_ip: u32,
-    /// Inbound connections that one address may make at once after a pause.
-    pub burst_per_ip: u32,
-    /// Inbound connections per minute that one address may make.
-    pub per_minute_per_ip: u32,
-    /// Dials at once.
-    pub dials: usize,
-    /// For TCP to connect.
-    pub connect_timeout: Duration,
-    /// For the handshake after message 1 came, or after TCP has connected.
-    pub establish_timeout: Duration,
-    /// The oldest RouterInfo that a peer may show.
-    pub router_info_age: Duration,
-    /// Whether a peer must call from an address that it publishes, if it publishes one of that family.
-    pub check_source: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            half_open: 1024,
-            half_open_per_ip: 32,
-            burst_per_ip: 60,
-            per_minute_per_ip: 60,
-            dials: 512,
-            connect_timeout: Duration::from_secs(5),
-            establish_timeout: Duration::from_secs(10),
-            router_info_age: Duration::from_secs(27 * 3600),
-            check_source: true,
-        }
-    }
-}
 
 /// Connections by address.
 #[derive(Default)]
@@ -98,6 +59,7 @@ pub(super) fn key(ip: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn ip(n: u32) -> IpAddr {
         IpAddr::V4(n.into())

@@ -1,9 +1,11 @@
 //! How handshakes fail: one vocabulary for counters, logs and decisions.
 
 use crate::event::Direction;
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::error::{Cause, Fault};
-use ramson_protocol::ntcp2::reason::Reason;
+use ramson_protocol::link::fault::Fault;
+use ramson_protocol::link::reason::Reason;
+use ramson_protocol::ntcp2::error::Cause;
 use std::net::SocketAddr;
 
 /// Why the RouterInfo of a peer that called us was not accepted.
@@ -50,7 +52,7 @@ impl Refusal {
     /// What the peer is told.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Malformed | Self::TooLarge => Reason::MESSAGE_3,
+            Self::Malformed | Self::TooLarge => Reason::SESSION_CONFIRMED,
             Self::Signature => Reason::ROUTER_INFO_SIGNATURE,
             Self::TooOld | Self::FromTheFuture => Reason::CLOCK_SKEW,
             Self::Network => Reason::INCOMPATIBLE_OPTIONS,
@@ -173,6 +175,34 @@ impl Outcome {
     }
 }
 
+impl From<Outcome> for Charge {
+    fn from(outcome: Outcome) -> Self {
+        let weight = match outcome {
+            Outcome::Protocol(cause) => return cause.into(),
+            // Who cannot be reached does no wrong; the rest of these is ours.
+            Outcome::ConnectRefused
+            | Outcome::ConnectUnreachable
+            | Outcome::ConnectTimeout
+            | Outcome::ConnectFailed
+            | Outcome::Displaced
+            | Outcome::Address
+            | Outcome::DialLimit
+            | Outcome::Shutdown
+            | Outcome::Refused(Refusal::Gate(_) | Refusal::Ourselves) => Weight::Nothing,
+            Outcome::Timeout
+            | Outcome::Closed
+            | Outcome::Broken
+            | Outcome::Rate
+            | Outcome::Refused(Refusal::Malformed | Refusal::TooOld | Refusal::FromTheFuture) => Weight::Slip,
+            Outcome::Refused(Refusal::TooLarge | Refusal::Network | Refusal::StaticKey | Refusal::WrongAddress) => {
+                Weight::Breach
+            }
+            Outcome::Refused(Refusal::Signature) => Weight::Forgery,
+        };
+        Self { fault: outcome.fault(), weight, cause: outcome.label() }
+    }
+}
+
 /// A handshake that failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Failed {
@@ -191,7 +221,7 @@ pub struct Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ramson_protocol::ntcp2::options::ClockSkew;
+    use ramson_protocol::link::skew::ClockSkew;
 
     #[test]
     fn every_outcome_has_a_counter() {

@@ -17,7 +17,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::replay::{MAX_KEYS, ReplayCache};
+use ramson_protocol::link::replay::{MAX_KEYS, ReplayCache};
 use ramson_protocol::ntcp2::responder;
 use ramson_protocol::time::{Mono, Now};
 use rand::Rng;

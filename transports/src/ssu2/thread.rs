@@ -12,7 +12,7 @@ use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::ntcp2::Role;
+use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block;
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
 use ramson_protocol::ssu2::error::Cause;

@@ -1,9 +1,10 @@
 //! Handshakes between routers that must fail.
 
 use super::*;
+use ramson_protocol::link::gate::Gate;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::error::Cause;
-use ramson_protocol::ntcp2::reason::Reason;
-use ramson_transports::ntcp2::{Gate, Refusal};
+use ramson_transports::ntcp2::Refusal;
 
 /// Lets `a` call `b`, which must refuse it with `refusal`, and tell `a` why.
 fn refused(a: &Router, b: &Router, refusal: Refusal) {

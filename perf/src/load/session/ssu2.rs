@@ -6,7 +6,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Registry, Token};
 use quinn_udp::{EcnCodepoint, Transmit, UdpSockRef, UdpSocketState};
 use ramson_protocol::id::MessageId;
-use ramson_protocol::ntcp2::block::I2np;
+use ramson_protocol::link::block::I2np;
 use ramson_protocol::ssu2::session::{Event, Session as Core};
 use ramson_protocol::time::Mono;
 use std::io::{ErrorKind, IoSliceMut};

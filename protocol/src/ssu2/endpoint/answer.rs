@@ -4,12 +4,12 @@ use super::limits::Admission;
 use super::{ANSWER_RESENDS, ANSWER_TIMEOUT, Endpoint, Failed, Key};
 use crate::callers::Rules;
 use crate::id::RouterHash;
-use crate::ntcp2::Role;
-use crate::ntcp2::options::ClockSkew;
+use crate::link::reason::Reason;
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::header::{self, KEYED_LEN, Kind, Long};
 use crate::ssu2::message::{self, Opening};
-use crate::ssu2::reason::Reason;
 use crate::ssu2::responder::{self, Accepted, AwaitConfirmed, MIN_REQUEST, Request};
 use crate::ssu2::verify::{self, Verified};
 use crate::time::{Mono, Now};
@@ -21,6 +21,9 @@ const MAX_REPEATS: u8 = 4;
 
 /// Parts of a SessionConfirmed that may be bad before the handshake ends.
 const MAX_BAD: u8 = 16;
+
+/// Datagrams of a handshake that count against an address: a TokenRequest and a SessionRequest.
+const DATAGRAMS_OF_A_HANDSHAKE: u32 = 2;
 
 /// A handshake that another router began and whose address is proven.
 pub(super) struct Inbound {
@@ -79,11 +82,9 @@ impl Endpoint {
         if !self.gate.admits_address(from.ip()) {
             return Err(Cause::Address);
         }
-        if self.rates.admit(from.ip(), self.limits.burst_per_ip, self.limits.per_minute_per_ip, now.mono) {
-            Ok(())
-        } else {
-            Err(Cause::Rate)
-        }
+        let [burst, per_minute] = [self.limits.burst_per_ip, self.limits.per_minute_per_ip]
+            .map(|handshakes| handshakes.saturating_mul(DATAGRAMS_OF_A_HANDSHAKE));
+        if self.rates.admit(from.ip(), burst, per_minute, now.mono) { Ok(()) } else { Err(Cause::Rate) }
     }
 
     pub(super) fn session_request(

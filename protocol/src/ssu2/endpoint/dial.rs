@@ -1,8 +1,8 @@
 //! The handshakes that we began.
 
 use super::{DIAL_RESENDS, DIAL_TIMEOUT, Endpoint, Failed, Key, TOKEN_RESENDS};
-use crate::ntcp2::Role;
-use crate::ntcp2::options::ClockSkew;
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::initiator::{self, AwaitCreated, Retry};
 use crate::ssu2::local::{Ids, Remote};

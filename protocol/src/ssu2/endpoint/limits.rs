@@ -1,43 +1,13 @@
-//! What strangers may take of us, and the half-open handshakes of each network.
+//! The half-open handshakes of each network.
 
 use crate::callers::network;
+use crate::link::limits::Limits;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
-/// The limits of an endpoint.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Half-open inbound handshakes in all.
-    pub half_open: usize,
-    /// Half-open inbound handshakes of one network: a /24 of IPv4, a /64 of IPv6.
-    pub half_open_per_network: u32,
-    /// TokenRequests and SessionRequests that one address (one /64 of IPv6) may send at once after a pause.
-    pub burst_per_ip: u32,
-    /// And per minute.
-    pub per_minute_per_ip: u32,
-    /// Dials at once.
-    pub dials: usize,
-    /// The oldest RouterInfo that a peer may show.
-    pub router_info_age: Duration,
-    /// Whether a peer must call from an address that it publishes, if it publishes one of that family.
-    pub check_source: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            half_open: 1024,
-            half_open_per_network: 64,
-            burst_per_ip: 120,
-            per_minute_per_ip: 120,
-            dials: 512,
-            router_info_age: Duration::from_secs(27 * 3600),
-            check_source: true,
-        }
-    }
-}
+/// So many times what one address may hold half-open, a /24 of IPv4 may.
+const ADDRESSES_OF_A_NETWORK: u32 = 2;
 
 /// Whether one more handshake may be half-open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +30,9 @@ impl HalfOpen {
     pub(super) fn admission(&self, ip: IpAddr, limits: &Limits) -> Admission {
         let network = network(ip, 24);
         let of_network = self.per_network.get(&network).copied().unwrap_or(0);
+        let most = limits.half_open_per_ip.saturating_mul(ADDRESSES_OF_A_NETWORK);
         let mut ages = self.by_age.values();
-        let displaced = if of_network > 0 && of_network >= limits.half_open_per_network {
+        let displaced = if of_network > 0 && of_network >= most {
             ages.find(|(_, n)| *n == network)
         } else if self.by_age.len() >= limits.half_open {
             ages.next()
@@ -103,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_oldest_of_a_full_network_goes_or_the_oldest_of_all() {
-        let limits = Limits { half_open: 4, half_open_per_network: 2, ..Limits::default() };
+        let limits = Limits { half_open: 4, half_open_per_ip: 1, ..Limits::default() };
         let mut half_open = HalfOpen::default();
         let first = half_open.enter(10, ip(0x0101_0101));
         half_open.enter(20, ip(0x0202_0201));

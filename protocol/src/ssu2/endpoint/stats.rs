@@ -1,6 +1,6 @@
 //! What an endpoint counts.
 
-use crate::ntcp2::Role;
+use crate::link::role::Role;
 use crate::ssu2::error::Cause;
 
 /// One count: direction (`in`, `out`), outcome (`established` or one of [`Cause::LABELS`]), how often.

@@ -1,7 +1,8 @@
 //! Tests of the outbox.
 
 use super::*;
-use crate::ssu2::block::{Block, Blocks, FollowOn, I2np};
+use crate::link::block::I2np;
+use crate::ssu2::block::{Block, Blocks, FollowOn};
 use proptest::prelude::*;
 
 const ID: MessageId = MessageId(0x0102_0304);

@@ -4,7 +4,7 @@ use super::message::{self, Code, Message, Test};
 use super::status::Evidence;
 use super::{Family, Output, PeerTests, Status, index, with};
 use crate::id::RouterHash;
-use crate::ntcp2::options::nearest_second;
+use crate::link::skew::nearest_second;
 use crate::ssu2::directory::{Directory, is_fresh, same_host, signed_by, ssu2_address, wide_network};
 use crate::ssu2::header::MaskKey;
 use crate::time::{Mono, Now};

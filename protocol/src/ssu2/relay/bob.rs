@@ -3,7 +3,7 @@
 use super::message::{self, Agreement, Ask, Code, Request, Response};
 use super::{MAX_OTHERS, MAX_TAGS, PER_MINUTE, Relay, Sort, TIMEOUT};
 use crate::id::RouterHash;
-use crate::ntcp2::options::nearest_second;
+use crate::link::skew::nearest_second;
 use crate::ssu2::directory::{Directory, is_fresh, signed_by};
 use crate::time::{Mono, Now};
 use bytes::Bytes;

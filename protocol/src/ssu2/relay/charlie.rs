@@ -3,7 +3,7 @@
 use super::message::{self, Agreement, Ask, Code, Request, Response};
 use super::{MAX_OTHERS, Output, PER_MINUTE, Relay, Sort};
 use crate::id::RouterHash;
-use crate::ntcp2::options::nearest_second;
+use crate::link::skew::nearest_second;
 use crate::ssu2::block::Block;
 use crate::ssu2::directory::{Directory, intro_key, is_fresh, signed_by};
 use crate::ssu2::header::{Kind, Long, MaskKey, VERSION};

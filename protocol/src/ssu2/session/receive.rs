@@ -2,13 +2,13 @@
 
 use super::{Event, PacketError, Session, State, agreed_padding};
 use crate::gzip::gunzip;
+use crate::link::reason::Reason;
+use crate::link::role::Role;
+use crate::link::skew::ClockSkew;
 use crate::netdb::rules::MAX_ROUTER_INFO;
-use crate::ntcp2::Role;
-use crate::ntcp2::options::ClockSkew;
 use crate::ssu2::block::{Ack, Block, Blocks, RouterInfo};
 use crate::ssu2::fragment::{Refused, Whole};
 use crate::ssu2::packet::{self, Header};
-use crate::ssu2::reason::Reason;
 use crate::ssu2::recovery::Delivered;
 use crate::time::{Mono, Now};
 use ramson_crypto::mask::LANES;

@@ -1,7 +1,7 @@
 //! What a session does when time passes.
 
 use super::{Confirmed, Session, State};
-use crate::ssu2::reason::Reason;
+use crate::link::reason::Reason;
 use crate::time::{Mono, Now, Wall};
 use std::time::Duration;
 

@@ -5,11 +5,12 @@
 //! fill a packet.
 
 use super::{Confirmed, Session, State};
-use crate::ntcp2::options::nearest_second;
-use crate::ssu2::block::{Block, HEADER_LEN};
+use crate::link::block::HEADER_LEN;
+use crate::link::reason::Reason;
+use crate::link::skew::nearest_second;
+use crate::ssu2::block::Block;
 use crate::ssu2::header::SHORT_LEN;
 use crate::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed};
-use crate::ssu2::reason::Reason;
 use crate::ssu2::recovery::Outgoing;
 use crate::time::{Mono, Now};
 use ramson_crypto::aead::TAG_LEN;

@@ -7,9 +7,9 @@
 use crate::io::buffers::Buffers;
 use mio::net::TcpStream;
 use ramson_protocol::id::MessageId;
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::block::{Block, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, LEN_LEN};
-use ramson_protocol::ntcp2::reason::Reason;
 use ramson_protocol::time::Mono;
 use rand::{Rng, RngExt};
 use socket2::SockRef;

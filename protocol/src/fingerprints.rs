@@ -12,7 +12,7 @@ const PLANNED: usize = 13;
 
 type Bucket = [u32; SLOTS];
 
-pub(super) struct Layer {
+pub(crate) struct Layer {
     /// Zeroed by the system, and not touched before it is used. Zero is a free slot.
     words: Box<[u32]>,
     /// Where the first bucket begins, so that each lies in one cache line.
@@ -23,7 +23,7 @@ pub(super) struct Layer {
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Inserted {
+pub(crate) enum Inserted {
     /// It was not there and now is.
     New,
     /// It was there, or seemed to be.
@@ -34,7 +34,7 @@ pub(super) enum Inserted {
 
 impl Layer {
     /// Made for so many entries.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let buckets = capacity.div_ceil(PLANNED).max(2);
         let words = vec![0; (buckets + 1) * SLOTS].into_boxed_slice();
         let first = words.as_ptr().align_offset(size_of::<Bucket>()).min(SLOTS);
@@ -51,7 +51,7 @@ impl Layer {
     }
 
     /// Reads a word of each of the entry's buckets, so that the lines are fetched.
-    pub(super) fn touch(&self, hash: u128) -> u32 {
+    pub(crate) fn touch(&self, hash: u128) -> u32 {
         let ([a, b], _) = self.places(hash);
         self.words[a] ^ self.words[b]
     }
@@ -61,12 +61,12 @@ impl Layer {
         self.words[at..at + SLOTS].iter().fold(false, |found, slot| found | (*slot == fingerprint))
     }
 
-    pub(super) fn contains(&self, hash: u128) -> bool {
+    pub(crate) fn contains(&self, hash: u128) -> bool {
         let ([a, b], fingerprint) = self.places(hash);
         self.bucket_has(a, fingerprint) | self.bucket_has(b, fingerprint)
     }
 
-    pub(super) fn insert(&mut self, hash: u128) -> Inserted {
+    pub(crate) fn insert(&mut self, hash: u128) -> Inserted {
         let ([a, b], fingerprint) = self.places(hash);
         if self.bucket_has(a, fingerprint) | self.bucket_has(b, fingerprint) {
             return Inserted::Seen;
@@ -84,20 +84,20 @@ impl Layer {
     }
 
     /// Entries that it was made for.
-    pub(super) fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.buckets * PLANNED
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.entries >= self.capacity()
     }
 
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.words.len() * size_of::<u32>()
     }
 
     /// The chance that a random entry seems to be there: one of the fingerprints in two buckets is the same.
-    pub(super) fn hit_rate(&self) -> f64 {
+    pub(crate) fn hit_rate(&self) -> f64 {
         2.0 * self.entries as f64 / self.buckets as f64 / f64::from(u32::MAX)
     }
 }

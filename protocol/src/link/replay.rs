@@ -6,7 +6,7 @@
 //!
 //! spec: ntcp2 §1) SessionRequest — "Values in the cache must have a lifetime of at least 2*D."
 
-use super::options::MAX_CLOCK_SKEW;
+use crate::link::skew::MAX_CLOCK_SKEW;
 use crate::time::Mono;
 use ramson_crypto::siphash::siphash24;
 use rustc_hash::FxHashSet;
