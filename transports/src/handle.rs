@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::event::{Command, EventSink};
 use crate::handshake::{self, Gate, HandshakeConfig, HandshakeHandle, Limits};
 pub use crate::handshake::{DialTarget, HandshakeCount};
+use crate::idle::IdleClose;
 use crate::io::hops::Hop;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, IoHandle, Seat, home};
@@ -52,7 +53,7 @@ pub struct TransportsConfig {
     pub limits: Limits,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,
-    /// When silent sessions are closed.
+    /// When silent sessions of NTCP2 are closed.
     pub idle_close: Duration,
     /// The duplicate-IV filter.
     pub iv_filter: iv_filter::Config,
@@ -69,6 +70,7 @@ pub struct Transports {
     ssu2: Option<Ssu2Handle>,
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
+    idle_close: Arc<IdleClose>,
     bind: Vec<IpAddr>,
     threads: parking_lot::Mutex<Vec<JoinHandle<()>>>,
 }
@@ -83,6 +85,8 @@ impl Transports {
         let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
+        let ssu2_idle = config.ssu2.as_ref().map_or(config.idle_close, |ssu2| ssu2.idle_close);
+        let idle_close = Arc::new(IdleClose::new(config.idle_close, ssu2_idle));
         let mut threads = Vec::new();
         let (mut udp, ssu2) = match config.ssu2 {
             Some(ssu2) => {
@@ -106,7 +110,7 @@ impl Transports {
                 router_info: Arc::clone(&router_info),
                 clock: config.clock.clone(),
                 sink: Arc::clone(&sink),
-                idle_close: config.idle_close,
+                idle_close: Arc::clone(&idle_close),
                 line: Arc::clone(&line),
                 iv_filter: config.iv_filter,
                 draining: Arc::clone(&config.draining),
@@ -141,12 +145,17 @@ impl Transports {
         };
         let (handshake, thread) = handshake::start(handshake_config, Box::new(established), sink)?;
         threads.push(thread);
-        Ok(Self { io, handshake, ssu2, router_info, line, bind, threads: parking_lot::Mutex::new(threads) })
+        Ok(Self { io, handshake, ssu2, router_info, line, idle_close, bind, threads: parking_lot::Mutex::new(threads) })
     }
 
     /// The line, with its limits and how full it is.
     pub fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// When silent sessions are closed; may be changed.
+    pub fn idle_close(&self) -> &IdleClose {
+        &self.idle_close
     }
 
     /// Where we listen.

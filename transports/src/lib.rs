@@ -19,6 +19,7 @@ pub mod established;
 pub mod event;
 pub mod handle;
 pub mod handshake;
+pub mod idle;
 pub mod inbox;
 pub mod io;
 pub mod ssu2;

@@ -60,7 +60,7 @@ pub struct Ssu2Config {
     pub limits: Limits,
     /// Who is let in.
     pub gate: Box<dyn Gate>,
-    /// When silent sessions are closed.
+    /// When silent sessions of SSU2 are closed.
     pub idle_close: Duration,
     /// Where the tokens are kept that peers gave us, if anywhere.
     pub tokens: Option<PathBuf>,
@@ -166,6 +166,12 @@ pub(crate) struct Ssu2Handle {
 }
 
 impl Ssu2Handle {
+    /// Of a thread that never runs.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> Self {
+        Seat::new().unwrap().handle()
+    }
+
     /// Hands the thread something; false if it does not keep up.
     #[must_use]
     pub(crate) fn push(&self, input: Input) -> bool {

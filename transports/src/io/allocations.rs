@@ -7,6 +7,7 @@ use super::{IoConfig, IoHandle, IoThread, Seat, home, shaper};
 use crate::clock::Clock;
 use crate::established::Established;
 use crate::event::{Command, Direction, Event, EventSink};
+use crate::idle::IdleClose;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mio::Events;
@@ -92,7 +93,7 @@ impl Rig {
             line: Arc::new(shaper::Line::new(limits, threads, clock.now().mono)),
             clock,
             sink: Arc::new(Deaf),
-            idle_close: Duration::from_secs(600),
+            idle_close: Arc::new(IdleClose::new(Duration::from_secs(600), Duration::from_secs(600))),
             // It grows by layers; here it has its size from the start.
             iv_filter: iv_filter::Config { first_layer: 1_000_000, ..iv_filter::Config::default() },
             draining: Arc::default(),
