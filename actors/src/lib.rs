@@ -22,6 +22,7 @@ pub mod netdb;
 pub mod node;
 pub mod peer;
 pub mod pool;
+pub mod settings;
 pub mod shared;
 pub mod switch;
 pub mod transit;

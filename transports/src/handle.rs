@@ -55,8 +55,6 @@ pub struct TransportsConfig {
     pub gate: Arc<dyn Gate>,
     /// When silent sessions of NTCP2 are closed.
     pub idle_close: Duration,
-    /// The duplicate-IV filter.
-    pub iv_filter: iv_filter::Config,
     /// The clock of all threads.
     pub clock: Clock,
     /// Set when the router drains.
@@ -112,7 +110,7 @@ impl Transports {
                 sink: Arc::clone(&sink),
                 idle_close: Arc::clone(&idle_close),
                 line: Arc::clone(&line),
-                iv_filter: config.iv_filter,
+                iv_filter: iv_filter::Config { max_cells: line.repeats(), ..iv_filter::Config::default() },
                 draining: Arc::clone(&config.draining),
             };
             let udp = udp.get_mut(index).and_then(Option::take);

@@ -52,6 +52,7 @@ impl IoThread {
             }
         }
         self.shaper.tick();
+        self.ivs.set_max_cells(self.config.line.repeats());
         self.sum_up_udp();
         self.stats.queued_bytes.set(self.queued_bytes());
         self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);

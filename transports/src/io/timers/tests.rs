@@ -154,3 +154,16 @@ fn a_changed_time_holds_for_sessions_that_are_open() {
     assert_eq!(rig.after(2), [0, 1]);
     assert_eq!(rig.after(30), [0, 0]);
 }
+
+#[test]
+fn the_filter_of_repeated_cells_grows_and_shrinks_with_the_line() {
+    let mut rig = Rig::new(100, 100);
+    let mut cells = |rate| {
+        rig.thread.config.line.set(Limits::even(rate));
+        rig.after(1);
+        rig.thread.ivs.max_cells()
+    };
+    let (slow, fast) = (cells(2_000_000), cells(20_000_000));
+    assert!(fast > 9 * slow && fast > 20_000_000 / 1024 * 660, "{slow} cells, {fast} cells");
+    assert_eq!(cells(2_000_000), slow);
+}
