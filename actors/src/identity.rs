@@ -193,7 +193,7 @@ pub trait Circumstances: 'static {
 
 /// Keeps our RouterInfo current.
 ///
-/// State owned: what was published last. In: nothing but its timer. Out: a new snapshot in [`Shared`] and a call of
+/// State owned: what was published last. In: its timer, a changed [`Share`]. Out: a new snapshot in [`Shared`] and a call of
 /// [`Circumstances::changed`].
 pub struct Identity {
     shared: Shared,
@@ -263,6 +263,22 @@ impl Handler<crate::messages::Drain> for Identity {
 
     fn handle(&mut self, _: crate::messages::Drain, _: &mut Context<Self>) {
         self.look();
+    }
+}
+
+/// What others may use has changed, in bytes per second: the letter that says it is published at once.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Share(pub u64);
+
+impl Handler<Share> for Identity {
+    type Result = ();
+
+    fn handle(&mut self, Share(share): Share, _: &mut Context<Self>) {
+        let former = std::mem::replace(&mut self.profile.share, share);
+        if Bandwidth::of_share(former) != Bandwidth::of_share(share) {
+            self.sign(self.congestion, self.reach.clone());
+        }
     }
 }
 

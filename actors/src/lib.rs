@@ -28,6 +28,7 @@ mod peer;
 pub mod pool;
 mod profiles;
 mod reach;
+pub mod settings;
 pub mod shared;
 mod supervise;
 mod transit;

@@ -4,7 +4,7 @@ use crate::connections::{Connections, Follow, NewsBatch};
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Circumstances, Identity, NodeKeys, Profile, router_info};
+use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Share, router_info};
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Incoming, Recheck};
 use crate::netdb::{self, NetDb, NetDbConfig};
@@ -12,6 +12,7 @@ use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{PoolConfig, PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::Reach;
+use crate::settings::Live;
 use crate::shared::{Facts, Shared};
 use crate::supervise::Vitals;
 use crate::transit::{BuildOpener, Published, TransitManager};
@@ -19,13 +20,10 @@ use actix::prelude::*;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_protocol::admission;
-use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
-use ramson_protocol::dialing::Abilities;
+use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::link::limits::Limits;
-use ramson_protocol::shape;
-use ramson_protocol::tunnel::iv_filter;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::handle::Bound;
@@ -52,7 +50,7 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub struct NodeConfig {
     /// Our keys.
     pub keys: NodeKeys,
-    /// What our RouterInfo says.
+    /// What our RouterInfo says. The share is that of the line.
     pub profile: Profile,
     /// Whether peers in private ranges are accepted.
     pub allow_private: bool,
@@ -64,18 +62,14 @@ pub struct NodeConfig {
     pub tokens: Option<PathBuf>,
     /// I/O threads; 0 means one per core.
     pub threads: usize,
-    /// What the line bears, and what of it tunnels of others may take.
-    pub line: shape::Limits,
-    /// Tunnels of others at once.
-    pub max_transit: usize,
+    /// What may change while it runs.
+    pub live: Live,
     /// Our own exploratory tunnels.
     pub pool: PoolConfig,
     /// Where the profiles of other routers are kept, if anywhere.
     pub profiles: Option<PathBuf>,
     /// The database.
     pub netdb: NetDbConfig,
-    /// Addresses and routers that we have nothing to do with.
-    pub blocklist: Blocklist,
     /// RouterInfos to begin with, unverified.
     pub bootstrap: Vec<Bytes>,
     /// Called with our RouterInfo whenever it changes, and once before the first connection.
@@ -89,8 +83,6 @@ pub struct NodeConfig {
 pub struct Listen {
     /// Where; nowhere if the transport is not spoken.
     pub addresses: Vec<SocketAddr>,
-    /// When silent sessions are closed.
-    pub idle_close: Duration,
     /// Handshakes that may run at once.
     pub max_handshakes: usize,
     /// Whether the kernel may cut what is sent into datagrams. It always may where there are none.
@@ -176,7 +168,8 @@ impl Node {
     ///
     /// # Errors
     /// If an address cannot be listened on, a thread not be started, or the database not be opened.
-    pub fn start(config: NodeConfig) -> io::Result<Self> {
+    pub fn start(mut config: NodeConfig) -> io::Result<Self> {
+        config.profile.share = config.live.share();
         let (shared, bound) = bind(&config)?;
         let arbiters: Vec<Arbiter> = (0..netdb::ARBITERS + TUNNEL_ARBITERS).map(|_| Arbiter::new()).collect();
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
@@ -208,7 +201,7 @@ impl Node {
         let static_key = Arc::new(StaticKey::new(keys.router.encryption.clone()));
         let published = Arc::new(Published::default());
         let tunnels = for_tunnels.to_vec();
-        let transit = start_transit(&shared, &config.line, config.max_transit, &static_key, tunnels, &published);
+        let transit = start_transit(&shared, config.live.admission(), &static_key, tunnels, &published);
         let profiles = Profiles::new(shared.clone(), config.profiles).start();
         netdb.subscribe(profiles.clone().recipient());
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
@@ -305,13 +298,16 @@ impl Node {
         Ok(())
     }
 
-    /// Puts changed limits and another blocklist in force.
-    pub fn reload(&self, max_transit: usize, line: &shape::Limits, blocklist: Blocklist) {
-        self.transports().line().set(*line);
-        self.shared.gate().set(blocklist);
+    /// Puts changed settings in force: all who derive something from one are told.
+    pub fn reload(&self, live: Live) {
+        self.transports().line().set(live.line);
+        self.transports().idle_close().set(Transport::Ntcp2, live.ntcp2_idle_close);
+        self.transports().idle_close().set(Transport::Ssu2, live.ssu2_idle_close);
+        wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
+        wait_for_room(&self.identity, Share(live.share()));
+        self.shared.gate().set(live.blocklist);
         wait_for_room(&self.connections, Recheck);
         wait_for_room(&self.profiles, Recheck);
-        wait_for_room(&self.transit, crate::transit::Limits(admission_config(line, max_transit)));
     }
 
     /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for
@@ -364,7 +360,7 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
     let (keys, profile) = (&config.keys, &config.profile);
     let clock = Clock::new();
     let draining = Arc::new(AtomicBool::new(false));
-    let gate = Gate::new(config.blocklist.clone());
+    let gate = Gate::new(config.live.blocklist.clone());
     let info = router_info(keys, profile, &Reach::default(), Congestion::None, (0, 0), clock.now().wall);
     let info = info.map_err(io::Error::other)?;
     (config.on_router_info)(&info);
@@ -380,11 +376,10 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
         ssu2: ssu2_config(config, &gate),
         bind: profile.published().map(SocketAddr::ip).collect(),
         threads,
-        line: config.line,
+        line: config.live.line,
         limits: limits(config.ntcp2.max_handshakes, config.allow_private),
         gate: Arc::new(gate.clone()),
-        idle_close: config.ntcp2.idle_close,
-        iv_filter: filter_for(config.line.lesser(), threads),
+        idle_close: config.live.ntcp2_idle_close,
         clock: clock.clone(),
         draining: Arc::clone(&draining),
     })?;
@@ -415,20 +410,14 @@ fn read_files(netdb: NetDb, found: Vec<Bytes>) {
 
 fn start_transit(
     shared: &Shared,
-    line: &shape::Limits,
-    max_tunnels: usize,
+    config: admission::Config,
     key: &Arc<StaticKey>,
     arbiters: Vec<ArbiterHandle>,
     published: &Arc<Published>,
 ) -> Addr<TransitManager> {
     let (key, us) = (Arc::clone(key), shared.hash());
     let opener = SyncArbiter::start(OPENERS, move || BuildOpener::new(Arc::clone(&key), us));
-    let config = admission_config(line, max_tunnels);
     TransitManager::new(shared.clone(), config, opener, arbiters, Arc::clone(published)).start()
-}
-
-fn admission_config(line: &shape::Limits, max_tunnels: usize) -> admission::Config {
-    admission::Config { max_tunnels, share: line.transit, line: line.lesser() }
 }
 
 /// How we can call others.
@@ -453,7 +442,7 @@ fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
         segmentation_offload: listen.segmentation_offload,
         limits: limits(listen.max_handshakes, config.allow_private),
         gate: Box::new(gate.clone()),
-        idle_close: listen.idle_close,
+        idle_close: config.live.ssu2_idle_close,
         tokens: config.tokens.clone(),
         services: ssu2::Services {
             net_id: config.profile.net_id,
@@ -472,11 +461,4 @@ fn limits(max_handshakes: usize, private: bool) -> Limits {
     }
     let half = u32::try_from(max_handshakes / 2).unwrap_or(u32::MAX);
     Limits { half_open_per_ip: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
-}
-
-/// A filter for the cells that the line can bring in one period to all threads, and half as many again on one of them.
-fn filter_for(line: u64, threads: usize) -> iv_filter::Config {
-    let usual = iv_filter::Config::default();
-    let cells = line / 1024 * usual.period.as_secs() / threads as u64 * 3 / 2;
-    iv_filter::Config { max_cells: usize::try_from(cells).unwrap_or(usize::MAX).clamp(1_000_000, 32_000_000), ..usual }
 }

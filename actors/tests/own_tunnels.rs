@@ -4,15 +4,13 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
-use ramson_actors::identity::{NodeKeys, Offer, Profile};
 use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
-use ramson_actors::netdb::NetDbConfig;
-use ramson_actors::node::{Listen, Node, NodeConfig};
+use ramson_actors::node::{Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
+use ramson_actors::settings::Live;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::ways::Owner;
-use ramson_protocol::shape::Limits;
 use ramson_protocol::tunnel::Delivery;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -45,35 +43,13 @@ fn free_address() -> SocketAddr {
 fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Receiver<Incoming>) {
     let addr = free_address();
     let (tx, rx) = channel();
-    let node = Node::start(NodeConfig {
-        keys: NodeKeys::generate(&mut rand::rng()),
-        profile: Profile {
-            net_id: 99,
-            floodfill: n < 2,
-            ntcp2: Some(Offer { publish: vec![addr], mtu: 1500 }),
-            ssu2: None,
-            share: 10_000_000,
-        },
-        allow_private: true,
-        ntcp2: Listen {
-            addresses: vec![addr],
-            idle_close: Duration::from_secs(60),
-            max_handshakes: 100,
-            segmentation_offload: true,
-        },
-        ssu2: Listen::default(),
-        tokens: None,
-        threads: 1,
-        line: Limits::even(10_000_000),
-        max_transit: 100,
-        pool: PoolConfig::exploratory(2, length),
-        profiles: Some(folder.join(format!("profiles{n}"))),
-        netdb: NetDbConfig { database: folder.join(format!("{n}.redb")), max_routers: 100, max_lease_sets: 100 },
-        blocklist: Blocklist::default(),
-        bootstrap: known.to_vec(),
-        on_router_info: Box::new(|_| {}),
-        data: Some(Sink(tx).start().recipient()),
-    });
+    let mut config = NodeConfig::for_tests(addr, folder.join(format!("{n}.redb")));
+    config.profile.floodfill = n < 2;
+    config.pool = PoolConfig::exploratory(2, length);
+    config.profiles = Some(folder.join(format!("profiles{n}")));
+    config.bootstrap = known.to_vec();
+    config.data = Some(Sink(tx).start().recipient());
+    let node = Node::start(config);
     (node.unwrap(), rx)
 }
 
@@ -160,7 +136,7 @@ async fn who_is_blocked_is_not_let_in_and_who_comes_to_be_blocked_is_parted_with
     let blocked = |text: &str| {
         let mut list = Blocklist::default();
         list.add(text).unwrap();
-        alice.reload(100, &Limits::even(10_000_000), list);
+        alice.reload(Live { blocklist: list, ..Live::for_tests() });
     };
     let sessions = || {
         let stats = alice.transports().stats();

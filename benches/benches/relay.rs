@@ -224,7 +224,6 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
         limits,
         gate: Arc::new(OpenGate),
         idle_close: Duration::from_secs(600),
-        iv_filter: Config::default(),
         clock: Clock::new(),
         draining: Arc::default(),
     };

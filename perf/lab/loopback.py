@@ -62,8 +62,9 @@ class FastRamson(Ramson):
 [network]
 id = {NETWORK_ID}
 allow_private_addresses = true
-{self._transport("ntcp2")}threads = 1
-{self._transport("ssu2")}{self.more}[bandwidth]
+[router]
+io_threads = 1
+{self._transport("ntcp2")}{self._transport("ssu2")}{self.more}[bandwidth]
 inbound = "{MEGABYTES}MB/s"
 outbound = "{MEGABYTES}MB/s"
 transit_share = 1.0

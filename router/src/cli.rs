@@ -60,6 +60,30 @@ pub enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a page of the reference.
+    #[command(subcommand, hide = true)]
+    Doc(Page),
+}
+
+/// What can be done with a configuration file.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say what is wrong with it, or what it changes: each key that has not its default.
+    Check {
+        /// The configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+/// The pages of `docs/` that are made from the sources.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Page {
+    /// The keys of the configuration.
+    Configuration,
 }
 
 /// `$XDG_DATA_HOME/ramson`, or `~/.local/share/ramson`, or `./ramson-data` without a home.

@@ -9,24 +9,37 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::callsite::Identifier;
 use tracing::{Event, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
+use tracing_subscriber::layer::{self, Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 /// Lines of one place in the code in one [`SPAN`].
 const BURST: u32 = 20;
 const SPAN: Duration = Duration::from_secs(60);
 
+/// The filter of the log that runs, to be changed.
+#[derive(Clone, Debug)]
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Puts another level in force.
+    ///
+    /// # Errors
+    /// If it is no filter; the former one stays.
+    pub fn set(&self, level: &str) -> Result<(), Failure> {
+        Ok(self.0.reload(EnvFilter::try_new(level)?)?)
+    }
+}
+
 /// Begins to log.
 ///
 /// # Errors
-/// If the level is no filter.
-pub fn start(level: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|e| format!("log.level = {level:?} is no filter: {e}; write a level such as \"info\""))?;
+/// If the level is no filter, or a log runs already.
+pub fn start(level: &str) -> Result<Filter, Failure> {
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(RateLimit::default());
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
-    Ok(())
+    Ok(Filter(handle))
 }
 
 /// Counts lines by the place in the code that writes them. There are only as many of those as the code has.
@@ -54,7 +67,7 @@ impl RateLimit {
     }
 }
 
-impl<S: Subscriber> Filter<S> for RateLimit {
+impl<S: Subscriber> layer::Filter<S> for RateLimit {
     fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         true
     }

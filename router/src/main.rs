@@ -1,20 +1,22 @@
-//! The `ramson` binary: command line, configuration, storage, metrics exporter, and the wiring of a node.
+//! The `ramson` binary: command line, settings, storage, metrics exporter, and the wiring of a node.
 
 #![forbid(unsafe_code)]
 
 mod bootstrap;
 mod cli;
-mod config;
+mod config_command;
 mod data_dir;
 mod exporter;
 mod info;
 mod log;
+mod reload;
 mod run;
+mod settings;
 mod testnet;
 mod units;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use cli::{Cli, Command, ConfigCommand};
 use std::process::ExitCode;
 
 /// What a command ends with when it fails: words for the operator.
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
         Command::Import { data, paths } => info::import(&data, &paths),
+        Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
+        Command::Doc(page) => config_command::doc(page),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

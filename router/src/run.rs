@@ -1,8 +1,9 @@
 //! `ramson run`: a node from a configuration and a data folder, until a signal ends it.
 
 use crate::Failure;
-use crate::config::{Config, OneOrMany};
 use crate::data_dir::{DataDir, write_atomically};
+use crate::reload::{Reloader, live};
+use crate::settings::{OneOrMany, Settings};
 use crate::{bootstrap, exporter, log};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -11,9 +12,7 @@ use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
-use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::RouterInfo;
-use ramson_protocol::shape::Limits;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::net::SocketAddr;
@@ -27,23 +26,23 @@ const MTU: u16 = 1500;
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
 pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
-    let config_path = config.map(Path::to_owned);
-    let config = Config::load(config)?;
-    log::start(&config.log.level)?;
+    let path = config.map(Path::to_owned);
+    let settings = Settings::load(config)?;
+    let filter = log::start(&settings.log.level)?;
     let prometheus = exporter::install()?;
     let data = DataDir::open(data)?;
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     System::new().block_on(async move {
-        let node = start_node(&config, &data, None)?;
-        if let Some(listen) = config.metrics.listen {
+        let node = start_node(&settings, &data, None)?;
+        if let Some(listen) = settings.metrics.listen {
             let addr = exporter::serve(listen, node.clone(), prometheus)
                 .map_err(|e| format!("cannot serve metrics on {listen}: {e}; change metrics.listen"))?;
             tracing::info!(port = addr.port(), "metrics are served");
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            net_id = config.network.id,
-            floodfill = config.router.floodfill,
+            net_id = settings.network.id,
+            floodfill = settings.router.floodfill,
             threads = node.transports().stats().len(),
             cipher = ramson_crypto::tunnel::Kernel::best().name(),
             aead = ramson_crypto::aead::Kernel::best().name(),
@@ -65,7 +64,8 @@ pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Res
                 }
             }
         });
-        serve(receiver, &node, config_path.as_deref()).await;
+        let reloader = Reloader::new(path, settings, node.clone(), Some(filter));
+        serve(receiver, &node, reloader).await;
         Ok(())
     })
 }
@@ -77,21 +77,12 @@ fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) 
 }
 
 /// Until SIGTERM or SIGINT, and then until the drain is over. A second one ends the process at once.
-async fn serve(mut signals: SignalReceiver, node: &Node, config: Option<&Path>) {
+async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader) {
     while let Some(signal) = signals.recv().await {
         if signal != SIGHUP {
             break;
         }
-        let read = Config::load(config).map_err(Failure::from);
-        match read.and_then(|config| Ok((blocklist(&config)?, config))) {
-            Ok((blocklist, config)) => {
-                node.reload(config.transit.max_tunnels, &line(&config), blocklist);
-                tracing::info!(
-                    "the configuration was read again: limits and blocklist are in force, addresses need a restart"
-                );
-            }
-            Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
-        }
+        reloader.on_signal();
     }
     tracing::info!("draining");
     tokio::select! {
@@ -103,13 +94,13 @@ async fn serve(mut signals: SignalReceiver, node: &Node, config: Option<&Path>) 
     }
 }
 
-/// A node from its configuration.
+/// A node from its settings.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incoming>>) -> Result<Node, Failure> {
+pub fn start_node(settings: &Settings, data: &DataDir, sink: Option<Recipient<Incoming>>) -> Result<Node, Failure> {
     let mut routers: Vec<Bytes> = Vec::new();
-    for path in &config.network.bootstrap {
+    for path in &settings.network.bootstrap {
         let found = bootstrap::read(path)
             .map_err(|e| format!("cannot read network.bootstrap entry {}: {e}", path.display()))?;
         routers.extend(found);
@@ -118,37 +109,37 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
     let node = Node::start(NodeConfig {
         keys: data.keys()?,
         profile: Profile {
-            net_id: config.network.id,
-            floodfill: config.router.floodfill,
-            ntcp2: config.ntcp2.enabled.then(|| Offer { publish: config.ntcp2.publish.0.clone(), mtu: MTU }),
-            ssu2: config.ssu2.enabled.then(|| Offer { publish: config.ssu2.publish.0.clone(), mtu: config.ssu2.mtu }),
-            share: line(config).transit,
+            net_id: settings.network.id,
+            floodfill: settings.router.floodfill,
+            ntcp2: settings.ntcp2.enabled.then(|| Offer { publish: settings.ntcp2.publish.0.clone(), mtu: MTU }),
+            ssu2: settings
+                .ssu2
+                .enabled
+                .then(|| Offer { publish: settings.ssu2.publish.0.clone(), mtu: settings.ssu2.mtu }),
+            // The line's, which the node knows.
+            share: 0,
         },
-        allow_private: config.network.allow_private_addresses,
+        allow_private: settings.network.allow_private_addresses,
         ntcp2: Listen {
-            addresses: listen(config.ntcp2.enabled, &config.ntcp2.listen),
-            idle_close: config.ntcp2.idle_close.0,
-            max_handshakes: config.ntcp2.max_handshakes,
+            addresses: listen(settings.ntcp2.enabled, &settings.ntcp2.listen),
+            max_handshakes: settings.ntcp2.max_handshakes,
             segmentation_offload: true,
         },
         ssu2: Listen {
-            addresses: listen(config.ssu2.enabled, &config.ssu2.listen),
-            idle_close: config.ssu2.idle_close.0,
-            max_handshakes: config.ssu2.max_handshakes,
-            segmentation_offload: config.ssu2.segmentation_offload,
+            addresses: listen(settings.ssu2.enabled, &settings.ssu2.listen),
+            max_handshakes: settings.ssu2.max_handshakes,
+            segmentation_offload: settings.ssu2.segmentation_offload,
         },
         tokens: Some(data.tokens_path()),
-        threads: config.ntcp2.threads,
-        line: line(config),
-        max_transit: config.transit.max_tunnels,
-        pool: PoolConfig::exploratory(config.exploratory.quantity, config.exploratory.length),
+        threads: settings.router.io_threads,
+        live: live(settings)?,
+        pool: PoolConfig::exploratory(settings.exploratory.quantity, settings.exploratory.length),
         profiles: Some(data.profiles_path()),
         netdb: NetDbConfig {
             database: data.database_path(),
-            max_routers: config.netdb.max_routers,
-            max_lease_sets: config.netdb.max_lease_sets,
+            max_routers: settings.netdb.max_routers,
+            max_lease_sets: settings.netdb.max_lease_sets,
         },
-        blocklist: blocklist(config)?,
         bootstrap: routers,
         on_router_info: Box::new(move |info: &RouterInfo| {
             if let Err(error) = write_atomically(&router_info_path, info.as_bytes(), 0o644) {
@@ -158,31 +149,13 @@ pub fn start_node(config: &Config, data: &DataDir, sink: Option<Recipient<Incomi
         data: sink,
     })
     .map_err(|e| {
-        let (tcp, udp) = (&config.ntcp2.listen.0, &config.ssu2.listen.0);
+        let (tcp, udp) = (&settings.ntcp2.listen.0, &settings.ssu2.listen.0);
         format!("cannot start: {e}; is {tcp:?} (TCP) or {udp:?} (UDP) in use, or not an address of this machine?")
     })?;
     Ok(node)
 }
 
-/// All blocklists in one.
-fn blocklist(config: &Config) -> Result<Blocklist, Failure> {
-    let mut list = Blocklist::default();
-    for path in &config.network.blocklist {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| format!("cannot read network.blocklist entry {}: {e}", path.display()))?;
-        list.add(&text).map_err(|e| format!("in network.blocklist entry {}, {e}", path.display()))?;
-    }
-    Ok(list)
-}
-
 /// Where a transport listens, if it is to be spoken.
 fn listen(enabled: bool, addresses: &OneOrMany) -> Vec<SocketAddr> {
     if enabled { addresses.0.clone() } else { Vec::new() }
-}
-
-/// What the line bears.
-fn line(config: &Config) -> Limits {
-    let (inbound, outbound) = (config.bandwidth.inbound.0, config.bandwidth.outbound.0);
-    let transit = (inbound.min(outbound) as f64 * config.bandwidth.transit_share) as u64;
-    Limits { inbound, outbound, transit, max_delay: config.bandwidth.max_delay.0 }
 }

@@ -41,14 +41,14 @@ pub fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBuf>) -> 
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    log::start("error")?;
+    let _: log::Filter = log::start("error")?;
     let prometheus = exporter::install()?;
     let temporary = if dir.is_none() { Some(tempfile::tempdir()?) } else { None };
     let base = dir.or_else(|| temporary.as_ref().map(|t| t.path().to_owned())).unwrap_or_default();
     let outcome = System::new().block_on(async move {
         let mut routers = Routers::start(&base, count)?;
         let (stream, progress) = Stream::start(rate * 1e6);
-        let node = run::start_node(&routers.own_config()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
+        let node = run::start_node(&routers.own_settings()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
         let metrics = exporter::serve(([127, 0, 0, 1], 0).into(), node.clone(), prometheus)?;
         let summary = Summary::begin(count, &base, metrics, &routers.metrics());
         let outcome = drive(&node, &stream, &progress, summary, seconds, &stop).await;

@@ -1,6 +1,7 @@
 //! Durations and rates as an operator writes them: always with their unit.
 
 use serde::Deserialize;
+use std::fmt;
 use std::time::Duration;
 
 /// What an operator wrote could not be read as a quantity.
@@ -21,6 +22,29 @@ pub struct Span(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Rate(pub u64);
+
+impl fmt::Display for Span {
+    /// In the largest unit that needs no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.0.as_millis();
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)];
+        match units.into_iter().find(|(_, unit)| ms > 0 && ms % unit == 0) {
+            Some((name, unit)) => write!(f, "{}{name}", ms / unit),
+            None => write!(f, "{ms}ms"),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    /// In the largest unit of bytes that needs no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [("GB/s", 1_000_000_000), ("MB/s", 1_000_000), ("kB/s", 1000)];
+        match units.into_iter().find(|(_, unit)| self.0 > 0 && self.0 % unit == 0) {
+            Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
+            None => write!(f, "{}B/s", self.0),
+        }
+    }
+}
 
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
@@ -84,6 +108,21 @@ impl TryFrom<String> for Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_out_is_read_back() {
+        for ms in [0, 1, 999, 1000, 90_000, 120_000, 86_400_000, 86_401_000] {
+            let span = Span(Duration::from_millis(ms));
+            assert_eq!(Span::try_from(span.to_string()), Ok(span));
+        }
+        for rate in [0, 1, 1500, 25_000_000, 1_000_000_000, u64::from(u32::MAX)] {
+            assert_eq!(Rate::try_from(Rate(rate).to_string()), Ok(Rate(rate)));
+        }
+        assert_eq!(
+            (Span(Duration::from_secs(600)).to_string(), Rate(5_000_000).to_string()),
+            ("10min".into(), "5MB/s".into())
+        );
+    }
 
     #[test]
     fn quantities_need_their_unit() {

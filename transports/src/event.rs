@@ -110,3 +110,18 @@ pub trait EventSink: Send + Sync + 'static {
     /// A thread has ended though nobody asked it to.
     fn thread_ended(&self, _name: &str) {}
 }
+
+/// A control plane for tests: takes all, and does nothing with it.
+#[cfg(test)]
+pub(crate) struct Deaf;
+
+#[cfg(test)]
+impl EventSink for Deaf {
+    fn news(&self, _: Vec<News>) -> Result<(), Vec<News>> {
+        Ok(())
+    }
+
+    fn received(&self, _: Vec<Received>) -> Result<(), Vec<Received>> {
+        Ok(())
+    }
+}

@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::hop::Hop;
+use crate::idle::IdleClose;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, Seat, Udp};
 use crate::ntcp2::{self, HandshakeConfig, HandshakeHandle};
@@ -60,10 +61,8 @@ pub struct TransportsConfig {
     pub limits: Limits,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,
-    /// When silent sessions are closed.
+    /// When silent sessions of NTCP2 are closed.
     pub idle_close: Duration,
-    /// The duplicate-IV filter.
-    pub iv_filter: iv_filter::Config,
     /// The clock of all threads.
     pub clock: Clock,
     /// Set when the router drains.
@@ -77,6 +76,7 @@ pub struct Transports {
     ssu2: Option<Ssu2Handle>,
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
+    idle_close: Arc<IdleClose>,
     bind: Vec<IpAddr>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -88,9 +88,8 @@ pub struct Bound {
     net_id: u8,
     router_info: Arc<ArcSwap<Bytes>>,
     clock: Clock,
-    idle_close: Duration,
+    idle_close: Arc<IdleClose>,
     line: Arc<Line>,
-    iv_filter: iv_filter::Config,
     draining: Arc<AtomicBool>,
     io: Vec<IoHandle>,
     seats: Vec<Seat>,
@@ -110,6 +109,8 @@ impl Transports {
         let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
+        let ssu2_idle = config.ssu2.as_ref().map_or(config.idle_close, |ssu2| ssu2.idle_close);
+        let idle_close = Arc::new(IdleClose::new(config.idle_close, ssu2_idle));
         let (udp, ssu2) = match config.ssu2 {
             Some(ssu2) => bind_ssu2(ssu2, io.len()).map(|(udp, ssu2)| (udp, Some(ssu2)))?,
             None => (Vec::new(), None),
@@ -134,9 +135,8 @@ impl Transports {
             net_id: config.net_id,
             router_info: Arc::clone(&router_info),
             clock: config.clock,
-            idle_close: config.idle_close,
+            idle_close: Arc::clone(&idle_close),
             line: Arc::clone(&line),
-            iv_filter: config.iv_filter,
             draining: config.draining,
             io: io.clone(),
             seats,
@@ -146,12 +146,17 @@ impl Transports {
             threads: Arc::clone(&threads),
         };
         let ssu2 = bound.ssu2.as_ref().map(|(seat, ..)| seat.handle());
-        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, bind, threads }, bound))
+        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, idle_close, bind, threads }, bound))
     }
 
     /// The line, with its limits and how full it is.
     pub fn line(&self) -> &Line {
         &self.line
+    }
+
+    /// When silent sessions are closed; may be changed.
+    pub fn idle_close(&self) -> &IdleClose {
+        &self.idle_close
     }
 
     /// Where we listen.
@@ -309,9 +314,9 @@ impl Bound {
                 router_info: Arc::clone(&self.router_info),
                 clock: self.clock.clone(),
                 sink: Arc::clone(sink),
-                idle_close: self.idle_close,
+                idle_close: Arc::clone(&self.idle_close),
                 line: Arc::clone(&self.line),
-                iv_filter: self.iv_filter,
+                iv_filter: iv_filter::Config { max_cells: self.line.repeats(), ..iv_filter::Config::default() },
                 draining: Arc::clone(&self.draining),
             };
             let udp = self.udp.get_mut(index).and_then(Option::take);

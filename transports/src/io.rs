@@ -33,6 +33,7 @@ pub(crate) use udp::Udp;
 use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::hop::Hop;
+use crate::idle::IdleClose;
 use crate::inbox::Inbox;
 use crate::ports::io::{Handoff, Input, IoHandle};
 use crate::stats::{DropCause, IoStats};
@@ -76,8 +77,8 @@ pub struct IoConfig {
     pub clock: Clock,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
-    /// Sessions without traffic are closed after this; shortened by the control plane when it runs short of sessions.
-    pub idle_close: Duration,
+    /// Sessions without traffic are closed after this.
+    pub idle_close: Arc<IdleClose>,
     /// The limits, one for all threads.
     pub line: Arc<shaper::Line>,
     /// How large the filter of repeated cells may become.

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod event;
 pub mod handle;
 pub mod hop;
+pub mod idle;
 pub mod inbox;
 pub mod io;
 pub mod ntcp2;

@@ -51,7 +51,7 @@ pub struct Ssu2Config {
     pub limits: Limits,
     /// Who is let in.
     pub gate: Box<dyn Gate>,
-    /// When silent sessions are closed.
+    /// When silent sessions of SSU2 are closed.
     pub idle_close: Duration,
     /// Where the tokens are kept that peers gave us, if anywhere.
     pub tokens: Option<PathBuf>,

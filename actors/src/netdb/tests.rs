@@ -1,11 +1,9 @@
 use super::*;
 use crate::identity::{NodeKeys, Offer, Profile, router_info};
 use crate::messages::Origin;
-use crate::node::{Listen, Node, NodeConfig};
-use crate::pool::PoolConfig;
+use crate::node::{Node, NodeConfig};
 use crate::reach::Reach;
 use ramson_crypto::sign::SigningKey;
-use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::lease_set2::LeaseSet2Builder;
@@ -13,7 +11,6 @@ use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::database_store::Reply;
 use ramson_protocol::id::{MessageId, TunnelId};
-use ramson_protocol::shape::Limits;
 use ramson_protocol::time::Wall;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,30 +43,9 @@ fn free_port() -> u16 {
 }
 
 fn start(folder: &Path, keys: &NodeKeys, floodfill: bool, port: u16, bootstrap: Vec<Bytes>) -> Node {
-    Node::start(NodeConfig {
-        keys: keys.clone(),
-        profile: profile(floodfill, port),
-        allow_private: true,
-        ntcp2: Listen {
-            addresses: vec![format!("127.0.0.1:{port}").parse().unwrap()],
-            idle_close: Duration::from_secs(60),
-            max_handshakes: 64,
-            segmentation_offload: true,
-        },
-        ssu2: Listen::default(),
-        tokens: None,
-        threads: 1,
-        line: Limits::even(1_000_000),
-        max_transit: 100,
-        pool: PoolConfig::exploratory(0, 1),
-        profiles: None,
-        netdb: NetDbConfig { database: folder.join("netdb.redb"), max_routers: 1000, max_lease_sets: 1000 },
-        blocklist: Blocklist::default(),
-        bootstrap,
-        on_router_info: Box::new(|_| {}),
-        data: None,
-    })
-    .unwrap()
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let usual = NodeConfig::for_tests(address, folder.join("netdb.redb"));
+    Node::start(NodeConfig { keys: keys.clone(), profile: profile(floodfill, port), bootstrap, ..usual }).unwrap()
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {

@@ -58,6 +58,16 @@ impl IvFilter {
         Self { key, config, current, former: Vec::new(), since: now, forgotten_early: 0 }
     }
 
+    /// [`Config::max_cells`] as it is now.
+    pub fn max_cells(&self) -> usize {
+        self.config.max_cells
+    }
+
+    /// Changes [`Config::max_cells`], for what is entered from now on.
+    pub fn set_max_cells(&mut self, max_cells: usize) {
+        self.config.max_cells = max_cells;
+    }
+
     /// Enters cells as they arrived, before this hop's layer is applied. Bit `i` of the answer says that `cells[i]` is
     /// fresh; the others were here before (or, rarely, only look so) and are to be dropped. Cells beyond [`BATCH`] are
     /// not looked at.

@@ -1,8 +1,8 @@
 //! The other routers of the network: their folders, configurations and processes.
 
 use crate::Failure;
-use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::settings::Settings;
 use ramson_actors::Reach;
 use ramson_actors::identity::{Offer, Profile, router_info};
 use ramson_protocol::data::router_info::Congestion;
@@ -66,8 +66,8 @@ impl Routers {
     fn config_text(&self, n: usize) -> String {
         let address = self.addresses[n];
         format!(
-            "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nfloodfill = {}\n\
-             [ntcp2]\nenabled = {}\nlisten = \"{address}\"\npublish = \"{address}\"\nthreads = 1\n\
+            "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nfloodfill = {}\nio_threads = 1\n\
+             [ntcp2]\nenabled = {}\nlisten = \"{address}\"\npublish = \"{address}\"\n\
              [ssu2]\nlisten = \"{address}\"\npublish = \"{address}\"\n[bandwidth]\ninbound = \"100MB/s\"\noutbound = \"100MB/s\"\n[metrics]\nlisten = \"{}\"\n[log]\nlevel = \"warn\"\n",
             self.base.join("routers"),
             is_floodfill(n),
@@ -92,9 +92,9 @@ impl Routers {
             .spawn()
     }
 
-    /// The configuration of this process's own router.
-    pub(crate) fn own_config(&self) -> Result<Config, Failure> {
-        Ok(Config::load(Some(&self.folder(0).join("ramson.toml")))?)
+    /// The settings of this process's own router.
+    pub(crate) fn own_settings(&self) -> Result<Settings, Failure> {
+        Ok(Settings::load(Some(&self.folder(0).join("ramson.toml")))?)
     }
 
     /// The data folder of this process's own router.

@@ -4,8 +4,9 @@
 
 use super::{IoConfig, IoThread, Seat, shaper};
 use crate::clock::Clock;
-use crate::event::{Direction, EventSink, News, Received};
+use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind, NextHop};
+use crate::idle::IdleClose;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
 use arc_swap::ArcSwap;
@@ -25,18 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const TUNNELS: u32 = 24;
-
-struct Deaf;
-
-impl EventSink for Deaf {
-    fn news(&self, _: Vec<News>) -> Result<(), Vec<News>> {
-        Ok(())
-    }
-
-    fn received(&self, _: Vec<Received>) -> Result<(), Vec<Received>> {
-        Ok(())
-    }
-}
 
 /// The far end of a session.
 struct Peer {
@@ -97,7 +86,7 @@ impl Rig {
             line: Arc::new(shaper::Line::new(limits, threads, clock.now().mono)),
             clock,
             sink: Arc::new(Deaf),
-            idle_close: Duration::from_secs(600),
+            idle_close: Arc::new(IdleClose::new(Duration::from_secs(600), Duration::from_secs(600))),
             // It grows by layers; here it has its size from the start.
             iv_filter: iv_filter::Config { first_layer: 1_000_000, ..iv_filter::Config::default() },
             draining: Arc::default(),

@@ -13,6 +13,7 @@ use crate::stats::{DropCause, IoStats};
 use ramson_protocol::shape::{Bank, Class, FairQueue, Limits, Purse};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::cell::BODY_LEN as CELL;
+use ramson_protocol::tunnel::iv_filter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -31,6 +32,9 @@ const OWN_DEBT_PARTS: i64 = 10;
 
 /// Cells that may wait on a thread: a tenth of a second of the line, within these.
 const WAITING: std::ops::RangeInclusive<usize> = 256..=8192;
+
+/// Cells of one generation of a thread's filter of repeated ones, at five bytes each.
+const REPEATS: std::ops::RangeInclusive<usize> = 1_000_000..=32_000_000;
 
 /// Both directions of the line, shared by all threads.
 #[derive(Debug)]
@@ -62,6 +66,15 @@ impl Line {
     /// How long a busy thread may hold cells back, so that more of them go at once.
     pub fn max_delay(&self) -> Duration {
         Duration::from_nanos(self.max_delay.load(Relaxed))
+    }
+
+    /// Cells that one thread's filter of repeated ones is made for: those that the line can bring in one period to all
+    /// threads, and half as many again on one of them.
+    pub(crate) fn repeats(&self) -> usize {
+        let lesser = self.inbound.rate().min(self.outbound.rate());
+        let period = iv_filter::Config::default().period;
+        let cells = lesser / CELL as u64 * period.as_secs() / self.threads.max(1) as u64 * 3 / 2;
+        usize::try_from(cells).unwrap_or(usize::MAX).clamp(*REPEATS.start(), *REPEATS.end())
     }
 
     /// Cells that may wait on one thread.

@@ -23,7 +23,7 @@ const ASK_AGAIN_SECS: u64 = 4;
 impl IoThread {
     pub(super) fn tick(&mut self) {
         let now = self.now.mono;
-        let idle_close = self.config.idle_close;
+        self.follow_idle_close();
         let mut ended = Vec::new();
         let mut failed = Vec::new();
         let mut announce = Vec::new();
@@ -34,7 +34,7 @@ impl IoThread {
                 failed.push(index);
             } else if session.dead(now) {
                 ended.push((index, None));
-            } else if quiet > if older { OLDER_IDLE } else { idle_close } {
+            } else if quiet > if older { OLDER_IDLE } else { self.config.idle_close.get(session.transport()) } {
                 ended.push((index, Some(Reason::IDLE_TIMEOUT)));
             } else if now >= session.announce_at && now.saturating_sub(session.opened) > Duration::from_secs(1) {
                 announce.push(index);
@@ -63,11 +63,24 @@ impl IoThread {
             }
         }
         self.shaper.tick();
+        self.ivs.set_max_cells(self.config.line.repeats());
         self.sum_up_udp();
         self.stats.queued_bytes.set(self.queued_bytes());
         self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
         self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);
         self.stats.iv_forgotten_early.set(self.ivs.forgotten_early());
+    }
+
+    /// A session of SSU2 has a limit of its own, by what it has heard of the peer: it is told when the operator changes it.
+    fn follow_idle_close(&mut self) {
+        let idle = self.config.idle_close.get(Transport::Ssu2);
+        let Some(udp) = self.udp.as_mut().filter(|udp| udp.session.idle != idle) else { return };
+        udp.session.idle = idle;
+        for (_, session) in &mut self.sessions {
+            if let Wire::Ssu2(wire) = &mut session.wire {
+                wire.core.set_idle(idle);
+            }
+        }
     }
 
     /// Ends a session, telling the peer why if there is a reason to tell.
@@ -140,3 +153,6 @@ impl IoThread {
         self.deliver_events();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ pub(crate) struct Udp {
     /// Out while what it holds is handled.
     receiver: Option<Receiver>,
     intro: MaskKey,
-    session: SessionConfig,
+    pub(super) session: SessionConfig,
     places: FxHashMap<u64, Place>,
     /// For sessions of other threads, by thread.
     away: Vec<Datagrams>,

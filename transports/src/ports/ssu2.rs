@@ -107,6 +107,13 @@ impl Ssu2Handle {
         Self { inbox: Inbox::new(INBOX, waker), stats: Arc::default() }
     }
 
+    /// Of a thread that never runs.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> Self {
+        let poll = mio::Poll::new().unwrap();
+        Self::new(Waker::new(poll.registry(), mio::Token(0)).unwrap())
+    }
+
     /// Hands the thread something; false if it does not keep up.
     #[must_use]
     pub(crate) fn push(&self, input: Input) -> bool {

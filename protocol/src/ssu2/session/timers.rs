@@ -32,6 +32,11 @@ const NARROWER: u32 = 3;
 const PERSISTENT: u32 = 3;
 
 impl Session {
+    /// Changes [`Config::idle`](super::Config::idle). A timer that is armed for the former end fires in vain.
+    pub fn set_idle(&mut self, idle: Duration) {
+        self.config.idle = idle;
+    }
+
     /// The earliest time at which [`Session::handle_timeout`] has something to do; `None` for a session that has ended.
     pub fn poll_timeout(&self) -> Option<Mono> {
         match self.state {

@@ -1,0 +1,201 @@
+//! SIGHUP: the configuration is read again, and put in force as a whole or not at all.
+//!
+//! Everything that can fail is done before anything is changed. A live key takes effect at once; of each changed key that
+//! is not live, the log says that it waits for the next start.
+
+use crate::settings::Settings;
+use crate::settings::key::{Change, Life};
+use crate::{Failure, log};
+use ramson_actors::node::Node;
+use ramson_actors::settings::Live;
+use ramson_protocol::blocklist::Blocklist;
+use std::path::PathBuf;
+
+/// A node with the settings that are in force.
+pub struct Reloader {
+    path: Option<PathBuf>,
+    /// Of which all but the live keys are in force.
+    started: Settings,
+    /// Of which the live keys are in force.
+    last: Settings,
+    node: Node,
+    filter: Option<log::Filter>,
+}
+
+impl Reloader {
+    /// For a node that runs with `settings`, which came from `path`. The filter is that of the log, if there is one.
+    pub fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
+        Self { path, started: settings.clone(), last: settings, node, filter }
+    }
+
+    /// Reads the configuration again and tells the log what came of it.
+    pub fn on_signal(&mut self) {
+        match self.reload() {
+            Ok(changes) => {
+                for change in &changes {
+                    tell(change);
+                }
+                tracing::info!(changed = changes.len(), "the configuration was read again, and the blocklists");
+            }
+            Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
+        }
+    }
+
+    /// The keys that are now in force with another value, and those that wait for the next start.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration. Nothing has changed then.
+    pub fn reload(&mut self) -> Result<Vec<Change>, Failure> {
+        let settings = Settings::load(self.path.as_deref())?;
+        let live = live(&settings)?;
+        if let Some(filter) = &self.filter {
+            filter.set(&settings.log.level)?;
+        }
+        self.node.reload(live);
+        let mut changes = settings.changes(&self.last);
+        changes.retain(|change| change.life == Life::Live);
+        let waiting = settings.changes(&self.started);
+        changes.extend(waiting.into_iter().filter(|change| change.life == Life::Start));
+        self.last = settings;
+        Ok(changes)
+    }
+}
+
+fn tell(change: &Change) {
+    let Change { name, before, now, life } = change;
+    match life {
+        Life::Live => tracing::info!("{name}: {now} instead of {before}, in force now"),
+        Life::Start => tracing::warn!("{name} changed: takes effect at the next start"),
+    }
+}
+
+/// The live keys in the node's terms.
+///
+/// # Errors
+/// If a blocklist cannot be read.
+pub fn live(settings: &Settings) -> Result<Live, Failure> {
+    Ok(Live {
+        line: settings.bandwidth.limits(),
+        max_transit: settings.transit.max_tunnels,
+        ntcp2_idle_close: settings.ntcp2.idle_close.0,
+        ssu2_idle_close: settings.ssu2.idle_close.0,
+        blocklist: blocklist(settings)?,
+    })
+}
+
+/// All blocklists in one.
+fn blocklist(settings: &Settings) -> Result<Blocklist, Failure> {
+    let mut list = Blocklist::default();
+    for path in &settings.network.blocklist {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| format!("cannot read network.blocklist entry {}: {e}", path.display()))?;
+        list.add(&text).map_err(|e| format!("in network.blocklist entry {}, {e}", path.display()))?;
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::DataDir;
+    use crate::run::start_node;
+    use ramson_protocol::dialing::Transport;
+    use std::path::Path;
+    use std::time::Duration;
+
+    /// A node of a private network that runs with a configuration file.
+    struct Rig {
+        folder: tempfile::TempDir,
+        reloader: Reloader,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("ramson.toml");
+            write(&path, "inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "");
+            let settings = Settings::load(Some(&path)).unwrap();
+            let node = start_node(&settings, &DataDir::open(&folder.path().join("data")).unwrap(), None).unwrap();
+            Self { reloader: Reloader::new(Some(path), settings, node, None), folder }
+        }
+
+        fn write(&self, bandwidth: &str, more: &str) {
+            write(&self.folder.path().join("ramson.toml"), bandwidth, more);
+        }
+
+        /// What is in force of the line, of NTCP2's idle time, and of the blocklist.
+        fn in_force(&self) -> (u64, Duration, (usize, usize)) {
+            let node = &self.reloader.node;
+            let idle = node.transports().idle_close().get(Transport::Ntcp2);
+            (node.transports().line().inbound.rate(), idle, node.shared().gate().list().len())
+        }
+
+        async fn letter_becomes(&self, letter: char) {
+            for _ in 0..300 {
+                if self.reloader.node.shared().router_info().caps().to_string().starts_with(letter) {
+                    return;
+                }
+                actix::clock::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("the letter is still {}", self.reloader.node.shared().router_info().caps());
+        }
+    }
+
+    fn write(path: &Path, bandwidth: &str, more: &str) {
+        let text = format!(
+            "[router]\nio_threads = 1\n[exploratory]\nquantity = 0\n[ntcp2]\nlisten = \"127.0.0.1:0\"\n\
+             [ssu2]\nlisten = \"127.0.0.1:0\"\n[bandwidth]\n{bandwidth}\n{more}\n"
+        );
+        std::fs::write(path, text.replace("[router]", "[network]\nid = 99\nallow_private_addresses = true\n[router]"))
+            .unwrap();
+    }
+
+    #[actix::test]
+    async fn a_changed_rate_reaches_the_line_and_the_letter_that_we_publish() {
+        let mut rig = Rig::new();
+        rig.letter_becomes('X').await;
+        rig.write("inbound = \"1MB/s\"\noutbound = \"1MB/s\"", "");
+        let changes = rig.reloader.reload().unwrap();
+        let names: Vec<_> = changes.iter().map(|change| change.name.as_str()).collect();
+        assert_eq!(names, ["bandwidth.inbound", "bandwidth.outbound"]);
+        assert_eq!(rig.in_force().0, 1_000_000);
+        rig.letter_becomes('P').await;
+        rig.reloader.node.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_reload_that_fails_half_way_changes_nothing() {
+        let mut rig = Rig::new();
+        let before = rig.in_force();
+        let missing = rig.folder.path().join("missing");
+        for more in [
+            "[log]\nlevel = \"a=b=c\"".to_owned(),
+            "[transit]\nmax_tunnels = -1".to_owned(),
+            format!("[transit]\nmax_tunnels = 1\n[netdb]\nmax_router = {missing:?}"),
+        ] {
+            rig.write("inbound = \"1MB/s\"", &more);
+            assert!(rig.reloader.reload().is_err(), "{more}");
+            assert_eq!(rig.in_force(), before, "{more}");
+        }
+        let text = format!("[network]\nid = 99\nblocklist = [{missing:?}]\n[bandwidth]\ninbound = \"1MB/s\"\n");
+        std::fs::write(rig.folder.path().join("ramson.toml"), text).unwrap();
+        let error = rig.reloader.reload().unwrap_err().to_string();
+        assert!(error.contains("network.blocklist"), "{error}");
+        assert_eq!(rig.in_force(), before);
+        rig.reloader.node.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_key_that_waits_for_the_next_start_is_named_until_then() {
+        let mut rig = Rig::new();
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 7");
+        for _ in 0..2 {
+            let changes = rig.reloader.reload().unwrap();
+            assert_eq!(changes.len(), 1, "{changes:?}");
+            assert_eq!((changes[0].name.as_str(), changes[0].life), ("netdb.max_routers", Life::Start));
+        }
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "");
+        assert_eq!(rig.reloader.reload().unwrap(), []);
+        rig.reloader.node.stop().await;
+    }
+}

@@ -1,0 +1,47 @@
+//! `[bandwidth]`
+
+use super::section::section;
+use crate::units::{Rate, Span};
+use ramson_protocol::shape::{Limits, MAX_DELAY};
+use std::time::Duration;
+
+/// The longest delay that can be set.
+const LONGEST_DELAY: Duration = Duration::from_millis(20);
+
+section! {
+    /// What the line bears. The bandwidth letter in our RouterInfo and the size of the filter of repeated cells follow it.
+    Bandwidth = "bandwidth" {
+        /// What may come in.
+        inbound: Rate = Rate(5_000_000) => Live;
+        /// What may go out.
+        outbound: Rate = Rate(5_000_000) => Live;
+        /// The share of it that tunnels of others may take, 0 to 1.
+        transit_share: f64 = 0.8 => Live;
+        /// How long a busy router may hold cells back so that it handles more of them at once, which spares processor
+        /// time; `0ms` is never, and more than `20ms` is refused. Tunnels take hundreds of milliseconds, so nobody notices.
+        max_delay: Span = Span(MAX_DELAY) => Live;
+    }
+}
+
+impl Bandwidth {
+    /// # Errors
+    /// What cannot be, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        if !(0.0..=1.0).contains(&self.transit_share) {
+            return Err("bandwidth.transit_share is a share: write a number from 0 to 1, such as 0.8".to_owned());
+        }
+        if self.max_delay.0 > LONGEST_DELAY {
+            return Err(
+                "bandwidth.max_delay: more than 20ms would be felt in every round trip; 2ms is usual".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    /// What the line bears, in the data plane's terms.
+    pub fn limits(&self) -> Limits {
+        let (inbound, outbound) = (self.inbound.0, self.outbound.0);
+        let transit = (inbound.min(outbound) as f64 * self.transit_share) as u64;
+        Limits { inbound, outbound, transit, max_delay: self.max_delay.0 }
+    }
+}

@@ -1,0 +1,12 @@
+//! `[metrics]`
+
+use super::section::section;
+use std::net::SocketAddr;
+
+section! {
+    /// The exporter.
+    Metrics = "metrics" {
+        /// Where `/metrics` and `/health` are served.
+        listen: Option<SocketAddr> = Some(SocketAddr::from(([127, 0, 0, 1], 9656))) => Start;
+    }
+}

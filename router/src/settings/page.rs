@@ -1,0 +1,58 @@
+//! The reference page of the configuration, made from the declarations.
+
+use super::Settings;
+use super::key::{Key, Life};
+use std::fmt::Write;
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Made by `ramson doc configuration`. Do not edit: change router/src/settings/ and make it anew. -->
+
+`ramson run --config FILE` reads a TOML file. Every key has a default, so that no file at all is a valid configuration; an
+unknown key is an error that names the nearest one; every duration, size and rate carries its unit. `ramson config check
+--config FILE` says what is wrong with a file, or what it changes.
+
+At SIGHUP the file is read again, all or nothing: if anything in it is wrong, the settings in force stay as they are. A
+changed key that is *live* takes effect at once; of any other the log says that it takes effect at the next start.
+";
+
+/// The page, in Markdown.
+pub fn configuration() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for (name, about, keys) in Settings::sections() {
+        let _ = write!(page, "\n## `[{name}]`\n\n{}\n\n", joined(about));
+        page += "| key | default | live | |\n|---|---|---|---|\n";
+        for key in keys {
+            row(&mut page, name, &key);
+        }
+    }
+    page
+}
+
+/// Writing to a string cannot fail.
+fn row(page: &mut String, section: &str, key: &Key) {
+    let name = key.name.strip_prefix(section).map_or(key.name.as_str(), |rest| rest.trim_start_matches('.'));
+    let live = match key.life {
+        Life::Live => "yes",
+        Life::Start => "no",
+    };
+    let (default, doc) = (&key.default, joined(key.doc));
+    let _ = writeln!(page, "| `{name}` | `{default}` | {live} | {doc} ({}) |", key.kind);
+}
+
+/// Lines of a documentation comment as one.
+fn joined(lines: &[&str]) -> String {
+    lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_in_docs_is_the_one_that_is_made_now() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+        let stands = std::fs::read_to_string(path).unwrap_or_default();
+        let stale = "docs/configuration.md is stale: cargo run -p ramson -- doc configuration > docs/configuration.md";
+        assert!(stands == super::configuration(), "{stale}");
+    }
+}

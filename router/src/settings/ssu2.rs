@@ -1,0 +1,40 @@
+//! `[ssu2]`
+
+use super::OneOrMany;
+use super::ntcp2::Ntcp2;
+use super::section::section;
+use crate::units::Span;
+
+/// IP packets of SSU2, in bytes. spec: ssu2 §MTU
+const MTU: std::ops::RangeInclusive<u16> = 1280..=1500;
+
+section! {
+    /// The UDP transport.
+    Ssu2 = "ssu2" {
+        /// Whether to speak it.
+        enabled: bool = true => Start;
+        /// Where to listen: one address, or several of different families.
+        listen: OneOrMany = Ntcp2::default().listen => Start;
+        /// The addresses to publish; without any, peers reach us through introducers.
+        publish: OneOrMany = OneOrMany::default() => Start;
+        /// Sessions without traffic are closed after this.
+        idle_close: Span = Ntcp2::default().idle_close => Live;
+        /// Handshakes that may run at once.
+        max_handshakes: usize = Ntcp2::default().max_handshakes => Start;
+        /// The largest IP packet that the line takes, 1280 to 1500.
+        mtu: u16 = 1500 => Start;
+        /// Whether the kernel, or the network card, may cut what we send into datagrams, where it can.
+        segmentation_offload: bool = true => Start;
+    }
+}
+
+impl Ssu2 {
+    /// # Errors
+    /// What cannot be, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        if !MTU.contains(&self.mtu) {
+            return Err("ssu2.mtu: an IP packet of SSU2 has 1280 to 1500 bytes; 1500 is usual".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! The configuration as an operator writes it.
+
+use super::Settings;
+use super::key::Life;
+use crate::units::Rate;
+use std::collections::HashSet;
+
+fn checked(text: &str) -> Result<Settings, String> {
+    let settings = Settings::parse(text)?;
+    settings.check()?;
+    Ok(settings)
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_and_its_line() {
+    let error = Settings::parse("[network]\nid = 99\nboostrap = []\n").unwrap_err();
+    assert!(error.contains("did you mean `bootstrap`?"), "{error}");
+    assert!(error.contains("line 3"), "{error}");
+    let error = Settings::parse("[netwrok]\nid = 99\n").unwrap_err();
+    assert!(error.contains("did you mean `network`?"), "{error}");
+}
+
+#[test]
+fn a_renamed_key_names_the_one_that_took_its_place() {
+    let error = Settings::parse("[ntcp2]\nenabled = true\nthreads = 2\n").unwrap_err();
+    assert!(error.contains("ntcp2.threads is named router.io_threads now") && error.contains("line 3"), "{error}");
+    assert_eq!(checked("[router]\nio_threads = 2\n").unwrap().router.io_threads, 2);
+    let error = Settings::parse("[ssu2]\nthreads = 2\n").unwrap_err();
+    assert!(!error.contains("io_threads"), "it was never a key of this section: {error}");
+}
+
+#[test]
+fn every_renamed_key_leads_to_one_that_is_known() {
+    let known: HashSet<String> =
+        Settings::sections().into_iter().flat_map(|(_, _, keys)| keys).map(|k| k.name).collect();
+    for (section, key, now) in super::RENAMED {
+        assert!(known.contains(now) && !known.contains(&format!("{section}.{key}")), "{section}.{key} -> {now}");
+    }
+}
+
+#[test]
+fn a_full_file_is_read() {
+    let text = "[network]\nid = 99\nallow_private_addresses = true\n[ntcp2]\nlisten = \"10.3.0.1:20003\"\n\
+                publish = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n[bandwidth]\ninbound = \"25MB/s\"\n";
+    let settings = checked(text).unwrap();
+    assert_eq!(settings.network.id, 99);
+    assert_eq!(settings.ntcp2.publish.0.len(), 2);
+    assert_eq!(settings.bandwidth.inbound, Rate(25_000_000));
+}
+
+#[test]
+fn a_private_address_is_not_published_to_the_live_network() {
+    let error = checked("[ntcp2]\npublish = \"10.3.0.1:20003\"\n").unwrap_err();
+    assert!(error.contains("allow_private_addresses"), "{error}");
+}
+
+#[test]
+fn a_delay_that_would_be_felt_is_refused() {
+    let delay = |text: &str| checked(&format!("[bandwidth]\nmax_delay = \"{text}\"\n"));
+    assert!(delay("0ms").is_ok() && delay("5ms").is_ok());
+    assert!(delay("1s").unwrap_err().contains("max_delay"));
+}
+
+#[test]
+fn values_that_cannot_be_name_their_key() {
+    for (text, key) in [
+        ("[bandwidth]\ntransit_share = 1.5\n", "bandwidth.transit_share"),
+        ("[exploratory]\nlength = 8\n", "exploratory.length"),
+        ("[ssu2]\nmtu = 9000\n", "ssu2.mtu"),
+        ("[ssu2]\nlisten = []\n", "ssu2.listen"),
+        ("[log]\nlevel = \"a=b=c\"\n", "log.level"),
+        ("[ntcp2]\nenabled = false\n[ssu2]\nenabled = false\n", "ntcp2.enabled"),
+    ] {
+        let error = checked(text).unwrap_err();
+        assert!(error.contains(key), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_rate_without_unit_says_what_to_write() {
+    let error = Settings::parse("[bandwidth]\ninbound = \"25\"\n").unwrap_err();
+    assert!(error.contains("25MB/s"), "{error}");
+}
+
+#[test]
+fn the_defaults_written_out_are_the_defaults() {
+    let mut text = String::new();
+    for (section, _, keys) in Settings::sections() {
+        text += &format!("[{section}]\n");
+        for key in keys {
+            let name = key.name.strip_prefix(&format!("{section}.")).unwrap();
+            text += &format!("{name} = {}\n", key.default);
+        }
+    }
+    let written = checked(&text).unwrap();
+    assert_eq!(written.changes(&Settings::default()), [], "{text}");
+}
+
+#[test]
+fn a_change_says_what_it_was_and_when_it_takes_effect() {
+    let before = checked("[bandwidth]\ninbound = \"25MB/s\"\n").unwrap();
+    let now = checked("[bandwidth]\ninbound = \"2MB/s\"\n[ntcp2]\nlisten = \"0.0.0.0:1\"\n").unwrap();
+    let changes = now.changes(&before);
+    let told: Vec<_> = changes.iter().map(|c| (c.name.as_str(), c.before.as_str(), c.now.as_str(), c.life)).collect();
+    assert_eq!(
+        told,
+        [
+            ("ntcp2.listen", "\"0.0.0.0:20003\"", "\"0.0.0.0:1\"", Life::Start),
+            ("bandwidth.inbound", "\"25MB/s\"", "\"2MB/s\"", Life::Live),
+        ]
+    );
+}

@@ -1,0 +1,162 @@
+//! The tick of a thread whose clock is turned by hand.
+
+use crate::clock::Clock;
+use crate::event::{Deaf, Direction};
+use crate::idle::IdleClose;
+use crate::io::{IoConfig, IoThread, Seat, Udp, shaper};
+use crate::ports::established::Established;
+use crate::ports::io::Command;
+use crate::ports::ssu2::{Adoption, Ssu2Handle};
+use crate::stats::Transport;
+use crate::udp::{self, Socket};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::role::Role;
+use ramson_protocol::link::skew::ClockSkew;
+use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, SipKeys};
+use ramson_protocol::shape::Limits;
+use ramson_protocol::ssu2::established as ssu2;
+use ramson_protocol::ssu2::header::MaskKey;
+use ramson_protocol::ssu2::keys::DataKeys;
+use ramson_protocol::ssu2::session;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A thread with one session of each transport, neither of which says anything.
+struct Rig {
+    thread: IoThread,
+    idle: Arc<IdleClose>,
+    /// Open until the end.
+    _far: TcpStream,
+}
+
+impl Rig {
+    fn new(ntcp2: u64, ssu2: u64) -> Self {
+        let (clock, seat) = (Clock::new(), Seat::new().unwrap());
+        let handle = seat.handle();
+        let idle = Arc::new(IdleClose::new(Duration::from_secs(ntcp2), Duration::from_secs(ssu2)));
+        let config = IoConfig {
+            router: RouterHash([1; 32]),
+            router_info: Arc::new(ArcSwap::from_pointee(Bytes::new())),
+            line: Arc::new(shaper::Line::new(Limits::even(1_000_000), 1, clock.now().mono)),
+            clock,
+            sink: Arc::new(Deaf),
+            idle_close: Arc::clone(&idle),
+            iv_filter: Default::default(),
+            draining: Arc::default(),
+        };
+        let local: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let sockets = udp::bind(&[local], 1).unwrap().remove(0);
+        let sockets = sockets.into_iter().map(|socket| Socket::new(socket, false).unwrap()).collect();
+        // Neither silence nor anything else is to end the session before its time.
+        let session = session::Config { idle: Duration::from_secs(ssu2), silence: Duration::MAX, ..Default::default() };
+        let udp = Udp::new(sockets, [3; 32], session, 1, Ssu2Handle::deaf());
+        let thread = seat.take(0, &[handle.clone()], config, Some(Box::new(udp))).unwrap();
+        let listener = TcpListener::bind(local).unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, addr) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        handle.command(Command::Adopt(Box::new(tcp(ours, addr)))).unwrap();
+        let adoption = Adoption { established: Box::new(datagrams(addr)), token: (1, u32::MAX), behind_nat: false };
+        handle.command(Command::AdoptSsu2(Box::new(adoption))).unwrap();
+        let mut rig = Self { thread, idle, _far: far };
+        rig.thread.take_inbox();
+        assert_eq!(rig.open(), [1, 1]);
+        rig
+    }
+
+    /// The sessions that are open `seconds` later: of NTCP2, of SSU2.
+    fn after(&mut self, seconds: u64) -> [u64; 2] {
+        self.thread.now.mono += Duration::from_secs(seconds);
+        self.thread.fire_udp_timers();
+        self.thread.tick();
+        self.open()
+    }
+
+    fn open(&self) -> [u64; 2] {
+        [Transport::Ntcp2, Transport::Ssu2].map(|transport| {
+            let wire = self.thread.stats.wire(transport);
+            wire.sessions_in.get() + wire.sessions_out.get()
+        })
+    }
+}
+
+fn tcp(stream: TcpStream, addr: SocketAddr) -> Established {
+    Established {
+        peer: RouterHash([2; 32]),
+        addr,
+        direction: Direction::Outbound,
+        stream: mio::net::TcpStream::from_std(stream),
+        opener: FrameOpener::new(&[1; 32], SipKeys::new(&[5; 32])),
+        sealer: FrameSealer::new(&[2; 32], SipKeys::new(&[5; 32])),
+        router_info: Bytes::new(),
+        leftover: Vec::new(),
+        skew_ms: 0,
+    }
+}
+
+fn datagrams(addr: SocketAddr) -> ssu2::Established {
+    let keys = |key| DataKeys { k_data: [key; 32], k_header_2: MaskKey::new([key; 32]) };
+    ssu2::Established {
+        role: Role::Initiator,
+        peer: RouterHash([4; 32]),
+        addr,
+        local: 0,
+        local_id: 1,
+        remote_id: 2,
+        local_intro: MaskKey::new([3; 32]),
+        remote_intro: MaskKey::new([4; 32]),
+        recv: keys(5),
+        send: keys(6),
+        mtu: 1500,
+        next_number: 1,
+        received: None,
+        confirmed: Default::default(),
+        skew: ClockSkew(0),
+        rtt: Duration::ZERO,
+        router_info: Bytes::new(),
+        flood: false,
+        peer_padding: None,
+        our_addr: None,
+        relay_tag: None,
+        relay_tag_requested: false,
+        new_token: None,
+        early: Vec::new(),
+    }
+}
+
+#[test]
+fn the_sessions_of_each_transport_stay_open_for_their_own_time() {
+    let mut rig = Rig::new(10, 100);
+    assert_eq!(rig.after(9), [1, 1]);
+    assert_eq!(rig.after(2), [0, 1]);
+    assert_eq!(rig.after(91), [0, 0]);
+    let mut rig = Rig::new(100, 10);
+    assert_eq!(rig.after(11), [1, 0]);
+}
+
+#[test]
+fn a_changed_time_holds_for_sessions_that_are_open() {
+    let mut rig = Rig::new(100, 10);
+    rig.idle.set(Transport::Ssu2, Duration::from_secs(50));
+    rig.idle.set(Transport::Ntcp2, Duration::from_secs(20));
+    assert_eq!(rig.after(1), [1, 1]);
+    assert_eq!(rig.after(18), [1, 1], "of SSU2 the former time is over");
+    assert_eq!(rig.after(2), [0, 1]);
+    assert_eq!(rig.after(30), [0, 0]);
+}
+
+#[test]
+fn the_filter_of_repeated_cells_grows_and_shrinks_with_the_line() {
+    let mut rig = Rig::new(100, 100);
+    let mut cells = |rate| {
+        rig.thread.config.line.set(Limits::even(rate));
+        rig.after(1);
+        rig.thread.ivs.max_cells()
+    };
+    let (slow, fast) = (cells(2_000_000), cells(20_000_000));
+    assert!(fast > 9 * slow && fast > 20_000_000 / 1024 * 660, "{slow} cells, {fast} cells");
+    assert_eq!(cells(2_000_000), slow);
+}
