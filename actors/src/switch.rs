@@ -41,8 +41,8 @@ const MAX_EXPECTED: usize = 16 * 1024;
 /// Garlic messages in the opener's queue, at most.
 const MAX_OPENING: usize = 256;
 
-/// Messages that are remembered, in each of the filter's two generations.
-const REMEMBERED: usize = 200_000;
+/// Messages that are remembered at once: five bytes each.
+const REMEMBERED: usize = 2_000_000;
 
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -112,9 +112,8 @@ impl EventSink for SwitchSink {
 impl Switch {
     /// The switch of a node.
     pub fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
-        let now = shared.now();
         Self {
-            duplicates: Duplicates::new(REMEMBERED, rand::random(), now.mono),
+            duplicates: Duplicates::new(REMEMBERED, rand::random()),
             shared,
             netdb,
             routes,
@@ -256,7 +255,7 @@ impl Switch {
             Freshness::Expired => return count_drop("expired"),
             Freshness::TooFarAhead => return count_drop("too_far_ahead"),
         }
-        if !self.duplicates.insert(message.id, message.expiration, now.mono) {
+        if !self.duplicates.insert(message.id, message.expiration, now) {
             return count_drop("duplicate");
         }
         if !allowed(origin, message.kind) {
