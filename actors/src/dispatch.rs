@@ -29,8 +29,11 @@ const MAILBOX: usize = 1024;
 /// Garlic messages in the opener's queue, at most.
 const MAX_OPENING: usize = 256;
 
-/// Messages that are remembered of each way, in each of a filter's two generations.
-const REMEMBERED: usize = 200_000;
+/// Messages of strangers that are remembered of each way: five bytes each, as far as they come.
+const REMEMBERED: usize = 2_000_000;
+
+/// Messages out of our own tunnels that are remembered: 100,000 a second of those that live for ten seconds.
+const REMEMBERED_OWN: usize = 17_000_000;
 
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -79,10 +82,10 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// The dispatcher of a node.
     pub(crate) fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
-        let now = shared.now().mono;
-        let filter = || Duplicates::new(REMEMBERED, rand::random(), now);
+        let filter = |max| Duplicates::new(max, rand::random());
+        let (direct, endpoint, own) = (filter(REMEMBERED), filter(REMEMBERED), filter(REMEMBERED_OWN));
         Self {
-            filters: Filters { direct: filter(), endpoint: filter(), own: filter() },
+            filters: Filters { direct, endpoint, own },
             _vital: shared.vitals().guard("the dispatcher of messages"),
             shared,
             netdb,
@@ -121,7 +124,7 @@ impl Dispatch {
         if allowed == Allowed::No {
             return count_drop("not_allowed_here");
         }
-        if !self.filters.of(way).insert(message.id, message.expiration, now.mono) {
+        if !self.filters.of(way).insert(message.id, message.expiration, now) {
             return count_drop("duplicate");
         }
         match message.kind {
