@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock_keeper;
+pub mod drops;
 pub mod garlic;
 pub mod gate;
 pub mod identity;
@@ -22,6 +23,7 @@ pub mod netdb;
 pub mod node;
 pub mod peer;
 pub mod pool;
+pub mod series;
 pub mod settings;
 pub mod shared;
 pub mod switch;

@@ -4,6 +4,7 @@
 //! actors of single connections and tunnels are left out: each has a mailbox of its own, and hardly ever more than one
 //! message in it. The counts are those of the process, like all metrics.
 
+use crate::drops::ControlDrop;
 use actix::prelude::SendError;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -84,7 +85,7 @@ impl Mailbox {
     /// The same for a message that may be lost: it is counted then.
     pub(crate) fn offer<M>(self, try_send: impl FnOnce() -> Result<(), SendError<M>>) {
         if self.post(try_send).is_err() {
-            metrics::counter!("ramson_control_drops_total", "reason" => "mailbox_full").increment(1);
+            ControlDrop::MailboxFull.count();
         }
     }
 }

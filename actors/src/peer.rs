@@ -13,6 +13,7 @@
 use crate::mailbox::Mailbox;
 use crate::messages::{DialFailed, SessionDown, SessionUp};
 use crate::netdb::NetDb;
+use crate::series::control;
 use crate::shared::Shared;
 use crate::switch::PeerNews;
 use actix::prelude::*;
@@ -112,7 +113,7 @@ impl PeerConnection {
     }
 
     fn fail(&mut self, reason: &'static str, ctx: &mut Context<Self>) {
-        metrics::counter!("ramson_connect_failures_total", "reason" => reason).increment(1);
+        control::CONNECT_FAILURES.add([reason], 1);
         self.shared.transports().unreachable(self.hash);
         self.netdb.unreachable(self.hash);
         if self.state == State::Dialing

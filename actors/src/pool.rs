@@ -19,6 +19,7 @@ mod tunnel;
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Drain, Recheck, RouterKnown, Token};
 use crate::netdb::NetDb;
+use crate::series::{Exported, control};
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Shared};
 use crate::switch::{PeerNews, Switch};
 use actix::prelude::*;
@@ -87,7 +88,8 @@ pub struct TunnelPool {
     timer: Option<SpawnHandle>,
     /// The table of tunnels is not what was published last.
     changed: bool,
-    failed_tests: u64,
+    exported: Exported<7>,
+    exported_tests: Exported<2>,
 }
 
 /// A tunnel that stands.
@@ -144,7 +146,8 @@ impl TunnelPool {
             tests: HashMap::new(),
             timer: None,
             changed: true,
-            failed_tests: 0,
+            exported: Exported::new(),
+            exported_tests: Exported::new(),
             shared,
         }
         .start()
@@ -160,9 +163,7 @@ impl TunnelPool {
         while let Some(out) = self.core.poll_output() {
             self.effect(out, ctx);
         }
-        let Stats { failed, .. } = self.core.stats();
-        let news = failed - std::mem::replace(&mut self.failed_tests, failed);
-        metrics::counter!("ramson_tunnel_tests_total", "result" => "failed").increment(news);
+        self.export();
         if std::mem::take(&mut self.changed) {
             self.publish();
         }
@@ -178,6 +179,22 @@ impl TunnelPool {
         }
     }
 
+    fn export(&mut self) {
+        let Stats { builds, refused, unsent, no_peers, timed_out, tests: _, passed, failed, dropped, ended, built: _ } =
+            self.core.stats();
+        let events = [
+            ("build", builds),
+            ("build_refused", refused),
+            ("build_not_sent", unsent),
+            ("build_without_peers", no_peers),
+            ("build_timed_out", timed_out),
+            ("tunnel_dropped", dropped),
+            ("tunnel_ended", ended),
+        ];
+        self.exported.add(&control::POOL, events);
+        self.exported_tests.add(&control::TUNNEL_TESTS, [("ok", passed), ("failed", failed)]);
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.core.handle_timeout(self.shared.now());
         self.settle(ctx);
@@ -189,8 +206,7 @@ impl TunnelPool {
             Out::TimedOut { id } => self.build_timed_out(id),
             Out::Test { test, outbound, inbound } => self.test(test, outbound, inbound, ctx),
             Out::Proven { outbound, inbound, rtt } => {
-                metrics::counter!("ramson_tunnel_tests_total", "result" => "ok").increment(1);
-                metrics::histogram!("ramson_tunnel_test_seconds").record(rtt.as_secs_f64());
+                control::TUNNEL_TEST_TIME.record([], rtt);
                 self.note_tunnels(&[outbound, inbound], SharedEvent::TestPassed);
             }
             Out::Dropped { id } => {
@@ -241,7 +257,7 @@ impl TunnelPool {
         }
         for (direction, count) in [(Direction::Inbound, all.inbound.len()), (Direction::Outbound, all.outbound.len())] {
             let direction = builds::direction_label(direction);
-            metrics::gauge!("ramson_own_tunnels", "direction" => direction).set(count as f64);
+            control::OWN_TUNNELS.set([direction], count as f64);
         }
         if self.config.length == 0 {
             let (us, id) = (self.shared.hash(), self.without_hops.id());
@@ -274,8 +290,8 @@ impl TunnelPool {
     }
 
     fn count(&self) {
-        metrics::gauge!("ramson_peer_profiles").set(self.peers.len() as f64);
-        metrics::gauge!("ramson_peers_usable").set(self.peers.usable(self.shared.now()) as f64);
+        control::PROFILES.set([], self.peers.len() as f64);
+        control::USABLE.set([], self.peers.usable(self.shared.now()) as f64);
     }
 
     /// Has the profiles written by a thread that may block.

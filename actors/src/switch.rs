@@ -5,6 +5,7 @@
 //! batches; when it is full the data plane drops the batch and counts it, since it must never wait.
 
 use crate::clock_keeper::ClockKeeper;
+use crate::drops::ControlDrop;
 use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
 use crate::identity::Reach;
 use crate::mailbox::Mailbox;
@@ -14,6 +15,7 @@ use crate::messages::{
 };
 use crate::netdb::NetDb;
 use crate::peer::{Ended, PeerConnection, Wanted};
+use crate::series::{Exported, control};
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::garlic::one_time::{OneTimeKey, Pending};
@@ -95,6 +97,7 @@ pub struct Switch {
     expected: HashMap<Token, (Recipient<Arrived>, Mailbox, Mono)>,
     garlic: Pending<()>,
     duplicates: Duplicates,
+    exported: Exported<3>,
     clock: ClockKeeper,
 }
 
@@ -115,6 +118,7 @@ impl Switch {
         let now = shared.now();
         Self {
             duplicates: Duplicates::new(REMEMBERED, rand::random(), now.mono),
+            exported: Exported::new(),
             shared,
             netdb,
             routes,
@@ -209,7 +213,7 @@ impl Switch {
             tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
             self.shared.clock().adjust(ms);
         }
-        metrics::gauge!("ramson_clock_correction_seconds").set(self.shared.clock().correction_ms() as f64 / 1000.0);
+        control::CLOCK_CORRECTION.set([], self.shared.clock().correction_ms() as f64 / 1000.0);
     }
 
     fn news(&self, news: PeerNews) {
@@ -244,7 +248,7 @@ impl Switch {
         let actor = PeerConnection::new(peer, connected, shared, netdb, owner, news);
         let addr = actor.start();
         self.connections.insert(peer, Connection { actor: addr.clone(), ip: None });
-        metrics::gauge!("ramson_connections").set(self.connections.len() as f64);
+        control::CONNECTIONS.set([], self.connections.len() as f64);
         Some(addr)
     }
 
@@ -253,14 +257,14 @@ impl Switch {
         let now = self.shared.now();
         match freshness(message.expiration, now.wall) {
             Freshness::Fresh => {}
-            Freshness::Expired => return count_drop("expired"),
-            Freshness::TooFarAhead => return count_drop("too_far_ahead"),
+            Freshness::Expired => return ControlDrop::Expired.count(),
+            Freshness::TooFarAhead => return ControlDrop::TooFarAhead.count(),
         }
         if !self.duplicates.insert(message.id, message.expiration, now.mono) {
-            return count_drop("duplicate");
+            return ControlDrop::Duplicate.count();
         }
         if !allowed(origin, message.kind) {
-            return count_drop("not_allowed_here");
+            return ControlDrop::NotAllowedHere.count();
         }
         match message.kind {
             MessageType::DatabaseStore => self.netdb.store(Incoming { origin, message }),
@@ -275,20 +279,20 @@ impl Switch {
             }
             MessageType::OutboundTunnelBuildReply | MessageType::VariableTunnelBuildReply => {
                 if self.arrived(Token::BuildReply(message.id), origin, message).is_some() {
-                    count_drop("unexpected_build_reply");
+                    ControlDrop::UnexpectedBuildReply.count();
                 }
             }
             MessageType::Data => match &self.routes.data {
-                Some(to) if to.try_send(Incoming { origin, message }).is_err() => count_drop("mailbox_full"),
+                Some(to) if to.try_send(Incoming { origin, message }).is_err() => ControlDrop::MailboxFull.count(),
                 Some(_) => {}
-                None => count_drop("unsupported_type"),
+                None => ControlDrop::UnsupportedType.count(),
             },
             // The ElGamal builds are gone from the network, and cells and gateways never leave the data plane.
             MessageType::TunnelBuild
             | MessageType::TunnelBuildReply
             | MessageType::TunnelData
             | MessageType::TunnelGateway
-            | MessageType::Unknown(_) => count_drop("unsupported_type"),
+            | MessageType::Unknown(_) => ControlDrop::UnsupportedType.count(),
         }
     }
 
@@ -303,10 +307,10 @@ impl Switch {
         match Reader::new(&message.body).u32() {
             Ok(id) => {
                 if self.arrived(Token::Delivery(MessageId(id)), origin, message).is_some() {
-                    count_drop("unexpected_delivery_status");
+                    ControlDrop::UnexpectedDeliveryStatus.count();
                 }
             }
-            Err(_) => count_drop("malformed"),
+            Err(_) => ControlDrop::Malformed.count(),
         }
     }
 
@@ -315,19 +319,19 @@ impl Switch {
         let mut r = Reader::new(&message.body);
         let data = match r.u32().map(|len| r.take(len as usize)) {
             Ok(Ok(data)) => data,
-            _ => return count_drop("malformed"),
+            _ => return ControlDrop::Malformed.count(),
         };
         if self.garlic.knows(data) {
             let mut data = data.to_vec();
             match self.garlic.open(&mut data).map(|(payload, ())| local_cloves(payload)) {
                 Some(Ok(messages)) => self.on_cloves(origin, messages, ctx),
-                Some(Err(reason)) => count_drop(reason),
-                None => count_drop("garlic_forged"),
+                Some(Err(reason)) => reason.count(),
+                None => ControlDrop::GarlicForged.count(),
             }
             return;
         }
         if self.opening >= MAX_OPENING {
-            return count_drop("opener_busy");
+            return ControlDrop::OpenerBusy.count();
         }
         self.opening += 1;
         Mailbox::GarlicOpener.entered();
@@ -337,8 +341,8 @@ impl Switch {
             Mailbox::GarlicOpener.left();
             match opened {
                 Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
-                Ok(Opened(Err(reason))) => count_drop(reason),
-                Err(_) => count_drop("mailbox_full"),
+                Ok(Opened(Err(reason))) => reason.count(),
+                Err(_) => ControlDrop::MailboxFull.count(),
             }
         }));
     }
@@ -349,7 +353,7 @@ impl Switch {
         let origin = if let Origin::OwnTunnel(tunnel) = outer { Origin::OwnTunnel(tunnel) } else { Origin::Garlic };
         for message in messages {
             if message.kind == MessageType::Garlic {
-                count_drop("garlic_in_garlic");
+                ControlDrop::GarlicInGarlic.count();
             } else {
                 self.on_message(origin, message, ctx);
             }
@@ -360,6 +364,9 @@ impl Switch {
         let now = self.shared.now().mono;
         self.expected.retain(|_, (_, _, until)| *until > now);
         self.garlic.expire(now);
+        let ids = self.duplicates.stats();
+        let events = [("fresh", ids.fresh), ("repeated", ids.repeated), ("overflowed", ids.overflowed)];
+        self.exported.add(&control::DUPLICATES, events);
     }
 }
 
@@ -381,10 +388,6 @@ fn allowed(origin: Origin, kind: MessageType) -> bool {
                 | MessageType::VariableTunnelBuildReply
         ),
     }
-}
-
-fn count_drop(reason: &'static str) {
-    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
 }
 
 impl Actor for Switch {
@@ -440,6 +443,6 @@ impl Handler<Ended> for Switch {
         if self.connections.get(&ended.0).is_some_and(|connection| !connection.actor.connected()) {
             self.connections.remove(&ended.0);
         }
-        metrics::gauge!("ramson_connections").set(self.connections.len() as f64);
+        control::CONNECTIONS.set([], self.connections.len() as f64);
     }
 }

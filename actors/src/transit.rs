@@ -12,8 +12,10 @@ mod tunnel;
 
 pub use opener::BuildOpener;
 
+use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, Incoming, Origin};
+use crate::series::control;
 use crate::shared::Shared;
 use actix::prelude::*;
 use opener::{OpenBuild, OpenedBuild};
@@ -188,7 +190,7 @@ impl TransitManager {
                     self.install(&hop, promised, ctx);
                 }
                 if !self.shared.send(outcome.to, outcome.message) {
-                    metrics::counter!("ramson_control_drops_total", "reason" => "data_plane_full").increment(1);
+                    ControlDrop::DataPlaneFull.count();
                 }
             }
             Err(_) => {
@@ -239,15 +241,15 @@ impl TransitManager {
         let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
         self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
         self.published.set(self.admission.congestion());
-        metrics::gauge!("ramson_congestion_level").set(f64::from(self.admission.congestion() as u8));
+        control::CONGESTION.set([], f64::from(self.admission.congestion() as u8));
     }
 
     fn gauges(&self) {
         self.published.tunnels.store(self.tunnels.len(), Relaxed);
         for (count, role) in self.by_role.iter().zip(ROLES) {
-            metrics::gauge!("ramson_transit_tunnels", "role" => role).set(*count as f64);
+            control::TRANSIT_TUNNELS.set([role], *count as f64);
         }
-        metrics::gauge!("ramson_transit_promised_bytes").set(self.admission.promised() as f64);
+        control::TRANSIT_PROMISED.set([], self.admission.promised() as f64);
     }
 }
 
@@ -264,7 +266,7 @@ fn place(role: Role) -> usize {
 
 /// Counts one build request by what became of it.
 fn answered(answer: &'static str, reason: &'static str) {
-    metrics::counter!("ramson_build_requests_total", "answer" => answer, "reason" => reason).increment(1);
+    control::BUILD_REQUESTS.add([answer, reason], 1);
 }
 
 fn drop_label(cause: hop::Drop) -> &'static str {

@@ -37,7 +37,7 @@ use crate::event::{Command, Event, EventSink, Handoff};
 use crate::idle::IdleClose;
 use crate::inbox::Inbox;
 use crate::ssu2::datagrams::Datagrams;
-use crate::stats::IoStats;
+use crate::stats::{IoStats, REASSEMBLY};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
@@ -183,6 +183,8 @@ pub(crate) struct IoThread {
     /// Of endpoints that are between messages.
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
     reassemblers: Vec<Box<Reassembler>>,
+    /// What endpoints had counted that are gone, in the order of [`crate::stats::REASSEMBLY`].
+    reassembled: [u64; REASSEMBLY.len()],
     /// Gateways with something in their packer.
     packing: Vec<usize>,
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
@@ -254,6 +256,7 @@ impl Seat {
             batch: relay::Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
+            reassembled: [0; REASSEMBLY.len()],
             packing: Vec::new(),
             packers: Vec::new(),
             packed: Vec::new(),

@@ -3,8 +3,10 @@
 //! spec: i2np §DatabaseLookup; ecies-routers §Garlic Message; proposal 154 — the lookup is sealed to the floodfill, and it
 //! names one of our inbound tunnels and a key and tag for the reply.
 
-use super::{NetDb, count_drop};
+use super::NetDb;
+use crate::drops::ControlDrop;
 use crate::messages::ExpectGarlic;
+use crate::series::control;
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -39,7 +41,7 @@ pub(super) async fn ask(
     };
     let tunnels = pick(&own.outbound).zip(pick(&own.inbound));
     let via = if tunnels.is_some() { "tunnels" } else { "session" };
-    metrics::counter!("ramson_netdb_queries_total", "via" => via).increment(1);
+    control::NETDB_QUERIES.add([via], 1);
     let sent = match tunnels {
         Some((outbound, inbound)) => match netdb.known_router(floodfill).await {
             Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),
@@ -48,7 +50,7 @@ pub(super) async fn ask(
         None => netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body())),
     };
     if !sent {
-        count_drop("lookup_not_sent");
+        ControlDrop::LookupNotSent.count();
     }
 }
 

@@ -8,12 +8,13 @@ use super::NetDb;
 use super::searches::Unreachable;
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Expect, Token};
+use crate::series::{Exported, control};
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::netdb::publish::{Config, In, Out, Publisher};
+use ramson_protocol::netdb::publish::{Config, In, Out, Publisher, Stats};
 use ramson_protocol::netdb::router_set::RouterSet;
 use rand::Rng;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(super) struct Publishing {
     core: Publisher,
     info: Option<RouterInfo>,
     generation: u64,
+    exported: Exported<4>,
 }
 
 impl Publishing {
@@ -43,12 +45,18 @@ impl Publishing {
         let mut seed = [0; 32];
         shared.rng().fill_bytes(&mut seed);
         let core = Publisher::new(Config::new(shared.hash()), seed, shared.now());
-        Self { netdb, core, info: None, generation: 0 }
+        Self { netdb, core, info: None, generation: 0, exported: Exported::new() }
     }
 
     fn feed(&mut self, input: In, ctx: &mut Context<Self>) {
         self.core.handle_input(self.netdb.shared().now(), input);
         self.drain(ctx);
+    }
+
+    fn export(&mut self) {
+        let Stats { stores, confirmed, timeouts, failed } = self.core.stats();
+        let events = [("sent", stores), ("confirmed", confirmed), ("timed_out", timeouts), ("unreachable", failed)];
+        self.exported.add(&control::NETDB_PUBLISHER, events);
     }
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
@@ -78,7 +86,6 @@ impl Publishing {
         };
         let (token, to) = (Token::Delivery(MessageId(token)), ctx.address().recipient());
         let expect = Expect { token, to, mailbox: Mailbox::Publishing, within: CONFIRM_WITHIN };
-        count("sent");
         switch.try_send(expect).is_ok() && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
     }
 
@@ -91,11 +98,12 @@ impl Publishing {
         }
         self.core.handle_timeout(self.netdb.shared().now());
         self.drain(ctx);
+        self.export();
     }
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("ramson_netdb_publishes_total", "outcome" => outcome).increment(1);
+    control::NETDB_PUBLISHES.add([outcome], 1);
 }
 
 impl Actor for Publishing {

@@ -13,6 +13,7 @@ use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin, RouterKnown};
+use crate::series::{Exported, control};
 use actix::prelude::*;
 use ramson_protocol::data::entry::{Entry, EntryKind};
 use ramson_protocol::data::router_info::RouterInfo;
@@ -41,6 +42,7 @@ pub(super) struct NetDbShard {
     index: usize,
     netdb: NetDb,
     store: Store,
+    exported: Exported<4>,
     loaded: Vec<Entry>,
     verifying: usize,
     stale: bool,
@@ -103,7 +105,18 @@ impl NetDbShard {
         let (now, rng) = (netdb.shared().now(), netdb.shared().rng());
         let store = Store::new(config, now);
         let subscribers = Subscribers::new(2 * config.max_routers);
-        Self { index, netdb, store, loaded, verifying: 0, stale: false, ticks: 0, subscribers, rng }
+        Self {
+            index,
+            netdb,
+            store,
+            loaded,
+            verifying: 0,
+            stale: false,
+            ticks: 0,
+            subscribers,
+            rng,
+            exported: Exported::new(),
+        }
     }
 
     /// Takes what was on disk as far as it is still good; its signatures were verified before it was written.
@@ -282,9 +295,16 @@ impl NetDbShard {
         self.netdb.directory().set_counts(self.index, routers, self.store.lease_set_count());
     }
 
+    fn export(&mut self) {
+        let store::Stats { added, updated, expired, evicted } = self.store.stats();
+        let events = [("added", added), ("updated", updated), ("expired", expired), ("evicted", evicted)];
+        self.exported.add(&control::NETDB_STORE, events);
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.store.handle_timeout(self.netdb.shared().now());
         self.drain(ctx);
+        self.export();
         if std::mem::take(&mut self.stale) {
             self.publish_routers();
         }
@@ -329,7 +349,7 @@ fn no() -> ResponseActFuture<NetDbShard, bool> {
 }
 
 fn count_store(outcome: &'static str) {
-    metrics::counter!("ramson_netdb_stores_total", "outcome" => outcome).increment(1);
+    control::NETDB_STORES.add([outcome], 1);
 }
 
 /// What lookups are answered from.
@@ -381,7 +401,7 @@ impl Handler<Asked> for NetDbShard {
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
         Mailbox::NetDbShard.left();
         let outcome = self.on_asked(&asked.0);
-        metrics::counter!("ramson_netdb_lookups_total", "outcome" => outcome).increment(1);
+        control::NETDB_LOOKUPS.add([outcome], 1);
     }
 }
 

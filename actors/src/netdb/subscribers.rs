@@ -2,6 +2,7 @@
 //! gets them in order and none is lost to a full mailbox.
 
 use super::shard::NetDbShard;
+use crate::drops::ControlDrop;
 use crate::messages::RouterKnown;
 use actix::prelude::*;
 use std::collections::VecDeque;
@@ -41,7 +42,7 @@ impl Subscribers {
             let queue = &mut self.all[at].queue;
             if queue.len() >= self.max_queue.max(1) {
                 queue.pop_front();
-                metrics::counter!("ramson_control_drops_total", "reason" => "subscriber_slow").increment(1);
+                ControlDrop::SubscriberSlow.count();
             }
             queue.push_back(news.clone());
             self.pump(at, ctx);

@@ -15,6 +15,7 @@ use super::tunnel::{End, InboundTunnel, OutboundTunnel};
 use super::{Own, Route, TunnelPool};
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Expect, ExpectGarlic, Token};
+use crate::series::control;
 use crate::shared::{InboundTunnelRef, OutboundTunnelRef};
 use actix::prelude::*;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
@@ -52,7 +53,7 @@ pub(super) fn direction_label(direction: Direction) -> &'static str {
 
 fn count(direction: Direction, result: &'static str) {
     let direction = direction_label(direction);
-    metrics::counter!("ramson_own_builds_total", "direction" => direction, "result" => result).increment(1);
+    control::OWN_BUILDS.add([direction, result], 1);
 }
 
 impl TunnelPool {

@@ -3,6 +3,7 @@
 //! State owned: the tunnel's hop, which goes with its actor. In: [`End`]. Out: nothing. The pool tells each when it
 //! ends; if it does not, a tunnel ends by itself with its lifetime.
 
+use crate::drops::ControlDrop;
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_crypto::tunnel::LayerCipher;
@@ -25,7 +26,7 @@ impl Installed {
     pub(super) fn new(shared: &Shared, id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
         if !shared.transports().install(&Arc::new(Hop::new(id, kind, previous))) {
             // A thread that does not keep up does not know the tunnel: the first test will find out.
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
+            ControlDrop::HopInstall.count();
         }
         Self { id, shared: shared.clone() }
     }
@@ -45,7 +46,7 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         if !self.shared.transports().remove(self.id) {
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_removal").increment(1);
+            ControlDrop::HopRemoval.count();
         }
         self.shared.release_tunnel_id(self.id);
     }

@@ -3,6 +3,7 @@
 //! State owned: its hop in the data plane, which is taken out when this actor ends, however it ends. In: nothing but its
 //! timer. Out: [`Expired`] to the manager. Ten thousand of these live at once, so it holds no more than it needs.
 
+use crate::drops::ControlDrop;
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::id::TunnelId;
@@ -36,7 +37,7 @@ impl Actor for ParticipatingTunnel {
 
     fn stopped(&mut self, _: &mut Context<Self>) {
         if !self.shared.transports().remove(self.id) {
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_removal").increment(1);
+            ControlDrop::HopRemoval.count();
         }
         let expired = Expired { id: self.id, promised: self.promised };
         if let Err(SendError::Full(expired)) = self.manager.try_send(expired) {
