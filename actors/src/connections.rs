@@ -10,6 +10,7 @@ use crate::messages::{PeerNews, Recheck, RouterInfoReceived};
 use crate::netdb::NetDb;
 use crate::peer::{Ended, Happened, PeerConnection};
 use crate::reach::Reach;
+use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -134,7 +135,7 @@ impl Connections {
             tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
             self.shared.clock().adjust(ms);
         }
-        metrics::gauge!("ramson_clock_correction_seconds").set(self.shared.clock().correction_ms() as f64 / 1000.0);
+        control::CLOCK_CORRECTION.set([], self.shared.clock().correction_ms() as f64 / 1000.0);
     }
 
     fn tell(&self, news: PeerNews) {
@@ -173,7 +174,7 @@ impl Connections {
     }
 
     fn count(&self) {
-        metrics::gauge!("ramson_connections").set(self.table.len() as f64);
+        control::CONNECTIONS.set([], self.table.len() as f64);
     }
 }
 

@@ -6,11 +6,13 @@
 //!
 //! What may come by which way says [`ramson_protocol::i2np::ways`], and nothing here makes an exception.
 
+use crate::drops::ControlDrop;
 use crate::expected::Unsealed;
 use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Incoming, Origin, RouterInfoReceived, Token};
 use crate::netdb::NetDb;
+use crate::series::{Exported, control};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -76,6 +78,7 @@ pub(crate) struct Dispatch {
     opener: Addr<GarlicOpener>,
     opening: usize,
     filters: Filters,
+    exported: Exported<4>,
     _vital: Vital,
 }
 
@@ -86,6 +89,7 @@ impl Dispatch {
         let (direct, endpoint, own) = (filter(REMEMBERED), filter(REMEMBERED), filter(REMEMBERED_OWN));
         Self {
             filters: Filters { direct, endpoint, own },
+            exported: Exported::new(),
             _vital: shared.vitals().guard("the dispatcher of messages"),
             shared,
             netdb,
@@ -104,7 +108,7 @@ impl Dispatch {
             Received::TunnelMessage { tunnel, own: true, message } => match self.shared.tunnel_ids().owner(tunnel) {
                 Some(owner) => self.on_message(Origin::OwnTunnel(tunnel, owner), message, ctx),
                 // It ended while the message was on its way here.
-                None => count_drop("own_tunnel_ended"),
+                None => ControlDrop::OwnTunnelEnded.count(),
             },
             Received::RouterInfo { from, bytes, flood } => {
                 self.netdb.router_info(&RouterInfoReceived { from: Some(from), bytes, flood });
@@ -117,15 +121,15 @@ impl Dispatch {
         let (now, way) = (self.shared.now(), origin.way());
         match freshness(message.expiration, now.wall) {
             Freshness::Fresh => {}
-            Freshness::Expired => return count_drop("expired"),
-            Freshness::TooFarAhead => return count_drop("too_far_ahead"),
+            Freshness::Expired => return ControlDrop::Expired.count(),
+            Freshness::TooFarAhead => return ControlDrop::TooFarAhead.count(),
         }
         let allowed = may_come(message.kind, way);
         if allowed == Allowed::No {
-            return count_drop("not_allowed_here");
+            return ControlDrop::NotAllowedHere.count();
         }
         if !self.filters.of(way).insert(message.id, message.expiration, now) {
-            return count_drop("duplicate");
+            return ControlDrop::Duplicate.count();
         }
         match message.kind {
             MessageType::DatabaseStore => self.netdb.store(Incoming { origin, message }),
@@ -133,7 +137,7 @@ impl Dispatch {
             MessageType::DatabaseSearchReply => self.netdb.search_reply(Incoming { origin, message }),
             MessageType::DeliveryStatus => match DeliveryStatus::parse(&message.body) {
                 Ok(status) => self.expected_only(Token::Delivery(status.id), origin, message),
-                Err(_) => count_drop("malformed"),
+                Err(_) => ControlDrop::Malformed.count(),
             },
             MessageType::Garlic => self.on_garlic(origin, &message, ctx),
             MessageType::ShortTunnelBuild | MessageType::VariableTunnelBuild => {
@@ -148,16 +152,16 @@ impl Dispatch {
                 self.expected_only(Token::BuildReply(message.id), origin, message);
             }
             MessageType::Data => match &self.routes.data {
-                Some(to) if to.try_send(Incoming { origin, message }).is_err() => count_drop("mailbox_full"),
+                Some(to) if to.try_send(Incoming { origin, message }).is_err() => ControlDrop::MailboxFull.count(),
                 Some(_) => {}
-                None => count_drop("unsupported_type"),
+                None => ControlDrop::UnsupportedType.count(),
             },
             // The ElGamal builds are gone from the network, and cells and gateways never leave the data plane.
             MessageType::TunnelBuild
             | MessageType::TunnelBuildReply
             | MessageType::TunnelData
             | MessageType::TunnelGateway
-            | MessageType::Unknown(_) => count_drop("unsupported_type"),
+            | MessageType::Unknown(_) => ControlDrop::UnsupportedType.count(),
         }
     }
 
@@ -171,7 +175,7 @@ impl Dispatch {
     /// The same for what is of no use to anybody else.
     fn expected_only(&self, token: Token, origin: Origin, message: I2np) {
         if self.arrived(token, origin, message).is_some() {
-            count_drop("unexpected");
+            ControlDrop::Unexpected.count();
         }
     }
 
@@ -180,22 +184,22 @@ impl Dispatch {
         let mut r = Reader::new(&message.body);
         let data = match r.u32().map(|len| r.take(len as usize)) {
             Ok(Ok(data)) => data,
-            _ => return count_drop("malformed"),
+            _ => return ControlDrop::Malformed.count(),
         };
-        let Some((opener, _)) = origin.way().inside() else { return count_drop("garlic_in_garlic") };
+        let Some((opener, _)) = origin.way().inside() else { return ControlDrop::GarlicInGarlic.count() };
         match self.shared.expected().open(origin, data, local_cloves) {
             Some(Unsealed::Opened(Ok(messages))) => return self.on_cloves(origin, messages, ctx),
-            Some(Unsealed::Opened(Err(reason))) => return count_drop(reason),
-            Some(Unsealed::Forged) => return count_drop("garlic_forged"),
-            Some(Unsealed::WrongWay) => return count_drop("garlic_by_another_way"),
+            Some(Unsealed::Opened(Err(reason))) => return reason.count(),
+            Some(Unsealed::Forged) => return ControlDrop::GarlicForged.count(),
+            Some(Unsealed::WrongWay) => return ControlDrop::GarlicByAnotherWay.count(),
             None => {}
         }
         // What opens under the router's key, out of a tunnel of ours, would tell whose the tunnel is.
         if opener != Opener::RouterKey {
-            return count_drop("garlic_not_ours");
+            return ControlDrop::GarlicNotOurs.count();
         }
         if self.opening >= MAX_OPENING {
-            return count_drop("opener_busy");
+            return ControlDrop::OpenerBusy.count();
         }
         self.opening += 1;
         self.shared.mailboxes().entered(Mailbox::GarlicOpener);
@@ -205,10 +209,24 @@ impl Dispatch {
             actor.shared.mailboxes().left(Mailbox::GarlicOpener);
             match opened {
                 Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
-                Ok(Opened(Err(reason))) => count_drop(reason),
-                Err(_) => count_drop("mailbox_full"),
+                Ok(Opened(Err(reason))) => reason.count(),
+                Err(_) => ControlDrop::MailboxFull.count(),
             }
         }));
+    }
+
+    fn sweep(&mut self) {
+        self.shared.expected().expire(self.shared.now().mono);
+        let Filters { direct, endpoint, own } = &self.filters;
+        let [mut fresh, mut repeated, mut outside, mut forgotten] = [0; 4];
+        for stats in [direct, endpoint, own].map(Duplicates::stats) {
+            fresh += stats.fresh;
+            repeated += stats.repeated;
+            outside += stats.outside;
+            forgotten += stats.forgotten_early;
+        }
+        let events = [("fresh", fresh), ("repeated", repeated), ("outside", outside), ("forgotten_early", forgotten)];
+        self.exported.add(&control::DUPLICATES, events);
     }
 
     /// What was in garlic that came by `outer`.
@@ -218,16 +236,12 @@ impl Dispatch {
     }
 }
 
-fn count_drop(reason: &'static str) {
-    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
-}
-
 impl Actor for Dispatch {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(SWEEP, |actor, _| actor.shared.expected().expire(actor.shared.now().mono));
+        ctx.run_interval(SWEEP, |actor, _| actor.sweep());
         self.shared.stop_when_over(self, ctx);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! State owned: our static key. In: [`Open`]. Out: the messages inside, as its answer.
 
+use crate::drops::ControlDrop;
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::garlic::clove::{Block, CloveDelivery, blocks};
@@ -36,7 +37,7 @@ pub struct Open(pub Bytes);
 
 /// What came out: messages for this router, or the reason why there are none.
 #[derive(Debug, MessageResponse)]
-pub struct Opened(pub Result<Vec<I2np>, &'static str>);
+pub struct Opened(pub Result<Vec<I2np>, ControlDrop>);
 
 impl Handler<Open> for GarlicOpener {
     type Result = Opened;
@@ -45,14 +46,14 @@ impl Handler<Open> for GarlicOpener {
         let mut data = open.0.to_vec();
         Opened(match self.key.open(&mut data) {
             Ok((payload, _)) => local_cloves(payload),
-            Err(_) => Err("garlic_not_ours"),
+            Err(_) => Err(ControlDrop::GarlicNotOurs),
         })
     }
 }
 
 /// The messages of a payload that are for whoever opened it. Cloves for others are not sent on: in garlic to a router
 /// they would let a stranger make us send to anybody.
-pub fn local_cloves(payload: &[u8]) -> Result<Vec<I2np>, &'static str> {
+pub fn local_cloves(payload: &[u8]) -> Result<Vec<I2np>, ControlDrop> {
     let mut messages = Vec::new();
     for block in blocks(payload).take(MAX_CLOVES) {
         match block {
@@ -63,7 +64,7 @@ pub fn local_cloves(payload: &[u8]) -> Result<Vec<I2np>, &'static str> {
                 body: Bytes::copy_from_slice(clove.body),
             }),
             Ok(_) => {}
-            Err(_) => return Err("garlic_malformed"),
+            Err(_) => return Err(ControlDrop::GarlicMalformed),
         }
     }
     Ok(messages)

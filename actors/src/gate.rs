@@ -1,5 +1,6 @@
 //! Who is let in: not those on the operator's list.
 
+use crate::series::control;
 use arc_swap::ArcSwap;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -24,7 +25,7 @@ impl Gate {
     pub fn set(&self, list: Blocklist) {
         let (ranges, routers) = list.len();
         for (kind, count) in [("address_range", ranges), ("router", routers)] {
-            metrics::gauge!("ramson_blocklist_entries", "kind" => kind).set(count as f64);
+            control::BLOCKLIST.set([kind], count as f64);
         }
         self.0.store(Arc::new(list));
     }

@@ -15,6 +15,7 @@
 mod clock_keeper;
 mod connections;
 mod dispatch;
+pub mod drops;
 mod expected;
 mod garlic;
 mod gate;
@@ -28,6 +29,7 @@ mod peer;
 pub mod pool;
 mod profiles;
 mod reach;
+pub mod series;
 pub mod settings;
 pub mod shared;
 mod supervise;

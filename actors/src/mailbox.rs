@@ -4,6 +4,7 @@
 //! actors of single connections and tunnels are left out: each has a mailbox of its own, and hardly ever more than one
 //! message in it.
 
+use crate::drops::ControlDrop;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::prelude::*;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl Mailboxes {
     /// The same for a message that may be lost: it is counted then.
     pub(crate) fn offer<M>(&self, mailbox: Mailbox, try_send: impl FnOnce() -> Result<(), SendError<M>>) {
         if self.post(mailbox, try_send).is_err() {
-            metrics::counter!("ramson_control_drops_total", "reason" => "mailbox_full").increment(1);
+            ControlDrop::MailboxFull.count();
         }
     }
 }

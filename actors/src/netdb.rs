@@ -17,9 +17,11 @@ mod shard;
 mod storage;
 mod verifier;
 
+use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
 use crate::paths::Paths;
+use crate::series::control;
 use crate::shared::Shared;
 use actix::prelude::*;
 use bytes::Bytes;
@@ -140,7 +142,7 @@ impl NetDb {
     pub fn store(&self, incoming: Incoming) {
         match key_of(&incoming) {
             Some(key) => self.tell(key, Stored(incoming)),
-            None => count_drop("malformed"),
+            None => ControlDrop::Malformed.count(),
         }
     }
 
@@ -148,7 +150,7 @@ impl NetDb {
     pub fn lookup(&self, incoming: Incoming) {
         match key_of(&incoming) {
             Some(key) => self.tell(key, Asked(incoming)),
-            None => count_drop("malformed"),
+            None => ControlDrop::Malformed.count(),
         }
     }
 
@@ -275,9 +277,9 @@ impl NetDb {
         let Ok(body) = DatabaseStore::new(entry.clone()).to_body() else { return };
         let now = shared.now().wall;
         for target in flood::targets(entry, &self.floodfills(), shared.hash(), from, now) {
-            metrics::counter!("ramson_netdb_floods_total").increment(1);
+            control::NETDB_FLOODS.add([], 1);
             if !shared.send(target, shared.message(MessageType::DatabaseStore, body.clone())) {
-                count_drop("data_plane_full");
+                ControlDrop::DataPlaneFull.count();
             }
         }
     }
@@ -310,7 +312,7 @@ impl NetDb {
     {
         let Some(addr) = self.shard(shard) else { return };
         if self.0.shared.mailboxes().post(Mailbox::NetDbShard, || addr.try_send(message)).is_err() {
-            count_drop("netdb_shard_full");
+            ControlDrop::NetDbShardFull.count();
         }
     }
 
@@ -382,14 +384,10 @@ fn offered(received: &RouterInfoReceived) -> Option<Offered> {
     match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
         Ok(info) => Some(Offered { info, from: received.from, flood: received.flood }),
         Err(_) => {
-            metrics::counter!("ramson_netdb_stores_total", "outcome" => "malformed").increment(1);
+            control::NETDB_STORES.add(["malformed"], 1);
             None
         }
     }
-}
-
-fn count_drop(reason: &'static str) {
-    metrics::counter!("ramson_control_drops_total", "reason" => reason).increment(1);
 }
 
 /// Takes RouterInfos into a database that no node has open: how many were taken, and refused.

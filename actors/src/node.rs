@@ -12,6 +12,7 @@ use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{PoolConfig, PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::Reach;
+use crate::series::control;
 use crate::settings::Live;
 use crate::shared::{Facts, Shared};
 use crate::supervise::Vitals;
@@ -119,7 +120,7 @@ impl EventSink for Sink {
         let sent = self.mailboxes.post(Mailbox::Connections, || self.connections.try_send(NewsBatch(news)));
         sent.map_err(|e| match e {
             SendError::Full(batch) | SendError::Closed(batch) => {
-                metrics::counter!("ramson_control_news_deferred_total").increment(batch.0.len() as u64);
+                control::NEWS_DEFERRED.add([], batch.0.len() as u64);
                 batch.0
             }
         })

@@ -7,6 +7,7 @@
 use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::PeerNews;
 use crate::netdb::NetDb;
+use crate::series::control;
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -120,7 +121,7 @@ impl PeerConnection {
         if reason == Reason::Resting {
             return;
         }
-        metrics::counter!("ramson_connect_failures_total", "reason" => reason.label()).increment(1);
+        control::CONNECT_FAILURES.add([reason.label()], 1);
         self.netdb.unreachable(self.hash);
         if reason.was_called() {
             for follower in &self.followers {

@@ -23,6 +23,7 @@ use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{Arrived, Drain, PeerNews, Token};
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Paths};
 use crate::profiles::{Note, NoteShared, Profiles};
+use crate::series::{Exported, control};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -176,7 +177,8 @@ pub struct TunnelPool {
     changed: bool,
     /// Tunnels in the gauge, inbound and outbound.
     counted: [usize; 2],
-    failed_tests: u64,
+    exported: Exported<7>,
+    exported_tests: Exported<2>,
     /// The router cannot do without its own pool.
     _vital: Option<Vital>,
 }
@@ -216,7 +218,8 @@ impl TunnelPool {
             paths,
             changed: true,
             counted: [0; 2],
-            failed_tests: 0,
+            exported: Exported::new(),
+            exported_tests: Exported::new(),
             _vital: (config.owner == Owner::Router).then(|| shared.vitals().guard("the pool of exploratory tunnels")),
             shared,
         }
@@ -232,9 +235,7 @@ impl TunnelPool {
         while let Some(out) = self.core.poll_output() {
             self.effect(out, ctx);
         }
-        let Stats { failed, .. } = self.core.stats();
-        let news = failed - std::mem::replace(&mut self.failed_tests, failed);
-        metrics::counter!("ramson_tunnel_tests_total", "result" => "failed").increment(news);
+        self.export();
         if std::mem::take(&mut self.changed) {
             self.publish();
         }
@@ -250,6 +251,22 @@ impl TunnelPool {
         }
     }
 
+    fn export(&mut self) {
+        let Stats { builds, refused, unsent, no_peers, timed_out, tests: _, passed, failed, dropped, ended, built: _ } =
+            self.core.stats();
+        let events = [
+            ("build", builds),
+            ("build_refused", refused),
+            ("build_not_sent", unsent),
+            ("build_without_peers", no_peers),
+            ("build_timed_out", timed_out),
+            ("tunnel_dropped", dropped),
+            ("tunnel_ended", ended),
+        ];
+        self.exported.add(&control::POOL, events);
+        self.exported_tests.add(&control::TUNNEL_TESTS, [("ok", passed), ("failed", failed)]);
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.core.handle_timeout(self.shared.now());
         self.settle(ctx);
@@ -261,8 +278,7 @@ impl TunnelPool {
             Out::TimedOut { id } => self.build_timed_out(id),
             Out::Test { test, outbound, inbound } => self.test(test, outbound, inbound, ctx),
             Out::Proven { outbound, inbound, rtt } => {
-                metrics::counter!("ramson_tunnel_tests_total", "result" => "ok").increment(1);
-                metrics::histogram!("ramson_tunnel_test_seconds").record(rtt.as_secs_f64());
+                control::TUNNEL_TEST_TIME.record([], rtt);
                 self.note_tunnels(&[outbound, inbound], SharedEvent::TestPassed);
             }
             Out::Dropped { id } => {
@@ -321,7 +337,7 @@ impl TunnelPool {
         for ((direction, count), counted) in directions.into_iter().zip(counts).zip(&mut self.counted) {
             let (pool, direction) = (self.config.label(), builds::direction_label(direction));
             let change = count as f64 - std::mem::replace(counted, count) as f64;
-            metrics::gauge!("ramson_own_tunnels", "pool" => pool, "direction" => direction).increment(change);
+            control::OWN_TUNNELS.change([pool, direction], change);
         }
     }
 

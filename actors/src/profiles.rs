@@ -11,6 +11,7 @@ mod file;
 
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, PeerNews, Recheck, RouterKnown};
+use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -138,8 +139,8 @@ impl Profiles {
     }
 
     fn count(&self) {
-        metrics::gauge!("ramson_peer_profiles").set(self.peers.len() as f64);
-        metrics::gauge!("ramson_peers_usable").set(self.peers.usable(self.shared.now()) as f64);
+        control::PROFILES.set([], self.peers.len() as f64);
+        control::USABLE.set([], self.peers.usable(self.shared.now()) as f64);
     }
 
     /// Has the profiles written by a thread that may block.

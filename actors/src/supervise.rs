@@ -4,6 +4,7 @@
 //! end of any of them that nobody asked for ends the node, with a line that says whose end it was, and the service
 //! manager starts it anew. `/health/ready` tells it in between.
 
+use crate::series::control;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -62,7 +63,7 @@ impl Vitals {
             living
         });
         if unexpected {
-            metrics::counter!("ramson_unexpected_ends_total", "what" => name.to_owned()).increment(1);
+            control::UNEXPECTED_ENDS.add([], 1);
             tracing::error!(what = name, "has ended although nobody asked for it: the node cannot go on");
         }
     }

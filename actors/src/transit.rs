@@ -12,8 +12,10 @@ mod tunnel;
 
 pub use opener::BuildOpener;
 
+use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, Incoming};
+use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -195,7 +197,7 @@ impl TransitManager {
                     None => {}
                 }
                 if !self.shared.send(outcome.to, outcome.message) {
-                    metrics::counter!("ramson_control_drops_total", "reason" => "data_plane_full").increment(1);
+                    ControlDrop::DataPlaneFull.count();
                 }
             }
             Err(_) => {
@@ -220,7 +222,7 @@ impl TransitManager {
         let hop = Arc::new(Hop::new(transit.receive, kind, transit.previous).with_contract(contract));
         if !self.shared.transports().install(&hop) {
             // A thread that does not keep up drops the tunnel's cells, as it would drop them anyhow.
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
+            ControlDrop::HopInstall.count();
         }
         self.tunnels.insert(transit.receive, transit.role);
         self.by_role[place(transit.role)] += 1;
@@ -249,15 +251,15 @@ impl TransitManager {
         let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
         self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
         self.published.set(self.admission.congestion());
-        metrics::gauge!("ramson_congestion_level").set(f64::from(self.admission.congestion() as u8));
+        control::CONGESTION.set([], f64::from(self.admission.congestion() as u8));
     }
 
     fn gauges(&self) {
         self.published.tunnels.store(self.tunnels.len(), Relaxed);
         for (count, role) in self.by_role.iter().zip(ROLES) {
-            metrics::gauge!("ramson_transit_tunnels", "role" => role).set(*count as f64);
+            control::TRANSIT_TUNNELS.set([role], *count as f64);
         }
-        metrics::gauge!("ramson_transit_promised_bytes").set(self.admission.promised() as f64);
+        control::TRANSIT_PROMISED.set([], self.admission.promised() as f64);
     }
 }
 
@@ -274,7 +276,7 @@ fn place(role: Role) -> usize {
 
 /// Counts one build request by what became of it.
 fn answered(answer: &'static str, reason: &'static str) {
-    metrics::counter!("ramson_build_requests_total", "answer" => answer, "reason" => reason).increment(1);
+    control::BUILD_REQUESTS.add([answer, reason], 1);
 }
 
 fn drop_label(cause: hop::Drop) -> &'static str {

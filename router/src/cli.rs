@@ -84,6 +84,8 @@ pub enum ConfigCommand {
 pub enum Page {
     /// The keys of the configuration.
     Configuration,
+    /// The series of `/metrics`.
+    Metrics,
 }
 
 /// `$XDG_DATA_HOME/ramson`, or `~/.local/share/ramson`, or `./ramson-data` without a home.

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::cli::Page;
+use crate::exporter::reference;
 use crate::reload;
 use crate::settings::{Settings, page};
 use std::path::Path;
@@ -34,6 +35,7 @@ pub fn check(config: Option<&Path>) -> Result<(), Failure> {
 pub fn doc(page: Page) -> Result<(), Failure> {
     match page {
         Page::Configuration => print!("{}", page::configuration()),
+        Page::Metrics => print!("{}", reference::metrics()),
     }
     Ok(())
 }

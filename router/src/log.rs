@@ -4,6 +4,7 @@
 //! in the metrics.
 
 use crate::Failure;
+use crate::exporter::table;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ impl RateLimit {
         if now.duration_since(place.since) >= SPAN {
             let left_out = place.lines.saturating_sub(BURST);
             if left_out > 0 {
-                metrics::counter!("ramson_log_lines_left_out_total").increment(u64::from(left_out));
+                table::LOG_LINES.add([], u64::from(left_out));
             }
             *place = Place { since: now, lines: 0 };
         }

@@ -28,7 +28,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0.as_millis();
         let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000)];
-        match units.into_iter().find(|(_, unit)| ms > 0 && ms % unit == 0) {
+        match units.into_iter().find(|(_, unit)| ms > 0 && ms.is_multiple_of(*unit)) {
             Some((name, unit)) => write!(f, "{}{name}", ms / unit),
             None => write!(f, "{ms}ms"),
         }
@@ -39,7 +39,7 @@ impl fmt::Display for Rate {
     /// In the largest unit of bytes that needs no fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("GB/s", 1_000_000_000), ("MB/s", 1_000_000), ("kB/s", 1000)];
-        match units.into_iter().find(|(_, unit)| self.0 > 0 && self.0 % unit == 0) {
+        match units.into_iter().find(|(_, unit)| self.0 > 0 && self.0.is_multiple_of(*unit)) {
             Some((name, unit)) => write!(f, "{}{name}", self.0 / unit),
             None => write!(f, "{}B/s", self.0),
         }

@@ -36,7 +36,7 @@ use crate::hop::Hop;
 use crate::idle::IdleClose;
 use crate::inbox::Inbox;
 use crate::ports::io::{Handoff, Input, IoHandle};
-use crate::stats::{DropCause, IoStats};
+use crate::stats::{DropCause, IoStats, REASSEMBLY};
 use crate::upward::{self, Upward};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -134,6 +134,8 @@ pub(crate) struct IoThread {
     /// Of endpoints that are between messages.
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
     reassemblers: Vec<Box<Reassembler>>,
+    /// What endpoints had counted that are gone, in the order of [`crate::stats::REASSEMBLY`].
+    reassembled: [u64; REASSEMBLY.len()],
     /// Gateways with something in their packer.
     packing: Vec<usize>,
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
@@ -205,6 +207,7 @@ impl Seat {
             batch: relay::Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
+            reassembled: [0; REASSEMBLY.len()],
             packing: Vec::new(),
             packers: Vec::new(),
             packed: Vec::new(),

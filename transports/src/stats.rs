@@ -47,6 +47,8 @@ impl Histogram {
     }
 }
 
+/// Declares a vocabulary: why things were dropped, or what they were. Each value has its label in the metrics, once.
+#[macro_export]
 macro_rules! causes {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$meta])*
@@ -179,6 +181,9 @@ impl WireStats {
     }
 }
 
+/// What is counted of messages that come out of tunnels, in the order of the counters.
+pub const REASSEMBLY: [&str; 6] = ["whole", "assembled", "malformed", "duplicate", "expired", "discarded"];
+
 /// The counters of one I/O thread.
 #[derive(Debug, Default)]
 pub struct IoStats {
@@ -198,6 +203,8 @@ pub struct IoStats {
     pub ssu2: [Counter; SSU2_COUNTERS.len()],
     /// The mean round trip of the sessions of SSU2, in microseconds.
     pub ssu2_rtt_us: Counter,
+    /// Messages out of tunnels that end here, in the order of [`REASSEMBLY`].
+    pub reassembly: [Counter; REASSEMBLY.len()],
     /// Hops in the table.
     pub hops: Counter,
     /// Wake-ups and turns of the loop.

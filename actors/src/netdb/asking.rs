@@ -3,9 +3,11 @@
 //! spec: i2np §DatabaseLookup; ecies-routers §Garlic Message; proposal 154 — the lookup is sealed to the floodfill, and it
 //! names one of our inbound tunnels and a key and tag for the reply.
 
-use super::{NetDb, count_drop};
+use super::NetDb;
+use crate::drops::ControlDrop;
 use crate::expected::Via;
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
+use crate::series::control;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
@@ -41,7 +43,7 @@ pub(super) async fn ask(
     };
     let tunnels = pick(&own.outbound).zip(pick(&own.inbound));
     let via = if tunnels.is_some() { "tunnels" } else { "session" };
-    metrics::counter!("ramson_netdb_queries_total", "via" => via).increment(1);
+    control::NETDB_QUERIES.add([via], 1);
     let sent = match tunnels {
         Some((outbound, inbound)) => match netdb.known_router(floodfill).await {
             Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),
@@ -53,7 +55,7 @@ pub(super) async fn ask(
         }
     };
     if !sent {
-        count_drop("lookup_not_sent");
+        ControlDrop::LookupNotSent.count();
     }
 }
 

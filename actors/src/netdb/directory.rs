@@ -2,6 +2,7 @@
 //! what we look for.
 
 use super::SHARDS;
+use crate::series::control;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use ramson_protocol::id::{NetDbKey, RouterHash};
@@ -84,9 +85,9 @@ impl Directory {
         }
         for (at, kind) in KINDS.into_iter().enumerate() {
             let sum: usize = self.counts.iter().filter_map(|c| c.kinds.get(at)).map(|n| n.load(Relaxed)).sum();
-            metrics::gauge!("ramson_netdb_entries", "kind" => kind).set(sum as f64);
+            control::NETDB_ENTRIES.set([kind], sum as f64);
         }
-        metrics::gauge!("ramson_netdb_floodfills").set(self.floodfills.load().len() as f64);
+        control::NETDB_FLOODFILLS.set([], self.floodfills.load().len() as f64);
     }
 
     /// Routers and leasesets in all shards.

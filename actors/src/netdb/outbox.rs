@@ -1,6 +1,7 @@
 //! Who is told of something that changes. News wait in a queue of their own per subscriber, so that a slow one gets them in
 //! order and none is lost to a full mailbox.
 
+use crate::drops::ControlDrop;
 use actix::prelude::*;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -44,7 +45,7 @@ impl<M: Message<Result: Send> + Clone + Send + 'static> Outboxes<M> {
             let mut queue = outbox.queue.lock();
             if queue.news.len() >= self.max_queue {
                 queue.news.pop_front();
-                metrics::counter!("ramson_control_drops_total", "reason" => "subscriber_slow").increment(1);
+                ControlDrop::SubscriberSlow.count();
             }
             queue.news.push_back(news.clone());
             drop(queue);

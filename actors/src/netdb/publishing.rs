@@ -9,6 +9,7 @@ use super::searches::Unreachable;
 use crate::expected::{Via, Waiter};
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Token};
+use crate::series::{Exported, control};
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -16,7 +17,7 @@ use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::netdb::publish::{Config, In, Out, Publisher};
+use ramson_protocol::netdb::publish::{Config, In, Out, Publisher, Stats};
 use ramson_protocol::netdb::router_set::RouterSet;
 use rand::Rng;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub(super) struct Publishing {
     core: Publisher,
     info: Option<RouterInfo>,
     generation: u64,
+    exported: Exported<4>,
     _vital: Vital,
 }
 
@@ -48,12 +50,18 @@ impl Publishing {
         shared.rng().fill_bytes(&mut seed);
         let core = Publisher::new(Config::new(shared.hash()), seed, shared.now());
         let _vital = shared.vitals().guard("the publisher of our RouterInfo");
-        Self { netdb, core, info: None, generation: 0, _vital }
+        Self { netdb, core, info: None, generation: 0, exported: Exported::new(), _vital }
     }
 
     fn feed(&mut self, input: In, ctx: &mut Context<Self>) {
         self.core.handle_input(self.netdb.shared().now(), input);
         self.drain(ctx);
+    }
+
+    fn export(&mut self) {
+        let Stats { stores, confirmed, timeouts, failed } = self.core.stats();
+        let events = [("sent", stores), ("confirmed", confirmed), ("timed_out", timeouts), ("unreachable", failed)];
+        self.exported.add(&control::NETDB_PUBLISHER, events);
     }
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
@@ -84,7 +92,6 @@ impl Publishing {
         let (token, to) = (Token::Delivery(MessageId(token)), ctx.address().recipient());
         let until = shared.now().mono + CONFIRM_WITHIN;
         let waiter = Waiter { to, mailbox: Mailbox::Publishing, via: Via::Router, until };
-        count("sent");
         shared.expected().expect(Owner::Router, token, waiter)
             && shared.send(floodfill, shared.message(MessageType::DatabaseStore, body))
     }
@@ -98,11 +105,12 @@ impl Publishing {
         }
         self.core.handle_timeout(self.netdb.shared().now());
         self.drain(ctx);
+        self.export();
     }
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("ramson_netdb_publishes_total", "outcome" => outcome).increment(1);
+    control::NETDB_PUBLISHES.add([outcome], 1);
 }
 
 impl Actor for Publishing {

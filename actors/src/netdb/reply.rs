@@ -2,6 +2,7 @@
 //!
 //! spec: i2np §DatabaseStore (reply token), §DatabaseLookup (reply encryption); proposal 154
 
+use crate::drops::ControlDrop;
 use crate::shared::Shared;
 use ramson_protocol::garlic::aes_tag;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery};
@@ -39,7 +40,7 @@ pub(super) fn deliver(
     };
     let sent = shared.send(to, message);
     if !sent {
-        metrics::counter!("ramson_control_drops_total", "reason" => "data_plane_full").increment(1);
+        ControlDrop::DataPlaneFull.count();
     }
     sent
 }

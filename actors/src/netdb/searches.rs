@@ -7,8 +7,10 @@
 
 use super::NetDb;
 use super::asking::ask;
+use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin};
+use crate::series::control;
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
@@ -249,7 +251,7 @@ impl Searches {
         if now.mono >= self.next_exploration {
             self.explore(now.mono);
         }
-        metrics::gauge!("ramson_netdb_searches_running").set(self.running.len() as f64);
+        control::NETDB_SEARCHES_RUNNING.set([], self.running.len() as f64);
     }
 
     fn explore(&mut self, now: Mono) {
@@ -266,11 +268,11 @@ impl Searches {
 }
 
 pub(super) fn count_reply(kind: &'static str, via: &'static str) {
-    metrics::counter!("ramson_netdb_replies_total", "kind" => kind, "via" => via).increment(1);
+    control::NETDB_REPLIES.add([kind, via], 1);
 }
 
 fn count(outcome: &'static str) {
-    metrics::counter!("ramson_netdb_searches_total", "outcome" => outcome).increment(1);
+    control::NETDB_SEARCHES.add([outcome], 1);
 }
 
 impl Actor for Searches {
@@ -315,14 +317,14 @@ impl Handler<Replied> for Searches {
         self.netdb.left(Mailbox::Searches);
         let Incoming { origin, message } = replied.0;
         let Ok(reply) = DatabaseSearchReply::parse(&message.body) else {
-            return super::count_drop("malformed");
+            return ControlDrop::Malformed.count();
         };
         // Nobody speaks for another over his own session.
         if matches!(origin, Origin::Direct(peer) if peer != reply.from) {
-            return super::count_drop("search_reply_not_from_sender");
+            return ControlDrop::SearchReplyNotFromSender.count();
         }
         if !self.netdb.shared().expected().answers_lookup(reply.key, origin, self.netdb.shared().now().mono) {
-            return super::count_drop("search_reply_not_asked_for");
+            return ControlDrop::SearchReplyNotAskedFor.count();
         }
         let via = if origin.way().is_own() { "tunnels" } else { "session" };
         if self.running.contains_key(&reply.key) {

@@ -13,6 +13,7 @@ use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin, RouterKnown};
+use crate::series::{Exported, control};
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::entry::{Entry, EntryKind};
@@ -54,6 +55,7 @@ pub(super) struct NetDbShard {
     /// Who waits for an entry that has been announced, and is about to be verified.
     awaited: Vec<(NetDbKey, oneshot::Sender<Entry>)>,
     rng: ChaCha20Rng,
+    exported: Exported<4>,
     _vital: Vital,
 }
 
@@ -117,8 +119,20 @@ impl NetDbShard {
         let store = Store::new(config, now);
         let subscribers = Outboxes::new(2 * config.max_routers);
         let _vital = netdb.shared().vitals().guard("a shard of the network database");
-        let awaited = Vec::new();
-        Self { index, netdb, store, loaded, verifying: 0, stale: false, ticks: 0, subscribers, awaited, rng, _vital }
+        Self {
+            index,
+            netdb,
+            store,
+            loaded,
+            verifying: 0,
+            stale: false,
+            ticks: 0,
+            subscribers,
+            awaited: Vec::new(),
+            rng,
+            exported: Exported::new(),
+            _vital,
+        }
     }
 
     /// Takes what was on disk as far as it is still good; its signatures were verified before it was written.
@@ -304,9 +318,16 @@ impl NetDbShard {
         self.netdb.directory().set_counts(self.index, routers, self.store.lease_set_count());
     }
 
+    fn export(&mut self) {
+        let store::Stats { added, updated, expired, evicted } = self.store.stats();
+        let events = [("added", added), ("updated", updated), ("expired", expired), ("evicted", evicted)];
+        self.exported.add(&control::NETDB_STORE, events);
+    }
+
     fn tick(&mut self) {
         self.store.handle_timeout(self.netdb.shared().now());
         self.drain();
+        self.export();
         if std::mem::take(&mut self.stale) {
             self.publish_routers();
         }
@@ -347,7 +368,7 @@ fn no() -> ResponseActFuture<NetDbShard, bool> {
 }
 
 fn count_store(outcome: &'static str) {
-    metrics::counter!("ramson_netdb_stores_total", "outcome" => outcome).increment(1);
+    control::NETDB_STORES.add([outcome], 1);
 }
 
 /// What lookups are answered from.
@@ -400,7 +421,7 @@ impl Handler<Asked> for NetDbShard {
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
         self.netdb.left(Mailbox::NetDbShard);
         let outcome = self.on_asked(&asked.0);
-        metrics::counter!("ramson_netdb_lookups_total", "outcome" => outcome).increment(1);
+        control::NETDB_LOOKUPS.add([outcome], 1);
     }
 }
 

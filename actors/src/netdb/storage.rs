@@ -8,6 +8,8 @@
 //! table "entries": key (32) -> kind (1, as in DatabaseStore) | the entry's exact bytes
 //! ```
 
+use crate::drops::ControlDrop;
+use crate::series::control;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use ramson_protocol::data::entry::{Entry, EntryKind};
@@ -94,7 +96,7 @@ impl Storage {
 
     fn command(&self, command: Command) {
         if self.0.try_send(command).is_err() {
-            metrics::counter!("ramson_control_drops_total", "reason" => "storage_full").increment(1);
+            ControlDrop::StorageFull.count();
         }
     }
 }
@@ -130,7 +132,7 @@ fn write_all(database: Database, commands: &Receiver<Command>) {
         }
         if let Err(error) = write(&database, &batch) {
             tracing::error!(%error, entries = batch.len(), "the netDb could not be written to disk");
-            metrics::counter!("ramson_netdb_storage_errors_total").increment(1);
+            control::NETDB_STORAGE_ERRORS.add([], 1);
         }
         if closes {
             drop(database);

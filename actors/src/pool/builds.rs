@@ -18,6 +18,7 @@ use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{Arrived, Token};
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
 use crate::profiles::Choose;
+use crate::series::control;
 use actix::prelude::*;
 use ramson_protocol::garlic::one_time::OneTimeKey;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
@@ -64,7 +65,7 @@ pub(super) fn direction_label(direction: Direction) -> &'static str {
 
 fn count(direction: Direction, result: &'static str) {
     let direction = direction_label(direction);
-    metrics::counter!("ramson_own_builds_total", "direction" => direction, "result" => result).increment(1);
+    control::OWN_BUILDS.add([direction, result], 1);
 }
 
 impl TunnelPool {

@@ -3,6 +3,7 @@
 //! State owned: the tunnel's hop, which goes with its actor. In: [`End`]. Out: nothing. The pool tells each when it
 //! ends; if it does not, a tunnel ends by itself with its lifetime.
 
+use crate::drops::ControlDrop;
 use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_crypto::tunnel::LayerCipher;
@@ -27,7 +28,7 @@ impl Installed {
         let hop = Arc::new(Hop::new(id, kind, previous));
         if !shared.transports().install(&hop) {
             // A thread that does not keep up does not know the tunnel: the first test will find out.
-            metrics::counter!("ramson_control_drops_total", "reason" => "hop_install").increment(1);
+            ControlDrop::HopInstall.count();
         }
         Self { hop, shared: shared.clone() }
     }

@@ -179,6 +179,9 @@ impl IoThread {
 
     fn drop_hop(&mut self, index: usize) {
         let Some(entry) = self.hops.try_remove(index) else { return };
+        if let Some(reassembly) = &entry.reassembly {
+            self.keep_count(reassembly);
+        }
         let lost = self.shaper.close(entry.flow) + self.close_backlog(entry.egress, index);
         self.stats.drops[DropCause::UnknownTunnel as usize].add(lost as u64);
         if let Egress::Local(peer) = entry.egress {

@@ -3,9 +3,10 @@
 use super::IoThread;
 use super::session::{Session, Wire};
 use crate::event::News;
-use crate::stats::{DropCause, Transport};
+use crate::stats::{DropCause, REASSEMBLY, Transport};
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::frame::FrameError;
+use ramson_protocol::tunnel::reassembly::{self, Reassembler};
 use rand::Rng;
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -62,6 +63,7 @@ impl IoThread {
                 reassembly.expire(now);
             }
         }
+        self.sum_up_reassembly();
         self.shaper.tick();
         self.ivs.set_max_cells(self.config.line.repeats());
         self.sum_up_udp();
@@ -69,6 +71,21 @@ impl IoThread {
         self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
         self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);
         self.stats.iv_forgotten_early.set(self.ivs.forgotten_early());
+    }
+
+    /// Each endpoint counts for itself, and takes what it has counted along when it goes to the next hop.
+    fn sum_up_reassembly(&mut self) {
+        let mut sums = self.reassembled;
+        let open = self.hops.iter().filter_map(|(_, entry)| entry.reassembly.as_deref());
+        for reassembler in open.chain(self.reassemblers.iter().map(AsRef::as_ref)) {
+            add(&mut sums, &reassembler.stats());
+        }
+        self.stats.reassembly.iter().zip(sums).for_each(|(counter, sum)| counter.set(sum));
+    }
+
+    /// Keeps what an endpoint has counted that goes with its hop.
+    pub(super) fn keep_count(&mut self, reassembler: &Reassembler) {
+        add(&mut self.reassembled, &reassembler.stats());
     }
 
     /// A session of SSU2 has a limit of its own, by what it has heard of the peer: it is told when the operator changes it.
@@ -152,6 +169,12 @@ impl IoThread {
         }
         self.deliver_events();
     }
+}
+
+fn add(sums: &mut [u64; REASSEMBLY.len()], stats: &reassembly::Stats) {
+    let reassembly::Stats { whole, assembled, malformed, duplicates, expired, discarded } = *stats;
+    let counts = [whole, assembled, malformed, duplicates, expired, discarded];
+    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
 #[cfg(test)]

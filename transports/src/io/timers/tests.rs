@@ -53,7 +53,7 @@ impl Rig {
         // Neither silence nor anything else is to end the session before its time.
         let session = session::Config { idle: Duration::from_secs(ssu2), silence: Duration::MAX, ..Default::default() };
         let udp = Udp::new(sockets, [3; 32], session, 1, Ssu2Handle::deaf());
-        let thread = seat.take(0, &[handle.clone()], config, Some(Box::new(udp))).unwrap();
+        let thread = seat.take(0, std::slice::from_ref(&handle), config, Some(Box::new(udp))).unwrap();
         let listener = TcpListener::bind(local).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, addr) = listener.accept().unwrap();

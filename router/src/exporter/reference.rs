@@ -1,0 +1,39 @@
+//! The reference page of the metrics, made from the tables.
+
+use super::series;
+use ramson_actors::series::Row;
+use std::fmt::Write;
+
+const INTRODUCTION: &str = "\
+# Metrics
+
+<!-- Made by `ramson doc metrics`. Do not edit: change the tables in actors/src/series/ and router/src/exporter/table.rs. -->
+
+`/metrics` serves these in Prometheus' text format. Counters end in `_total`; quantities are in base units, which their names
+bear. A series of the control plane appears when it first counts.
+
+";
+
+/// The page, in Markdown.
+pub fn metrics() -> String {
+    let mut rows: Vec<&Row> = series().collect();
+    rows.sort_by_key(|row| row.name);
+    let mut page = format!("{INTRODUCTION}| series | kind | unit | labels | |\n|---|---|---|---|---|\n");
+    for row in rows {
+        let labels = row.labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "| `{}` | {} | {} | {labels} | {} |", row.name, row.kind.label(), row.unit(), row.help);
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_page_in_docs_is_the_one_that_is_made_now() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+        let stands = std::fs::read_to_string(path).unwrap_or_default();
+        let stale = "docs/metrics.md is stale: cargo run -p ramson -- doc metrics > docs/metrics.md";
+        assert!(stands == super::metrics(), "{stale}");
+    }
+}
