@@ -81,9 +81,11 @@ pub(crate) enum Unsealed<T> {
 }
 
 impl Expected {
-    /// Somebody waits for the answer that `token` names. False if too much is waited for.
+    /// Somebody waits for the answer that `token` names. False if too much is waited for. What is to come to the router
+    /// itself (the answer to the build of an inbound tunnel, whosever it is) counts as the router's own.
     #[must_use]
     pub(crate) fn expect(&self, owner: Owner, token: Token, waiter: Waiter) -> bool {
+        let owner = if waiter.via == Via::Router { Owner::Router } else { owner };
         let mut inner = self.0.lock();
         let room = inner.answers.len() < MAX;
         if room {

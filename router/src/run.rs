@@ -65,8 +65,7 @@ pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Res
             }
         });
         let reloader = Reloader::new(path, settings, node.clone(), Some(filter));
-        serve(receiver, &node, reloader).await;
-        Ok(())
+        serve(receiver, &node, reloader).await
     })
 }
 
@@ -77,12 +76,25 @@ fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) 
 }
 
 /// Until SIGTERM or SIGINT, and then until the drain is over. A second one ends the process at once.
-async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader) {
-    while let Some(signal) = signals.recv().await {
-        if signal != SIGHUP {
-            break;
+///
+/// # Errors
+/// If something has ended that the node cannot do without.
+async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader) -> Result<(), Failure> {
+    loop {
+        tokio::select! {
+            signal = signals.recv() => match signal {
+                Some(SIGHUP) => reloader.on_signal(),
+                Some(_) | None => break,
+            },
+            what = node.failed() => {
+                // What is left is put on disk, and nobody waits for the rest.
+                node.stop().await;
+                return Err(format!(
+                    "{what} has ended unexpectedly; the lines before this one say why. Start the router again, and report this"
+                )
+                .into());
+            }
         }
-        reloader.on_signal();
     }
     tracing::info!("draining");
     tokio::select! {
@@ -92,6 +104,7 @@ async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader)
             std::process::exit(0);
         }
     }
+    Ok(())
 }
 
 /// A node from its settings.
