@@ -399,3 +399,43 @@ fn bind_ssu2(config: Ssu2Config, threads: usize) -> io::Result<(Vec<Option<Box<U
     }
     Ok((all, (seat, config, ours)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Deaf;
+    use ramson_protocol::link::gate::OpenGate;
+    use std::net::TcpStream;
+
+    /// Whoever calls in between waits in the kernel's queue, and nothing is said of him.
+    #[test]
+    fn nobody_is_accepted_before_there_is_somebody_to_be_told() {
+        let config = TransportsConfig {
+            router: RouterHash([1; 32]),
+            router_info: Bytes::new(),
+            static_key: ramson_crypto::x25519::SecretKey::from_bytes([2; 32]),
+            iv: [3; 16],
+            net_id: 99,
+            listen: vec![([127, 0, 0, 1], 0).into()],
+            ssu2: None,
+            bind: Vec::new(),
+            threads: 1,
+            line: shape::Limits::even(1_000_000),
+            limits: Limits::default(),
+            gate: Arc::new(OpenGate),
+            idle_close: Duration::from_secs(60),
+            clock: Clock::new(),
+            draining: Arc::default(),
+        };
+        let (transports, bound) = Transports::bind(config).unwrap();
+        let met = || transports.handshakes().iter().map(|(_, count)| count).sum::<u64>();
+        drop(TcpStream::connect(transports.local_addrs()[0]).unwrap());
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(met(), 0);
+        bound.run(&(Arc::new(Deaf) as Arc<dyn EventSink>)).unwrap();
+        while met() == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+        transports.stop();
+    }
+}

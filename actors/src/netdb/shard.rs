@@ -88,6 +88,12 @@ pub(super) struct Own(pub(super) RouterInfo);
 #[rtype(result = "Option<Entry>")]
 pub(super) struct Get(pub(super) NetDbKey);
 
+/// What others are told that is under a key.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "Option<Entry>")]
+pub(super) struct Public(pub(super) NetDbKey);
+
 /// What is under a key, now or as soon as it comes.
 #[derive(Message)]
 #[rtype(result = "Option<Entry>")]
@@ -456,6 +462,16 @@ impl Handler<Get> for NetDbShard {
     fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Option<Entry> {
         self.netdb.left(Mailbox::NetDbShard);
         self.store.get(get.0).cloned()
+    }
+}
+
+#[cfg(test)]
+impl Handler<Public> for NetDbShard {
+    type Result = Option<Entry>;
+
+    fn handle(&mut self, wanted: Public, _: &mut Context<Self>) -> Option<Entry> {
+        self.netdb.left(Mailbox::NetDbShard);
+        self.store.public_entry(wanted.0).cloned()
     }
 }
 

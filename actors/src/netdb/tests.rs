@@ -1,4 +1,6 @@
+use super::shard::Public;
 use super::*;
+use crate::expected::Via;
 use crate::identity::{NodeKeys, Offer, Profile, router_info};
 use crate::messages::Origin;
 use crate::node::{Node, NodeConfig};
@@ -10,6 +12,7 @@ use ramson_protocol::data::lease_set2::LeaseSet2Builder;
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::database_store::Reply;
+use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, TunnelId};
 use ramson_protocol::time::Wall;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -101,6 +104,37 @@ async fn what_is_stored_with_a_floodfill_is_found_by_others_and_survives_a_resta
     until("what was on disk is read", async || again.netdb().counts() == (2, 1)).await;
     assert_eq!(again.netdb().find_router(hash).await.map(Entry::from), Some(router));
     assert_eq!(again.netdb().find_lease_set(destination).await, Some(leases));
+}
+
+/// A floodfill that asks through its own tunnels gets entries down them from whoever knows the reply tunnel. One that it
+/// has not asked for, stored and served, would tell all who ask for it whose tunnel it was.
+#[actix::test]
+async fn what_comes_unasked_out_of_our_own_tunnels_is_neither_stored_nor_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(folder.path(), &NodeKeys::generate(&mut rand::rng()), true, free_port(), Vec::new());
+    let tunnel = node.shared().tunnel_ids().reserve(Owner::Router);
+    let (asked, unasked) = (lease_set(), lease_set());
+    let until_then = node.shared().now().mono + Duration::from_secs(30);
+    node.shared().expected().expect_entry(Owner::Router, asked.key(), Via::Tunnel(tunnel), until_then);
+    let elsewhere = node.shared().tunnel_ids().reserve(Owner::Router);
+    for (entry, tunnel) in [(&unasked, tunnel), (&asked, elsewhere), (&asked, tunnel)] {
+        let origin = Origin::OwnTunnel(tunnel, Owner::Router);
+        node.netdb().store(Incoming { origin, ..store_message(entry, None) });
+        node.netdb()
+            .store(Incoming { origin: Origin::OwnGarlic(tunnel, Owner::Router), ..store_message(&unasked, None) });
+    }
+    until("the answer is taken", async || node.netdb().counts().1 == 1).await;
+    // What was sent last is handled last.
+    let held = |entry: &Entry| node.netdb().ask(entry.key(), Get(entry.key()));
+    assert_eq!(held(&unasked).await.flatten(), None);
+    assert_eq!(held(&asked).await.flatten(), Some(asked.clone()));
+    // Nor is the answer to our own question given to others.
+    let lookup = |entry: &Entry| node.netdb().ask(entry.key(), Public(entry.key()));
+    assert_eq!(lookup(&asked).await.flatten(), None);
+    // The same over a session, from whoever publishes it, is.
+    node.netdb().store(store_message(&unasked, None));
+    until("a publication is served", async || lookup(&unasked).await.flatten().is_some()).await;
+    node.stop().await;
 }
 
 struct Listener(tokio::sync::mpsc::UnboundedSender<RouterKnown>);
