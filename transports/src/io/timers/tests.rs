@@ -4,13 +4,16 @@ use crate::clock::Clock;
 use crate::established::Established;
 use crate::event::{Command, Direction, Event, EventSink};
 use crate::idle::IdleClose;
+use crate::io::hops::{Hop, HopKind};
+use crate::io::relay::CELL;
 use crate::io::{IoConfig, IoThread, Seat, Udp, shaper};
 use crate::ssu2::{Adoption, Ssu2Handle};
-use crate::stats::Transport;
+use crate::stats::{REASSEMBLY, Transport};
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use ramson_protocol::id::RouterHash;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ntcp2::Role;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, SipKeys};
 use ramson_protocol::ntcp2::options::ClockSkew;
@@ -19,6 +22,7 @@ use ramson_protocol::ssu2::established as ssu2;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
 use ramson_protocol::ssu2::session;
+use ramson_protocol::tunnel::reassembly::Reassembler;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,4 +170,26 @@ fn the_filter_of_repeated_cells_grows_and_shrinks_with_the_line() {
     let (slow, fast) = (cells(2_000_000), cells(20_000_000));
     assert!(fast > 9 * slow && fast > 20_000_000 / 1024 * 660, "{slow} cells, {fast} cells");
     assert_eq!(cells(2_000_000), slow);
+}
+
+#[test]
+fn what_an_endpoint_has_counted_is_kept_when_its_tunnel_ends() {
+    let mut rig = Rig::new(100, 100);
+    let malformed = |rig: &mut Rig| {
+        rig.after(1);
+        rig.thread.stats.reassembly[REASSEMBLY.iter().position(|event| *event == "malformed").unwrap()].get()
+    };
+    let previous = RouterHash([2; 32]);
+    for tunnel in [7, 8] {
+        let cipher = LayerCipher::new(&[1; 32], &[2; 32]);
+        let hop = Hop::new(TunnelId(tunnel), HopKind::OutboundEndpoint { cipher }, Some(previous));
+        rig.thread.on_command(Command::InstallHop(Arc::new(hop)));
+        let mut reassembler = Box::new(Reassembler::new(Default::default()));
+        let _ = reassembler.cell(rig.thread.now.mono, &[0; CELL], |_, _| ());
+        let index = rig.thread.by_tunnel[&tunnel];
+        rig.thread.hops[index].reassembly = Some(reassembler);
+    }
+    assert_eq!(malformed(&mut rig), 2);
+    rig.thread.on_command(Command::RemoveHop(TunnelId(7)));
+    assert_eq!(malformed(&mut rig), 2);
 }
