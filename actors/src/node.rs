@@ -211,12 +211,14 @@ impl Node {
 
     /// Puts changed settings in force: all who derive something from one are told.
     pub fn reload(&self, live: Live) {
-        self.transports().line().set(live.line);
-        self.transports().idle_close().set(Transport::Ntcp2, live.ntcp2_idle_close);
-        self.transports().idle_close().set(Transport::Ssu2, live.ssu2_idle_close);
         self.transit.do_send(crate::transit::Limits(live.admission()));
         self.identity.do_send(Share(live.share()));
-        self.shared.gate().set(live.blocklist);
+        // Whoever adds a setting is told here that somebody must hear of it.
+        let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
+        self.transports().line().set(line);
+        self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
+        self.transports().idle_close().set(Transport::Ssu2, ssu2_idle_close);
+        self.shared.gate().set(blocklist);
         self.switch.do_send(Recheck);
         self.pool.do_send(Recheck);
     }
