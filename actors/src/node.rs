@@ -301,12 +301,14 @@ impl Node {
 
     /// Puts changed settings in force: all who derive something from one are told.
     pub fn reload(&self, live: Live) {
-        self.transports().line().set(live.line);
-        self.transports().idle_close().set(Transport::Ntcp2, live.ntcp2_idle_close);
-        self.transports().idle_close().set(Transport::Ssu2, live.ssu2_idle_close);
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
         wait_for_room(&self.identity, Share(live.share()));
-        self.shared.gate().set(live.blocklist);
+        // Whoever adds a setting is told here that somebody must hear of it.
+        let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
+        self.transports().line().set(line);
+        self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
+        self.transports().idle_close().set(Transport::Ssu2, ssu2_idle_close);
+        self.shared.gate().set(blocklist);
         wait_for_room(&self.connections, Recheck);
         wait_for_room(&self.profiles, Recheck);
     }

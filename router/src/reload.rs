@@ -99,6 +99,7 @@ mod tests {
     use super::*;
     use crate::data_dir::DataDir;
     use crate::run::start_node;
+    use crate::settings::key::Key;
     use ramson_protocol::dialing::Transport;
     use std::path::Path;
     use std::time::Duration;
@@ -197,5 +198,37 @@ mod tests {
         rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "");
         assert_eq!(rig.reloader.reload().unwrap(), []);
         rig.reloader.node.stop().await;
+    }
+
+    /// Another value than the default, as it is written.
+    fn other(key: &Key, blocklist: &Path) -> String {
+        match key.kind {
+            "list of paths" => format!("[{blocklist:?}]"),
+            "number" if key.default.contains('.') => "0.5".to_owned(),
+            "number" => "99".to_owned(),
+            "text" => "\"warn\"".to_owned(),
+            kind if kind.starts_with("duration") => "\"7s\"".to_owned(),
+            kind if kind.starts_with("rate") => "\"7kB/s\"".to_owned(),
+            kind if kind.starts_with("address") => "\"127.0.0.1:7\"".to_owned(),
+            _ => if key.default == "true" { "false" } else { "true" }.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_live_keys_are_those_that_reach_the_node_or_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocklist = folder.path().join("blocklist");
+        std::fs::write(&blocklist, "192.0.2.0/24\n").unwrap();
+        let usual = format!("{:?}", live(&Settings::default()).unwrap());
+        for (section, _, keys) in Settings::sections() {
+            for key in keys {
+                let name = key.name.rsplit('.').next().unwrap();
+                let text = format!("[{section}]\n{name} = {}\n", other(&key, &blocklist));
+                let settings = Settings::parse(&text).unwrap();
+                assert_eq!(settings.changes(&Settings::default()).len(), 1, "{text}");
+                let reaches = format!("{:?}", live(&settings).unwrap()) != usual || key.name == "log.level";
+                assert_eq!(reaches, key.life == Life::Live, "{}", key.name);
+            }
+        }
     }
 }

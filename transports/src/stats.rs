@@ -50,10 +50,10 @@ impl Histogram {
 /// Declares a vocabulary: why things were dropped, or what they were. Each value has its label in the metrics, once.
 #[macro_export]
 macro_rules! causes {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $label:literal,)* }) => {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $variant:ident = $label:literal,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
+        pub enum $name { $($(#[doc = $doc])+ $variant,)* }
 
         impl $name {
             /// Every value, in the order of the counters.
@@ -62,6 +62,11 @@ macro_rules! causes {
             /// The label in the metrics.
             pub fn label(self) -> &'static str {
                 match self { $(Self::$variant => $label,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim(),)* }
             }
         }
     };

@@ -1,7 +1,9 @@
 //! The reference page of the metrics, made from the tables.
 
-use super::series;
-use ramson_actors::series::Row;
+use super::{series, table};
+use ramson_actors::drops::ControlDrop;
+use ramson_actors::series::{Row, control};
+use ramson_transports::stats::{DropCause, Role};
 use std::fmt::Write;
 
 const INTRODUCTION: &str = "\
@@ -24,7 +26,21 @@ pub fn metrics() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| `{}` | {} | {} | {labels} | {} |", row.name, row.kind.label(), row.unit(), row.help);
     }
+    page += &values(&table::DROPS.row(), DropCause::ALL.iter().map(|cause| (cause.label(), cause.about())));
+    page += &values(&control::DROPS.row(), ControlDrop::ALL.iter().map(|reason| (reason.label(), reason.about())));
+    page += &values(&table::CELLS.row(), Role::ALL.iter().map(|role| (role.label(), role.about())));
     page
+}
+
+/// What the values of a series' one label mean.
+fn values(row: &Row, all: impl Iterator<Item = (&'static str, &'static str)>) -> String {
+    let label = row.labels.first().copied().unwrap_or_default();
+    let mut part = format!("\n## `{}` by `{label}`\n\n| `{label}` | |\n|---|---|\n", row.name);
+    for (value, about) in all {
+        // Writing to a string cannot fail.
+        let _ = writeln!(part, "| `{value}` | {about} |");
+    }
+    part
 }
 
 #[cfg(test)]

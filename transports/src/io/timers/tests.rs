@@ -2,16 +2,19 @@
 
 use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
+use crate::hop::{Hop, HopKind};
 use crate::idle::IdleClose;
+use crate::io::relay::CELL;
 use crate::io::{IoConfig, IoThread, Seat, Udp, shaper};
 use crate::ports::established::Established;
 use crate::ports::io::Command;
 use crate::ports::ssu2::{Adoption, Ssu2Handle};
-use crate::stats::Transport;
+use crate::stats::{REASSEMBLY, Transport};
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use ramson_protocol::id::RouterHash;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::link::role::Role;
 use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, SipKeys};
@@ -20,6 +23,7 @@ use ramson_protocol::ssu2::established as ssu2;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
 use ramson_protocol::ssu2::session;
+use ramson_protocol::tunnel::reassembly::Reassembler;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,4 +163,61 @@ fn the_filter_of_repeated_cells_grows_and_shrinks_with_the_line() {
     let (slow, fast) = (cells(2_000_000), cells(20_000_000));
     assert!(fast > 9 * slow && fast > 20_000_000 / 1024 * 660, "{slow} cells, {fast} cells");
     assert_eq!(cells(2_000_000), slow);
+}
+
+#[test]
+fn what_an_endpoint_has_counted_is_kept_when_its_tunnel_ends() {
+    let mut rig = Rig::new(100, 100);
+    let malformed = |rig: &mut Rig| {
+        rig.after(1);
+        rig.thread.stats.reassembly[REASSEMBLY.iter().position(|event| *event == "malformed").unwrap()].get()
+    };
+    let previous = RouterHash([2; 32]);
+    for tunnel in [7, 8] {
+        let cipher = LayerCipher::new(&[1; 32], &[2; 32]);
+        let hop = Hop::new(TunnelId(tunnel), HopKind::OutboundEndpoint { cipher }, Some(previous));
+        rig.thread.on_command(Command::InstallHop(Arc::new(hop)));
+        let mut reassembler = Box::new(Reassembler::new(Default::default()));
+        let _ = reassembler.cell(rig.thread.now.mono, &[0; CELL], |_, _| ());
+        let index = rig.thread.by_tunnel[&tunnel];
+        rig.thread.hops[index].reassembly = Some(reassembler);
+    }
+    assert_eq!(malformed(&mut rig), 2);
+    let hop = Arc::clone(&rig.thread.hops[rig.thread.by_tunnel[&7]].hop);
+    rig.thread.on_command(Command::RemoveHop(hop));
+    assert_eq!(malformed(&mut rig), 2);
+}
+
+/// The command that takes a hop out may find the inbox full, and its number may be another's by then.
+#[test]
+fn a_hop_that_is_over_goes_with_the_next_tick_and_another_with_its_number_stays() {
+    let mut rig = Rig::new(100, 100);
+    let hop = || {
+        let cipher = LayerCipher::new(&[1; 32], &[2; 32]);
+        Arc::new(Hop::new(TunnelId(7), HopKind::OutboundEndpoint { cipher }, Some(RouterHash([2; 32]))))
+    };
+    let (first, second) = (hop(), hop());
+    rig.thread.on_command(Command::InstallHop(Arc::clone(&first)));
+    first.end();
+    rig.after(1);
+    assert!(rig.thread.by_tunnel.is_empty() && rig.thread.hops.is_empty());
+    rig.thread.on_command(Command::InstallHop(second));
+    rig.thread.on_command(Command::RemoveHop(first));
+    assert_eq!(rig.thread.hops.len(), 1, "only the number is the same");
+}
+
+/// Whatever became of the first asking: a session is asked for as long as messages wait for it, and no longer.
+#[test]
+fn a_session_is_asked_for_again_while_messages_wait_for_it() {
+    let mut rig = Rig::new(100, 100);
+    let to = RouterHash([9; 32]);
+    rig.thread.send(to, 1, 1, u32::MAX, &[&[0; 10]]);
+    let asked = |rig: &mut Rig| {
+        let before = rig.thread.up.waiting();
+        (0..8).for_each(|_| drop(rig.after(1)));
+        rig.thread.up.waiting() - before
+    };
+    assert!(asked(&mut rig) >= 1, "asked anew");
+    rig.thread.unreachable(&to);
+    assert_eq!(asked(&mut rig), 0, "nothing waits any more");
 }
