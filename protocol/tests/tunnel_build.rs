@@ -9,7 +9,7 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::garlic::clove::{Block, blocks};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::garlic::one_time::Pending;
-use ramson_protocol::garlic::{self};
+use ramson_protocol::i2np;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::time::{Now, Wall};
@@ -105,7 +105,7 @@ impl World {
         if let Some(key) = build.reply_key() {
             let mut pending = Pending::new(8);
             pending.insert(key, Duration::MAX, ());
-            let mut data = garlic::encrypted(&message.body).map_err(|_| "bad garlic")?.to_vec();
+            let mut data = i2np::garlic::parse(&message.body).map_err(|_| "bad garlic")?.to_vec();
             let (payload, ()) = pending.open(&mut data).ok_or("no garlic of ours")?;
             message = only_clove(payload);
         }
@@ -117,7 +117,7 @@ impl World {
 }
 
 fn unwrap_for_gateway(key: &StaticKey, message: &Message) -> Message {
-    let mut data = garlic::encrypted(&message.body).unwrap().to_vec();
+    let mut data = i2np::garlic::parse(&message.body).unwrap().to_vec();
     let (payload, _) = key.open(&mut data).unwrap();
     assert!(matches!(blocks(payload).next(), Some(Ok(Block::DateTime(_)))));
     only_clove(payload)
