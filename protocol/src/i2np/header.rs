@@ -170,25 +170,6 @@ impl Message {
     /// `Truncated`, `Trailing`; `TooLarge` above [`MAX_BODY`].
     pub fn from_std(bytes: &Bytes) -> Result<Self> {
         let mut r = Reader::new(bytes);
-        let message = Self::parse_std(&mut r, |at, len| bytes.slice(at..at + len))?;
-        r.finish()?;
-        Ok(message)
-    }
-
-    /// Reads (and copies) a message with a standard header from the front of a reader.
-    ///
-    /// # Errors
-    /// `Truncated`; `TooLarge` above [`MAX_BODY`].
-    pub fn read_std(r: &mut Reader<'_>) -> Result<Self> {
-        let body_at = r.position() + STANDARD_LEN;
-        let mut copy = *r;
-        let mut message = Self::parse_std(r, |_, _| Bytes::new())?;
-        copy.take(STANDARD_LEN)?;
-        message.body = Bytes::copy_from_slice(copy.take(r.position() - body_at)?);
-        Ok(message)
-    }
-
-    fn parse_std(r: &mut Reader<'_>, body: impl FnOnce(usize, usize) -> Bytes) -> Result<Self> {
         let kind = MessageType::from_code(r.u8()?);
         let id = MessageId(r.u32()?);
         let expiration = Wall(r.u64()?);
@@ -197,9 +178,9 @@ impl Message {
         if size > MAX_BODY {
             return Err(Error::TooLarge("I2NP message"));
         }
-        let at = r.position();
-        r.take(size)?;
-        Ok(Self { kind, id, expiration, body: body(at, size) })
+        let body = r.take(size)?;
+        r.finish()?;
+        Ok(Self { kind, id, expiration, body: bytes.slice_ref(body) })
     }
 
     /// Reads a message with a short header that fills `bytes`; the body shares them.
@@ -316,10 +297,7 @@ mod tests {
         let short = Bytes::from(m.to_short().unwrap());
         assert_eq!((std.len(), short.len()), (28, 21));
         assert_eq!(Message::from_std(&std), Ok(m.clone()));
-        assert_eq!(Message::from_short(&short), Ok(m.clone()));
-        let mut r = Reader::new(&std);
-        assert_eq!(Message::read_std(&mut r), Ok(m));
-        assert!(r.is_empty());
+        assert_eq!(Message::from_short(&short), Ok(m));
         for n in 0..std.len() {
             assert!(matches!(Message::from_std(&std.slice(..n)), Err(Error::Truncated { .. })));
         }
