@@ -247,7 +247,7 @@ impl Switch {
         Some(addr)
     }
 
-    /// Checks a message and hands it to its actor.
+    /// Receipt a message and hands it to its actor.
     fn on_message(&mut self, origin: Origin, message: I2np, ctx: &mut Context<Self>) {
         let now = self.shared.now();
         match freshness(message.expiration, now.wall) {

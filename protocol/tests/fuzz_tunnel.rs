@@ -9,7 +9,7 @@ use ramson_protocol::garlic::{aes_tag, clove};
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::Wall;
-use ramson_protocol::tunnel::hop::{self, Context};
+use ramson_protocol::tunnel::hop::{self, Receipt};
 use ramson_protocol::tunnel::reassembly::{Limits, Reassembler};
 use ramson_protocol::tunnel::record::{Form, Reply, Request};
 use ramson_protocol::tunnel::{cell, delivery};
@@ -78,7 +78,7 @@ fn build_messages_of_any_bytes_are_answered_or_dropped() {
             body.resize(1 + form.record_len(), 0);
             for body in [body, input.to_vec()] {
                 let Ok(found) = hop::find(kind, &body, &us) else { continue };
-                let cx = Context { ours: &OURS, us: &us, from: None, now: Wall(0) };
+                let cx = Receipt { ours: &OURS, us: &us, from: None, now: Wall(0) };
                 assert!(hop::open(found, body, &cx).is_err());
             }
         }
