@@ -115,9 +115,9 @@ impl MessageType {
 pub struct ShortHeader {
     /// What the body is.
     pub kind: MessageType,
-    /// Random.
+    /// Chosen at random by the sender.
     pub id: MessageId,
-    /// Whole seconds.
+    /// When the message is worth nothing any more; only whole seconds are carried.
     pub expiration: Wall,
 }
 

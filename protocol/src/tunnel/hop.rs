@@ -174,7 +174,7 @@ pub struct Answered {
 /// A hop of somebody's tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransitHop {
-    /// Our place.
+    /// What we are in the tunnel.
     pub role: Role,
     /// The number under which we receive.
     pub receive: TunnelId,
