@@ -31,83 +31,77 @@ pub const SKEW: Duration = Duration::from_secs(60);
 /// How far ahead we set the expiration of what we send directly.
 pub const LIFETIME: Duration = Duration::from_secs(8);
 
-/// What a message is. Unknown codes are kept: they are forwarded as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MessageType {
-    /// 1.
-    DatabaseStore,
-    /// 2.
-    DatabaseLookup,
-    /// 3.
-    DatabaseSearchReply,
-    /// 10.
-    DeliveryStatus,
-    /// 11.
-    Garlic,
-    /// 18.
-    TunnelData,
-    /// 19.
-    TunnelGateway,
-    /// 20.
-    Data,
-    /// 21: eight records; deprecated.
-    TunnelBuild,
-    /// 22: deprecated.
-    TunnelBuildReply,
-    /// 23.
-    VariableTunnelBuild,
-    /// 24.
-    VariableTunnelBuildReply,
-    /// 25.
-    ShortTunnelBuild,
-    /// 26.
-    OutboundTunnelBuildReply,
-    /// Anything else.
-    Unknown(u8),
+/// The message types: code, variant, label.
+macro_rules! message_types {
+    ($($(#[$doc:meta])* $code:literal = $name:ident, $label:literal;)*) => {
+        /// What a message is. Unknown codes are kept: they are forwarded as they are.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum MessageType {
+            $($(#[$doc])* $name,)*
+            /// Any other code.
+            Unknown(u8),
+        }
+
+        impl MessageType {
+            /// Every type that has a name, in the order of the codes.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The type of a code.
+            pub const fn from_code(code: u8) -> Self {
+                match code {
+                    $($code => Self::$name,)*
+                    other => Self::Unknown(other),
+                }
+            }
+
+            /// The code on the wire.
+            pub const fn code(self) -> u8 {
+                match self {
+                    $(Self::$name => $code,)*
+                    Self::Unknown(code) => code,
+                }
+            }
+
+            /// A name for metrics; `unknown` for those without one.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                    Self::Unknown(_) => "unknown",
+                }
+            }
+        }
+    };
 }
 
-impl MessageType {
-    /// The type of a code.
-    pub fn from_code(code: u8) -> Self {
-        match code {
-            1 => Self::DatabaseStore,
-            2 => Self::DatabaseLookup,
-            3 => Self::DatabaseSearchReply,
-            10 => Self::DeliveryStatus,
-            11 => Self::Garlic,
-            18 => Self::TunnelData,
-            19 => Self::TunnelGateway,
-            20 => Self::Data,
-            21 => Self::TunnelBuild,
-            22 => Self::TunnelBuildReply,
-            23 => Self::VariableTunnelBuild,
-            24 => Self::VariableTunnelBuildReply,
-            25 => Self::ShortTunnelBuild,
-            26 => Self::OutboundTunnelBuildReply,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// The code on the wire.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::DatabaseStore => 1,
-            Self::DatabaseLookup => 2,
-            Self::DatabaseSearchReply => 3,
-            Self::DeliveryStatus => 10,
-            Self::Garlic => 11,
-            Self::TunnelData => 18,
-            Self::TunnelGateway => 19,
-            Self::Data => 20,
-            Self::TunnelBuild => 21,
-            Self::TunnelBuildReply => 22,
-            Self::VariableTunnelBuild => 23,
-            Self::VariableTunnelBuildReply => 24,
-            Self::ShortTunnelBuild => 25,
-            Self::OutboundTunnelBuildReply => 26,
-            Self::Unknown(code) => code,
-        }
-    }
+message_types! {
+    /// An entry of the netDb: to be stored, or an answer.
+    1 = DatabaseStore, "database_store";
+    /// A question to the netDb.
+    2 = DatabaseLookup, "database_lookup";
+    /// The answer to a lookup without the entry: routers that are closer.
+    3 = DatabaseSearchReply, "database_search_reply";
+    /// A message has arrived.
+    10 = DeliveryStatus, "delivery_status";
+    /// Encrypted cloves.
+    11 = Garlic, "garlic";
+    /// A cell of a tunnel.
+    18 = TunnelData, "tunnel_data";
+    /// A message for the gateway of a tunnel.
+    19 = TunnelGateway, "tunnel_gateway";
+    /// Data of a destination; in garlic only.
+    20 = Data, "data";
+    /// Eight build records; deprecated.
+    21 = TunnelBuild, "tunnel_build";
+    /// The answer to it; deprecated.
+    22 = TunnelBuildReply, "tunnel_build_reply";
+    /// One to eight build records of 528 bytes.
+    23 = VariableTunnelBuild, "variable_tunnel_build";
+    /// The answer to it.
+    24 = VariableTunnelBuildReply, "variable_tunnel_build_reply";
+    /// One to eight build records of 218 bytes.
+    25 = ShortTunnelBuild, "short_tunnel_build";
+    /// The answer to it, from the endpoint of an outbound tunnel.
+    26 = OutboundTunnelBuildReply, "outbound_tunnel_build_reply";
 }
 
 /// The short header, read or to be written without touching the body.
@@ -307,10 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn every_type_code_survives() {
+    fn every_type_code_survives_and_every_type_has_a_label_of_its_own() {
         for code in 0..=u8::MAX {
             assert_eq!(MessageType::from_code(code).code(), code);
         }
+        let labels: std::collections::HashSet<_> = MessageType::ALL.iter().map(|kind| kind.label()).collect();
+        assert_eq!(labels.len(), MessageType::ALL.len());
+        assert!(!labels.contains("unknown") && MessageType::ALL.is_sorted_by_key(|kind| kind.code()));
     }
 
     #[test]
