@@ -279,16 +279,16 @@ fn answered(answer: &'static str, reason: &'static str) {
     control::BUILD_REQUESTS.add([answer, reason], 1);
 }
 
-fn drop_label(cause: hop::Drop) -> &'static str {
+fn drop_label(cause: hop::Unanswered) -> &'static str {
     match cause {
-        hop::Drop::NotABuild => "not_a_build",
-        hop::Drop::Malformed(_) => "malformed",
-        hop::Drop::NoRecord => "no_record",
-        hop::Drop::BadRecord(_) => "bad_record",
-        hop::Drop::TooOld => "too_old",
-        hop::Drop::TooFarAhead => "too_far_ahead",
-        hop::Drop::NextIsUs => "next_is_us",
-        hop::Drop::NextIsPrevious => "next_is_previous",
+        hop::Unanswered::NotABuild => "not_a_build",
+        hop::Unanswered::Malformed(_) => "malformed",
+        hop::Unanswered::NoRecord => "no_record",
+        hop::Unanswered::BadRecord(_) => "bad_record",
+        hop::Unanswered::TooOld => "too_old",
+        hop::Unanswered::TooFarAhead => "too_far_ahead",
+        hop::Unanswered::NextIsUs => "next_is_us",
+        hop::Unanswered::NextIsPrevious => "next_is_previous",
     }
 }
 

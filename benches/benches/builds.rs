@@ -7,7 +7,7 @@ use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::time::{Mono, Now, Wall};
 use ramson_protocol::tunnel::build::{self, Config, HopSpec, Path};
-use ramson_protocol::tunnel::hop::{self, Answer, Context};
+use ramson_protocol::tunnel::hop::{self, Answer, Receipt};
 use ramson_protocol::tunnel::record::{Bandwidth, Form};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -34,7 +34,7 @@ fn builds(c: &mut Criterion) {
                 |body| {
                     let us = RouterHash([1; 32]);
                     let found = hop::find(started.message.kind, &body, &us).unwrap();
-                    let cx = Context { ours: &ours, us: &us, from: None, now: NOW.wall };
+                    let cx = Receipt { ours: &ours, us: &us, from: None, now: NOW.wall };
                     let opened = hop::open(found, body, &cx).unwrap();
                     assert_eq!(opened.request.next, RouterHash([2; 32]));
                     opened.answer(Answer::Accept { bandwidth: None }, NOW.wall, &mut rng).unwrap()

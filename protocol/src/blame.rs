@@ -47,7 +47,7 @@ pub struct Config {
     pub first_ban: Duration,
     /// How many times longer each further one is.
     pub growth: u32,
-    /// The longest.
+    /// No ban is longer.
     pub longest_ban: Duration,
     /// Who has been free for so long is treated as new.
     pub memory: Duration,
@@ -118,7 +118,7 @@ pub enum In {
 pub enum Out {
     /// From now on, nothing is to be had to do with `who`: sessions end, handshakes and dials do not begin.
     Ban {
-        /// Who.
+        /// The router or address.
         who: Who,
         /// Until when; [`Out::Lift`] follows then.
         until: Mono,
@@ -127,7 +127,7 @@ pub enum Out {
     },
     /// The ban of `who` is over, or gave way to one that ends later.
     Lift {
-        /// Who.
+        /// The router or address.
         who: Who,
     },
 }

@@ -9,8 +9,6 @@ use ramson_crypto::aead::{AeadKey, BadTag, TAG_LEN};
 use ramson_crypto::hash::{hkdf2, sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// The protocol name of NTCP2.
-pub const NTCP2_XK: &[u8] = b"Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256";
 /// The protocol name of SSU2: unlike NTCP2, the headers are mixed into the hash.
 pub const SSU2_XK: &[u8] = b"Noise_XKchaobfse+hs1+hs2+hs3_25519_ChaChaPoly_SHA256";
 /// The protocol name of tunnel build records and of garlic messages to routers.
@@ -38,7 +36,7 @@ impl Initial {
     }
 }
 
-/// The start of [`NTCP2_XK`], precomputed.
+/// The start of NTCP2's `Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256`, precomputed.
 pub const INITIAL_NTCP2: Initial = Initial {
     h: [
         0x49, 0xff, 0x48, 0x3f, 0xc4, 0x04, 0xb9, 0xb2, 0x6b, 0x11, 0x94, 0x36, 0x72, 0xff, 0x05, 0xb5, 0x61, 0x27,
@@ -127,11 +125,6 @@ impl Symmetric {
     pub fn chaining_key(&self) -> &[u8; 32] {
         &self.ck
     }
-
-    /// The current cipher key.
-    pub fn cipher_key(&self) -> &[u8; 32] {
-        &self.key
-    }
 }
 
 impl std::fmt::Debug for Symmetric {
@@ -146,7 +139,7 @@ mod tests {
 
     #[test]
     fn precomputed_starts_are_those_of_their_names() {
-        assert_eq!(Initial::of(NTCP2_XK), INITIAL_NTCP2);
+        assert_eq!(Initial::of(b"Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256"), INITIAL_NTCP2);
         assert_eq!(Initial::of(N), INITIAL_N);
         assert_eq!(&INITIAL_N.ck[..31], N);
     }

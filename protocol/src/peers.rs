@@ -68,7 +68,7 @@ pub struct Wish<'a> {
     pub hops: usize,
     /// Which way the tunnel leads.
     pub direction: Direction,
-    /// What for.
+    /// What the tunnel is for.
     pub purpose: Purpose,
     /// Routers that must not be among them: ourselves, the gateway of the paired tunnel, the user's ban list.
     pub exclude: &'a [RouterHash],
@@ -114,7 +114,7 @@ enum Strictness {
 }
 
 impl Peers {
-    /// Knows nobody.
+    /// An empty table: no router is known yet.
     pub fn new(config: Config) -> Self {
         Self { config, entries: Vec::new(), index: BTreeMap::new() }
     }

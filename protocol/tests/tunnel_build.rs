@@ -9,13 +9,13 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::garlic::clove::{Block, blocks};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::garlic::one_time::Pending;
-use ramson_protocol::garlic::{self};
+use ramson_protocol::i2np;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::time::{Now, Wall};
 use ramson_protocol::tunnel::build::{self, BuildError, Config, HopSpec, Outcome, Path, Started, Verdict};
 use ramson_protocol::tunnel::fragment::Packer;
-use ramson_protocol::tunnel::hop::{self, Answer, Answered, Context, Drop, TransitHop};
+use ramson_protocol::tunnel::hop::{self, Answer, Answered, Receipt, TransitHop, Unanswered};
 use ramson_protocol::tunnel::reassembly::{Limits, Reassembler};
 use ramson_protocol::tunnel::record::{Bandwidth, Form};
 use ramson_protocol::tunnel::replay::ReplayFilter;
@@ -67,7 +67,7 @@ impl World {
     fn answer(&mut self, at: usize, from: Option<RouterHash>, message: &Message, answer: Answer) -> Answered {
         let (us, ours) = &self.routers[at];
         let found = hop::find(message.kind, &message.body, us).unwrap();
-        let cx = Context { ours, us, from, now: self.now.wall };
+        let cx = Receipt { ours, us, from, now: self.now.wall };
         let opened = hop::open(found, message.body.to_vec(), &cx).unwrap();
         opened.answer(answer, self.now.wall, &mut self.rng).unwrap()
     }
@@ -105,7 +105,7 @@ impl World {
         if let Some(key) = build.reply_key() {
             let mut pending = Pending::new(8);
             pending.insert(key, Duration::MAX, ());
-            let mut data = garlic::encrypted(&message.body).map_err(|_| "bad garlic")?.to_vec();
+            let mut data = i2np::garlic::parse(&message.body).map_err(|_| "bad garlic")?.to_vec();
             let (payload, ()) = pending.open(&mut data).ok_or("no garlic of ours")?;
             message = only_clove(payload);
         }
@@ -117,7 +117,7 @@ impl World {
 }
 
 fn unwrap_for_gateway(key: &StaticKey, message: &Message) -> Message {
-    let mut data = garlic::encrypted(&message.body).unwrap().to_vec();
+    let mut data = i2np::garlic::parse(&message.body).unwrap().to_vec();
     let (payload, _) = key.open(&mut data).unwrap();
     assert!(matches!(blocks(payload).next(), Some(Ok(Block::DateTime(_)))));
     only_clove(payload)
@@ -273,10 +273,10 @@ fn single(world: &mut World, role_direction: Direction) -> (Message, RouterHash)
     (message, world.routers[0].0)
 }
 
-fn open_at(world: &World, message: &Message, from: Option<RouterHash>, now: Wall) -> Result<hop::Opened, Drop> {
+fn open_at(world: &World, message: &Message, from: Option<RouterHash>, now: Wall) -> Result<hop::Opened, Unanswered> {
     let (us, ours) = &world.routers[0];
     let found = hop::find(message.kind, &message.body, us)?;
-    hop::open(found, message.body.to_vec(), &Context { ours, us, from, now })
+    hop::open(found, message.body.to_vec(), &Receipt { ours, us, from, now })
 }
 
 #[test]
@@ -291,9 +291,9 @@ fn requests_are_taken_from_five_minutes_ahead_to_eight_minutes_old() {
         open_at(&world, &message, None, now).err()
     };
     assert_eq!(at(8 * 60), None);
-    assert_eq!(at(8 * 60 + 1), Some(Drop::TooOld));
+    assert_eq!(at(8 * 60 + 1), Some(Unanswered::TooOld));
     assert_eq!(at(-5 * 60), None);
-    assert_eq!(at(-5 * 60 - 1), Some(Drop::TooFarAhead));
+    assert_eq!(at(-5 * 60 - 1), Some(Unanswered::TooFarAhead));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_participant_between_one_router_and_itself_is_refused_but_a_gateway_is_not()
     let mut world = World::new(3);
     let next = world.routers[1].0;
     let (outbound, _) = single(&mut world, Direction::Outbound);
-    assert_eq!(open_at(&world, &outbound, Some(next), world.now.wall).err(), Some(Drop::NextIsPrevious));
+    assert_eq!(open_at(&world, &outbound, Some(next), world.now.wall).err(), Some(Unanswered::NextIsPrevious));
     assert!(open_at(&world, &outbound, Some(world.routers[2].0), world.now.wall).is_ok());
     let (inbound, _) = single(&mut world, Direction::Inbound);
     assert!(open_at(&world, &inbound, Some(next), world.now.wall).is_ok());
@@ -310,7 +310,7 @@ fn a_participant_between_one_router_and_itself_is_refused_but_a_gateway_is_not()
     world.routers.push((RouterHash([1; 32]), StaticKey::new(SecretKey::from_bytes([1; 32]))));
     let (twice, _) = single(&mut world, Direction::Outbound);
     let err = open_at(&world, &twice, None, world.now.wall).err();
-    assert!(matches!(err, Some(Drop::NextIsUs | Drop::BadRecord(_))), "{err:?}");
+    assert!(matches!(err, Some(Unanswered::NextIsUs | Unanswered::BadRecord(_))), "{err:?}");
 }
 
 #[test]
@@ -340,11 +340,11 @@ fn a_replayed_build_is_recognised_before_the_mathematics() {
 fn messages_that_are_not_for_us_or_not_builds_are_dropped() {
     let mut world = World::new(1);
     let (message, us) = single(&mut world, Direction::Outbound);
-    assert_eq!(hop::find(message.kind, &message.body, &RouterHash([0x77; 32])), Err(Drop::NoRecord));
-    assert_eq!(hop::find(MessageType::Data, &message.body, &us), Err(Drop::NotABuild));
+    assert_eq!(hop::find(message.kind, &message.body, &RouterHash([0x77; 32])), Err(Unanswered::NoRecord));
+    assert_eq!(hop::find(MessageType::Data, &message.body, &us), Err(Unanswered::NotABuild));
     let wrong_form = hop::find(MessageType::VariableTunnelBuild, &message.body, &us);
-    assert!(matches!(wrong_form, Err(Drop::Malformed(_))));
-    assert!(matches!(hop::find(message.kind, &[], &us), Err(Drop::Malformed(_))));
+    assert!(matches!(wrong_form, Err(Unanswered::Malformed(_))));
+    assert!(matches!(hop::find(message.kind, &[], &us), Err(Unanswered::Malformed(_))));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use actix::prelude::*;
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::Wall;
-use ramson_protocol::tunnel::hop::{self, Context, Drop, Found, Opened};
+use ramson_protocol::tunnel::hop::{self, Found, Opened, Receipt, Unanswered};
 use std::sync::Arc;
 
 /// A worker of the pool.
@@ -36,13 +36,13 @@ pub(super) struct OpenBuild {
 
 /// What is asked, or why it is dropped.
 #[derive(MessageResponse)]
-pub(super) struct OpenedBuild(pub(super) Result<Opened, Drop>);
+pub(super) struct OpenedBuild(pub(super) Result<Opened, Unanswered>);
 
 impl Handler<OpenBuild> for BuildOpener {
     type Result = OpenedBuild;
 
     fn handle(&mut self, build: OpenBuild, _: &mut SyncContext<Self>) -> OpenedBuild {
-        let cx = Context { ours: &self.key, us: &self.us, from: build.from, now: build.now };
+        let cx = Receipt { ours: &self.key, us: &self.us, from: build.from, now: build.now };
         OpenedBuild(hop::open(build.found, build.body, &cx))
     }
 }

@@ -31,7 +31,7 @@ pub struct KeysAndCert {
 }
 
 impl KeysAndCert {
-    /// Checks the structure at the reader, advances over it, and tells the key types.
+    /// Receipt the structure at the reader, advances over it, and tells the key types.
     pub(crate) fn walk(r: &mut Reader<'_>) -> Result<(SigType, EncType)> {
         r.take(KEYS_LEN)?;
         Ok(match Certificate::parse(r)? {

@@ -136,7 +136,7 @@ mod tests {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let body = seal(&[1; 32], &[2; 32], &set, &mut rng);
         assert_eq!((body.len() - 4 - 32) % 16, 0);
-        let mut data = super::super::encrypted(&body).unwrap().to_vec();
+        let mut data = crate::i2np::garlic::parse(&body.into()).unwrap().to_vec();
         let mut bad = data.clone();
         bad[60] ^= 1;
         assert!(open(&[1; 32], &mut bad).is_err());

@@ -128,7 +128,7 @@ mod tests {
     fn what_is_sealed_to_a_router_opens_there_and_nowhere_else() {
         let us = StaticKey::new(key(1));
         let body = garlic(&us.public(), &key(2), b"some blocks").unwrap();
-        let data = super::super::encrypted(&body).unwrap().to_vec();
+        let data = crate::i2np::garlic::parse(&body.into()).unwrap().to_vec();
         assert_eq!(data.len(), 11 + OVERHEAD);
         let (plain, _) = us.open(&mut data.clone()).map(|(p, n)| (p.to_vec(), n)).unwrap();
         assert_eq!(plain, b"some blocks");

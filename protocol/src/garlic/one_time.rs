@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn sealed(n: u8) -> Vec<u8> {
-        super::super::encrypted(&key(n).seal(b"payload")).unwrap().to_vec()
+        crate::i2np::garlic::parse(&key(n).seal(b"payload").into()).unwrap().to_vec()
     }
 
     #[test]

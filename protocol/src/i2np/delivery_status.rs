@@ -15,7 +15,7 @@ use crate::wire::{Reader, Result, Writer};
 pub struct DeliveryStatus {
     /// The message that arrived, or the reply token of a DatabaseStore.
     pub id: MessageId,
-    /// When.
+    /// When it arrived, by the clock of the receiver.
     pub time: Wall,
 }
 

@@ -31,83 +31,77 @@ pub const SKEW: Duration = Duration::from_secs(60);
 /// How far ahead we set the expiration of what we send directly.
 pub const LIFETIME: Duration = Duration::from_secs(8);
 
-/// What a message is. Unknown codes are kept: they are forwarded as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MessageType {
-    /// 1.
-    DatabaseStore,
-    /// 2.
-    DatabaseLookup,
-    /// 3.
-    DatabaseSearchReply,
-    /// 10.
-    DeliveryStatus,
-    /// 11.
-    Garlic,
-    /// 18.
-    TunnelData,
-    /// 19.
-    TunnelGateway,
-    /// 20.
-    Data,
-    /// 21: eight records; deprecated.
-    TunnelBuild,
-    /// 22: deprecated.
-    TunnelBuildReply,
-    /// 23.
-    VariableTunnelBuild,
-    /// 24.
-    VariableTunnelBuildReply,
-    /// 25.
-    ShortTunnelBuild,
-    /// 26.
-    OutboundTunnelBuildReply,
-    /// Anything else.
-    Unknown(u8),
+/// The message types: code, variant, label.
+macro_rules! message_types {
+    ($($(#[$doc:meta])* $code:literal = $name:ident, $label:literal;)*) => {
+        /// What a message is. Unknown codes are kept: they are forwarded as they are.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum MessageType {
+            $($(#[$doc])* $name,)*
+            /// Any other code.
+            Unknown(u8),
+        }
+
+        impl MessageType {
+            /// Every type that has a name, in the order of the codes.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The type of a code.
+            pub const fn from_code(code: u8) -> Self {
+                match code {
+                    $($code => Self::$name,)*
+                    other => Self::Unknown(other),
+                }
+            }
+
+            /// The code on the wire.
+            pub const fn code(self) -> u8 {
+                match self {
+                    $(Self::$name => $code,)*
+                    Self::Unknown(code) => code,
+                }
+            }
+
+            /// A name for metrics; `unknown` for those without one.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$name => $label,)*
+                    Self::Unknown(_) => "unknown",
+                }
+            }
+        }
+    };
 }
 
-impl MessageType {
-    /// The type of a code.
-    pub fn from_code(code: u8) -> Self {
-        match code {
-            1 => Self::DatabaseStore,
-            2 => Self::DatabaseLookup,
-            3 => Self::DatabaseSearchReply,
-            10 => Self::DeliveryStatus,
-            11 => Self::Garlic,
-            18 => Self::TunnelData,
-            19 => Self::TunnelGateway,
-            20 => Self::Data,
-            21 => Self::TunnelBuild,
-            22 => Self::TunnelBuildReply,
-            23 => Self::VariableTunnelBuild,
-            24 => Self::VariableTunnelBuildReply,
-            25 => Self::ShortTunnelBuild,
-            26 => Self::OutboundTunnelBuildReply,
-            other => Self::Unknown(other),
-        }
-    }
-
-    /// The code on the wire.
-    pub fn code(self) -> u8 {
-        match self {
-            Self::DatabaseStore => 1,
-            Self::DatabaseLookup => 2,
-            Self::DatabaseSearchReply => 3,
-            Self::DeliveryStatus => 10,
-            Self::Garlic => 11,
-            Self::TunnelData => 18,
-            Self::TunnelGateway => 19,
-            Self::Data => 20,
-            Self::TunnelBuild => 21,
-            Self::TunnelBuildReply => 22,
-            Self::VariableTunnelBuild => 23,
-            Self::VariableTunnelBuildReply => 24,
-            Self::ShortTunnelBuild => 25,
-            Self::OutboundTunnelBuildReply => 26,
-            Self::Unknown(code) => code,
-        }
-    }
+message_types! {
+    /// An entry of the netDb: to be stored, or an answer.
+    1 = DatabaseStore, "database_store";
+    /// A question to the netDb.
+    2 = DatabaseLookup, "database_lookup";
+    /// The answer to a lookup without the entry: routers that are closer.
+    3 = DatabaseSearchReply, "database_search_reply";
+    /// A message has arrived.
+    10 = DeliveryStatus, "delivery_status";
+    /// Encrypted cloves.
+    11 = Garlic, "garlic";
+    /// A cell of a tunnel.
+    18 = TunnelData, "tunnel_data";
+    /// A message for the gateway of a tunnel.
+    19 = TunnelGateway, "tunnel_gateway";
+    /// Data of a destination; in garlic only.
+    20 = Data, "data";
+    /// Eight build records; deprecated.
+    21 = TunnelBuild, "tunnel_build";
+    /// The answer to it; deprecated.
+    22 = TunnelBuildReply, "tunnel_build_reply";
+    /// One to eight build records of 528 bytes.
+    23 = VariableTunnelBuild, "variable_tunnel_build";
+    /// The answer to it.
+    24 = VariableTunnelBuildReply, "variable_tunnel_build_reply";
+    /// One to eight build records of 218 bytes.
+    25 = ShortTunnelBuild, "short_tunnel_build";
+    /// The answer to it, from the endpoint of an outbound tunnel.
+    26 = OutboundTunnelBuildReply, "outbound_tunnel_build_reply";
 }
 
 /// The short header, read or to be written without touching the body.
@@ -115,9 +109,9 @@ impl MessageType {
 pub struct ShortHeader {
     /// What the body is.
     pub kind: MessageType,
-    /// Random.
+    /// Chosen at random by the sender.
     pub id: MessageId,
-    /// Whole seconds.
+    /// When the message is worth nothing any more; only whole seconds are carried.
     pub expiration: Wall,
 }
 
@@ -170,25 +164,6 @@ impl Message {
     /// `Truncated`, `Trailing`; `TooLarge` above [`MAX_BODY`].
     pub fn from_std(bytes: &Bytes) -> Result<Self> {
         let mut r = Reader::new(bytes);
-        let message = Self::parse_std(&mut r, |at, len| bytes.slice(at..at + len))?;
-        r.finish()?;
-        Ok(message)
-    }
-
-    /// Reads (and copies) a message with a standard header from the front of a reader.
-    ///
-    /// # Errors
-    /// `Truncated`; `TooLarge` above [`MAX_BODY`].
-    pub fn read_std(r: &mut Reader<'_>) -> Result<Self> {
-        let body_at = r.position() + STANDARD_LEN;
-        let mut copy = *r;
-        let mut message = Self::parse_std(r, |_, _| Bytes::new())?;
-        copy.take(STANDARD_LEN)?;
-        message.body = Bytes::copy_from_slice(copy.take(r.position() - body_at)?);
-        Ok(message)
-    }
-
-    fn parse_std(r: &mut Reader<'_>, body: impl FnOnce(usize, usize) -> Bytes) -> Result<Self> {
         let kind = MessageType::from_code(r.u8()?);
         let id = MessageId(r.u32()?);
         let expiration = Wall(r.u64()?);
@@ -197,9 +172,9 @@ impl Message {
         if size > MAX_BODY {
             return Err(Error::TooLarge("I2NP message"));
         }
-        let at = r.position();
-        r.take(size)?;
-        Ok(Self { kind, id, expiration, body: body(at, size) })
+        let body = r.take(size)?;
+        r.finish()?;
+        Ok(Self { kind, id, expiration, body: bytes.slice_ref(body) })
     }
 
     /// Reads a message with a short header that fills `bytes`; the body shares them.
@@ -316,10 +291,7 @@ mod tests {
         let short = Bytes::from(m.to_short().unwrap());
         assert_eq!((std.len(), short.len()), (28, 21));
         assert_eq!(Message::from_std(&std), Ok(m.clone()));
-        assert_eq!(Message::from_short(&short), Ok(m.clone()));
-        let mut r = Reader::new(&std);
-        assert_eq!(Message::read_std(&mut r), Ok(m));
-        assert!(r.is_empty());
+        assert_eq!(Message::from_short(&short), Ok(m));
         for n in 0..std.len() {
             assert!(matches!(Message::from_std(&std.slice(..n)), Err(Error::Truncated { .. })));
         }
@@ -329,10 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn every_type_code_survives() {
+    fn every_type_code_survives_and_every_type_has_a_label_of_its_own() {
         for code in 0..=u8::MAX {
             assert_eq!(MessageType::from_code(code).code(), code);
         }
+        let labels: std::collections::HashSet<_> = MessageType::ALL.iter().map(|kind| kind.label()).collect();
+        assert_eq!(labels.len(), MessageType::ALL.len());
+        assert!(!labels.contains("unknown") && MessageType::ALL.is_sorted_by_key(|kind| kind.code()));
     }
 
     #[test]

@@ -21,21 +21,26 @@ pub struct TunnelGateway {
 }
 
 impl TunnelGateway {
-    /// Reads a body, sharing its bytes.
+    /// Splits a body into the tunnel at the receiver and the message, which has a standard header.
     ///
     /// # Errors
     /// `Truncated`, `Trailing`; `Invalid` for tunnel zero.
-    pub fn parse(body: &Bytes) -> Result<Self> {
+    pub fn split(body: &[u8]) -> Result<(TunnelId, &[u8])> {
         let mut r = Reader::new(body);
         let tunnel = TunnelId(r.u32()?);
         let len = r.u16()?;
-        let from = r.position();
-        r.take(usize::from(len))?;
+        let message = r.take(usize::from(len))?;
         r.finish()?;
-        if tunnel == TunnelId(0) {
-            return Err(Error::Invalid("tunnel"));
-        }
-        Ok(Self { tunnel, message: body.slice(from..) })
+        if tunnel == TunnelId(0) { Err(Error::Invalid("tunnel")) } else { Ok((tunnel, message)) }
+    }
+
+    /// Reads a body, sharing its bytes.
+    ///
+    /// # Errors
+    /// As [`TunnelGateway::split`].
+    pub fn parse(body: &Bytes) -> Result<Self> {
+        let (tunnel, message) = Self::split(body)?;
+        Ok(Self { tunnel, message: body.slice_ref(message) })
     }
 
     /// The body around `message`.

@@ -47,6 +47,14 @@ impl PaddingOptions {
         Ok(Self { tmin, tmax, rmin, rmax, tdummy: r.u16()?, rdummy: r.u16()?, tdelay: r.u16()?, rdelay: r.u16()? })
     }
 
+    /// The most padding that the sender of these options sends to a peer with those, in sixteenths of the data. A peer that
+    /// has not said what it takes gets what we like.
+    ///
+    /// spec: ntcp2 §Options; ssu2 §Options — "Sender should honor receiver's maximum."
+    pub fn most(&self, theirs: Option<&Self>) -> u8 {
+        theirs.map_or(self.tmax, |theirs| self.tmax.min(theirs.rmax))
+    }
+
     /// Appends the data of an Options block.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.put(&[self.tmin, self.tmax, self.rmin, self.rmax]);
@@ -56,59 +64,20 @@ impl PaddingOptions {
     }
 }
 
-/// How much padding we send, in sixteenths of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PaddingRatio {
-    min: u8,
-    max: u8,
-}
-
-impl PaddingRatio {
-    /// The receiver's maximum is honoured, its minimum within our own maximum. A peer that has not said what it
-    /// wants gets what we like.
-    ///
-    /// spec: ntcp2 §Options — "Sender should honor receiver's maximum. Sender may or may not honor receiver's
-    /// minimum, within bandwidth constraints."
-    pub fn negotiate(ours: &PaddingOptions, theirs: Option<&PaddingOptions>) -> Self {
-        let (max, min) = match theirs {
-            Some(theirs) => (ours.tmax.min(theirs.rmax), ours.tmin.max(theirs.rmin)),
-            None => (ours.tmax, ours.tmin),
-        };
-        Self { min: min.min(max), max }
-    }
-
-    /// Bytes of padding for `data` bytes, chosen evenly within the limits by `random`.
-    pub fn pick(self, data: usize, random: u32) -> usize {
-        let (low, high) = (data * usize::from(self.min) / 16, data * usize::from(self.max) / 16);
-        low + random as usize % (high - low + 1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn the_receivers_maximum_holds_over_all_wishes() {
+    fn the_receivers_maximum_holds_over_our_wishes() {
         let ours = PaddingOptions { tmin: 2, tmax: 8, ..PaddingOptions::default() };
-        let theirs = |rmin, rmax| PaddingOptions { rmin, rmax, ..PaddingOptions::default() };
-        let ratio = |o: PaddingOptions| PaddingRatio::negotiate(&ours, Some(&o));
-        assert_eq!(ratio(theirs(0, 0)), PaddingRatio { min: 0, max: 0 });
-        assert_eq!(ratio(theirs(5, 99)), PaddingRatio { min: 5, max: 8 });
-        assert_eq!(ratio(theirs(50, 99)), PaddingRatio { min: 8, max: 8 });
-        assert_eq!(PaddingRatio::negotiate(&ours, None), PaddingRatio { min: 2, max: 8 });
+        let theirs = |rmax| PaddingOptions { rmax, rmin: rmax, ..PaddingOptions::default() };
+        assert_eq!([0, 5, 8, 99].map(|rmax| ours.most(Some(&theirs(rmax)))), [0, 5, 8, 8]);
+        assert_eq!(ours.most(None), 8);
     }
 
     proptest! {
-        #[test]
-        fn picked_padding_is_within_the_ratio(t in any::<(u8, u8, u8, u8)>(), data in 0..65_535usize, random: u32) {
-            let ours = PaddingOptions { tmin: t.0, tmax: t.1, ..PaddingOptions::default() };
-            let theirs = PaddingOptions { rmin: t.2, rmax: t.3, ..PaddingOptions::default() };
-            let picked = PaddingRatio::negotiate(&ours, Some(&theirs)).pick(data, random);
-            prop_assert!(picked <= data * usize::from(t.1.min(t.3)) / 16);
-        }
-
         #[test]
         fn padding_options_round_trip(bytes in prop::array::uniform12(any::<u8>())) {
             let mut out = Vec::new();

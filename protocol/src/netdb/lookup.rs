@@ -33,7 +33,7 @@ pub trait View {
 pub enum Answer {
     /// To be sent in a DatabaseStore without a token.
     Entry(Entry),
-    /// Not here.
+    /// We do not have it: routers that are closer.
     Reply(DatabaseSearchReply),
 }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// How often and how patiently.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Ourselves.
+    /// Our own hash, which is never asked to store.
     pub own: RouterHash,
     /// From a confirmation to the next publication; up to a tenth more at random, so that routers do not go in step.
     pub interval: Duration,
@@ -32,7 +32,7 @@ pub struct Config {
     pub patience: Duration,
     /// Floodfills tried before a pause.
     pub max_tries: usize,
-    /// The pause.
+    /// How long that pause is.
     pub backoff: Duration,
 }
 
@@ -67,9 +67,9 @@ pub enum In {
 pub enum Out {
     /// Send our RouterInfo in a DatabaseStore, directly, with this token and ourselves as the gateway.
     Store {
-        /// To whom.
+        /// The floodfill that stores it.
         floodfill: RouterHash,
-        /// Not zero.
+        /// The reply token, not zero: the DeliveryStatus will name it.
         token: u32,
     },
     /// Sign a new RouterInfo and give [`In::Publish`].

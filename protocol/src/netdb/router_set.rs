@@ -3,7 +3,6 @@
 //! In a sorted list all hashes with a common prefix stand together, so walking it from the closest on is a walk down
 //! a binary trie that needs no trie: at each bit, first the half that agrees with the place, then the other.
 
-use super::routing_key::{Distance, distance};
 use crate::id::{RouterHash, RoutingKey};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -71,13 +70,6 @@ pub struct Closest<'a> {
     stack: SmallVec<[(&'a [RouterHash], usize); 24]>,
 }
 
-impl Closest<'_> {
-    /// The next router and how far it is.
-    pub fn next_with_distance(&mut self) -> Option<(Distance, RouterHash)> {
-        self.next().map(|router| (distance(self.place, &router), router))
-    }
-}
-
 impl Iterator for Closest<'_> {
     type Item = RouterHash;
 
@@ -101,6 +93,7 @@ impl Iterator for Closest<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::routing_key::distance;
     use super::*;
     use proptest::prelude::*;
 

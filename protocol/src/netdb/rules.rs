@@ -105,7 +105,7 @@ pub enum Source {
     Unsolicited,
     /// We had asked for it.
     Reply,
-    /// A file.
+    /// We read it from a file.
     Import,
 }
 

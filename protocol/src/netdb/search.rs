@@ -79,7 +79,7 @@ pub enum In {
 pub enum Out {
     /// Send a DatabaseLookup.
     Ask {
-        /// To whom.
+        /// The floodfill that is asked.
         floodfill: RouterHash,
         /// Whom it need not name.
         exclude: Vec<RouterHash>,

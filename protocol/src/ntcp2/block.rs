@@ -51,9 +51,9 @@ pub enum Block<'a> {
     Termination {
         /// Valid frames that the sender received.
         frames: u64,
-        /// Why.
+        /// The reason of the end.
         reason: Reason,
-        /// Unspecified.
+        /// Data whose meaning no specification gives; ignored.
         additional: &'a [u8],
     },
     /// Filling; only its length is kept.

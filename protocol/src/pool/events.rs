@@ -16,7 +16,7 @@ pub struct TestId(pub u64);
 /// The tunnel of the other direction that a build needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pair {
-    /// This one.
+    /// This tunnel.
     Tunnel(PoolTunnelId),
     /// None exists: no hops, ourselves at both ends.
     Direct,
@@ -38,33 +38,33 @@ pub enum BuildFailure {
 pub enum In {
     /// A build succeeded; the tunnel ends at `expires`.
     Built {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
         /// When it ends.
         expires: Mono,
     },
     /// A build failed.
     Failed {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
-        /// Why.
+        /// How the build failed.
         why: BuildFailure,
     },
     /// A test's message came back.
     TestPassed {
-        /// Which.
+        /// The test.
         test: TestId,
     },
     /// A tunnel is known to be broken: its first or last hop said so or is gone.
     Broken {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
     },
     /// From now on, want this.
     Want {
-        /// Which way.
+        /// Inbound or outbound.
         direction: Direction,
-        /// What.
+        /// How many tunnels of this direction, and how long.
         wanted: Wanted,
     },
 }
@@ -76,7 +76,7 @@ pub enum Out {
     Build {
         /// The number of the tunnel to be.
         id: PoolTunnelId,
-        /// Which way.
+        /// Inbound or outbound.
         direction: Direction,
         /// How many hops.
         length: usize,
@@ -85,12 +85,12 @@ pub enum Out {
     },
     /// No answer came: forget the build. All its hops share the blame.
     TimedOut {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
     },
     /// Send a message to ourselves through these two.
     Test {
-        /// Its number.
+        /// The number by which the result is reported.
         test: TestId,
         /// Out through this one.
         outbound: PoolTunnelId,
@@ -108,12 +108,12 @@ pub enum Out {
     },
     /// A tunnel is to be removed; its hops are to blame.
     Dropped {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
     },
     /// A tunnel is at its end and is to be removed.
     Ended {
-        /// Which.
+        /// The tunnel.
         id: PoolTunnelId,
     },
 }

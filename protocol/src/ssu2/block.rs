@@ -103,9 +103,9 @@ pub enum Block<'a> {
     Termination {
         /// Valid packets that the sender received.
         packets: u64,
-        /// Why.
+        /// The reason of the end.
         reason: Reason,
-        /// Unspecified.
+        /// Data whose meaning no specification gives; ignored.
         additional: &'a [u8],
     },
     /// Alice asks Bob for an introduction. The data is not looked at here.

@@ -81,11 +81,11 @@ pub struct Config {
 pub enum Output {
     /// A datagram is to be sent.
     Send {
-        /// Where to.
+        /// The address that the datagram goes to.
         to: SocketAddr,
         /// From which of our sockets.
         local: usize,
-        /// It.
+        /// The whole datagram, sealed.
         bytes: Bytes,
     },
     /// A session stands.
@@ -105,7 +105,7 @@ pub struct Failed {
     pub addr: SocketAddr,
     /// The router: known if we called it, or if it proved who it is before it was refused.
     pub peer: Option<RouterHash>,
-    /// Why.
+    /// What went wrong, and by it whose fault it was.
     pub cause: Cause,
     /// How far the peer's clock is ahead of ours, if it said so. Its word is proven in no more than
     /// [`Failed::proven`].
@@ -123,7 +123,7 @@ pub struct Outside {
     pub local: usize,
     /// Its header: a PeerTest or a HolePunch of our version and network.
     pub header: Long,
-    /// Its blocks.
+    /// The blocks of the message, opened.
     pub payload: Vec<u8>,
 }
 

@@ -37,7 +37,7 @@ pub struct Established {
     pub remote_id: u64,
     /// Our introduction key, under which bytes 0..8 of packets to us are.
     pub local_intro: MaskKey,
-    /// The peer's.
+    /// The peer's introduction key.
     pub remote_intro: MaskKey,
     /// Opens the peer's packets.
     pub recv: DataKeys,

@@ -93,7 +93,7 @@ impl Family {
 pub struct Introducers([Family; 2]);
 
 impl Introducers {
-    /// None.
+    /// Knows no introducers yet.
     pub fn new() -> Self {
         Self::default()
     }

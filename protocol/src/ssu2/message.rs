@@ -66,7 +66,7 @@ pub struct Opening {
     pub address: Option<SocketAddr>,
     /// The padding that it asks for.
     pub padding: Option<PaddingOptions>,
-    /// It refuses.
+    /// Why the sender refuses to go on, if it does.
     pub termination: Option<Reason>,
     /// It asks for a relay tag.
     pub relay_tag_requested: bool,

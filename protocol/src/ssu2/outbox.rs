@@ -40,7 +40,7 @@ pub struct Content {
 /// What can be sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next {
-    /// Which.
+    /// The block.
     pub content: Content,
     /// Length of its block.
     pub len: usize,
@@ -129,7 +129,7 @@ impl Outbox {
         self.chunks.iter().map(|c| c.bytes.capacity()).sum::<usize>() + self.spare.capacity()
     }
 
-    /// Nothing waits.
+    /// True if nothing waits to be sent.
     pub fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.queued == 0
     }

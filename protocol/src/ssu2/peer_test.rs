@@ -76,7 +76,7 @@ impl Status {
 pub enum Output {
     /// A PeerTest block is to be sent in the session with a router, after the RouterInfo if there is one.
     Block {
-        /// To whom.
+        /// The router whose session carries the block.
         to: RouterHash,
         /// The data of the block.
         data: Vec<u8>,
@@ -85,16 +85,16 @@ pub enum Output {
     },
     /// A datagram is to be sent.
     Datagram {
-        /// Where to.
+        /// The address that the datagram goes to.
         to: SocketAddr,
-        /// It.
+        /// The whole datagram, sealed.
         bytes: Vec<u8>,
     },
     /// The verdict over one address family has changed.
     Status {
-        /// Which family.
+        /// True for IPv4, false for IPv6.
         v4: bool,
-        /// The verdict.
+        /// Whether we can be reached over that family.
         status: Status,
         /// Our address as Charlie saw it.
         seen: Option<SocketAddr>,

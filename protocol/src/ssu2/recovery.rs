@@ -126,7 +126,7 @@ pub struct Outgoing {
 /// Packets that have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// How many.
+    /// How many packets.
     pub packets: u64,
     /// Bytes of those that counted as on their way.
     pub bytes: u64,

@@ -56,7 +56,7 @@ pub enum Sort {
 pub enum Output {
     /// A block is to be sent in the session with a router, after the RouterInfo if there is one.
     Block {
-        /// To whom.
+        /// The router whose session carries the block.
         to: RouterHash,
         /// Which block.
         sort: Sort,
@@ -67,9 +67,9 @@ pub enum Output {
     },
     /// A datagram is to be sent.
     Datagram {
-        /// Where to.
+        /// The address that the datagram goes to.
         to: SocketAddr,
-        /// It.
+        /// The whole datagram, sealed.
         bytes: Vec<u8>,
     },
     /// A router was introduced to us: it is to be called there, with this token.
@@ -87,7 +87,7 @@ pub enum Output {
         charlie: RouterHash,
         /// The router that was to introduce us.
         bob: RouterHash,
-        /// Why.
+        /// What failed, as a label for logs and metrics.
         why: &'static str,
     },
     /// A RelayIntro waits for the RouterInfo of this router, which may have come outside of a block.

@@ -247,7 +247,7 @@ impl Session {
             recent: Recent::default(),
             confirmed,
             rng: ChaCha20Rng::from_seed(seed),
-            padding: agreed_padding(&config.padding, established.peer_padding.as_ref()),
+            padding: config.padding.most(established.peer_padding.as_ref()),
             heard: false,
             last_heard: mono,
             lull_at: 0,
@@ -376,11 +376,4 @@ impl Session {
     fn payload(&self) -> usize {
         usize::from(self.mtu.current()) - super::packet::OVERHEAD
     }
-}
-
-/// The most padding that we send, in sixteenths of the data.
-///
-/// spec: ssu2 §Options — "Sender should honor receiver's maximum."
-fn agreed_padding(ours: &PaddingOptions, theirs: Option<&PaddingOptions>) -> u8 {
-    theirs.map_or(ours.tmax, |theirs| ours.tmax.min(theirs.rmax))
 }

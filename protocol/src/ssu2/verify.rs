@@ -22,7 +22,7 @@ pub struct Verified {
     pub mtu: u16,
 }
 
-/// Checks the RouterInfo of a SessionConfirmed against the handshake and the address that called. On refusal the hash
+/// Receipt the RouterInfo of a SessionConfirmed against the handshake and the address that called. On refusal the hash
 /// is given if the router proved that it is its.
 ///
 /// spec: ssu2 §SessionConfirmed, Notes

@@ -47,7 +47,7 @@ pub struct HopSpec {
 pub enum Path {
     /// Towards us: its last hop sends us cells, and now the answer, under this number.
     Inbound {
-        /// Our number.
+        /// The number under which we receive its cells.
         receive: TunnelId,
         /// Wrap the message in garlic for the gateway, since it passes through an outbound tunnel. Short form only.
         wrap: bool,
@@ -70,7 +70,7 @@ pub struct Config<'a> {
     pub form: Form,
     /// The hops in the order in which cells will travel.
     pub hops: &'a [HopSpec],
-    /// Which way.
+    /// Whether the tunnel leads in or out, and what is needed for that.
     pub path: Path,
     /// What we say about traffic.
     pub bandwidth: Bandwidth,
@@ -79,7 +79,7 @@ pub struct Config<'a> {
 /// Why a build could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    /// No hop.
+    /// The plan has no hop.
     #[error("a tunnel without hops is not built")]
     NoHops,
     /// More records than a message holds; an inbound tunnel needs one for ourselves.

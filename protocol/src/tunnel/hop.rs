@@ -36,7 +36,7 @@ pub const FORWARD_LIFETIME: Duration = Duration::from_secs(25);
 
 /// Why a build message is dropped without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Drop {
+pub enum Unanswered {
     /// Not of a type that we answer.
     #[error("not a build message")]
     NotABuild,
@@ -78,9 +78,9 @@ pub struct Found {
 ///
 /// # Errors
 /// If there is none, or it cannot be one that was sealed for us.
-pub fn find(kind: MessageType, body: &[u8], us: &RouterHash) -> Result<Found, Drop> {
-    let form = Form::of_build(kind).ok_or(Drop::NotABuild)?;
-    for (index, record) in (0..).zip(form.records(body).map_err(Drop::Malformed)?) {
+pub fn find(kind: MessageType, body: &[u8], us: &RouterHash) -> Result<Found, Unanswered> {
+    let form = Form::of_build(kind).ok_or(Unanswered::NotABuild)?;
+    for (index, record) in (0..).zip(form.records(body).map_err(Unanswered::Malformed)?) {
         let Some(rest) = record.strip_prefix(&us.0[..PREFIX_LEN]) else { continue };
         let ephemeral = rest.first_chunk::<KEY_LEN>().copied().unwrap_or([0xff; 32]);
         // A prefix of 16 bytes does not match by chance, but a record for another kind of key may carry it.
@@ -88,12 +88,12 @@ pub fn find(kind: MessageType, body: &[u8], us: &RouterHash) -> Result<Found, Dr
             return Ok(Found { form, index, ephemeral });
         }
     }
-    Err(Drop::NoRecord)
+    Err(Unanswered::NoRecord)
 }
 
-/// What the checks of [`open`] need to know.
+/// The receipt of a build message: by whom, from whom and when. [`open`] checks the request against it.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub struct Receipt<'a> {
     /// Our static key.
     pub ours: &'a StaticKey,
     /// Our hash.
@@ -107,30 +107,30 @@ pub struct Context<'a> {
 /// Opens our record and checks what is asked of us.
 ///
 /// # Errors
-/// See [`Drop`].
-pub fn open(found: Found, mut body: Vec<u8>, cx: &Context<'_>) -> Result<Opened, Drop> {
+/// See [`Unanswered`].
+pub fn open(found: Found, mut body: Vec<u8>, cx: &Receipt<'_>) -> Result<Opened, Unanswered> {
     let Found { form, index, .. } = found;
-    let mut records = form.records_mut(&mut body).map_err(Drop::Malformed)?;
-    let record = records.nth(index.into()).ok_or(Drop::NoRecord)?;
-    let (request, keys) = open_request(form, cx.ours, record).map_err(Drop::BadRecord)?;
+    let mut records = form.records_mut(&mut body).map_err(Unanswered::Malformed)?;
+    let record = records.nth(index.into()).ok_or(Unanswered::NoRecord)?;
+    let (request, keys) = open_request(form, cx.ours, record).map_err(Unanswered::BadRecord)?;
     check(&request, cx)?;
     Ok(Opened { request, found, from: cx.from, keys, body })
 }
 
-fn check(request: &Request, cx: &Context<'_>) -> Result<(), Drop> {
+fn check(request: &Request, cx: &Receipt<'_>) -> Result<(), Unanswered> {
     if cx.now.since(request.made()) > AGE_MAX {
-        return Err(Drop::TooOld);
+        return Err(Unanswered::TooOld);
     }
     if request.made().since(cx.now) > AHEAD_MAX {
-        return Err(Drop::TooFarAhead);
+        return Err(Unanswered::TooFarAhead);
     }
     // An outbound endpoint may well be the gateway of the tunnel that its reply goes through.
     if request.role != Role::OutboundEndpoint && request.next == *cx.us {
-        return Err(Drop::NextIsUs);
+        return Err(Unanswered::NextIsUs);
     }
     // The neighbours of gateways and endpoints lie in other tunnels, and may be the same by chance.
     if request.role == Role::Participant && cx.from == Some(request.next) {
-        return Err(Drop::NextIsPrevious);
+        return Err(Unanswered::NextIsPrevious);
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ pub struct Answered {
 /// A hop of somebody's tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransitHop {
-    /// Our place.
+    /// What we are in the tunnel.
     pub role: Role,
     /// The number under which we receive.
     pub receive: TunnelId,

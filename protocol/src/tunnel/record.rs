@@ -106,11 +106,6 @@ impl Form {
         [Self::Short, Self::Long].into_iter().find(|form| form.build_type() == kind)
     }
 
-    /// The form of a reply message of this type.
-    pub fn of_reply(kind: MessageType) -> Option<Self> {
-        [Self::Short, Self::Long].into_iter().find(|form| form.reply_type() == kind)
-    }
-
     /// The records of a build or reply message, in their order.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Checks a header at the start of a structure.
+    /// Receipt a header at the start of a structure.
     pub(crate) fn walk(r: &mut Reader<'_>) -> Result<Self> {
         let (signing, _) = KeysAndCert::walk(r)?;
         let hash = DestinationHash(sha256(&[r.since(0)]));

@@ -51,7 +51,7 @@ impl HalfOpen {
         order
     }
 
-    /// One ends.
+    /// A handshake is no longer half-open; `order` is what [`HalfOpen::enter`] gave.
     pub(super) fn leave(&mut self, order: u64, ip: IpAddr) {
         self.by_age.remove(&order);
         let network = network(ip, 24);

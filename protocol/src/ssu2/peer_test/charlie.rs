@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How often message 5 is sent.
 const SENDINGS: u8 = 3;
-/// Between those.
+/// Between two sendings.
 const STEP: Duration = Duration::from_secs(3);
 /// How long a message 6 is answered.
 const LIFETIME: Duration = Duration::from_secs(30);

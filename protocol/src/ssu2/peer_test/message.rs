@@ -24,7 +24,7 @@ pub const VERSION: u8 = 2;
 pub struct Code(pub u8);
 
 impl Code {
-    /// Yes.
+    /// The test is accepted.
     pub const ACCEPT: Self = Self(0);
     /// Bob gives no reason.
     pub const BOB: Self = Self(1);

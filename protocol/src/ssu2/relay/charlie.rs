@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// How often a HolePunch is sent.
 const SENDINGS: u8 = 3;
-/// Between those.
+/// Between two sendings.
 const STEP: Duration = Duration::from_secs(1);
 /// How long the nonce is remembered, so that a copy of the RelayIntro is known.
 const MEMORY: Duration = Duration::from_secs(30);

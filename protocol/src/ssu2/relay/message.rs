@@ -26,7 +26,7 @@ const TOKEN_LEN: usize = 8;
 pub struct Code(pub u8);
 
 impl Code {
-    /// Yes.
+    /// The introduction is accepted.
     pub const ACCEPT: Self = Self(0);
     /// Bob is asked too much.
     pub const BOB_LIMIT: Self = Self(3);
@@ -179,7 +179,7 @@ impl<'a> Request<'a> {
 /// What Charlie agrees to and signs, or what is left of it in a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreement {
-    /// Alice's.
+    /// The nonce that Alice chose for this introduction.
     pub nonce: u32,
     /// Seconds since 1970.
     pub seconds: u32,

@@ -1,6 +1,6 @@
 //! What comes from the peer.
 
-use super::{Event, PacketError, Session, State, agreed_padding};
+use super::{Event, PacketError, Session, State};
 use crate::gzip::gunzip;
 use crate::link::reason::Reason;
 use crate::link::role::Role;
@@ -202,7 +202,7 @@ impl Session {
                 // The packets that met congestion left a round trip ago.
                 self.cubic.on_marked(now.mono.saturating_sub(self.rtt()), now.mono);
             }
-            Block::Options(theirs) => self.padding = agreed_padding(&self.config.padding, Some(&theirs)),
+            Block::Options(theirs) => self.padding = self.config.padding.most(Some(&theirs)),
             Block::DateTime { seconds } => {
                 events.push(Event::Skew(ClockSkew::of(seconds, now.wall, self.rtt() / 2)));
             }

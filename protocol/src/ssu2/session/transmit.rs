@@ -39,11 +39,11 @@ const PATH_PACKET: usize = OVERHEAD + 7 + 21 + HEADER_LEN + HEADER_LEN + MAX_PAD
 /// Datagrams to be sent: the bytes that were appended to the caller's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to.
+    /// The address that the datagrams go to.
     pub to: SocketAddr,
     /// Length of each but the last, which may be shorter.
     pub segment: usize,
-    /// How many.
+    /// How many datagrams were written.
     pub packets: usize,
 }
 
