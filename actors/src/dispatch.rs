@@ -10,7 +10,7 @@ use crate::drops::ControlDrop;
 use crate::expected::Unsealed;
 use crate::garlic::{GarlicOpener, Open, Opened, local_cloves};
 use crate::mailbox::Mailbox;
-use crate::messages::{Arrived, Incoming, Origin, RouterInfoReceived, Token};
+use crate::messages::{Arrived, Charged, Incoming, Origin, RouterInfoReceived, Token};
 use crate::netdb::NetDb;
 use crate::series::{Exported, control};
 use crate::shared::Shared;
@@ -49,6 +49,8 @@ pub(crate) struct Batch(pub(crate) Vec<Received>);
 pub(crate) struct Routes {
     /// Build requests of others.
     pub(crate) builds: Recipient<Incoming>,
+    /// Faults of peers.
+    pub(crate) judge: Recipient<Charged>,
     /// Data messages out of the router's own tunnels, if anyone wants them.
     pub(crate) data: Option<Recipient<Incoming>>,
 }
@@ -110,6 +112,11 @@ impl Dispatch {
                 // It ended while the message was on its way here.
                 None => ControlDrop::OwnTunnelEnded.count(),
             },
+            Received::Fault { router, address, charge } => {
+                self.shared
+                    .mailboxes()
+                    .offer(Mailbox::Judge, || self.routes.judge.try_send(Charged { router, address, charge }));
+            }
             Received::RouterInfo { from, bytes, flood } => {
                 self.netdb.router_info(&RouterInfoReceived { from: Some(from), bytes, flood });
             }

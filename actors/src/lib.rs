@@ -20,6 +20,7 @@ mod expected;
 mod garlic;
 mod gate;
 pub mod identity;
+mod judge;
 pub mod mailbox;
 pub mod messages;
 pub mod netdb;

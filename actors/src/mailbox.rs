@@ -23,6 +23,8 @@ pub enum Mailbox {
     BuildOpener,
     /// Garlic messages that wait for a thread.
     GarlicOpener,
+    /// Faults of peers.
+    Judge,
     /// News and answers for our own tunnels.
     Pool,
     /// All shards of the database.
@@ -35,12 +37,13 @@ pub enum Mailbox {
 
 impl Mailbox {
     /// All there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Dispatch,
         Self::Connections,
         Self::Transit,
         Self::BuildOpener,
         Self::GarlicOpener,
+        Self::Judge,
         Self::Pool,
         Self::NetDbShard,
         Self::Searches,
@@ -55,6 +58,7 @@ impl Mailbox {
             Self::Transit => "transit",
             Self::BuildOpener => "build_opener",
             Self::GarlicOpener => "garlic_opener",
+            Self::Judge => "judge",
             Self::Pool => "pool",
             Self::NetDbShard => "netdb_shard",
             Self::Searches => "searches",

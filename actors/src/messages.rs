@@ -2,10 +2,12 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
+use ramson_protocol::blame::Charge;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::ways::{Owner, Way};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use std::net::IpAddr;
 
 /// By what way a message reached us: it decides what the message may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +99,18 @@ pub enum PeerNews {
     Down(RouterHash),
     /// It could not be reached.
     Unreachable(RouterHash),
+}
+
+/// Somebody has broken the rules, and it is proven that it was this router, or this address.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Charged {
+    /// The router.
+    pub(crate) router: Option<RouterHash>,
+    /// The address.
+    pub(crate) address: Option<IpAddr>,
+    /// What it did.
+    pub(crate) charge: Charge,
 }
 
 /// A RouterInfo from outside, not yet verified.

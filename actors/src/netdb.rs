@@ -19,7 +19,7 @@ mod verifier;
 
 use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
-use crate::messages::{Incoming, RouterInfoReceived, RouterKnown};
+use crate::messages::{Charged, Incoming, RouterInfoReceived, RouterKnown};
 use crate::paths::Paths;
 use crate::series::control;
 use crate::shared::Shared;
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use directory::Directory;
 use parking_lot::{Mutex, MutexGuard};
 use publishing::{Publish, Publishing};
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::MessageType;
@@ -37,7 +38,7 @@ use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::flood;
 use ramson_protocol::netdb::lookup::Throttle;
 use ramson_protocol::netdb::router_set::RouterSet;
-use ramson_protocol::netdb::rules::{Rules, is_newer, judge_signatures};
+use ramson_protocol::netdb::rules::{Refusal, Rules, is_newer, judge_signatures};
 use ramson_protocol::netdb::store;
 use ramson_protocol::wire::Reader;
 use searches::{Find, Found, Replied, Searches, Unreachable};
@@ -78,6 +79,7 @@ struct Inner {
     shared: Shared,
     /// The router's own tunnels.
     paths: Paths,
+    judge: OnceLock<Recipient<Charged>>,
     rules: Rules,
     directory: Directory,
     throttle: Mutex<Throttle>,
@@ -103,6 +105,7 @@ impl NetDb {
         let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
         let netdb = Self(Arc::new(Inner {
             paths,
+            judge: OnceLock::new(),
             throttle: Mutex::new(Throttle::new(shared.floodfill(), shared.now().mono)),
             rules,
             directory: Directory::default(),
@@ -362,6 +365,20 @@ impl NetDb {
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.0.throttle.lock()
+    }
+
+    /// Who is to hear of what routers store with us.
+    pub(crate) fn set_judge(&self, judge: Recipient<Charged>) {
+        let _ = self.0.judge.set(judge);
+    }
+
+    /// A router has stored something that no rule allows.
+    fn charge(&self, router: RouterHash, refusal: Refusal) {
+        let charge = Charge::from(refusal);
+        if let Some(judge) = self.0.judge.get().filter(|_| charge.weight > Weight::Nothing) {
+            let charged = Charged { router: Some(router), address: None, charge };
+            self.0.shared.mailboxes().offer(Mailbox::Judge, || judge.try_send(charged));
+        }
     }
 
     fn paths(&self) -> &Paths {

@@ -5,6 +5,7 @@ use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
 use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Share, router_info};
+use crate::judge::Judge;
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Incoming, Recheck};
 use crate::netdb::{self, NetDb, NetDbConfig};
@@ -208,7 +209,9 @@ impl Node {
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
         let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
         let exploratory = pools.open_with(config.pool, paths);
-        let routes = Routes { builds: transit.clone().recipient(), data: config.data };
+        let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone()).start();
+        netdb.set_judge(judge.clone().recipient());
+        let routes = Routes { builds: transit.clone().recipient(), judge: judge.recipient(), data: config.data };
         let opener_key = Arc::clone(&static_key);
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
         let dispatch = Dispatch::new(shared.clone(), netdb.clone(), routes, opener).start();

@@ -107,13 +107,13 @@ impl PeerConnection {
 
     /// The ways to call the router; none if it is blocked.
     fn ways(&self, info: &RouterInfo) -> VecDeque<Call> {
-        let (now, list) = (self.shared.now(), self.shared.gate().list());
-        if list.has_router(&self.hash) {
+        let (now, gate) = (self.shared.now(), self.shared.gate());
+        if gate.bars_router(&self.hash) {
             return VecDeque::new();
         }
         let lessons = self.shared.lessons();
         let ways = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs());
-        ways.into_iter().filter(|call| call.addr().is_none_or(|addr| !list.has_address(addr.ip()))).collect()
+        ways.into_iter().filter(|call| call.addr().is_none_or(|addr| !gate.bars_address(addr.ip()))).collect()
     }
 
     fn unreachable(&self, reason: Reason) {

@@ -116,8 +116,8 @@ impl Profiles {
         if hash == self.shared.hash() {
             return;
         }
-        let blocked = self.shared.gate().list().has_router(&hash);
-        match Facts::of(info, self.shared.abilities()).filter(|_| !blocked) {
+        let barred = self.shared.gate().bars_router(&hash);
+        match Facts::of(info, self.shared.abilities()).filter(|_| !barred) {
             Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
             None => self.peers.forget(&hash),
         }
@@ -227,7 +227,7 @@ impl Handler<Recheck> for Profiles {
     type Result = ();
 
     fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
-        self.shared.gate().list().routers().for_each(|router| self.peers.forget(router));
+        self.shared.gate().barred_routers().iter().for_each(|router| self.peers.forget(router));
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the data plane tells the control plane: news, of which none is lost, and what peers have sent, of which some may be.
 
 use bytes::Bytes;
+use ramson_protocol::blame::Charge;
 use ramson_protocol::data::router_address::Introducer;
 pub use ramson_protocol::dialing::Direction;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::ssu2::peer_test::Status;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What must never be lost: a thread keeps it until the control plane takes it.
 #[derive(Debug)]
@@ -81,6 +82,15 @@ pub enum Received {
         bytes: Bytes,
         /// The peer asks a floodfill to flood it.
         flood: bool,
+    },
+    /// Somebody has broken the rules. What is named here is proven: see [`ramson_protocol::blame`].
+    Fault {
+        /// The router.
+        router: Option<RouterHash>,
+        /// The address.
+        address: Option<IpAddr>,
+        /// What it did.
+        charge: Charge,
     },
     /// A message came out of one of our own inbound tunnels, or for the local router out of a tunnel that ends here.
     TunnelMessage {

@@ -211,6 +211,10 @@ impl NetDbShard {
 
     fn refuse(&mut self, arrival: Arrival, refusal: Refusal) {
         count_store(refusal.name());
+        // Floodfills pass on what others made, and the ends of tunnels what they cannot know: a router answers for its own.
+        if let Some(from) = arrival.from.filter(|from| arrival.entry.key() == (*from).into()) {
+            self.netdb.charge(from, refusal);
+        }
         // The sender did its part: what it brought is here, or something better.
         if refusal == Refusal::NotNewer {
             if let Some(reply) = &arrival.reply {

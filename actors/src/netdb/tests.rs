@@ -183,3 +183,26 @@ fn import_takes_the_good_and_counts_the_bad() {
     let held = storage::read_offline(&path).unwrap();
     assert_eq!(held.iter().map(Entry::as_bytes).collect::<Vec<_>>(), [&good]);
 }
+
+/// Whoever offers forged RouterInfos of its own is parted with and kept out, and nobody else is.
+#[actix::test]
+async fn a_router_that_forges_is_banned_for_a_while_and_one_that_passes_on_forgeries_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = start(folder.path(), &NodeKeys::generate(&mut rand::rng()), true, free_port(), Vec::new());
+    let forge = || {
+        let mut forged = stranger().as_bytes().to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        RouterInfo::parse(forged.into()).unwrap()
+    };
+    let (own, other) = (forge(), forge());
+    let (forger, messenger) = (own.hash(), RouterHash([9; 32]));
+    for _ in 0..12 {
+        for (info, from) in [(&own, forger), (&other, messenger)] {
+            let bytes = info.as_bytes().clone();
+            node.netdb().router_info(&RouterInfoReceived { from: Some(from), bytes, flood: false });
+        }
+    }
+    until("the forger is banned", async || node.shared().gate().bars_router(&forger)).await;
+    assert!(!node.shared().gate().bars_router(&messenger));
+    node.stop().await;
+}

@@ -21,6 +21,12 @@ series! {
             "Actors and threads that have ended though nobody asked them to; the log names them.";
         Gauge BLOCKLIST = "ramson_blocklist_entries" ["kind"]
             "Entries of the blocklist that is in force.";
+        Counter CHARGES = "ramson_charges_total" ["fault"]
+            "Faults that the judge has heard of, by whose they were.";
+        Counter BANS = "ramson_bans_total" ["kind", "reason"]
+            "Routers and addresses that were banned for a while, by the fault that tipped the scales.";
+        Gauge BANNED = "ramson_banned" ["kind"]
+            "Routers and addresses that are banned now.";
         Gauge OWN_TUNNELS = "ramson_own_tunnels" ["pool", "direction"]
             "Tunnels of our own that are ready for use, in pools of the router (exploratory) and of destinations (client).";
         Counter OWN_BUILDS = "ramson_own_builds_total" ["direction", "result"]

@@ -2,8 +2,9 @@
 
 use super::IoThread;
 use super::session::{Session, Wire};
-use crate::event::News;
+use crate::event::{News, Received};
 use crate::stats::{DropCause, REASSEMBLY, Transport};
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::frame::FrameError;
 use ramson_protocol::tunnel::reassembly::{self, Reassembler};
@@ -103,9 +104,20 @@ impl IoThread {
     /// Ends a session, telling the peer why if there is a reason to tell.
     pub(super) fn close(&mut self, index: usize, reason: Option<Reason>) {
         if let Some(reason) = reason {
+            self.charge(index, reason);
             self.say_goodbye(index, reason);
         }
         self.forget(index, reason);
+    }
+
+    /// If we end a session for what the peer did in it, the judge hears of it.
+    fn charge(&mut self, index: usize, reason: Reason) {
+        let Some(session) = self.sessions.get(index) else { return };
+        let charge = Charge::of_session(reason, reason.label(session.transport()));
+        if charge.weight > Weight::Nothing {
+            let router = self.peers.get(session.peer).map(|peer| peer.hash);
+            self.up.pass(Received::Fault { router, address: None, charge });
+        }
     }
 
     fn say_goodbye(&mut self, index: usize, reason: Reason) {
@@ -123,6 +135,7 @@ impl IoThread {
     /// Ends a session in which a frame could not be opened. The peer is told the same whatever it was; we count apart.
     pub(super) fn end_failed(&mut self, index: usize) {
         let Some(failed) = self.sessions.get(index).and_then(Session::failed) else { return };
+        self.charge(index, failed.error.reason());
         self.say_goodbye(index, failed.error.reason());
         let counted = match failed.error {
             FrameError::Length(_) => Reason::FRAMING_ERROR,

@@ -3,10 +3,11 @@
 
 use super::outcome::Outcome;
 use super::{Failed, HandshakeSink};
-use crate::event::{Direction, EventSink, News};
+use crate::event::{Direction, EventSink, News, Received};
 use crate::ports::established::Established;
 use crate::upward::Upward;
 use parking_lot::Mutex;
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
 use std::net::SocketAddr;
@@ -30,6 +31,12 @@ impl HandshakeSink for Bridge {
     }
 
     fn failed(&self, failed: Failed) {
+        let charge = Charge::from(failed.outcome);
+        if charge.weight > Weight::Nothing {
+            // Over TCP an address is beyond doubt. Whom we called has not proven to be that router.
+            let router = failed.peer.filter(|_| failed.direction == Direction::Inbound);
+            self.up.lock().pass(Received::Fault { router, address: Some(failed.addr.ip()), charge });
+        }
         // Who called us and failed is counted; only who was called is waited for.
         let (Direction::Outbound, Some(peer)) = (failed.direction, failed.peer) else { return };
         if failed.outcome != Outcome::Shutdown {

@@ -2,13 +2,14 @@
 
 use super::services::{Act, Services};
 use super::{Around, Ssu2Config};
-use crate::event::News;
+use crate::event::{News, Received};
 use crate::ports::datagrams::Datagrams;
 use crate::ports::io::{Command, home};
 use crate::ports::ssu2::{Adoption, Input, Route, Ssu2Handle, Stats, Target};
 use crate::udp::Socket;
 use crate::upward::{self, Upward};
 use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
@@ -308,6 +309,11 @@ impl Thread {
     }
 
     fn on_failed(&mut self, failed: &Failed) {
+        let charge = Charge::from(failed.cause);
+        if failed.role == Role::Responder && failed.peer.is_some() && charge.weight > Weight::Nothing {
+            // Who it is came under the keys of the handshake, and so after a round trip to its address.
+            self.up.pass(Received::Fault { router: failed.peer, address: Some(failed.addr.ip()), charge });
+        }
         // Who called us and failed is counted; only who was called is waited for.
         if let (Role::Initiator, Some(peer)) = (failed.role, failed.peer) {
             self.dialled.remove(&peer);
