@@ -6,7 +6,7 @@
 
 use crate::clock_keeper::ClockKeeper;
 use crate::mailbox::{Mailbox, wait_for_room};
-use crate::messages::{PeerNews, Recheck, RouterInfoReceived};
+use crate::messages::{PeerNews, Recheck};
 use crate::netdb::NetDb;
 use crate::peer::{Ended, Happened, PeerConnection};
 use crate::reach::Reach;
@@ -79,8 +79,8 @@ impl Connections {
                 if direction == Direction::Outbound {
                     self.compare_clocks(addr, skew_ms);
                 }
-                if !router_info.is_empty() {
-                    self.netdb.router_info(&RouterInfoReceived { from: Some(peer), bytes: router_info, flood: false });
+                if let Some(info) = router_info {
+                    self.netdb.verified_router_info(info);
                 }
                 if let Some(actor) = self.connection(peer, true, ctx) {
                     wait_for_room(&actor, Happened(In::Up));

@@ -30,7 +30,7 @@ use parking_lot::{Mutex, MutexGuard};
 use publishing::{Publish, Publishing};
 use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::data::entry::Entry;
-use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::data::router_info::{RouterInfo, VerifiedRouterInfo};
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_lookup::LookupKind;
 use ramson_protocol::i2np::database_store::DatabaseStore;
@@ -193,6 +193,12 @@ impl NetDb {
         if let Some(offered) = offered(received) {
             self.tell(offered.info.hash().into(), offered);
         }
+    }
+
+    /// The RouterInfo of a router that has called us: its signature was verified in the handshake, and is not again.
+    pub(crate) fn verified_router_info(&self, info: VerifiedRouterInfo) {
+        let (key, from) = (info.hash().into(), Some(info.hash()));
+        self.tell(key, Offered { info: info.into(), from, flood: false, verified: true });
     }
 
     /// RouterInfos from files: each waits for its turn. How many were taken.
@@ -399,7 +405,7 @@ fn key_of(incoming: &Incoming) -> Option<NetDbKey> {
 /// A RouterInfo with bytes of its own, as it is kept for long.
 fn offered(received: &RouterInfoReceived) -> Option<Offered> {
     match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
-        Ok(info) => Some(Offered { info, from: received.from, flood: received.flood }),
+        Ok(info) => Some(Offered { info, from: received.from, flood: received.flood, verified: false }),
         Err(_) => {
             control::NETDB_STORES.add(["malformed"], 1);
             None

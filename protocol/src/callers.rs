@@ -1,6 +1,6 @@
 //! What a router that calls us must show, and how often an address may call: the same over both transports.
 
-use crate::data::router_info::RouterInfo;
+use crate::data::router_info::{RouterInfo, VerifiedRouterInfo};
 use crate::id::RouterHash;
 use crate::netdb::rules::MAX_ROUTER_INFO;
 use crate::time::{Mono, Wall};
@@ -69,12 +69,12 @@ impl Rules {
     /// What is wrong, with the hash of the router if it signed this itself and is to blame.
     pub fn judge(
         &self,
-        info: &RouterInfo,
+        info: RouterInfo,
         published: impl Iterator<Item = SocketAddr>,
         ip: IpAddr,
         now: Wall,
-    ) -> Result<(), (Unfit, Option<RouterHash>)> {
-        info.verify().map_err(|_| (Unfit::Signature, None))?;
+    ) -> Result<VerifiedRouterInfo, (Unfit, Option<RouterHash>)> {
+        let info = info.verified().map_err(|_| (Unfit::Signature, None))?;
         let unfit = if info.net_id() != Some(self.net_id) {
             Unfit::Network
         } else if now.since(info.published()) > self.max_age {
@@ -84,7 +84,7 @@ impl Rules {
         } else if self.check_source && !is_home(published, ip) {
             Unfit::WrongAddress
         } else {
-            return Ok(());
+            return Ok(info);
         };
         Err((unfit, Some(info.hash())))
     }

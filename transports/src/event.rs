@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use ramson_protocol::blame::Charge;
 use ramson_protocol::data::router_address::Introducer;
+use ramson_protocol::data::router_info::VerifiedRouterInfo;
 pub use ramson_protocol::dialing::Direction;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
@@ -23,8 +24,8 @@ pub enum News {
         transport: Transport,
         /// Where the peer is.
         addr: SocketAddr,
-        /// The peer's RouterInfo from the handshake; empty on outbound sessions.
-        router_info: Bytes,
+        /// The peer's RouterInfo from the handshake; none on outbound sessions.
+        router_info: Option<VerifiedRouterInfo>,
         /// How far the peer's clock is ahead of ours, in milliseconds.
         skew_ms: i64,
     },

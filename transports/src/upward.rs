@@ -164,7 +164,7 @@ mod tests {
             direction: Direction::Inbound,
             transport: Transport::Ntcp2,
             addr: "127.0.0.1:1".parse().unwrap(),
-            router_info: bytes::Bytes::new(),
+            router_info: None,
             skew_ms: 0,
         }
     }

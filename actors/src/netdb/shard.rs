@@ -76,6 +76,8 @@ pub(super) struct Offered {
     pub(super) info: RouterInfo,
     pub(super) from: Option<RouterHash>,
     pub(super) flood: bool,
+    /// Its signature was verified in a handshake.
+    pub(super) verified: bool,
 }
 
 /// Our own RouterInfo, to be given to whoever asks.
@@ -116,6 +118,8 @@ struct Arrival {
     from: Option<RouterHash>,
     reply: Option<Reply>,
     flood: bool,
+    /// Its signature is known to be good.
+    verified: bool,
 }
 
 impl NetDbShard {
@@ -178,7 +182,7 @@ impl NetDbShard {
             count_reply("entry", if own { "tunnels" } else { "session" });
         }
         let source = if wanted { Source::Reply } else { Source::Unsolicited };
-        self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some() })
+        self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some(), verified: false })
     }
 
     /// The cheap checks, then the pool, then the store.
@@ -189,6 +193,9 @@ impl NetDbShard {
         if let Err(refusal) = self.netdb.rules().judge_content(&arrival.entry, arrival.source, held, known, now) {
             self.refuse(arrival, refusal);
             return no();
+        }
+        if arrival.verified {
+            return Box::pin(fut::ready(self.accept(arrival)));
         }
         if self.verifying >= MAX_VERIFYING {
             count_store("busy");
@@ -233,7 +240,7 @@ impl NetDbShard {
     }
 
     fn accept(&mut self, arrival: Arrival) -> bool {
-        let Arrival { entry, source, from, reply, flood } = arrival;
+        let Arrival { entry, source, from, reply, flood, verified: _ } = arrival;
         // A file's RouterInfo is to be kept on disk like any other.
         let source = if source == Source::Import { Source::Unsolicited } else { source };
         let now = self.netdb.shared().now();
@@ -441,8 +448,8 @@ impl Handler<Offered> for NetDbShard {
     fn handle(&mut self, offered: Offered, _: &mut Context<Self>) -> Self::Result {
         self.netdb.left(Mailbox::NetDbShard);
         let source = if offered.from.is_none() { Source::Import } else { Source::Unsolicited };
-        let Offered { info, from, flood } = offered;
-        self.take(Arrival { entry: info.into(), source, from, reply: None, flood })
+        let Offered { info, from, flood, verified } = offered;
+        self.take(Arrival { entry: info.into(), source, from, reply: None, flood, verified })
     }
 }
 

@@ -44,6 +44,24 @@ pub struct RouterInfo {
     signature_at: u16,
 }
 
+/// A RouterInfo whose signature has been verified: there is no other way to make one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedRouterInfo(RouterInfo);
+
+impl std::ops::Deref for VerifiedRouterInfo {
+    type Target = RouterInfo;
+
+    fn deref(&self) -> &RouterInfo {
+        &self.0
+    }
+}
+
+impl From<VerifiedRouterInfo> for RouterInfo {
+    fn from(verified: VerifiedRouterInfo) -> Self {
+        verified.0
+    }
+}
+
 impl RouterInfo {
     /// Takes the bytes of one RouterInfo, checks their structure and keeps them: copy them first if they are a slice of
     /// something larger.
@@ -92,6 +110,15 @@ impl RouterInfo {
     pub fn verify(&self) -> Result<()> {
         let (message, signature) = self.raw.split_at(usize::from(self.signature_at));
         keys_and_cert::verify(&self.raw, self.signing, message, signature)
+    }
+
+    /// The same with the proof that its signature is good, so that nobody verifies it again.
+    ///
+    /// # Errors
+    /// As [`RouterInfo::verify`].
+    pub fn verified(self) -> Result<VerifiedRouterInfo> {
+        self.verify()?;
+        Ok(VerifiedRouterInfo(self))
     }
 
     /// The exact bytes, signature included.

@@ -2,6 +2,7 @@
 
 use super::header::MaskKey;
 use super::keys::DataKeys;
+use crate::data::router_info::VerifiedRouterInfo;
 use crate::id::RouterHash;
 use crate::link::padding::PaddingOptions;
 use crate::link::role::Role;
@@ -55,8 +56,8 @@ pub struct Established {
     pub skew: ClockSkew,
     /// Time from our last message before the peer's to that one.
     pub rtt: Mono,
-    /// Responder: the peer's RouterInfo, verified, uncompressed. Empty for an initiator.
-    pub router_info: Bytes,
+    /// Responder: the peer's RouterInfo. None for an initiator.
+    pub router_info: Option<VerifiedRouterInfo>,
     /// Responder: the peer asks us to flood its RouterInfo if we are a floodfill.
     pub flood: bool,
     /// The padding the peer asked for, if it did so already.

@@ -229,7 +229,7 @@ impl AwaitCreated {
             confirmed,
             skew,
             rtt,
-            router_info: Bytes::new(),
+            router_info: None,
             flood: false,
             peer_padding: opening.padding,
             our_addr: opening.address,

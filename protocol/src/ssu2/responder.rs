@@ -366,7 +366,7 @@ impl Accepted {
             confirmed: SmallVec::new(),
             skew: self.skew,
             rtt: self.rtt,
-            router_info: blocks.router_info,
+            router_info: Some(peer.info.clone()),
             flood: blocks.flood,
             peer_padding: blocks.padding.or(self.opening.padding),
             our_addr: None,

@@ -4,18 +4,19 @@ use super::error::Cause;
 use super::header::MaskKey;
 use crate::callers::{Rules, Unfit};
 use crate::data::router_address::Ssu2Address;
-use crate::data::router_info::RouterInfo;
+use crate::data::router_info::{RouterInfo, VerifiedRouterInfo};
 use crate::id::RouterHash;
 use crate::time::Wall;
 use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;
+use smallvec::SmallVec;
 use std::net::{IpAddr, SocketAddr};
 
 /// A router that showed what it must.
 #[derive(Debug)]
 pub struct Verified {
     /// Its RouterInfo.
-    pub info: RouterInfo,
+    pub info: VerifiedRouterInfo,
     /// Its introduction key.
     pub intro: MaskKey,
     /// Its MTU.
@@ -35,8 +36,9 @@ pub fn router_info(
 ) -> Result<Verified, (Cause, Option<RouterHash>)> {
     let info = rules.read(bytes).map_err(|unfit| (unfit.into(), None))?;
     let address = address(&info, static_key, from.ip()).ok_or((Cause::StaticKey, None))?;
-    let published = info.ssu2().filter_map(|a| a.socket);
-    rules.judge(&info, published, from.ip(), now).map_err(|(unfit, hash)| (unfit.into(), hash))?;
+    let published: SmallVec<[SocketAddr; 4]> = info.ssu2().filter_map(|a| a.socket).collect();
+    let info =
+        rules.judge(info, published.into_iter(), from.ip(), now).map_err(|(unfit, hash)| (unfit.into(), hash))?;
     Ok(Verified { info, intro: MaskKey::new(address.intro_key), mtu: address.mtu })
 }
 

@@ -163,7 +163,7 @@ fn connect(home: &IoHandle, hash: RouterHash) -> Peer {
         stream: mio::net::TcpStream::from_std(ours),
         opener: FrameOpener::new(&there, sip()),
         sealer: FrameSealer::new(&here, sip()),
-        router_info: Bytes::new(),
+        router_info: None,
         leftover: Vec::new(),
         skew_ms: 0,
     };

@@ -10,8 +10,8 @@ use crate::hop::{Hop, HopKind};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, home};
 use crate::stats::{DropCause, Transport};
-use bytes::Bytes;
 use mio::{Interest, Token};
+use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::reason::Reason;
@@ -84,7 +84,7 @@ impl IoThread {
         slot.insert(Session::new(peer, new.direction, Wire::Ntcp2(Box::new(wire)), self.now.mono));
         // What came behind the handshake waits in the session already, and no readiness will tell of it.
         self.ready.push_back(index);
-        self.enter(index, peer, Transport::Ntcp2, new.addr, &new.router_info, new.skew_ms);
+        self.enter(index, peer, Transport::Ntcp2, new.addr, new.router_info, new.skew_ms);
     }
 
     /// A new session cannot be kept. Whoever called sees it end; of whom we called the control plane hears.
@@ -109,7 +109,7 @@ impl IoThread {
         peer: usize,
         transport: Transport,
         addr: SocketAddr,
-        router_info: &Bytes,
+        router_info: Option<VerifiedRouterInfo>,
         skew_ms: i64,
     ) {
         let Some(direction) = self.sessions.get(index).map(|session| session.direction) else { return };
@@ -122,7 +122,6 @@ impl IoThread {
         self.end_surplus(peer);
         self.stats.wire(transport).sessions(direction).add(1);
         let Some(hash) = self.peers.get(peer).map(|entry| entry.hash) else { return };
-        let router_info = router_info.clone();
         self.up.tell(News::Connected { peer: hash, direction, transport, addr, router_info, skew_ms });
         if direction == Direction::Inbound {
             // The caller has our RouterInfo, but perhaps an old one.

@@ -371,7 +371,7 @@ impl IoThread {
         let index = slot.key();
         let peer = self.peers.intern(established.peer);
         slot.insert(Session::new(peer, direction, Wire::Ssu2(Box::new(wire)), self.now.mono));
-        self.enter(index, peer, Transport::Ssu2, established.addr, &established.router_info, established.skew.0);
+        self.enter(index, peer, Transport::Ssu2, established.addr, established.router_info.clone(), established.skew.0);
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
             let (token, expires) = new.token;
             wire.core.queue_block(&Block::NewToken { expires, token });

@@ -4,9 +4,9 @@ use super::outcome::Outcome;
 use super::{DialTarget, HandshakeConfig, socket, verify};
 use crate::event::Direction;
 use crate::ports::established::Established;
-use bytes::Bytes;
 use mio::net::TcpStream;
 use ramson_crypto::x25519::PublicKey;
+use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::replay::ReplayCache;
 use ramson_protocol::ntcp2::error::{Cause, Close, Error};
@@ -51,7 +51,7 @@ enum Phase {
     /// We were called.
     Answering(Responder),
     /// The session stands once the rest of message 3 is written.
-    Handover(Box<(Session, RouterHash, Bytes)>),
+    Handover(Box<(Session, RouterHash, Option<VerifiedRouterInfo>)>),
     /// It failed, and neither bytes nor time may tell how: reads so many bytes, says nothing.
     Silent { bytes: usize },
     /// Refused with a reason, which the peer should have time to read.
@@ -74,7 +74,7 @@ pub(super) enum Progress {
 pub(super) struct Ready {
     session: Session,
     peer: RouterHash,
-    router_info: Bytes,
+    router_info: Option<VerifiedRouterInfo>,
     leftover: Vec<u8>,
 }
 
@@ -302,7 +302,7 @@ impl Connection {
             Phase::Calling(state) => match state.advance(env.replay, now, &mut self.received, &mut self.out) {
                 Ok(InitiatorStep::Wait(state)) => self.phase = Phase::Calling(state),
                 Ok(InitiatorStep::Done(session)) => match self.peer {
-                    Some(peer) => self.phase = Phase::Handover(Box::new((session, peer, Bytes::new()))),
+                    Some(peer) => self.phase = Phase::Handover(Box::new((session, peer, None))),
                     None => return self.fail(Outcome::Protocol(Cause::TooFewBytes)),
                 },
                 Err(e) => return self.failed(e, now),
@@ -333,8 +333,8 @@ impl Connection {
     fn check(&mut self, accepted: Accepted, env: &Env<'_>, now: Now) -> Progress {
         let ip = self.addr.ip();
         match verify::router_info(&accepted.router_info, &accepted.static_key, ip, now.wall, env.config) {
-            Ok(peer) => {
-                self.phase = Phase::Handover(Box::new((accepted.session, peer, accepted.router_info)));
+            Ok(info) => {
+                self.phase = Phase::Handover(Box::new((accepted.session, info.hash(), Some(info))));
                 Progress::Wait
             }
             Err((refusal, peer)) => {

@@ -5,9 +5,11 @@ use super::outcome::Refusal;
 use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::callers::{Rules, Unfit};
+use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::Wall;
-use std::net::IpAddr;
+use smallvec::SmallVec;
+use std::net::{IpAddr, SocketAddr};
 
 /// Checks the RouterInfo of message 3 against the handshake and the address that called. On refusal the hash is given
 /// if the router proved that it is its.
@@ -19,7 +21,7 @@ pub(super) fn router_info(
     ip: IpAddr,
     now: Wall,
     config: &HandshakeConfig,
-) -> Result<RouterHash, (Refusal, Option<RouterHash>)> {
+) -> Result<VerifiedRouterInfo, (Refusal, Option<RouterHash>)> {
     let rules = Rules {
         ours: config.router,
         net_id: config.net_id,
@@ -31,10 +33,10 @@ pub(super) fn router_info(
     if !info.ntcp2().any(|a| a.static_key == *static_key) {
         return Err((Refusal::StaticKey, None));
     }
-    let published = info.ntcp2().filter_map(|a| a.socket);
-    rules.judge(&info, published, ip, now).map_err(|(unfit, hash)| (unfit.into(), hash))?;
+    let published: SmallVec<[SocketAddr; 4]> = info.ntcp2().filter_map(|a| a.socket).collect();
+    let info = rules.judge(info, published.into_iter(), ip, now).map_err(|(unfit, hash)| (unfit.into(), hash))?;
     config.gate.admits_router(&info, ip).map_err(|reason| (Refusal::Gate(reason), Some(info.hash())))?;
-    Ok(info.hash())
+    Ok(info)
 }
 
 impl From<Unfit> for Refusal {

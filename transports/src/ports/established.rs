@@ -1,7 +1,7 @@
 //! A session on its way from the handshake thread to its I/O thread.
 
-use bytes::Bytes;
 use mio::net::TcpStream;
+use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::dialing::Direction;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer};
@@ -22,8 +22,8 @@ pub struct Established {
     pub opener: FrameOpener,
     /// Seals ours.
     pub sealer: FrameSealer,
-    /// The peer's RouterInfo from message 3; empty if we called.
-    pub router_info: Bytes,
+    /// The peer's RouterInfo from message 3; none if we called.
+    pub router_info: Option<VerifiedRouterInfo>,
     /// Bytes that came behind the handshake.
     pub leftover: Vec<u8>,
     /// How far the peer's clock is ahead of ours, in milliseconds.

@@ -273,7 +273,7 @@ impl Thread {
         let (outbound, skew) = (established.role == Role::Initiator, established.skew.0);
         let info = match self.dialled.remove(&peer).filter(|_| outbound) {
             Some(info) => Some(info),
-            None => RouterInfo::parse(established.router_info.clone()).ok(),
+            None => established.router_info.clone().map(RouterInfo::from),
         };
         let (tag, wanted, seen) = (established.relay_tag, established.relay_tag_requested, established.our_addr);
         let (token, behind_nat) = (self.endpoint.issue_token(now, addr), self.services.wants_tag(addr));

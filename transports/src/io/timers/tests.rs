@@ -95,7 +95,7 @@ fn tcp(stream: TcpStream, addr: SocketAddr) -> Established {
         stream: mio::net::TcpStream::from_std(stream),
         opener: FrameOpener::new(&[1; 32], SipKeys::new(&[5; 32])),
         sealer: FrameSealer::new(&[2; 32], SipKeys::new(&[5; 32])),
-        router_info: Bytes::new(),
+        router_info: None,
         leftover: Vec::new(),
         skew_ms: 0,
     }
@@ -120,7 +120,7 @@ fn datagrams(addr: SocketAddr) -> ssu2::Established {
         confirmed: Default::default(),
         skew: ClockSkew(0),
         rtt: Duration::ZERO,
-        router_info: Bytes::new(),
+        router_info: None,
         flood: false,
         peer_padding: None,
         our_addr: None,
