@@ -4,8 +4,8 @@ use super::HandshakeConfig;
 use super::outcome::Refusal;
 use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;
-use ramson_protocol::callers::{Rules, Unfit};
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::callers::{Rules, Unfit};
 use ramson_protocol::time::Wall;
 use std::net::IpAddr;
 
