@@ -42,7 +42,7 @@ use std::time::Duration;
 
 /// Which block the machine wants sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum BlockKind {
     /// A RelayRequest.
     Request,
     /// A RelayIntro.
@@ -59,7 +59,7 @@ pub enum Output {
         /// The router whose session carries the block.
         to: RouterHash,
         /// Which block.
-        sort: Sort,
+        kind: BlockKind,
         /// The data of the block.
         data: Vec<u8>,
         /// A RouterInfo that the receiver needs before.
@@ -281,8 +281,8 @@ impl Relay {
         self.tags.len()
     }
 
-    fn send_block(&mut self, to: RouterHash, sort: Sort, data: Vec<u8>, router_info: Option<Bytes>) {
-        self.outputs.push_back(Output::Block { to, sort, data, router_info });
+    fn send_block(&mut self, to: RouterHash, kind: BlockKind, data: Vec<u8>, router_info: Option<Bytes>) {
+        self.outputs.push_back(Output::Block { to, kind, data, router_info });
     }
 }
 

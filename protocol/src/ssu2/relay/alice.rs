@@ -1,7 +1,7 @@
 //! Alice: we want to be introduced to Charlie.
 
 use super::message::{self, Agreement, Ask, Code, Request, Response};
-use super::{MAX_ASKED, Output, Relay, Sort, TIMEOUT};
+use super::{BlockKind, MAX_ASKED, Output, Relay, TIMEOUT};
 use crate::id::RouterHash;
 use crate::link::skew::nearest_second;
 use crate::ssu2::directory::{Directory, is_fresh, same_host, signed_by};
@@ -42,7 +42,7 @@ impl Relay {
         let signature = self.me.sign(&Ask::to_sign(&bob, &charlie, &signed));
         let request = Request { alice: None, ask, signed: &signed, signature: &signature };
         self.tally.count("alice", "asked");
-        self.send_block(bob, Sort::Request, request.to_bytes(), None);
+        self.send_block(bob, BlockKind::Request, request.to_bytes(), None);
         self.asked.insert(nonce, Asked { introduction, until: now.mono + TIMEOUT });
     }
 
