@@ -133,7 +133,7 @@ impl Net {
                     assert_eq!((who, charlie), (ALICE, self.routers[CHARLIE].hash()));
                     self.introduced.push((addr, token));
                 }
-                Output::Failed { why, .. } => self.failed.push(why),
+                Output::Failed { why, .. } => self.failed.push(why.label()),
                 Output::NeedRouterInfo(router) => self.needed.push(router),
             }
         }

@@ -20,7 +20,7 @@ mod alice;
 mod bob;
 mod charlie;
 
-pub use alice::Introduction;
+pub use alice::{Failure, Introduction};
 
 use super::block::{Block, Blocks};
 use super::directory::{Directory, Me, PerMinute, Tally};
@@ -87,8 +87,8 @@ pub enum Output {
         charlie: RouterHash,
         /// The router that was to introduce us.
         bob: RouterHash,
-        /// What failed, as a label for logs and metrics.
-        why: &'static str,
+        /// What prevented it.
+        why: Failure,
     },
     /// A RelayIntro waits for the RouterInfo of this router, which may have come outside of a block.
     NeedRouterInfo(RouterHash),
