@@ -2,7 +2,7 @@
 
 pub mod block;
 pub mod callers;
-pub(crate) mod causes;
+mod causes;
 pub mod fault;
 pub mod gate;
 pub mod limits;

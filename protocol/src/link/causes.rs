@@ -11,6 +11,7 @@
 ///     }
 /// }
 /// ```
+#[macro_export]
 macro_rules! causes {
     ($(#[$meta:meta])* $cause:ident {
         $($(#[$doc:meta])* $name:ident $(($data:ty))? = $label:literal, $fault:ident;)*
@@ -21,16 +22,15 @@ macro_rules! causes {
             $($(#[$doc])* $name $(($data))?,)*
         }
 
-        enum Index {
-            $($name,)*
-        }
-
         impl $cause {
             /// Every label there is, in the order of [`Self::index`].
             pub const LABELS: &[&str] = &[$($label,)*];
 
             /// The place among the labels: what counters are indexed by.
             pub fn index(self) -> usize {
+                enum Index {
+                    $($name,)*
+                }
                 match self {
                     $(Self::$name { .. } => Index::$name as usize,)*
                 }
@@ -52,5 +52,3 @@ macro_rules! causes {
         }
     };
 }
-
-pub(crate) use causes;

@@ -1,6 +1,6 @@
 //! Why a handshake failed, whose fault it was, and how the connection must end.
 
-use crate::link::causes::causes;
+use crate::causes;
 use crate::link::skew::ClockSkew;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Why a datagram was dropped or a handshake failed, and whose fault it was: one vocabulary for counters and decisions.
 
+use crate::causes;
 use crate::dialing::Transport;
-use crate::link::causes::causes;
 use crate::link::reason::Reason;
 use crate::link::skew::ClockSkew;
 
