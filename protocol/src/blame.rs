@@ -13,7 +13,8 @@
 //!
 //! * A router is charged only with what it did over a session or in a handshake in which it proved its identity, never
 //!   with what came through a tunnel or in garlic.
-//! * An address is charged only with what came from it beyond doubt: over TCP, or over UDP after it returned a token.
+//! * An address is charged only with what came from it beyond doubt, over TCP, or over UDP after it returned a token; and
+//!   only if it called us. Where we call, a RouterInfo has sent us, and whoever made that may have put any address in it.
 //!
 //! Invariants: at most `max_suspects` routers and as many addresses are remembered, at most half of them banned. When
 //! there are more, those with the fewest points are forgotten first, so that a crowd of new names does not clear an old one.

@@ -1,8 +1,8 @@
 //! A set of 32-bit fingerprints of fixed size: each entry may lie in either of two buckets, and a bucket is one cache
 //! line of sixteen. With two choices the set fills to nine tenths before an entry finds no room.
 //!
-//! Against a Bloom filter of the same memory this errs a thousand times less: a cell that is taken for a repeated one is
-//! lost, and a stream over long round trips feels every loss.
+//! Against a Bloom filter of the same memory this errs a thousand times less: what is taken for a repetition is lost, and a
+//! stream over long round trips feels every lost cell or message.
 
 /// Fingerprints in a cache line.
 const SLOTS: usize = 16;
@@ -12,6 +12,7 @@ const PLANNED: usize = 13;
 
 type Bucket = [u32; SLOTS];
 
+/// The set. Its users stack several to grow: see the IV filter of tunnels and the filter of repeated messages.
 pub(crate) struct Layer {
     /// Zeroed by the system, and not touched before it is used. Zero is a free slot.
     words: Box<[u32]>,
@@ -61,11 +62,13 @@ impl Layer {
         self.words[at..at + SLOTS].iter().fold(false, |found, slot| found | (*slot == fingerprint))
     }
 
+    /// Whether it is there, or another with the same fingerprint and a bucket in common.
     pub(crate) fn contains(&self, hash: u128) -> bool {
         let ([a, b], fingerprint) = self.places(hash);
         self.bucket_has(a, fingerprint) | self.bucket_has(b, fingerprint)
     }
 
+    /// Enters it unless it is there.
     pub(crate) fn insert(&mut self, hash: u128) -> Inserted {
         let ([a, b], fingerprint) = self.places(hash);
         if self.bucket_has(a, fingerprint) | self.bucket_has(b, fingerprint) {
@@ -88,10 +91,12 @@ impl Layer {
         self.buckets * PLANNED
     }
 
+    /// Whether it holds what it was made for; the next entry may still find room.
     pub(crate) fn is_full(&self) -> bool {
         self.entries >= self.capacity()
     }
 
+    /// Bytes, whether touched yet or not.
     pub(crate) fn memory(&self) -> usize {
         self.words.len() * size_of::<u32>()
     }

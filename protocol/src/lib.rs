@@ -11,7 +11,6 @@ pub mod admission;
 pub mod base64;
 pub mod blame;
 pub mod blocklist;
-pub mod callers;
 pub mod data;
 pub mod dialing;
 mod fingerprints;

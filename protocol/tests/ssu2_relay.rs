@@ -13,7 +13,7 @@ use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::message::open;
 use ramson_protocol::ssu2::relay::message::{Agreement, Code, Response};
-use ramson_protocol::ssu2::relay::{Introduction, MAX_TAGS, Output, Relay, Sort};
+use ramson_protocol::ssu2::relay::{BlockKind, Introduction, MAX_TAGS, Output, Relay};
 use ramson_protocol::time::Mono;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ const CHARLIE: usize = 2;
 const DELAY: Duration = Duration::from_millis(30);
 
 enum Event {
-    Block { from: usize, to: usize, sort: Sort, data: Vec<u8> },
+    Block { from: usize, to: usize, kind: BlockKind, data: Vec<u8> },
     Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
 }
 
@@ -38,10 +38,10 @@ struct Net {
     queue: BTreeMap<(Mono, u64), Event>,
     sequence: u64,
     known: bool,
-    /// Alters a block of one sort on its way.
-    tamper: Option<(Sort, usize)>,
-    /// Blocks of this sort from this router are lost.
-    drop: Option<(usize, Sort)>,
+    /// Alters a block of one kind on its way.
+    tamper: Option<(BlockKind, usize)>,
+    /// Blocks of this kind from this router are lost.
+    drop: Option<(usize, BlockKind)>,
     introduced: Vec<(SocketAddr, u64)>,
     failed: Vec<&'static str>,
     /// Routers whose RouterInfo a machine asked for.
@@ -112,16 +112,16 @@ impl Net {
     fn drain(&mut self, who: usize) {
         while let Some(output) = self.machines[who].poll_output() {
             match output {
-                Output::Block { to, sort, mut data, router_info } => {
-                    assert_eq!(router_info.is_some(), sort == Sort::Intro);
-                    if let Some((_, back)) = self.tamper.filter(|(s, _)| *s == sort) {
+                Output::Block { to, kind, mut data, router_info } => {
+                    assert_eq!(router_info.is_some(), kind == BlockKind::Intro);
+                    if let Some((_, back)) = self.tamper.filter(|(s, _)| *s == kind) {
                         let at = data.len() - back;
                         data[at] ^= 1;
                     }
                     self.last_block.clone_from(&data);
                     let to = self.routers.iter().position(|r| r.hash() == to).unwrap();
-                    if self.sessions.contains(&pair(who, to)) && self.drop != Some((who, sort)) {
-                        self.push(Event::Block { from: who, to, sort, data });
+                    if self.sessions.contains(&pair(who, to)) && self.drop != Some((who, kind)) {
+                        self.push(Event::Block { from: who, to, kind, data });
                     }
                 }
                 Output::Datagram { to, bytes } => {
@@ -133,7 +133,7 @@ impl Net {
                     assert_eq!((who, charlie), (ALICE, self.routers[CHARLIE].hash()));
                     self.introduced.push((addr, token));
                 }
-                Output::Failed { why, .. } => self.failed.push(why),
+                Output::Failed { why, .. } => self.failed.push(why.label()),
                 Output::NeedRouterInfo(router) => self.needed.push(router),
             }
         }
@@ -142,12 +142,12 @@ impl Net {
     fn deliver(&mut self, event: Event) {
         let now = at(self.now);
         match event {
-            Event::Block { from, to, sort, data } => {
+            Event::Block { from, to, kind, data } => {
                 let hash = self.routers[from].hash();
-                self.with(to, |machine, view| match sort {
-                    Sort::Request => machine.handle_request(now, &hash, &data, view),
-                    Sort::Intro => machine.handle_intro(now, &hash, &data, view),
-                    Sort::Response => machine.handle_response(now, &hash, &data, view),
+                self.with(to, |machine, view| match kind {
+                    BlockKind::Request => machine.handle_request(now, &hash, &data, view),
+                    BlockKind::Intro => machine.handle_intro(now, &hash, &data, view),
+                    BlockKind::Response => machine.handle_response(now, &hash, &data, view),
                 });
             }
             Event::Datagram { from, to, mut bytes } => {
@@ -217,7 +217,7 @@ fn alice_reaches_a_charlie_behind_a_nat() {
 fn either_answer_is_enough() {
     // The response of Bob is lost.
     let mut net = Net::new(Nat::Open, Nat::PortRestricted);
-    net.drop = Some((BOB, Sort::Response));
+    net.drop = Some((BOB, BlockKind::Response));
     let tag = net.tag();
     net.introduce(tag);
     net.run(Duration::from_secs(1));
@@ -287,25 +287,25 @@ fn refusals_say_why() {
 #[test]
 fn what_was_altered_on_the_way_is_noticed() {
     // The last byte of the signature of a request and an intro; of a response, before the token.
-    for (sort, back, why) in [
-        (Sort::Request, 1, "bob_signature"),
-        (Sort::Intro, 1, "charlie_signature"),
-        (Sort::Response, 9, "charlie_signature"),
+    for (kind, back, why) in [
+        (BlockKind::Request, 1, "bob_signature"),
+        (BlockKind::Intro, 1, "charlie_signature"),
+        (BlockKind::Response, 9, "charlie_signature"),
     ] {
         // Alice's NAT keeps the HolePunch out, whose response is good.
         let mut net = Net::new(Nat::PortRestricted, Nat::PortRestricted);
         let tag = net.tag();
-        if sort == Sort::Request {
-            net.tamper = Some((sort, back));
+        if kind == BlockKind::Request {
+            net.tamper = Some((kind, back));
         }
         net.introduce(tag);
-        if sort == Sort::Response {
+        if kind == BlockKind::Response {
             // On its second hop: what is altered twice is as it was.
             net.run(DELAY + DELAY + DELAY / 2);
         }
-        net.tamper = Some((sort, back));
+        net.tamper = Some((kind, back));
         net.run(Duration::from_secs(60));
-        assert_eq!((net.introduced.len(), &net.failed[..]), (0, &[why][..]), "{sort:?}");
+        assert_eq!((net.introduced.len(), &net.failed[..]), (0, &[why][..]), "{kind:?}");
     }
 }
 
@@ -315,7 +315,7 @@ fn a_punch_from_elsewhere_introduces_nobody() {
     let tag = net.tag();
     net.introduce(tag);
     // The response comes from Charlie, but the HolePunch from another host.
-    net.drop = Some((BOB, Sort::Response));
+    net.drop = Some((BOB, BlockKind::Response));
     net.routers[CHARLIE].addr = "60.9.0.1:9000".parse().unwrap();
     net.run(Duration::from_secs(60));
     assert_eq!((net.introduced.len(), &net.failed[..]), (0, &["timeout"][..]));
@@ -353,7 +353,7 @@ fn charlie_waits_for_a_router_info_and_not_for_long() {
 #[test]
 fn an_introduction_that_nobody_answers_times_out() {
     let mut net = Net::new(Nat::Open, Nat::PortRestricted);
-    net.drop = Some((ALICE, Sort::Request));
+    net.drop = Some((ALICE, BlockKind::Request));
     net.introduce(5);
     net.run(Duration::from_secs(60));
     assert_eq!(net.failed, ["timeout"]);

@@ -54,6 +54,7 @@ pub enum In {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "taken apart at once")]
 pub enum Out {
     /// Find the RouterInfo, and answer with [`In::Resolved`].
     Resolve,

@@ -1,104 +1,71 @@
 //! Why a handshake failed, whose fault it was, and how the connection must end.
 
-use crate::link::fault::Fault;
+use crate::causes;
 use crate::link::skew::ClockSkew;
 use std::time::Duration;
 
-/// What went wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Cause {
-    /// The ephemeral key has its top bit set: no key, or the mark of a hybrid handshake that we do not offer.
-    #[error("ephemeral key with its top bit set")]
-    KeyMarker,
-    /// A public key of small order.
-    #[error("public key of small order")]
-    SmallOrder,
-    /// Message 1 was seen before.
-    #[error("replayed message")]
-    Replay,
-    /// The replay cache is full, so nothing can be called new.
-    #[error("replay cache full")]
-    ReplayCacheFull,
-    /// Message 1 does not authenticate.
-    #[error("message 1 does not authenticate")]
-    Message1Tag,
-    /// Message 2 does not authenticate.
-    #[error("message 2 does not authenticate")]
-    Message2Tag,
-    /// A part of message 3 does not authenticate.
-    #[error("message 3 does not authenticate")]
-    Message3Tag,
-    /// Another network.
-    #[error("network id {0}")]
-    NetworkId(u8),
-    /// Another version of the protocol.
-    #[error("protocol version {0}")]
-    Version(u8),
-    /// More padding than we accept.
-    #[error("{0} bytes of padding")]
-    Padding(u16),
-    /// A length of message 3 part 2 that cannot hold a RouterInfo, or is more than we accept.
-    #[error("message 3 part 2 of {0} bytes")]
-    Part2Len(u16),
-    /// Bytes after a message where the peer must wait for ours.
-    #[error("bytes after the message")]
-    ExtraBytes,
-    /// The clocks differ by more than a minute.
-    #[error("clock skew of {} ms", .0.0)]
-    ClockSkew(ClockSkew),
-    /// Message 3 part 2 is not a RouterInfo, then options, then padding.
-    #[error("message 3 blocks")]
-    Message3Blocks,
-    /// Our RouterInfo does not fit message 3.
-    #[error("own RouterInfo of {0} bytes")]
-    OwnRouterInfo(usize),
-    /// The caller handed in fewer bytes than the state needs.
-    #[error("too few bytes handed in")]
-    TooFewBytes,
+causes! {
+    /// What went wrong.
+    Cause {
+        /// The ephemeral key has its top bit set: no key, or the mark of a hybrid handshake that we do not offer.
+        KeyMarker = "key_marker", Malformed;
+        /// A public key of small order.
+        SmallOrder = "small_order", PeerMisbehaved;
+        /// Message 1 was seen before.
+        Replay = "replay", Malformed;
+        /// The replay cache is full, so nothing can be called new.
+        ReplayCacheFull = "replay_cache_full", Local;
+        /// Message 1 does not authenticate.
+        Message1Tag = "message_1_tag", Malformed;
+        /// Message 2 does not authenticate.
+        Message2Tag = "message_2_tag", PeerMisbehaved;
+        /// A part of message 3 does not authenticate.
+        Message3Tag = "message_3_tag", PeerMisbehaved;
+        /// Another network.
+        NetworkId(u8) = "network_id", PeerMisbehaved;
+        /// Another version of the protocol.
+        Version(u8) = "version", PeerMisbehaved;
+        /// More padding than we accept.
+        Padding(u16) = "padding", PeerMisbehaved;
+        /// A length of message 3 part 2 that cannot hold a RouterInfo, or is more than we accept.
+        Part2Len(u16) = "part_2_length", PeerMisbehaved;
+        /// Bytes after a message where the peer must wait for ours.
+        ExtraBytes = "extra_bytes", PeerMisbehaved;
+        /// The clocks differ by more than a minute.
+        ClockSkew(ClockSkew) = "clock_skew", PeerMisbehaved;
+        /// Message 3 part 2 is not a RouterInfo, then options, then padding.
+        Message3Blocks = "message_3_blocks", PeerMisbehaved;
+        /// Our RouterInfo does not fit message 3.
+        OwnRouterInfo(usize) = "own_router_info", Local;
+        /// The caller handed in fewer bytes than the state needs.
+        TooFewBytes = "bug", Bug;
+    }
 }
 
-impl Cause {
-    /// A name for metrics.
-    pub fn label(self) -> &'static str {
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::KeyMarker => "key_marker",
-            Self::SmallOrder => "small_order",
-            Self::Replay => "replay",
-            Self::ReplayCacheFull => "replay_cache_full",
-            Self::Message1Tag => "message_1_tag",
-            Self::Message2Tag => "message_2_tag",
-            Self::Message3Tag => "message_3_tag",
-            Self::NetworkId(_) => "network_id",
-            Self::Version(_) => "version",
-            Self::Padding(_) => "padding",
-            Self::Part2Len(_) => "part_2_length",
-            Self::ExtraBytes => "extra_bytes",
-            Self::ClockSkew(_) => "clock_skew",
-            Self::Message3Blocks => "message_3_blocks",
-            Self::OwnRouterInfo(_) => "own_router_info",
-            Self::TooFewBytes => "bug",
-        }
-    }
-
-    /// Whose fault it was.
-    pub fn fault(self) -> Fault {
-        match self {
-            Self::KeyMarker | Self::Message1Tag | Self::Replay => Fault::Malformed,
-            Self::SmallOrder
-            | Self::Message2Tag
-            | Self::Message3Tag
-            | Self::NetworkId(_)
-            | Self::Version(_)
-            | Self::Padding(_)
-            | Self::Part2Len(_)
-            | Self::ExtraBytes
-            | Self::ClockSkew(_)
-            | Self::Message3Blocks => Fault::PeerMisbehaved,
-            Self::ReplayCacheFull | Self::OwnRouterInfo(_) => Fault::Local,
-            Self::TooFewBytes => Fault::Bug,
+            Self::KeyMarker => f.write_str("ephemeral key with its top bit set"),
+            Self::SmallOrder => f.write_str("public key of small order"),
+            Self::Replay => f.write_str("replayed message"),
+            Self::ReplayCacheFull => f.write_str("replay cache full"),
+            Self::Message1Tag => f.write_str("message 1 does not authenticate"),
+            Self::Message2Tag => f.write_str("message 2 does not authenticate"),
+            Self::Message3Tag => f.write_str("message 3 does not authenticate"),
+            Self::NetworkId(n) => write!(f, "network id {n}"),
+            Self::Version(n) => write!(f, "protocol version {n}"),
+            Self::Padding(n) => write!(f, "{n} bytes of padding"),
+            Self::Part2Len(n) => write!(f, "message 3 part 2 of {n} bytes"),
+            Self::ExtraBytes => f.write_str("bytes after the message"),
+            Self::ClockSkew(n) => write!(f, "clock skew of {} ms", n.0),
+            Self::Message3Blocks => f.write_str("message 3 blocks"),
+            Self::OwnRouterInfo(n) => write!(f, "own RouterInfo of {n} bytes"),
+            Self::TooFewBytes => f.write_str("too few bytes handed in"),
         }
     }
 }
+
+impl std::error::Error for Cause {}
 
 /// How the connection must end, so that a prober learns nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,5 +102,20 @@ impl Error {
     /// A name for metrics.
     pub fn label(&self) -> &'static str {
         self.cause.label()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_a_label_of_its_own_at_its_index() {
+        let labels: std::collections::HashSet<_> = Cause::LABELS.iter().collect();
+        assert_eq!(labels.len(), Cause::LABELS.len());
+        for cause in [Cause::KeyMarker, Cause::NetworkId(3), Cause::TooFewBytes] {
+            assert_eq!(Cause::LABELS[cause.index()], cause.label());
+        }
+        assert_eq!(Cause::TooFewBytes.index(), Cause::LABELS.len() - 1);
     }
 }

@@ -1,132 +1,97 @@
 //! Why a datagram was dropped or a handshake failed, and whose fault it was: one vocabulary for counters and decisions.
 
+use crate::causes;
 use crate::dialing::Transport;
-use crate::link::fault::Fault;
 use crate::link::reason::Reason;
 use crate::link::skew::ClockSkew;
 
-macro_rules! causes {
-    ($($(#[$doc:meta])* $name:ident $(($data:ty))? = $label:literal, $fault:ident;)*) => {
-        /// What went wrong.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Cause {
-            $($(#[$doc])* $name $(($data))?,)*
-        }
-
-        enum Index {
-            $($name,)*
-        }
-
-        impl Cause {
-            /// Every label there is, in the order of [`Cause::index`].
-            pub const LABELS: &[&str] = &[$($label,)*];
-
-            /// The place among the labels: what counters are indexed by.
-            pub fn index(self) -> usize {
-                match self {
-                    $(Self::$name { .. } => Index::$name as usize,)*
-                }
-            }
-
-            /// Whose fault it was.
-            pub fn fault(self) -> Fault {
-                match self {
-                    $(Self::$name { .. } => Fault::$fault,)*
-                }
-            }
-        }
-    };
-}
-
 causes! {
-    /// Too short for its message.
-    Short = "short", Malformed;
-    /// No message of ours, and nothing that a handshake waits for.
-    Unknown = "unknown", Malformed;
-    /// Another version of the protocol.
-    Version(u8) = "version", PeerMisbehaved;
-    /// Another network.
-    NetworkId(u8) = "network_id", PeerMisbehaved;
-    /// Both connection ids are the same.
-    SameIds = "same_ids", PeerMisbehaved;
-    /// For a handshake that goes on with another address.
-    OtherAddress = "other_address", Malformed;
-    /// A connection id that another handshake has already.
-    IdInUse = "id_in_use", PeerMisbehaved;
-    /// A TokenRequest does not authenticate.
-    TokenRequestTag = "token_request_tag", Malformed;
-    /// A Retry does not authenticate.
-    RetryTag = "retry_tag", Malformed;
-    /// A SessionRequest does not authenticate.
-    RequestTag = "session_request_tag", Malformed;
-    /// A SessionCreated does not authenticate.
-    CreatedTag = "session_created_tag", PeerMisbehaved;
-    /// A SessionConfirmed does not authenticate.
-    ConfirmedTag = "session_confirmed_tag", PeerMisbehaved;
-    /// A PeerTest or HolePunch does not authenticate.
-    OutsideTag = "outside_tag", Malformed;
-    /// A SessionRequest without a good token: it got a Retry.
-    Token = "token", PeerMisbehaved;
-    /// A public key of small order.
-    SmallOrder = "small_order", PeerMisbehaved;
-    /// A SessionRequest that was seen before.
-    Replay = "replay", Malformed;
-    /// The replay cache is full, so nothing can be called new.
-    ReplayCacheFull = "replay_cache_full", Local;
-    /// Blocks that cannot be read, or none with the time.
-    Blocks = "blocks", PeerMisbehaved;
-    /// The clocks differ by more than a minute.
-    ClockSkew(ClockSkew) = "clock_skew", PeerMisbehaved;
-    /// Fragments of a SessionConfirmed that do not fit together, or are more than we take.
-    Fragments = "fragments", PeerMisbehaved;
-    /// A SessionConfirmed that does not begin with a RouterInfo.
-    ConfirmedBlocks = "session_confirmed_blocks", PeerMisbehaved;
-    /// Our RouterInfo does not fit into two packets.
-    OwnRouterInfo(usize) = "own_router_info", Local;
-    /// The RouterInfo cannot be read.
-    InfoMalformed = "router_info_malformed", Malformed;
-    /// The RouterInfo is larger than the netDb takes.
-    InfoTooLarge = "router_info_too_large", PeerMisbehaved;
-    /// The RouterInfo's signature does not verify, or is of a type that we cannot verify.
-    InfoSignature = "router_info_signature", PeerMisbehaved;
-    /// The RouterInfo was published too long ago.
-    InfoTooOld = "router_info_too_old", PeerMisbehaved;
-    /// The RouterInfo was published in the future.
-    InfoFromTheFuture = "router_info_from_the_future", PeerMisbehaved;
-    /// The RouterInfo belongs to another network.
-    InfoNetwork = "router_info_network", PeerMisbehaved;
-    /// No SSU2 address in the RouterInfo has the static key of the handshake.
-    StaticKey = "static_key", PeerMisbehaved;
-    /// The RouterInfo publishes another IP address than the one that called.
-    WrongAddress = "wrong_address", PeerMisbehaved;
-    /// The RouterInfo is ours.
-    Ourselves = "ourselves", Local;
-    /// The gate said no.
-    Gate(Reason) = "gate", Local;
-    /// The peer refused us.
-    Refused(Reason) = "refused", PeerMisbehaved;
-    /// The handshake did not end in time.
-    Timeout = "timeout", PeerMisbehaved;
-    /// Dropped as the oldest half-open handshake, to make room.
-    Displaced = "displaced", Local;
-    /// Too much from that address lately.
-    Rate = "rate", PeerMisbehaved;
-    /// The gate does not admit the address.
-    Address = "address", Local;
-    /// Too many dials at once.
-    DialLimit = "dial_limit", Local;
-    /// That address is being called already.
-    AlreadyDialing = "already_dialing", Local;
-    /// The caller gave the dial up.
-    Cancelled = "cancelled", Local;
+    /// What went wrong.
+    Cause {
+        /// Too short for its message.
+        Short = "short", Malformed;
+        /// No message of ours, and nothing that a handshake waits for.
+        Unknown = "unknown", Malformed;
+        /// Another version of the protocol.
+        Version(u8) = "version", PeerMisbehaved;
+        /// Another network.
+        NetworkId(u8) = "network_id", PeerMisbehaved;
+        /// Both connection ids are the same.
+        SameIds = "same_ids", PeerMisbehaved;
+        /// For a handshake that goes on with another address.
+        OtherAddress = "other_address", Malformed;
+        /// A connection id that another handshake has already.
+        IdInUse = "id_in_use", PeerMisbehaved;
+        /// A TokenRequest does not authenticate.
+        TokenRequestTag = "token_request_tag", Malformed;
+        /// A Retry does not authenticate.
+        RetryTag = "retry_tag", Malformed;
+        /// A SessionRequest does not authenticate.
+        RequestTag = "session_request_tag", Malformed;
+        /// A SessionCreated does not authenticate.
+        CreatedTag = "session_created_tag", PeerMisbehaved;
+        /// A SessionConfirmed does not authenticate.
+        ConfirmedTag = "session_confirmed_tag", PeerMisbehaved;
+        /// A PeerTest or HolePunch does not authenticate.
+        OutsideTag = "outside_tag", Malformed;
+        /// A SessionRequest without a good token: it got a Retry.
+        Token = "token", PeerMisbehaved;
+        /// A public key of small order.
+        SmallOrder = "small_order", PeerMisbehaved;
+        /// A SessionRequest that was seen before.
+        Replay = "replay", Malformed;
+        /// The replay cache is full, so nothing can be called new.
+        ReplayCacheFull = "replay_cache_full", Local;
+        /// Blocks that cannot be read, or none with the time.
+        Blocks = "blocks", PeerMisbehaved;
+        /// The clocks differ by more than a minute.
+        ClockSkew(ClockSkew) = "clock_skew", PeerMisbehaved;
+        /// Fragments of a SessionConfirmed that do not fit together, or are more than we take.
+        Fragments = "fragments", PeerMisbehaved;
+        /// A SessionConfirmed that does not begin with a RouterInfo.
+        ConfirmedBlocks = "session_confirmed_blocks", PeerMisbehaved;
+        /// Our RouterInfo does not fit into two packets.
+        OwnRouterInfo(usize) = "own_router_info", Local;
+        /// The RouterInfo cannot be read.
+        InfoMalformed = "router_info_malformed", Malformed;
+        /// The RouterInfo is larger than the netDb takes.
+        InfoTooLarge = "router_info_too_large", PeerMisbehaved;
+        /// The RouterInfo's signature does not verify, or is of a type that we cannot verify.
+        InfoSignature = "router_info_signature", PeerMisbehaved;
+        /// The RouterInfo was published too long ago.
+        InfoTooOld = "router_info_too_old", PeerMisbehaved;
+        /// The RouterInfo was published in the future.
+        InfoFromTheFuture = "router_info_from_the_future", PeerMisbehaved;
+        /// The RouterInfo belongs to another network.
+        InfoNetwork = "router_info_network", PeerMisbehaved;
+        /// No SSU2 address in the RouterInfo has the static key of the handshake.
+        StaticKey = "static_key", PeerMisbehaved;
+        /// The RouterInfo publishes another IP address than the one that called.
+        WrongAddress = "wrong_address", PeerMisbehaved;
+        /// The RouterInfo is ours.
+        Ourselves = "ourselves", Local;
+        /// The gate said no.
+        Gate(Reason) = "gate", Local;
+        /// The peer refused us.
+        Refused(Reason) = "refused", PeerMisbehaved;
+        /// The handshake did not end in time.
+        Timeout = "timeout", PeerMisbehaved;
+        /// Dropped as the oldest half-open handshake, to make room.
+        Displaced = "displaced", Local;
+        /// Too much from that address lately.
+        Rate = "rate", PeerMisbehaved;
+        /// The gate does not admit the address.
+        Address = "address", Local;
+        /// Too many dials at once.
+        DialLimit = "dial_limit", Local;
+        /// That address is being called already.
+        AlreadyDialing = "already_dialing", Local;
+        /// The caller gave the dial up.
+        Cancelled = "cancelled", Local;
+    }
 }
 
 impl Cause {
-    /// A name for metrics.
-    pub fn label(self) -> &'static str {
-        Self::LABELS.get(self.index()).copied().unwrap_or_default()
-    }
-
     /// What a peer is told that proved who it is.
     pub fn reason(self) -> Reason {
         match self {

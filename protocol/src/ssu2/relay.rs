@@ -20,7 +20,7 @@ mod alice;
 mod bob;
 mod charlie;
 
-pub use alice::Introduction;
+pub use alice::{Failure, Introduction};
 
 use super::block::{Block, Blocks};
 use super::directory::{Directory, Me, PerMinute, Tally};
@@ -42,7 +42,7 @@ use std::time::Duration;
 
 /// Which block the machine wants sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort {
+pub enum BlockKind {
     /// A RelayRequest.
     Request,
     /// A RelayIntro.
@@ -59,7 +59,7 @@ pub enum Output {
         /// The router whose session carries the block.
         to: RouterHash,
         /// Which block.
-        sort: Sort,
+        kind: BlockKind,
         /// The data of the block.
         data: Vec<u8>,
         /// A RouterInfo that the receiver needs before.
@@ -87,8 +87,8 @@ pub enum Output {
         charlie: RouterHash,
         /// The router that was to introduce us.
         bob: RouterHash,
-        /// What failed, as a label for logs and metrics.
-        why: &'static str,
+        /// What prevented it.
+        why: Failure,
     },
     /// A RelayIntro waits for the RouterInfo of this router, which may have come outside of a block.
     NeedRouterInfo(RouterHash),
@@ -281,8 +281,8 @@ impl Relay {
         self.tags.len()
     }
 
-    fn send_block(&mut self, to: RouterHash, sort: Sort, data: Vec<u8>, router_info: Option<Bytes>) {
-        self.outputs.push_back(Output::Block { to, sort, data, router_info });
+    fn send_block(&mut self, to: RouterHash, kind: BlockKind, data: Vec<u8>, router_info: Option<Bytes>) {
+        self.outputs.push_back(Output::Block { to, kind, data, router_info });
     }
 }
 

@@ -24,13 +24,13 @@ pub const RETRY_LIFETIME: Duration = Duration::from_secs(9);
 pub const NEW_LIFETIME: Duration = Duration::from_secs(52 * 60);
 /// Slices of time in a lifetime; a token is good for one slice longer at most.
 const SLICES: u32 = 4;
-/// Used tokens that are remembered, of each sort and generation. When there are more, no token is good.
+/// Used tokens that are remembered, of each kind and generation. When there are more, no token is good.
 const MAX_USED: usize = 1 << 16;
 /// Tokens of others that are kept.
 pub const MAX_KEPT: usize = 4096;
 
-/// One sort of token that we give out.
-struct Sort {
+/// One kind of token that we give out.
+struct TokenKind {
     domain: u64,
     lifetime: Duration,
     young: FxHashSet<u64>,
@@ -38,7 +38,7 @@ struct Sort {
     since: Mono,
 }
 
-impl Sort {
+impl TokenKind {
     fn new(domain: u64, lifetime: Duration, now: Mono) -> Self {
         Self { domain, lifetime, young: FxHashSet::default(), old: FxHashSet::default(), since: now }
     }
@@ -63,15 +63,15 @@ impl Sort {
 /// Gives tokens out and takes each back once.
 pub struct Issuer {
     secret: (u64, u64),
-    retry: Sort,
-    new: Sort,
+    retry: TokenKind,
+    new: TokenKind,
 }
 
 impl Issuer {
     /// An issuer with a random secret. Tokens of another issuer are not good.
     pub fn new(secret: [u8; 16], now: Mono) -> Self {
         let word = |from: usize| u64::from_le_bytes(std::array::from_fn(|i| secret[from + i]));
-        let (retry, new) = (Sort::new(1, RETRY_LIFETIME, now), Sort::new(2, NEW_LIFETIME, now));
+        let (retry, new) = (TokenKind::new(1, RETRY_LIFETIME, now), TokenKind::new(2, NEW_LIFETIME, now));
         Self { secret: (word(0), word(8)), retry, new }
     }
 
@@ -88,31 +88,31 @@ impl Issuer {
 
     /// True if the token is ours, for this address, not expired. It is not used up by that.
     pub fn is_good(&self, token: u64, from: SocketAddr, now: Mono) -> bool {
-        self.sort_of(token, from, now).is_some_and(|sort| {
-            !sort.young.contains(&token) && !sort.old.contains(&token) && sort.young.len() < MAX_USED
+        self.kind_of(token, from, now).is_some_and(|kind| {
+            !kind.young.contains(&token) && !kind.old.contains(&token) && kind.young.len() < MAX_USED
         })
     }
 
     /// Uses a good token up. False if it was not good.
     #[must_use]
     pub fn take(&mut self, token: u64, from: SocketAddr, now: Mono) -> bool {
-        match self.sort_of(token, from, now).map(|sort| sort.domain) {
+        match self.kind_of(token, from, now).map(|kind| kind.domain) {
             Some(1) => self.retry.use_up(token, now),
             Some(_) => self.new.use_up(token, now),
             None => false,
         }
     }
 
-    fn sort_of(&self, token: u64, from: SocketAddr, now: Mono) -> Option<&Sort> {
-        [&self.retry, &self.new].into_iter().find(|sort| {
-            let slice = sort.slice(now);
-            token != 0 && (slice.saturating_sub(u64::from(SLICES))..=slice).any(|s| self.token(sort, from, s) == token)
+    fn kind_of(&self, token: u64, from: SocketAddr, now: Mono) -> Option<&TokenKind> {
+        [&self.retry, &self.new].into_iter().find(|kind| {
+            let slice = kind.slice(now);
+            token != 0 && (slice.saturating_sub(u64::from(SLICES))..=slice).any(|s| self.token(kind, from, s) == token)
         })
     }
 
-    fn token(&self, sort: &Sort, address: SocketAddr, slice: u64) -> u64 {
+    fn token(&self, kind: &TokenKind, address: SocketAddr, slice: u64) -> u64 {
         let ip = u128::from_be_bytes(octets(address.ip()));
-        let words = [sort.domain, slice, (ip >> 64) as u64, ip as u64, u64::from(address.port())];
+        let words = [kind.domain, slice, (ip >> 64) as u64, ip as u64, u64::from(address.port())];
         // A chain of a keyed pseudo-random function over a fixed number of words. Zero would be no token.
         words.iter().fold(0, |state, word| siphash24(self.secret.0, self.secret.1, state ^ word)).max(1)
     }

@@ -2,10 +2,10 @@
 
 use super::error::Cause;
 use super::header::MaskKey;
-use crate::callers::{Rules, Unfit};
 use crate::data::router_address::Ssu2Address;
 use crate::data::router_info::{RouterInfo, VerifiedRouterInfo};
 use crate::id::RouterHash;
+use crate::link::callers::{Rules, Unfit};
 use crate::time::Wall;
 use bytes::Bytes;
 use ramson_crypto::x25519::PublicKey;

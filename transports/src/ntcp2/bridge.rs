@@ -32,10 +32,9 @@ impl HandshakeSink for Bridge {
 
     fn failed(&self, failed: Failed) {
         let charge = Charge::from(failed.outcome);
-        if charge.weight > Weight::Nothing {
-            // Over TCP an address is beyond doubt. Whom we called has not proven to be that router.
-            let router = failed.peer.filter(|_| failed.direction == Direction::Inbound);
-            self.up.lock().pass(Received::Fault { router, address: Some(failed.addr.ip()), charge });
+        if failed.direction == Direction::Inbound && charge.weight > Weight::Nothing {
+            // Over TCP the address is beyond doubt. Where we called, somebody else may have sent us.
+            self.up.lock().pass(Received::Fault { router: failed.peer, address: Some(failed.addr.ip()), charge });
         }
         // Who called us and failed is counted; only who was called is waited for.
         let (Direction::Outbound, Some(peer)) = (failed.direction, failed.peer) else { return };
@@ -60,4 +59,42 @@ impl Bridge {
 /// Gives sessions to `adopt`, and tells `sink` of dials that failed, as [`News::ConnectFailed`].
 pub(crate) fn bridge(adopt: Adopt, sink: Arc<dyn EventSink>) -> Arc<dyn HandshakeSink> {
     Arc::new(Bridge { adopt, up: Mutex::new(Upward::new(sink)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::Refusal;
+    use super::*;
+    use ramson_protocol::ntcp2::error::Cause;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Received>>);
+
+    impl EventSink for Heard {
+        fn news(&self, _: Vec<News>) -> Result<(), Vec<News>> {
+            Ok(())
+        }
+
+        fn received(&self, batch: Vec<Received>) -> Result<(), Vec<Received>> {
+            self.0.lock().extend(batch);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_called_is_charged_and_where_we_called_nobody_is() {
+        let heard = Arc::new(Heard::default());
+        let bridge = bridge(Box::new(|_| true), Arc::clone(&heard) as Arc<dyn EventSink>);
+        let (peer, addr) = (Some(RouterHash([1; 32])), SocketAddr::from(([192, 0, 2, 1], 4000)));
+        for outcome in [Outcome::Closed, Outcome::Rate, Outcome::Protocol(Cause::Message2Tag)] {
+            bridge.failed(Failed { direction: Direction::Outbound, addr, peer, outcome, skew_ms: None });
+        }
+        bridge.settle();
+        assert!(heard.0.lock().is_empty());
+        let outcome = Outcome::Refused(Refusal::WrongAddress);
+        bridge.failed(Failed { direction: Direction::Inbound, addr, peer, outcome, skew_ms: None });
+        bridge.settle();
+        let [Received::Fault { router, address, charge }] = heard.0.lock()[..] else { panic!() };
+        assert_eq!((router, address, charge), (peer, Some(addr.ip()), outcome.into()));
+    }
 }

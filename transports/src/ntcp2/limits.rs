@@ -1,6 +1,6 @@
 //! Connections of strangers, by address.
 
-use ramson_protocol::callers::{Rates, network};
+use ramson_protocol::link::callers::{Rates, network};
 use ramson_protocol::link::limits::Limits;
 use ramson_protocol::time::Mono;
 use rustc_hash::FxHashMap;

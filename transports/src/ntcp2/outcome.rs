@@ -2,53 +2,40 @@
 
 use crate::event::Direction;
 use ramson_protocol::blame::{Charge, Weight};
+use ramson_protocol::causes;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::error::Cause;
 use std::net::SocketAddr;
 
-/// Why the RouterInfo of a peer that called us was not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It cannot be read.
-    Malformed,
-    /// It is larger than the netDb takes.
-    TooLarge,
-    /// Its signature does not verify, or is of a type that we cannot verify.
-    Signature,
-    /// It was published too long ago.
-    TooOld,
-    /// It was published in the future.
-    FromTheFuture,
-    /// It belongs to another network.
-    Network,
-    /// No NTCP2 address in it has the static key of the handshake.
-    StaticKey,
-    /// It publishes another IP address than the one that called.
-    WrongAddress,
-    /// It is ours.
-    Ourselves,
-    /// The gate said no.
-    Gate(Reason),
+causes! {
+    /// Why the RouterInfo of a peer that called us was not accepted.
+    Refusal {
+        /// It cannot be read.
+        Malformed = "router_info_malformed", Malformed;
+        /// It is larger than the netDb takes.
+        TooLarge = "router_info_too_large", PeerMisbehaved;
+        /// Its signature does not verify, or is of a type that we cannot verify.
+        Signature = "router_info_signature", PeerMisbehaved;
+        /// It was published too long ago.
+        TooOld = "router_info_too_old", PeerMisbehaved;
+        /// It was published in the future.
+        FromTheFuture = "router_info_from_the_future", PeerMisbehaved;
+        /// It belongs to another network.
+        Network = "router_info_network", PeerMisbehaved;
+        /// No NTCP2 address in it has the static key of the handshake.
+        StaticKey = "static_key", PeerMisbehaved;
+        /// It publishes another IP address than the one that called.
+        WrongAddress = "wrong_address", PeerMisbehaved;
+        /// It is ours.
+        Ourselves = "ourselves", Local;
+        /// The gate said no.
+        Gate(Reason) = "gate", Local;
+    }
 }
 
 impl Refusal {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => "router_info_malformed",
-            Self::TooLarge => "router_info_too_large",
-            Self::Signature => "router_info_signature",
-            Self::TooOld => "router_info_too_old",
-            Self::FromTheFuture => "router_info_from_the_future",
-            Self::Network => "router_info_network",
-            Self::StaticKey => "static_key",
-            Self::WrongAddress => "wrong_address",
-            Self::Ourselves => "ourselves",
-            Self::Gate(_) => "gate",
-        }
-    }
-
     /// What the peer is told.
     pub fn reason(self) -> Reason {
         match self {
@@ -64,115 +51,84 @@ impl Refusal {
     }
 }
 
-/// Why a connection did not become a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The protocol's own failures.
-    Protocol(Cause),
-    /// The peer proved who it is and is not wanted.
-    Refused(Refusal),
-    /// Nobody listens there.
-    ConnectRefused,
-    /// No way to that address.
-    ConnectUnreachable,
-    /// No answer to our SYN.
-    ConnectTimeout,
-    /// The connection could not be made for another reason.
-    ConnectFailed,
-    /// The handshake did not end in time.
-    Timeout,
-    /// The peer closed the connection.
-    Closed,
-    /// The connection broke.
-    Broken,
-    /// Dropped as the oldest half-open connection, to make room.
-    Displaced,
-    /// Too many connections from that address lately.
-    Rate,
-    /// The gate does not admit the address.
-    Address,
-    /// Too many dials at once.
-    DialLimit,
-    /// We are being shut down.
-    Shutdown,
+/// Declares [`Outcome`]: what the protocol and the refusals have, and what is said here in one line each.
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $name:ident = $label:literal, $fault:ident;)*) => {
+        /// Why a connection did not become a session.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Outcome {
+            /// The protocol's own failures.
+            Protocol(Cause),
+            /// The peer proved who it is and is not wanted.
+            Refused(Refusal),
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Outcome {
+            /// Every label there is, in the order of [`Outcome::index`].
+            pub fn labels() -> impl Iterator<Item = &'static str> {
+                Cause::LABELS.iter().chain(Refusal::LABELS).chain(&[$($label,)*]).copied()
+            }
+
+            /// The place among the labels: what counters are indexed by.
+            pub fn index(self) -> usize {
+                enum Index {
+                    $($name,)*
+                }
+                let (refusals, others) = (Cause::LABELS.len(), Cause::LABELS.len() + Refusal::LABELS.len());
+                match self {
+                    Self::Protocol(cause) => cause.index(),
+                    Self::Refused(refusal) => refusals + refusal.index(),
+                    $(Self::$name => others + Index::$name as usize,)*
+                }
+            }
+
+            /// The label in the metrics.
+            pub fn label(self) -> &'static str {
+                match self {
+                    Self::Protocol(cause) => cause.label(),
+                    Self::Refused(refusal) => refusal.label(),
+                    $(Self::$name => $label,)*
+                }
+            }
+
+            /// Whose fault it was.
+            pub fn fault(self) -> Fault {
+                match self {
+                    Self::Protocol(cause) => cause.fault(),
+                    Self::Refused(refusal) => refusal.fault(),
+                    $(Self::$name => Fault::$fault,)*
+                }
+            }
+        }
+    };
 }
 
-impl Outcome {
-    /// Every label there is, in the order of the counters.
-    pub const LABELS: &[&str] = &[
-        "key_marker",
-        "small_order",
-        "replay",
-        "replay_cache_full",
-        "message_1_tag",
-        "message_2_tag",
-        "message_3_tag",
-        "network_id",
-        "version",
-        "padding",
-        "part_2_length",
-        "extra_bytes",
-        "clock_skew",
-        "message_3_blocks",
-        "own_router_info",
-        "bug",
-        "router_info_malformed",
-        "router_info_too_large",
-        "router_info_signature",
-        "router_info_too_old",
-        "router_info_from_the_future",
-        "router_info_network",
-        "static_key",
-        "wrong_address",
-        "ourselves",
-        "gate",
-        "connect_refused",
-        "connect_unreachable",
-        "connect_timeout",
-        "connect_failed",
-        "timeout",
-        "closed",
-        "broken",
-        "displaced",
-        "rate",
-        "address",
-        "dial_limit",
-        "shutdown",
-    ];
-
-    /// The label in the metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Protocol(cause) => cause.label(),
-            Self::Refused(refusal) => refusal.label(),
-            Self::ConnectRefused => "connect_refused",
-            Self::ConnectUnreachable => "connect_unreachable",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::ConnectFailed => "connect_failed",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Broken => "broken",
-            Self::Displaced => "displaced",
-            Self::Rate => "rate",
-            Self::Address => "address",
-            Self::DialLimit => "dial_limit",
-            Self::Shutdown => "shutdown",
-        }
-    }
-
-    /// Whose fault it was.
-    pub fn fault(self) -> Fault {
-        match self {
-            Self::Protocol(cause) => cause.fault(),
-            Self::Refused(Refusal::Malformed) => Fault::Malformed,
-            Self::Refused(Refusal::Gate(_) | Refusal::Ourselves) => Fault::Local,
-            Self::Refused(_) | Self::Timeout | Self::Closed | Self::Broken | Self::Rate => Fault::PeerMisbehaved,
-            Self::ConnectRefused | Self::ConnectUnreachable | Self::ConnectTimeout | Self::ConnectFailed => {
-                Fault::PeerMisbehaved
-            }
-            Self::Displaced | Self::Address | Self::DialLimit | Self::Shutdown => Fault::Local,
-        }
-    }
+outcomes! {
+    /// Nobody listens there.
+    ConnectRefused = "connect_refused", PeerMisbehaved;
+    /// No way to that address.
+    ConnectUnreachable = "connect_unreachable", PeerMisbehaved;
+    /// No answer to our SYN.
+    ConnectTimeout = "connect_timeout", PeerMisbehaved;
+    /// The connection could not be made for another reason.
+    ConnectFailed = "connect_failed", PeerMisbehaved;
+    /// The handshake did not end in time.
+    Timeout = "timeout", PeerMisbehaved;
+    /// The peer closed the connection.
+    Closed = "closed", PeerMisbehaved;
+    /// The connection broke.
+    Broken = "broken", PeerMisbehaved;
+    /// Dropped as the oldest half-open connection, to make room.
+    Displaced = "displaced", Local;
+    /// Too many connections from that address lately.
+    Rate = "rate", PeerMisbehaved;
+    /// The gate does not admit the address.
+    Address = "address", Local;
+    /// Too many dials at once.
+    DialLimit = "dial_limit", Local;
+    /// We are being shut down.
+    Shutdown = "shutdown", Local;
 }
 
 impl From<Outcome> for Charge {
@@ -221,61 +177,21 @@ pub struct Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ramson_protocol::link::skew::ClockSkew;
 
     #[test]
-    fn every_outcome_has_a_counter() {
-        let causes = [
-            Cause::KeyMarker,
-            Cause::SmallOrder,
-            Cause::Replay,
-            Cause::ReplayCacheFull,
-            Cause::Message1Tag,
-            Cause::Message2Tag,
-            Cause::Message3Tag,
-            Cause::NetworkId(1),
-            Cause::Version(1),
-            Cause::Padding(1),
-            Cause::Part2Len(1),
-            Cause::ExtraBytes,
-            Cause::ClockSkew(ClockSkew(1)),
-            Cause::Message3Blocks,
-            Cause::OwnRouterInfo(1),
-            Cause::TooFewBytes,
-        ];
-        let refusals = [
-            Refusal::Malformed,
-            Refusal::TooLarge,
-            Refusal::Signature,
-            Refusal::TooOld,
-            Refusal::FromTheFuture,
-            Refusal::Network,
-            Refusal::StaticKey,
-            Refusal::WrongAddress,
-            Refusal::Ourselves,
-            Refusal::Gate(Reason::BANNED),
-        ];
-        let others = [
+    fn every_outcome_has_the_label_at_its_index_and_no_label_comes_twice() {
+        let labels: Vec<_> = Outcome::labels().collect();
+        for outcome in [
+            Outcome::Protocol(Cause::KeyMarker),
+            Outcome::Protocol(Cause::TooFewBytes),
+            Outcome::Refused(Refusal::Malformed),
+            Outcome::Refused(Refusal::Gate(Reason::BANNED)),
             Outcome::ConnectRefused,
-            Outcome::ConnectUnreachable,
-            Outcome::ConnectTimeout,
-            Outcome::ConnectFailed,
-            Outcome::Timeout,
-            Outcome::Closed,
-            Outcome::Broken,
-            Outcome::Displaced,
-            Outcome::Rate,
-            Outcome::Address,
-            Outcome::DialLimit,
             Outcome::Shutdown,
-        ];
-        let labels: Vec<_> = causes
-            .map(Outcome::Protocol)
-            .into_iter()
-            .chain(refusals.map(Outcome::Refused))
-            .chain(others)
-            .map(Outcome::label)
-            .collect();
-        assert_eq!(labels, Outcome::LABELS);
+        ] {
+            assert_eq!(labels[outcome.index()], outcome.label());
+        }
+        assert_eq!(Outcome::Shutdown.index(), labels.len() - 1);
+        assert_eq!(labels.iter().collect::<std::collections::HashSet<_>>().len(), labels.len());
     }
 }

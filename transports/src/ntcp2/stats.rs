@@ -29,7 +29,7 @@ struct Failures([Box<[Counter]>; 2]);
 
 impl Default for Failures {
     fn default() -> Self {
-        let counters = || Outcome::LABELS.iter().map(|_| Counter::default()).collect();
+        let counters = || Outcome::labels().map(|_| Counter::default()).collect();
         Self([counters(), counters()])
     }
 }
@@ -39,7 +39,7 @@ impl Default for Failures {
 pub struct HandshakeLabel {
     /// `in` or `out`.
     pub direction: &'static str,
-    /// `established`, or one of [`Outcome::LABELS`].
+    /// `established`, or one of [`Outcome::labels`].
     pub outcome: &'static str,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn index(direction: Direction) -> usize {
 impl HandshakeStats {
     /// Failures of one direction as `(label, count)`.
     pub fn failures(&self, direction: Direction) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        Outcome::LABELS.iter().copied().zip(self.failed.0[index(direction)].iter().map(Counter::get))
+        Outcome::labels().zip(self.failed.0[index(direction)].iter().map(Counter::get))
     }
 
     /// Sessions and failures so far, without those that never happened.
@@ -75,9 +75,6 @@ impl HandshakeStats {
     }
 
     pub(super) fn count(&self, direction: Direction, outcome: Outcome) {
-        let label = outcome.label();
-        if let Some(at) = Outcome::LABELS.iter().position(|l| *l == label) {
-            self.failed.0[index(direction)][at].add(1);
-        }
+        self.failed.0[index(direction)][outcome.index()].add(1);
     }
 }

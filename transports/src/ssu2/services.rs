@@ -306,11 +306,11 @@ impl Services {
 
     fn on_relay(&mut self, now: Now, output: relay::Output) {
         match output {
-            relay::Output::Block { to, sort, data, router_info } => {
-                let kind = match sort {
-                    relay::Sort::Request => block::RELAY_REQUEST,
-                    relay::Sort::Intro => block::RELAY_INTRO,
-                    relay::Sort::Response => block::RELAY_RESPONSE,
+            relay::Output::Block { to, kind, data, router_info } => {
+                let kind = match kind {
+                    relay::BlockKind::Request => block::RELAY_REQUEST,
+                    relay::BlockKind::Intro => block::RELAY_INTRO,
+                    relay::BlockKind::Response => block::RELAY_RESPONSE,
                 };
                 self.acts.push_back(Act::Block(to, Block { kind, data, router_info }));
             }

@@ -2,8 +2,8 @@
 
 use super::limits::Admission;
 use super::{ANSWER_RESENDS, ANSWER_TIMEOUT, Endpoint, Failed, Key};
-use crate::callers::Rules;
 use crate::id::RouterHash;
+use crate::link::callers::Rules;
 use crate::link::reason::Reason;
 use crate::link::role::Role;
 use crate::link::skew::ClockSkew;

@@ -1,6 +1,6 @@
 //! The half-open handshakes of each network.
 
-use crate::callers::network;
+use crate::link::callers::network;
 use crate::link::limits::Limits;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;

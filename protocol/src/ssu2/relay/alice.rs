@@ -1,7 +1,7 @@
 //! Alice: we want to be introduced to Charlie.
 
 use super::message::{self, Agreement, Ask, Code, Request, Response};
-use super::{MAX_ASKED, Output, Relay, Sort, TIMEOUT};
+use super::{BlockKind, MAX_ASKED, Output, Relay, TIMEOUT};
 use crate::id::RouterHash;
 use crate::link::skew::nearest_second;
 use crate::ssu2::directory::{Directory, is_fresh, same_host, signed_by};
@@ -22,6 +22,34 @@ pub struct Introduction {
     pub v4: bool,
 }
 
+/// Why an introduction failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// We do not know our own address of that family.
+    NoAddress,
+    /// Too many introductions are asked for.
+    Limit,
+    /// No answer came in time.
+    Timeout,
+    /// Bob or Charlie refused.
+    Refused(Code),
+    /// The answer is not what Charlie signed, or leads to no address that we may call.
+    CharlieSignature,
+}
+
+impl Failure {
+    /// A name for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoAddress => "no_address",
+            Self::Limit => "limit",
+            Self::Timeout => "timeout",
+            Self::Refused(code) => code.label(),
+            Self::CharlieSignature => "charlie_signature",
+        }
+    }
+}
+
 /// An introduction that we asked for.
 pub(super) struct Asked {
     introduction: Introduction,
@@ -32,9 +60,9 @@ impl Relay {
     /// Asks for an introduction. What becomes of it comes as [`Output::Introduced`] or [`Output::Failed`].
     pub fn introduce(&mut self, now: Now, introduction: Introduction) {
         let Introduction { bob, charlie, tag, v4 } = introduction;
-        let Some(address) = self.address(v4) else { return self.give_up(introduction, "no_address") };
+        let Some(address) = self.address(v4) else { return self.give_up(introduction, Failure::NoAddress) };
         if self.asked.len() >= MAX_ASKED {
-            return self.give_up(introduction, "limit");
+            return self.give_up(introduction, Failure::Limit);
         }
         let (nonce, seconds) = (self.rng.next_u32(), nearest_second(now.wall));
         let ask = Ask { nonce, tag, seconds, version: message::VERSION, address };
@@ -42,13 +70,13 @@ impl Relay {
         let signature = self.me.sign(&Ask::to_sign(&bob, &charlie, &signed));
         let request = Request { alice: None, ask, signed: &signed, signature: &signature };
         self.tally.count("alice", "asked");
-        self.send_block(bob, Sort::Request, request.to_bytes(), None);
+        self.send_block(bob, BlockKind::Request, request.to_bytes(), None);
         self.asked.insert(nonce, Asked { introduction, until: now.mono + TIMEOUT });
     }
 
-    fn give_up(&mut self, introduction: Introduction, why: &'static str) {
+    fn give_up(&mut self, introduction: Introduction, why: Failure) {
         let Introduction { bob, charlie, .. } = introduction;
-        self.tally.count("alice", why);
+        self.tally.count("alice", why.label());
         self.outputs.push_back(Output::Failed { charlie, bob, why });
     }
 
@@ -57,7 +85,7 @@ impl Relay {
         let over = self.asked.iter().filter(|(_, a)| a.until <= now.mono).map(|(nonce, _)| *nonce);
         for nonce in over.collect::<Vec<_>>() {
             if let Some(asked) = self.asked.remove(&nonce) {
-                self.give_up(asked.introduction, "timeout");
+                self.give_up(asked.introduction, Failure::Timeout);
             }
         }
     }
@@ -78,13 +106,13 @@ impl Relay {
         let introduction = asked.introduction;
         if response.code != Code::ACCEPT {
             self.asked.remove(&nonce);
-            return self.give_up(introduction, response.code.label());
+            return self.give_up(introduction, Failure::Refused(response.code));
         }
         match self.agreed(now, &introduction, response, directory) {
             Some((addr, token)) => self.introduced(nonce, addr, token),
             None => {
                 self.asked.remove(&nonce);
-                self.give_up(introduction, "charlie_signature");
+                self.give_up(introduction, Failure::CharlieSignature);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Bob: we introduce Alice to Charlie, who has a tag of ours.
 
 use super::message::{self, Agreement, Ask, Code, Request, Response};
-use super::{MAX_OTHERS, MAX_TAGS, PER_MINUTE, Relay, Sort, TIMEOUT};
+use super::{BlockKind, MAX_OTHERS, MAX_TAGS, PER_MINUTE, Relay, TIMEOUT};
 use crate::id::RouterHash;
 use crate::link::skew::nearest_second;
 use crate::ssu2::directory::{Directory, is_fresh, signed_by};
@@ -56,7 +56,7 @@ impl Relay {
                 let until = now.mono + TIMEOUT;
                 self.relayed.insert(nonce, Relayed { alice: *alice, charlie, until });
                 let intro = Request { alice: Some(*alice), ..*request };
-                self.send_block(charlie, Sort::Intro, intro.to_bytes(), Some(router_info));
+                self.send_block(charlie, BlockKind::Intro, intro.to_bytes(), Some(router_info));
             }
             Err(code) => {
                 self.tally.count("bob", code.label());
@@ -65,7 +65,7 @@ impl Relay {
                 let signed = agreement.to_bytes();
                 let signature = self.me.sign(&Agreement::to_sign(&self.me.hash(), &signed));
                 let refusal = Response { code, agreement, signed: &signed, signature: &signature, token: None };
-                self.send_block(*alice, Sort::Response, refusal.to_bytes(), None);
+                self.send_block(*alice, BlockKind::Response, refusal.to_bytes(), None);
             }
         }
     }
@@ -100,6 +100,6 @@ impl Relay {
         };
         self.relayed.remove(&nonce);
         self.tally.count("bob", if response.code == Code::ACCEPT { "agreed" } else { response.code.label() });
-        self.send_block(alice, Sort::Response, data.to_vec(), None);
+        self.send_block(alice, BlockKind::Response, data.to_vec(), None);
     }
 }

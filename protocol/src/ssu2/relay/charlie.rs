@@ -1,7 +1,7 @@
 //! Charlie: a router that has a tag for us introduces Alice.
 
 use super::message::{self, Agreement, Ask, Code, Request, Response};
-use super::{MAX_OTHERS, Output, PER_MINUTE, Relay, Sort};
+use super::{BlockKind, MAX_OTHERS, Output, PER_MINUTE, Relay};
 use crate::id::RouterHash;
 use crate::link::skew::nearest_second;
 use crate::ssu2::block::Block;
@@ -68,7 +68,7 @@ impl Relay {
         let token = address.map(|_| directory.token_for(to));
         let response = Response { code, agreement, signed: &signed, signature: &signature, token }.to_bytes();
         self.tally.count("charlie", code.label());
-        self.send_block(*bob, Sort::Response, response.clone(), None);
+        self.send_block(*bob, BlockKind::Response, response.clone(), None);
         if let Ok((intro, _)) = admitted {
             let (due, until) = (now.mono, now.mono + MEMORY);
             self.punching.insert(nonce, Punching { to, intro, response, sent: 0, until, due });
