@@ -5,4 +5,5 @@
 pub(crate) mod datagrams;
 pub mod established;
 pub mod io;
+pub mod own;
 pub mod ssu2;

@@ -1,0 +1,87 @@
+//! The end of an inbound tunnel of our own: cells in, messages out.
+//!
+//! ```text
+//! cells (previous hop and IV checked) -> layers off, 16 at a time -> checksum, reassembly -> I2NP messages for us
+//! ```
+//! Invariant: what is kept of messages that are not complete is bounded in number, bytes and age, see
+//! [`reassembly::Limits`].
+//!
+//! spec: tunnel-implementation §Inbound Endpoint Processing; tunnel-message §Delivery Instructions
+
+use crate::layers::{LANES, peel};
+use bytes::Bytes;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::i2np::Message;
+use ramson_protocol::time::Mono;
+use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::cell::Body;
+use ramson_protocol::tunnel::reassembly::{self, Reassembler};
+
+/// What an end has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Cells that came.
+    pub cells: u64,
+    /// Messages that were complete.
+    pub messages: u64,
+    /// Cells whose checksum or instructions were wrong, and messages that were for somebody else.
+    pub bad_fragments: u64,
+    /// Messages whose header could not be read.
+    pub bad_messages: u64,
+}
+
+/// One inbound tunnel's end.
+pub struct OwnIn {
+    ciphers: Vec<LayerCipher>,
+    reassembler: Reassembler,
+    stats: Stats,
+}
+
+impl OwnIn {
+    /// The end of a tunnel with these layers, the gateway's first.
+    pub fn new(ciphers: Vec<LayerCipher>) -> Self {
+        Self { ciphers, reassembler: Reassembler::new(reassembly::Limits::default()), stats: Stats::default() }
+    }
+
+    /// Takes cells as they came, in their order, and hands out each message that is complete with them. The cells are
+    /// decrypted in place.
+    pub fn handle_cells(&mut self, now: Mono, cells: &mut [Body], mut out: impl FnMut(Message)) {
+        let Self { ciphers, reassembler, stats } = self;
+        stats.cells += cells.len() as u64;
+        // So many at a time that they are still in the cache when they are read.
+        for cells in cells.chunks_mut(LANES) {
+            peel(ciphers, cells);
+            for cell in cells {
+                let (mut bad, mut unreadable) = (0, 0);
+                let result = reassembler.cell(now, cell, |delivery, bytes| match delivery {
+                    Delivery::Local => match Message::from_std(&Bytes::from(bytes.into_owned())) {
+                        Ok(message) => {
+                            stats.messages += 1;
+                            out(message);
+                        }
+                        Err(_) => unreadable += 1,
+                    },
+                    // spec: tunnel-message §Delivery Instructions: a creator forwards nothing that comes down to it.
+                    Delivery::Router(_) | Delivery::Tunnel(..) => bad += 1,
+                });
+                stats.bad_fragments += bad + u64::from(result.is_err());
+                stats.bad_messages += unreadable;
+            }
+        }
+    }
+
+    /// Gives up messages whose rest has not come in time.
+    pub fn handle_timeout(&mut self, now: Mono) {
+        self.reassembler.expire(now);
+    }
+
+    /// Bytes of messages that are not complete.
+    pub fn held(&self) -> usize {
+        self.reassembler.held()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}

@@ -1,0 +1,143 @@
+//! The beginning of an outbound tunnel of our own: messages in, finished cells out, as far as there is credit.
+//!
+//! ```text
+//! message -> waits (bounded) -> credit on the lane? -> cut, small ones share cells -> all layers on -> cells
+//! ```
+//! Invariants: never more than [`WINDOW`] cells are on their way to the first hop; a message goes into the tunnel whole or
+//! not at all; messages keep their order. What waits is bounded by [`QUEUE_BYTES`] and [`QUEUE_MESSAGES`], and who
+//! sends more is told so.
+//!
+//! spec: tunnel-implementation §Outbound Gateway Processing
+
+use crate::layers::peel;
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::i2np::Message;
+use ramson_protocol::i2np::header::STANDARD_LEN;
+use ramson_protocol::time::Wall;
+use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::cell::Body;
+use ramson_protocol::tunnel::fragment::{FOLLOW_ON_MAX, Packer};
+use ramson_transports::ports::own::{Lane, WINDOW};
+use rand_chacha::ChaCha20Rng;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Bytes of messages that may wait for credit: at 100 kB/s a burst of five seconds, which is about what a message lives.
+pub const QUEUE_BYTES: usize = 512 * 1024;
+
+/// And messages, for those without a body cost something too.
+pub const QUEUE_MESSAGES: usize = 1024;
+
+/// The most cells that a message takes, which is more than the header of a tunnel message lets it.
+const MOST_CELLS: u64 = 66;
+const _: () = assert!(MOST_CELLS <= WINDOW / 2, "a message fits the lane whenever the lane tells of credit");
+
+/// What an end has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages that went into the tunnel.
+    pub messages: u64,
+    /// Cells that were made.
+    pub cells: u64,
+    /// Messages that expired while they waited.
+    pub expired: u64,
+    /// Messages that no tunnel can carry.
+    pub too_large: u64,
+}
+
+/// One outbound tunnel's beginning.
+pub struct OwnOut {
+    ciphers: Vec<LayerCipher>,
+    lane: Arc<Lane>,
+    packer: Packer,
+    made: Vec<Body>,
+    waiting: VecDeque<(Delivery, Message)>,
+    bytes: usize,
+    stats: Stats,
+}
+
+impl OwnOut {
+    /// The beginning of a tunnel with these layers, the first hop's first.
+    pub fn new(ciphers: Vec<LayerCipher>, lane: Arc<Lane>) -> Self {
+        Self {
+            ciphers,
+            lane,
+            packer: Packer::new(),
+            made: Vec::new(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes a message; [`OwnOut::poll_cells`] says when it goes.
+    ///
+    /// # Errors
+    /// Gives it back if there is no room for it.
+    pub fn handle_message(&mut self, delivery: Delivery, message: Message) -> Result<(), Message> {
+        let bytes = self.bytes + message.body.len();
+        if self.waiting.len() >= QUEUE_MESSAGES || bytes > QUEUE_BYTES {
+            return Err(message);
+        }
+        self.bytes = bytes;
+        self.waiting.push_back((delivery, message));
+        Ok(())
+    }
+
+    /// Makes cells of what waits, as far as there is credit, and hands them out finished. Returns the body bytes of the
+    /// messages that wait no more. To be called after the last message of a turn, and when the lane has credit again.
+    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, mut out: impl FnMut(&Body)) -> usize {
+        let before = self.bytes;
+        while self.waits() {
+            self.make(now, rng);
+            // A vector always has room, and the cell is not above its length.
+            let _ = self.packer.flush(rng, &mut self.made);
+            peel(&self.ciphers, &mut self.made);
+            self.lane.send(self.made.len() as u64);
+            self.stats.cells += self.made.len() as u64;
+            self.made.drain(..).for_each(|cell| out(&cell));
+            // The lane tells when it has credit, unless it has by now.
+            if self.waits() && self.lane.wait_for(self.next_cells()) {
+                break;
+            }
+        }
+        before - self.bytes
+    }
+
+    /// Cuts messages until one does not fit the credit.
+    fn make(&mut self, now: Wall, rng: &mut ChaCha20Rng) {
+        let credit = self.lane.credit();
+        while self.made.len() as u64 + self.next_cells() <= credit {
+            let Some((delivery, message)) = self.waiting.pop_front() else { break };
+            self.bytes -= message.body.len();
+            if message.expiration < now {
+                self.stats.expired += 1;
+                continue;
+            }
+            let packed =
+                message.to_std().is_ok_and(|std| self.packer.push(&delivery, &std, rng, &mut self.made).is_ok());
+            if packed {
+                self.stats.messages += 1;
+            } else {
+                self.stats.too_large += 1;
+            }
+        }
+    }
+
+    /// What the next message takes of the lane, at most: each cell but the first carries as much as a follow-on can, and
+    /// one more may have been begun by the messages before it.
+    fn next_cells(&self) -> u64 {
+        let len = self.waiting.front().map_or(0, |(_, message)| STANDARD_LEN + message.body.len());
+        (2 + (len / FOLLOW_ON_MAX) as u64).min(MOST_CELLS)
+    }
+
+    /// True if messages wait for credit.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+}
