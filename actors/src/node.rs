@@ -21,6 +21,7 @@ use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use ramson_clients::handle as clients;
 use ramson_protocol::admission;
 use ramson_protocol::data::router_info::{Congestion, RouterInfo};
 use ramson_protocol::dialing::{Abilities, Transport};
@@ -40,6 +41,9 @@ use std::time::Duration;
 
 /// Arbiters on which the actors of tunnels are spread: one more core than the main one is enough for their slow clock.
 const TUNNEL_ARBITERS: usize = 2;
+
+/// Threads that own tunnels of ours: the router's own need one, destinations will need more.
+const CLIENT_THREADS: usize = 1;
 
 /// Threads that open build records, and threads that open garlic.
 const OPENERS: usize = 2;
@@ -190,7 +194,7 @@ impl Node {
     fn start_actors(
         config: NodeConfig,
         shared: Shared,
-        bound: Bound,
+        bound: Planes,
         handles: Vec<ArbiterHandle>,
         arbiters: Arc<Mutex<Vec<Arbiter>>>,
     ) -> io::Result<Self> {
@@ -224,7 +228,8 @@ impl Node {
         let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
         let (mailboxes, vitals) = (shared.mailboxes().clone(), shared.vitals().clone());
         let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
-        bound.run(&sink)?;
+        bound.clients.run(shared.clock(), &sink)?;
+        bound.transports.run(&sink)?;
         read_files(netdb.clone(), config.bootstrap);
         Ok(Self {
             shared,
@@ -339,6 +344,7 @@ impl Node {
         // Joining threads blocks, so it is done on a thread of its own.
         let stopped = actix_rt::task::spawn_blocking(move || {
             shared.transports().stop();
+            shared.clients().stop();
             for arbiter in arbiters {
                 arbiter.stop();
                 // One that panicked has been missed already.
@@ -361,8 +367,14 @@ impl Remains {
     }
 }
 
+/// The planes whose threads do not run yet.
+struct Planes {
+    transports: Bound,
+    clients: clients::Bound,
+}
+
 /// Binds the sockets of the data plane, and gathers what every actor may use.
-fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
+fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
     let (keys, profile) = (&config.keys, &config.profile);
     let clock = Clock::new();
     let draining = Arc::new(AtomicBool::new(false));
@@ -389,6 +401,7 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
         clock: clock.clone(),
         draining: Arc::clone(&draining),
     })?;
+    let (clients, clients_bound) = clients::Clients::bind(CLIENT_THREADS, transports.io())?;
     let abilities = abilities(profile, &transports, config.allow_private);
     let shared = Shared::new(Facts {
         keys: keys.router.clone(),
@@ -398,11 +411,12 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Bound)> {
         clock,
         router_info: info,
         transports,
+        clients,
         draining,
         gate,
         vitals: Vitals::default(),
     });
-    Ok((shared, bound))
+    Ok((shared, Planes { transports: bound, clients: clients_bound }))
 }
 
 /// Takes RouterInfos from files into the database, each in its turn.

@@ -9,6 +9,7 @@ use crate::supervise::Vitals;
 use crate::tunnel_ids::TunnelIds;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
+use ramson_clients::Clients;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::{Abilities, Lessons};
@@ -40,6 +41,7 @@ struct Inner {
     clock: Clock,
     router_info: ArcSwap<RouterInfo>,
     transports: Transports,
+    clients: Clients,
     draining: Arc<AtomicBool>,
     tunnel_ids: TunnelIds,
     expected: Expected,
@@ -67,6 +69,8 @@ pub struct Facts {
     pub router_info: RouterInfo,
     /// The data plane.
     pub transports: Transports,
+    /// The client plane.
+    pub clients: Clients,
     /// Set when the router drains.
     pub draining: Arc<AtomicBool>,
     /// Who is let in.
@@ -86,6 +90,7 @@ impl Shared {
             clock: facts.clock,
             router_info: ArcSwap::from_pointee(facts.router_info),
             transports: facts.transports,
+            clients: facts.clients,
             draining: facts.draining,
             tunnel_ids: TunnelIds::default(),
             expected: Expected::default(),
@@ -200,10 +205,10 @@ impl Shared {
         ctx.spawn(self.vitals().over().into_actor(actor).map(|(), _, ctx| ctx.stop()));
     }
 
-    /// Sends a message through an outbound tunnel of ours, with or without hops. False if it was dropped.
+    /// Sends a message through an outbound tunnel of ours, with or without hops. False if it was not taken.
     pub fn send_through(&self, tunnel: &OutboundTunnelRef, delivery: Delivery, message: Message) -> bool {
         if tunnel.first_hop != self.0.hash {
-            return self.0.transports.send_tunnel(tunnel.first_hop, tunnel.id, delivery, message);
+            return self.0.clients.send(tunnel.id, delivery, message).is_taken();
         }
         match delivery {
             Delivery::Local => false,
@@ -222,6 +227,11 @@ impl Shared {
     /// The data plane.
     pub fn transports(&self) -> &Transports {
         &self.0.transports
+    }
+
+    /// The client plane.
+    pub fn clients(&self) -> &Clients {
+        &self.0.clients
     }
 
     /// True when nothing new is to be begun.

@@ -9,9 +9,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod handle;
 mod layers;
 pub mod own_in;
 pub mod own_out;
+mod port;
+pub mod stats;
+mod thread;
+
+pub use handle::{Clients, Sent};
 
 /// What this plane shares with the data plane.
 pub use ramson_transports::ports::own::{Lane, OwnCells};

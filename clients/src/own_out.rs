@@ -84,10 +84,9 @@ impl OwnOut {
         Ok(())
     }
 
-    /// Makes cells of what waits, as far as there is credit, and hands them out finished. Returns the body bytes of the
-    /// messages that wait no more. To be called after the last message of a turn, and when the lane has credit again.
-    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, mut out: impl FnMut(&Body)) -> usize {
-        let before = self.bytes;
+    /// Makes cells of what waits, as far as there is credit, and hands them out finished. To be called after the last
+    /// message of a turn, and when the lane has credit again.
+    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, mut out: impl FnMut(&Body)) {
         while self.waits() {
             self.make(now, rng);
             // A vector always has room, and the cell is not above its length.
@@ -101,7 +100,6 @@ impl OwnOut {
                 break;
             }
         }
-        before - self.bytes
     }
 
     /// Cuts messages until one does not fit the credit.
@@ -134,6 +132,11 @@ impl OwnOut {
     /// True if messages wait for credit.
     pub fn waits(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// The messages that wait, and the bytes of their bodies.
+    pub fn held(&self) -> (usize, usize) {
+        (self.waiting.len(), self.bytes)
     }
 
     /// Counters.

@@ -20,13 +20,12 @@ use parking_lot::Mutex;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Call;
 use ramson_protocol::i2np::Message;
-use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::gate::Gate;
 use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::shape;
 use ramson_protocol::ssu2::session;
-use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::iv_filter;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -191,9 +190,9 @@ impl Transports {
         self.at_home(&to, Command::Send { to, message })
     }
 
-    /// Sends a message through an outbound tunnel of ours, installed as `gateway`. False if it was dropped.
-    pub fn send_tunnel(&self, first_hop: RouterHash, gateway: TunnelId, delivery: Delivery, message: Message) -> bool {
-        self.at_home(&first_hop, Command::SendTunnel { gateway, delivery, message })
+    /// The I/O threads, in the order of [`home`]: for those who own tunnels.
+    pub fn io(&self) -> &[IoHandle] {
+        &self.io
     }
 
     /// Enters a hop into the tables of all threads.
@@ -345,7 +344,10 @@ impl Bound {
 }
 
 /// Starts a thread whose end, if it is not the end that was asked for, is told.
-fn spawn(
+///
+/// # Errors
+/// If the system starts no thread.
+pub fn spawn(
     threads: &Mutex<Vec<JoinHandle<()>>>,
     name: String,
     sink: &Arc<dyn EventSink>,

@@ -3,11 +3,13 @@
 //! The control plane makes a [`Hop`] and installs it in the table of every thread; reading a table needs no
 //! synchronisation. The counters of a hop are written by the one thread on which its cells arrive.
 
+use crate::ports::own::{Lane, OwnPort};
 use crate::stats::Counter;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::shape::Contract;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// One tunnel at this router.
@@ -47,17 +49,21 @@ pub enum HopKind {
         /// Our layer.
         cipher: LayerCipher,
     },
-    /// Our own inbound tunnel ends here.
+    /// Our own inbound tunnel ends here: cells go on as they came.
     InboundEndpoint {
-        /// The layers of its hops, gateway first. None in a tunnel without hops, whose messages come to us directly.
-        ciphers: Vec<LayerCipher>,
+        /// The thread that owns the tunnel.
+        to: Arc<dyn OwnPort>,
     },
-    /// Our own outbound tunnel begins here.
+    /// Our own inbound tunnel has no hops: messages come to us directly.
+    InboundWithoutHops,
+    /// Our own outbound tunnel begins here: cells come finished.
     OutboundGateway {
-        /// The layers of its hops, the first hop's first.
-        ciphers: Vec<LayerCipher>,
         /// The first hop.
         next: NextHop,
+        /// The thread that owns the tunnel.
+        from: Arc<dyn OwnPort>,
+        /// What that thread learns of its cells. The first hop's home thread counts in it.
+        lane: Arc<Lane>,
     },
 }
 
@@ -105,7 +111,7 @@ impl Hop {
             HopKind::Participant { next, .. }
             | HopKind::InboundGateway { next, .. }
             | HopKind::OutboundGateway { next, .. } => Some(next),
-            HopKind::OutboundEndpoint { .. } | HopKind::InboundEndpoint { .. } => None,
+            HopKind::OutboundEndpoint { .. } | HopKind::InboundEndpoint { .. } | HopKind::InboundWithoutHops => None,
         }
     }
 }
@@ -117,6 +123,7 @@ impl fmt::Debug for Hop {
             HopKind::InboundGateway { .. } => "inbound gateway",
             HopKind::OutboundEndpoint { .. } => "outbound endpoint",
             HopKind::InboundEndpoint { .. } => "inbound endpoint",
+            HopKind::InboundWithoutHops => "inbound without hops",
             HopKind::OutboundGateway { .. } => "outbound gateway",
         };
         f.debug_struct("Hop").field("kind", &kind).finish_non_exhaustive()

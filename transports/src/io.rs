@@ -36,6 +36,7 @@ use crate::hop::Hop;
 use crate::idle::IdleClose;
 use crate::inbox::Inbox;
 use crate::ports::io::{Handoff, Input, IoHandle};
+use crate::ports::own::OwnCells;
 use crate::stats::{DropCause, IoStats, REASSEMBLY};
 use crate::upward::{self, Upward};
 use arc_swap::ArcSwap;
@@ -117,6 +118,7 @@ pub(crate) struct IoThread {
     inbox: Inbox<Input>,
     others: Vec<IoHandle>,
     emptied: Arc<ArrayQueue<Handoff>>,
+    own_emptied: Arc<ArrayQueue<OwnCells>>,
     stats: Arc<IoStats>,
     sessions: Slab<Session>,
     /// SSU2, if it is spoken.
@@ -126,7 +128,7 @@ pub(crate) struct IoThread {
     by_tunnel: FxHashMap<u32, usize>,
     ivs: IvFilter,
     shaper: shaper::Shaper,
-    own: own::OwnQueue,
+    own: own::Own,
     /// Peers for which cells wait.
     backlogged: Vec<usize>,
     batch: relay::Batch,
@@ -195,6 +197,7 @@ impl Seat {
             inbox: self.handle.inbox,
             others: all.to_vec(),
             emptied: self.handle.spares,
+            own_emptied: self.handle.own_spares,
             stats: self.handle.stats,
             sessions: Slab::new(),
             peers: peers::Peers::default(),
@@ -202,7 +205,7 @@ impl Seat {
             by_tunnel: FxHashMap::default(),
             ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
-            own: own::OwnQueue::default(),
+            own: own::Own::default(),
             backlogged: Vec::new(),
             batch: relay::Batch::new(),
             spares: Vec::new(),
@@ -265,7 +268,7 @@ impl IoThread {
         } else {
             let timer = self.udp.as_ref().and_then(|udp| udp.next_timer());
             let next = timer.map_or(self.next_tick, |timer| timer.min(self.next_tick));
-            let waits = !self.own.is_empty() || self.backlog_may_go();
+            let waits = self.own_may_go() || self.backlog_may_go();
             let patience = self.shaper.patience(next.saturating_sub(self.now.mono), waits);
             if self.up.waiting() > 0 { patience.min(upward::AGAIN) } else { patience }
         };
@@ -279,7 +282,6 @@ impl IoThread {
 
     fn turn(&mut self, events: &Events) {
         self.shaper.begin(self.now.mono);
-        self.send_waiting_own();
         self.take_inbox();
         for event in events {
             if let Some(socket) = udp::socket_of(event.token()) {
@@ -298,6 +300,7 @@ impl IoThread {
         }
         self.receive_udp();
         self.fire_udp_timers();
+        self.release_own();
         self.release_backlogs();
         self.release_cells();
         self.flush_gateways();
@@ -309,6 +312,7 @@ impl IoThread {
         self.shaper.end(self.ready.len(), &self.stats);
         self.hand_over();
         self.hand_over_datagrams();
+        self.hand_over_own();
         self.deliver_events();
     }
 
@@ -322,6 +326,11 @@ impl IoThread {
                     handoff.clear();
                     // What finds no room is one too many.
                     let _: Result<(), Handoff> = self.emptied.push(handoff);
+                }
+                Some(Input::Own(mut cells)) => {
+                    self.on_finished_cells(&cells);
+                    cells.clear();
+                    let _: Result<(), OwnCells> = self.own_emptied.push(cells);
                 }
                 Some(Input::Datagrams(datagrams)) => self.on_datagrams(datagrams),
                 None => break,

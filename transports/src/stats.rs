@@ -87,8 +87,10 @@ causes! {
         ReplayedIv = "replayed_iv",
         /// The next hop's queue is at its bound.
         EgressFull = "egress_full",
-        /// Our own traffic alone would be more than the line bears.
-        LineLimit = "line_limit",
+        /// More messages of our own than may wait for a tunnel to take them; the sender was told.
+        OwnQueueFull = "own_queue_full",
+        /// The thread that owns the tunnel did not keep up.
+        ClientFull = "client_full",
         /// The line is full, and the tunnel has its fair part of what waits already.
         FairShare = "fair_share",
         /// The tunnel's cells have waited too long for the line.

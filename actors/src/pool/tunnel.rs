@@ -16,39 +16,45 @@ use std::time::Duration;
 /// How long a hop is kept at most: a tunnel's life, and what hops of other makes add to it.
 const KEEP: Duration = Duration::from_secs(660);
 
-/// A number of ours with its hop in the data plane; both are given back on drop.
+/// The client thread on which the router's own tunnels end.
+const THREAD: usize = 0;
+
+/// A number of ours with its hop in the data plane and its end in the client plane; all are given back on drop.
 pub(super) struct Installed {
-    hop: Arc<Hop>,
+    id: TunnelId,
+    hop: Option<Arc<Hop>>,
     shared: Shared,
 }
 
 impl Installed {
-    /// Installs under `id`, which was reserved before.
-    pub(super) fn new(shared: &Shared, id: TunnelId, kind: HopKind, previous: Option<RouterHash>) -> Self {
-        let hop = Arc::new(Hop::new(id, kind, previous));
-        if !shared.transports().install(&hop) {
+    /// Installs under `id`, which was reserved before. No kind if the client plane did not take the tunnel.
+    fn new(shared: &Shared, id: TunnelId, kind: Option<HopKind>, previous: Option<RouterHash>) -> Self {
+        let hop = kind.map(|kind| Arc::new(Hop::new(id, kind, previous)));
+        if !hop.as_ref().is_some_and(|hop| shared.transports().install(hop)) {
             // A thread that does not keep up does not know the tunnel: the first test will find out.
             ControlDrop::HopInstall.count();
         }
-        Self { hop, shared: shared.clone() }
+        Self { id, hop, shared: shared.clone() }
     }
 
     /// The endpoint of a tunnel without hops: messages come to it from everybody, directly.
     pub(super) fn without_hops(shared: &Shared, owner: Owner) -> Self {
-        let kind = HopKind::InboundEndpoint { ciphers: Vec::new() };
-        Self::new(shared, shared.tunnel_ids().reserve(owner), kind, None)
+        Self::new(shared, shared.tunnel_ids().reserve(owner), Some(HopKind::InboundWithoutHops), None)
     }
 
     /// The number.
     pub(super) fn id(&self) -> TunnelId {
-        self.hop.id
+        self.id
     }
 }
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        self.shared.transports().remove(&self.hop);
-        self.shared.tunnel_ids().release(self.hop.id);
+        if let Some(hop) = &self.hop {
+            self.shared.transports().remove(hop);
+        }
+        self.shared.clients().close(self.id);
+        self.shared.tunnel_ids().release(self.id);
     }
 }
 
@@ -63,7 +69,7 @@ pub(super) struct InboundTunnel(Installed);
 impl InboundTunnel {
     /// Installs the endpoint at once, since cells may come right behind the build's answer.
     pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, last: RouterHash) -> Addr<Self> {
-        let kind = HopKind::InboundEndpoint { ciphers };
+        let kind = shared.clients().inbound(THREAD, id, ciphers);
         Self(Installed::new(shared, id, kind, Some(last))).start()
     }
 }
@@ -91,7 +97,7 @@ pub(super) struct OutboundTunnel(Installed);
 impl OutboundTunnel {
     /// Installs the gateway under `id`.
     pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, next: NextHop) -> Addr<Self> {
-        let kind = HopKind::OutboundGateway { ciphers, next };
+        let kind = shared.clients().outbound(THREAD, id, ciphers, next);
         Self(Installed::new(shared, id, kind, None)).start()
     }
 }

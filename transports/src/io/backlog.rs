@@ -10,6 +10,7 @@
 //! that another thread hands over are encrypted already; they meet the bound of the session.
 
 use super::relay::CELL;
+use super::session::Session;
 use super::{Egress, IoThread};
 use crate::stats::DropCause;
 use ramson_protocol::shape::FairQueue;
@@ -17,10 +18,10 @@ use ramson_protocol::time::Mono;
 use rustc_hash::FxHashMap;
 
 /// Bytes that a session may have to send when its socket takes no more; four frames keep it going until it does.
-const STAGED: usize = 64 * 1024;
+pub(super) const STAGED: usize = 64 * 1024;
 
 /// And while the socket may still take all of it when the turn ends.
-const STAGED_IN_TURN: usize = 192 * 1024;
+pub(super) const STAGED_IN_TURN: usize = 192 * 1024;
 
 /// Cells that wait for one peer before every tunnel is held to its least. At most twice as many wait.
 const BOUND: usize = 192;
@@ -129,7 +130,7 @@ impl IoThread {
     }
 
     /// Gives the peer's socket what there is for it, unless it is known to take nothing.
-    fn flush_for(&mut self, peer: usize) {
+    pub(super) fn flush_for(&mut self, peer: usize) {
         self.run_batch();
         let Some(index) = self.peers.get(peer).and_then(|entry| entry.primary) else { return };
         if self.sessions.get(index).is_some_and(|session| !session.is_blocked() && session.queued() > 0) {
@@ -137,9 +138,18 @@ impl IoThread {
         }
     }
 
-    fn queued_for(&self, peer: usize) -> usize {
-        let session = self.peers.get(peer).and_then(|entry| entry.primary).and_then(|index| self.sessions.get(index));
-        session.map_or(0, |session| session.queued())
+    pub(super) fn queued_for(&self, peer: usize) -> usize {
+        self.session_of(peer).map_or(0, |session| session.queued())
+    }
+
+    /// The session on which a peer is sent to, if there is one.
+    pub(super) fn session_of(&self, peer: usize) -> Option<&Session> {
+        self.peers.get(peer).and_then(|entry| entry.primary).and_then(|index| self.sessions.get(index))
+    }
+
+    /// True if cells of transit wait for the peer.
+    pub(super) fn has_backlog(&self, peer: usize) -> bool {
+        self.peers.get(peer).is_some_and(|entry| entry.backlog.is_some())
     }
 
     /// True if cells wait for a peer whose socket will not tell that it has room, since it has.

@@ -1,12 +1,11 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
-use super::own::Own;
 use super::peers::Peers;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
 use super::{Egress, HopEntry, IoThread};
 use crate::event::{Direction, News, Received};
-use crate::hop::{Hop, HopKind};
+use crate::hop::Hop;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, home};
 use crate::stats::{DropCause, Transport};
@@ -35,7 +34,6 @@ impl IoThread {
             Command::Ssu2Block(to, block) => self.send_service_block(&to, &block),
             Command::Route(route) => self.on_route(route),
             Command::Send { to, message } => self.send_message(to, &message),
-            Command::SendTunnel { gateway, delivery, message } => self.send_own(Own { gateway, delivery, message }),
             Command::InstallHop(hop) => self.install(hop),
             Command::RemoveHop(hop) => self.remove(&hop),
             Command::Unreachable(router) => self.unreachable(&router),
@@ -181,7 +179,8 @@ impl IoThread {
         if let Some(reassembly) = &entry.reassembly {
             self.keep_count(reassembly);
         }
-        let lost = self.shaper.close(entry.flow) + self.close_backlog(entry.egress, index);
+        let lost =
+            self.shaper.close(entry.flow) + self.close_backlog(entry.egress, index) + self.own.close(index, &entry.hop);
         self.stats.drops[DropCause::UnknownTunnel as usize].add(lost as u64);
         if let Egress::Local(peer) = entry.egress {
             if let Some(entry) = self.peers.get_mut(peer) {
@@ -196,6 +195,7 @@ impl IoThread {
         let Some(peer) = self.peers.find(router) else { return };
         let lost = self.peers.take_pending(peer).len();
         self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
+        self.lose_own(peer);
         self.peers.release(peer);
     }
 
@@ -226,37 +226,6 @@ impl IoThread {
             session.announce_at = self.now.mono + super::timers::ANNOUNCE_EVERY;
             session.queue_router_info(&mut self.buffers, &bytes);
             self.mark_dirty(index);
-        }
-    }
-
-    /// A message into one of our own outbound tunnels: now, when it is its turn, or not at all.
-    fn send_own(&mut self, own: Own) {
-        if self.own.is_empty() && self.shaper.own_may_pass() {
-            self.pass_own(&own);
-        } else if !self.own.push(own) {
-            self.stats.dropped(DropCause::LineLimit);
-        }
-    }
-
-    /// Messages of our own that have waited for the line and may go now.
-    pub(super) fn send_waiting_own(&mut self) {
-        while !self.own.is_empty() && self.shaper.own_may_pass() {
-            let (own, expired) = self.own.pop(self.now.wall);
-            self.stats.drops[DropCause::Expired as usize].add(expired);
-            let Some(own) = own else { break };
-            self.pass_own(&own);
-        }
-    }
-
-    /// See tunnels.rs for the cutting.
-    fn pass_own(&mut self, Own { gateway, delivery, message }: &Own) {
-        let Some(&index) = self.by_tunnel.get(&gateway.0) else {
-            self.stats.dropped(DropCause::UnknownTunnel);
-            return;
-        };
-        match self.hops.get(index).map(|e| &e.hop.kind) {
-            Some(HopKind::OutboundGateway { .. }) => self.on_own_message(index, delivery, message),
-            _ => self.stats.dropped(DropCause::WrongKind),
         }
     }
 }

@@ -32,9 +32,25 @@ impl IoThread {
         }
     }
 
-    /// Queues a message for a peer of this thread.
+    /// Queues a message for a peer of this thread, within the bounds of its session.
     pub(super) fn queue_local(&mut self, peer: usize, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
-        let Some(entry) = self.peers.get(peer) else { return };
+        let now = self.now.mono;
+        let full =
+            |session: &Session| if kind == CELL_MESSAGE { session.transit_full(now) } else { session.control_full() };
+        self.queue_unless(full, peer, kind, id, expiration, parts);
+    }
+
+    /// The same with the session's bound as the caller has it; false if the message was dropped, which is counted.
+    pub(super) fn queue_unless(
+        &mut self,
+        full: impl FnOnce(&Session) -> bool,
+        peer: usize,
+        kind: u8,
+        id: u32,
+        expiration: u32,
+        parts: &[&[u8]],
+    ) -> bool {
+        let Some(entry) = self.peers.get(peer) else { return false };
         let Some((index, session)) = entry.primary.and_then(|i| self.sessions.get_mut(i).map(|s| (i, s))) else {
             let message = Message {
                 kind: MessageType::from_code(kind),
@@ -42,26 +58,29 @@ impl IoThread {
                 expiration: Wall::from_secs(expiration),
                 body: Bytes::from(parts.concat()),
             };
-            self.wait_for_session(peer, message);
-            return;
+            return self.wait_for_session(peer, message);
         };
-        let full = if kind == CELL_MESSAGE { session.transit_full(self.now.mono) } else { session.control_full() };
-        if full {
+        if full(session) {
             self.stats.dropped(DropCause::EgressFull);
-            return;
+            return false;
         }
         self.stats.wire(session.transport()).sent.message(kind, parts.iter().map(|part| part.len()).sum());
         session.queue_message(&mut self.buffers, kind, id, expiration, parts);
         self.mark_dirty(index);
+        true
     }
 
-    fn wait_for_session(&mut self, peer: usize, message: Message) {
-        let Some(to) = self.peers.get(peer).map(|p| p.hash) else { return };
+    fn wait_for_session(&mut self, peer: usize, message: Message) -> bool {
+        let Some(to) = self.peers.get(peer).map(|p| p.hash) else { return false };
         match self.peers.wait(peer, message, self.now) {
             Waiting::First => self.up.tell(News::NeedSession(to)),
             Waiting::Behind => {}
-            Waiting::Full => self.stats.dropped(DropCause::NoSession),
+            Waiting::Full => {
+                self.stats.dropped(DropCause::NoSession);
+                return false;
+            }
         }
+        true
     }
 
     /// Puts a message into the batch for another thread.

@@ -114,6 +114,11 @@ impl Peers {
         std::mem::take(&mut peer.pending)
     }
 
+    /// True if messages wait for a session with the peer.
+    pub(crate) fn is_awaited(&self, index: usize) -> bool {
+        self.slots.get(index).is_some_and(|peer| !peer.pending.is_empty())
+    }
+
     /// Routers for whose session messages wait.
     pub(crate) fn awaited(&self) -> impl Iterator<Item = RouterHash> {
         let some = (self.waiting > 0).then(|| self.slots.iter());

@@ -52,17 +52,15 @@ impl IoThread {
         let entry = self.hops.get(index).ok_or(DropCause::UnknownTunnel)?;
         match entry.hop.kind {
             HopKind::Participant { .. } | HopKind::OutboundEndpoint { .. } | HopKind::InboundEndpoint { .. } => {}
-            HopKind::InboundGateway { .. } | HopKind::OutboundGateway { .. } => return Err(DropCause::WrongKind),
+            HopKind::InboundGateway { .. } | HopKind::InboundWithoutHops | HopKind::OutboundGateway { .. } => {
+                return Err(DropCause::WrongKind);
+            }
         }
         if entry.hop.previous.is_some_and(|previous| previous != from) {
             return Err(DropCause::WrongPrevious);
         }
         if matches!(entry.hop.kind, HopKind::InboundEndpoint { .. }) {
-            if self.ivs.check(self.now.mono, &[cell]) == 0 {
-                return Err(DropCause::ReplayedIv);
-            }
-            entry.hop.cells.add(1);
-            self.on_own_cell(index, cell);
+            self.enter_batch(index, cell);
             return Ok(());
         }
         self.shape(index, cell)
@@ -80,14 +78,14 @@ impl IoThread {
     pub(super) fn let_pass(&mut self, index: usize, cell: &[u8; CELL]) -> Result<(), DropCause> {
         let entry = self.hops.get(index).ok_or(DropCause::UnknownTunnel)?;
         match self.shaper.judge(&entry.hop, entry.flow, cell, self.now.mono) {
-            Verdict::Now => self.encrypt(index, cell),
+            Verdict::Now => self.enter_batch(index, cell),
             Verdict::Waits => {}
             Verdict::Drop(cause) => return Err(cause),
         }
         Ok(())
     }
 
-    fn encrypt(&mut self, index: usize, cell: &[u8; CELL]) {
+    fn enter_batch(&mut self, index: usize, cell: &[u8; CELL]) {
         self.batch.next(index).copy_from_slice(cell);
         if self.batch.is_full() {
             self.run_batch();
@@ -123,8 +121,11 @@ impl IoThread {
                 lanes.push((cipher, cell));
             }
         }
-        self.stats.lanes.record(lanes.len() as u64);
-        encrypt_batch(&mut lanes);
+        // Cells of our own tunnels are only looked at.
+        if !lanes.is_empty() {
+            self.stats.lanes.record(lanes.len() as u64);
+            encrypt_batch(&mut lanes);
+        }
         drop(lanes);
         for i in (0..len).filter(|i| fresh >> i & 1 == 1) {
             self.on_encrypted(batch.hops[i], &mut batch.cells[i]);
@@ -169,7 +170,13 @@ impl IoThread {
             HopKind::Participant { next, .. } => (Role::Participant, Some(next.tunnel)),
             HopKind::InboundGateway { next, .. } => (Role::InboundGateway, Some(next.tunnel)),
             HopKind::OutboundEndpoint { .. } => (Role::OutboundEndpoint, None),
-            HopKind::InboundEndpoint { .. } | HopKind::OutboundGateway { .. } => return,
+            HopKind::InboundEndpoint { to } => {
+                self.stats.cells[Role::OwnInbound as usize].add(1);
+                let lost = self.own.take(to, entry.hop.id, cell);
+                self.stats.drops[DropCause::ClientFull as usize].add(lost);
+                return;
+            }
+            HopKind::InboundWithoutHops | HopKind::OutboundGateway { .. } => return,
         };
         self.stats.cells[role as usize].add(1);
         match next {
@@ -196,6 +203,6 @@ fn layer(kind: &HopKind) -> Option<&LayerCipher> {
         HopKind::Participant { cipher, .. }
         | HopKind::InboundGateway { cipher, .. }
         | HopKind::OutboundEndpoint { cipher } => Some(cipher),
-        HopKind::InboundEndpoint { .. } | HopKind::OutboundGateway { .. } => None,
+        HopKind::InboundEndpoint { .. } | HopKind::InboundWithoutHops | HopKind::OutboundGateway { .. } => None,
     }
 }

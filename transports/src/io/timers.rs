@@ -50,6 +50,7 @@ impl IoThread {
         for peer in self.peers.overdue(now) {
             let lost = self.peers.take_pending(peer).len();
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
+            self.lose_own(peer);
             self.peers.release(peer);
         }
         if now.as_secs().is_multiple_of(ASK_AGAIN_SECS) {

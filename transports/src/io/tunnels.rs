@@ -5,9 +5,8 @@ use super::{Egress, HopEntry, IoThread};
 use crate::event::Received;
 use crate::hop::HopKind;
 use crate::io::CELL_MESSAGE;
-use crate::stats::{DropCause, Role};
+use crate::stats::DropCause;
 use bytes::Bytes;
-use ramson_crypto::tunnel::{LayerCipher, decrypt_batch};
 use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
 use ramson_protocol::tunnel::Delivery;
@@ -42,19 +41,11 @@ impl IoThread {
                 }
                 self.pack(index, &Delivery::Local, message);
             }
-            HopKind::InboundEndpoint { ciphers } if ciphers.is_empty() => {
+            HopKind::InboundWithoutHops => {
                 let tunnel = entry.hop.id;
                 self.emit_tunnel_message(tunnel, true, message);
             }
             _ => self.stats.dropped(DropCause::WrongKind),
-        }
-    }
-
-    /// A message into one of our own outbound tunnels.
-    pub(super) fn on_own_message(&mut self, index: usize, delivery: &Delivery, message: &Message) {
-        match message.to_std() {
-            Ok(bytes) => self.pack(index, delivery, &bytes),
-            Err(_) => self.stats.dropped(DropCause::TooLarge),
         }
     }
 
@@ -99,36 +90,11 @@ impl IoThread {
     fn send_packed(&mut self, index: usize, cells: &mut Vec<[u8; CELL]>) {
         let Some(entry) = self.hops.get(index) else { return cells.clear() };
         entry.hop.cells.add(cells.len() as u64);
-        match &entry.hop.kind {
-            HopKind::InboundGateway { .. } => {
-                for cell in cells.drain(..) {
-                    if let Err(cause) = self.shape(index, &cell) {
-                        self.stats.dropped(cause);
-                    }
-                }
+        for cell in cells.drain(..) {
+            if let Err(cause) = self.shape(index, &cell) {
+                self.stats.dropped(cause);
             }
-            HopKind::OutboundGateway { ciphers, next } => {
-                peel(ciphers, cells);
-                let (egress, tunnel) = (entry.egress, next.tunnel.0);
-                self.stats.cells[Role::OwnOutbound as usize].add(cells.len() as u64);
-                self.shaper.own_passes(cells.len());
-                for cell in cells.drain(..) {
-                    self.pass_on(egress, tunnel, &cell);
-                }
-            }
-            _ => cells.clear(),
         }
-    }
-
-    /// A cell of one of our own inbound tunnels: all its layers come off here.
-    pub(super) fn on_own_cell(&mut self, index: usize, cell: &[u8; CELL]) {
-        let mut cells = [*cell];
-        match self.hops.get(index).map(|entry| &entry.hop.kind) {
-            Some(HopKind::InboundEndpoint { ciphers }) => peel(ciphers, &mut cells),
-            _ => return,
-        }
-        self.stats.cells[Role::OwnInbound as usize].add(1);
-        self.on_endpoint_cell(index, &cells[0]);
     }
 
     /// A cell without its last layer: its messages are complete here, or wait for their rest.
@@ -137,14 +103,12 @@ impl IoThread {
         // It leaves the table while messages are delivered, so that the rest of the thread can be reached.
         let kept = entry.reassembly.take().or_else(|| self.reassemblers.pop());
         let mut reassembly = kept.unwrap_or_else(|| Box::new(Reassembler::new(Limits::default())));
-        let own = matches!(entry.hop.kind, HopKind::InboundEndpoint { .. });
         let tunnel = entry.hop.id;
         let now = self.now.mono;
         let result = reassembly.cell(now, cell, |delivery, message| match delivery {
-            Delivery::Local if own => self.emit_tunnel_message(tunnel, true, &message),
-            Delivery::Router(_) | Delivery::Tunnel(..) if !own => self.deliver(tunnel, &delivery, &message),
-            // spec: tunnel-message §Delivery Instructions — LOCAL is for inbound tunnels, and only that goes there.
-            _ => self.stats.dropped(DropCause::BadFragment),
+            Delivery::Router(_) | Delivery::Tunnel(..) => self.deliver(tunnel, &delivery, &message),
+            // spec: tunnel-message §Delivery Instructions — LOCAL is for inbound tunnels.
+            Delivery::Local => self.stats.dropped(DropCause::BadFragment),
         });
         if result.is_err() {
             self.stats.dropped(DropCause::BadFragment);
@@ -197,15 +161,6 @@ impl IoThread {
             Ok(message) => self.up.pass(Received::TunnelMessage { tunnel, own, message }),
             Err(_) => self.stats.dropped(DropCause::BadMessage),
         }
-    }
-}
-
-/// Undoes the layers of a tunnel's hops, the last hop's first.
-fn peel(ciphers: &[LayerCipher], cells: &mut [[u8; CELL]]) {
-    for cipher in ciphers.iter().rev() {
-        let mut lanes: smallvec::SmallVec<[(&LayerCipher, &mut [u8; CELL]); 16]> =
-            cells.iter_mut().map(|cell| (cipher, cell)).collect();
-        decrypt_batch(&mut lanes);
     }
 }
 

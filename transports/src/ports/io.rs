@@ -2,6 +2,7 @@
 
 use super::datagrams::Datagrams;
 use super::established::Established;
+use super::own::OwnCells;
 use super::ssu2::{Adoption, Block, Route};
 use crate::hop::Hop;
 use crate::inbox::Inbox;
@@ -9,8 +10,7 @@ use crate::stats::IoStats;
 use crossbeam::queue::ArrayQueue;
 use mio::Waker;
 use ramson_protocol::i2np::Message;
-use ramson_protocol::id::{RouterHash, TunnelId};
-use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::id::RouterHash;
 use std::sync::Arc;
 
 /// Entries in a thread's inbox. An entry is a whole batch or one command.
@@ -34,15 +34,6 @@ pub enum Command {
     Send {
         /// To whom.
         to: RouterHash,
-        /// What.
-        message: Message,
-    },
-    /// Send a message through one of our own outbound tunnels. To the home thread of its first hop.
-    SendTunnel {
-        /// The tunnel, by the number we gave it.
-        gateway: TunnelId,
-        /// What the endpoint is to do with it.
-        delivery: Delivery,
         /// What.
         message: Message,
     },
@@ -108,6 +99,7 @@ pub struct HandoffItem {
 pub(crate) enum Input {
     Command(Command),
     Handoff(Handoff),
+    Own(OwnCells),
     Datagrams(Datagrams),
 }
 
@@ -117,6 +109,8 @@ pub struct IoHandle {
     pub(crate) inbox: Inbox<Input>,
     /// Hand-offs that the thread has emptied, for the next ones to it.
     pub(crate) spares: Arc<ArrayQueue<Handoff>>,
+    /// The same for batches of finished cells.
+    pub(crate) own_spares: Arc<ArrayQueue<OwnCells>>,
     /// What the thread counts.
     pub stats: Arc<IoStats>,
 }
@@ -124,8 +118,9 @@ pub struct IoHandle {
 impl IoHandle {
     /// The handle of a thread that `waker` wakes.
     pub(crate) fn new(waker: Waker) -> Self {
-        let spares = Arc::new(ArrayQueue::new(SPARE_HANDOFFS));
-        Self { inbox: Inbox::new(INBOX, waker), spares, stats: Arc::default() }
+        let (spares, own_spares) = (ArrayQueue::new(SPARE_HANDOFFS), ArrayQueue::new(SPARE_HANDOFFS));
+        let (spares, own_spares) = (Arc::new(spares), Arc::new(own_spares));
+        Self { inbox: Inbox::new(INBOX, waker), spares, own_spares, stats: Arc::default() }
     }
 
     /// Sends a command.
@@ -135,7 +130,7 @@ impl IoHandle {
     pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
         self.inbox.push(Input::Command(command)).map_err(|input| match input {
             Input::Command(command) => Box::new(command),
-            Input::Handoff(_) | Input::Datagrams(_) => Box::new(Command::Stop),
+            Input::Handoff(_) | Input::Own(_) | Input::Datagrams(_) => Box::new(Command::Stop),
         })
     }
 
@@ -146,6 +141,22 @@ impl IoHandle {
         }
     }
 
+    /// Hands over finished cells of our own outbound tunnels whose first hops are at home on the thread.
+    ///
+    /// # Errors
+    /// Gives them back if the thread does not keep up.
+    pub fn own_cells(&self, cells: OwnCells) -> Result<(), OwnCells> {
+        self.inbox.push(Input::Own(cells)).map_err(|input| match input {
+            Input::Own(cells) => cells,
+            Input::Command(_) | Input::Handoff(_) | Input::Datagrams(_) => OwnCells::default(),
+        })
+    }
+
+    /// An empty batch for [`IoHandle::own_cells`], used before if there is one.
+    pub fn own_spare(&self) -> OwnCells {
+        self.own_spares.pop().unwrap_or_default()
+    }
+
     /// Hands over datagrams; false if the thread does not keep up.
     #[must_use]
     pub(crate) fn datagrams(&self, datagrams: Datagrams) -> bool {
@@ -154,7 +165,7 @@ impl IoHandle {
 }
 
 /// The threads' common table: which thread is whose home.
-pub(crate) fn home(router: &RouterHash, threads: usize) -> usize {
+pub fn home(router: &RouterHash, threads: usize) -> usize {
     // The hash is uniform, so any of its bytes spread the peers evenly.
     usize::from(u16::from_be_bytes([router.0[30], router.0[31]])) % threads.max(1)
 }

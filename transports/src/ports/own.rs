@@ -74,6 +74,9 @@ impl OwnCells {
 
 /// The way to a client thread: the I/O threads know nothing else of it. No call waits.
 pub trait OwnPort: Send + Sync + 'static {
+    /// Which of the client threads it is.
+    fn index(&self) -> usize;
+
     /// An empty batch, used before if there is one.
     fn spare(&self) -> OwnCells;
 

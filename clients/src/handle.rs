@@ -1,0 +1,183 @@
+//! The client plane as a whole: starts its threads, gives tunnels to them, and takes messages for them.
+
+use crate::own_out::{QUEUE_BYTES, QUEUE_MESSAGES};
+use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
+use crate::stats::ClientStats;
+use crate::thread::Seat;
+use parking_lot::{Mutex, RwLock};
+use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::i2np::Message;
+use ramson_protocol::id::TunnelId;
+use ramson_protocol::tunnel::Delivery;
+use ramson_transports::clock::Clock;
+use ramson_transports::event::EventSink;
+use ramson_transports::handle::spawn;
+use ramson_transports::hop::{HopKind, NextHop};
+use ramson_transports::ports::io::{IoHandle, home};
+use ramson_transports::ports::own::{Lane, OwnPort};
+use rustc_hash::FxHashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+
+/// What became of a message for one of our tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It goes: nothing waits before it, and there is credit.
+    Now,
+    /// It waits until the tunnel's first hop takes more.
+    Queued,
+    /// So much waits that it was not taken; the sender may try again later.
+    Full,
+    /// There is no such tunnel any more.
+    Gone,
+}
+
+impl Sent {
+    /// True if the message was taken.
+    pub fn is_taken(self) -> bool {
+        matches!(self, Self::Now | Self::Queued)
+    }
+}
+
+/// Where a tunnel lives.
+struct Place {
+    thread: usize,
+    over: Over,
+    /// What its senders share with the thread, if it leads away from us.
+    out: Option<(Arc<Lane>, Arc<Held>)>,
+}
+
+/// The client plane. Calls may be made from any thread and never wait.
+pub struct Clients {
+    ports: Vec<Arc<Port>>,
+    stats: Vec<Arc<ClientStats>>,
+    tunnels: RwLock<FxHashMap<TunnelId, Place>>,
+    io: usize,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// A client plane whose threads do not run yet.
+pub struct Bound {
+    seats: Vec<Seat>,
+    io: Vec<IoHandle>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Clients {
+    /// Makes so many threads ready, whose cells go to these I/O threads.
+    ///
+    /// # Errors
+    /// If the system gives no poll.
+    pub fn bind(threads: usize, io: &[IoHandle]) -> io::Result<(Self, Bound)> {
+        let seats = (0..threads.max(1)).map(Seat::new).collect::<io::Result<Vec<_>>>()?;
+        let handles = Arc::default();
+        let clients = Self {
+            ports: seats.iter().map(|seat| Arc::clone(&seat.port)).collect(),
+            stats: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
+            tunnels: RwLock::default(),
+            io: io.len(),
+            threads: Arc::clone(&handles),
+        };
+        Ok((clients, Bound { seats, io: io.to_vec(), threads: handles }))
+    }
+
+    /// Gives an inbound tunnel with these layers, the gateway's first, to a thread. Its hop is to be installed afterwards.
+    /// None if the thread does not keep up.
+    pub fn inbound(&self, thread: usize, tunnel: TunnelId, ciphers: Vec<LayerCipher>) -> Option<HopKind> {
+        let over = Over::default();
+        let new = NewInbound { tunnel, ciphers, over: Arc::clone(&over) };
+        let to: Arc<dyn OwnPort> = self.open(thread, Input::Inbound(new))?;
+        self.tunnels.write().insert(tunnel, Place { thread, over, out: None });
+        Some(HopKind::InboundEndpoint { to })
+    }
+
+    /// Gives an outbound tunnel with these layers, the first hop's first, to a thread. Its hop is to be installed
+    /// afterwards. None if the thread does not keep up.
+    pub fn outbound(
+        &self,
+        thread: usize,
+        tunnel: TunnelId,
+        ciphers: Vec<LayerCipher>,
+        next: NextHop,
+    ) -> Option<HopKind> {
+        let (lane, held, over) = (Lane::new(), Arc::<Held>::default(), Over::default());
+        let out = Some((Arc::clone(&lane), Arc::clone(&held)));
+        let place = Place { thread, over: Arc::clone(&over), out };
+        let home = home(&next.router, self.io);
+        let new = NewOutbound { tunnel, ciphers, lane: Arc::clone(&lane), held, home, over };
+        let from: Arc<dyn OwnPort> = self.open(thread, Input::Outbound(new))?;
+        self.tunnels.write().insert(tunnel, place);
+        Some(HopKind::OutboundGateway { next, from, lane })
+    }
+
+    fn open(&self, thread: usize, input: Input) -> Option<Arc<Port>> {
+        let port = self.ports.get(thread)?;
+        port.inbox.push(input).ok().map(|()| Arc::clone(port))
+    }
+
+    /// The tunnel is over.
+    pub fn close(&self, tunnel: TunnelId) {
+        if let Some(place) = self.tunnels.write().remove(&tunnel) {
+            place.over.store(true, Relaxed);
+            // A thread that has no room for this finds out within a second.
+            let _: Result<(), Input> = self.ports[place.thread].inbox.push(Input::Close(tunnel));
+        }
+    }
+
+    /// Sends a message through an outbound tunnel.
+    pub fn send(&self, tunnel: TunnelId, delivery: Delivery, message: Message) -> Sent {
+        let tunnels = self.tunnels.read();
+        let Some(Place { thread, out: Some((lane, held)), .. }) = tunnels.get(&tunnel) else { return Sent::Gone };
+        let (len, idle) = (message.body.len(), held.is_empty());
+        let taken = held.take(len, QUEUE_MESSAGES, QUEUE_BYTES);
+        if taken && self.ports[*thread].inbox.push(Input::Send(tunnel, delivery, message)).is_ok() {
+            let now = idle && lane.credit() * 1024 > len as u64;
+            return if now { Sent::Now } else { Sent::Queued };
+        }
+        if taken {
+            held.give(1, len);
+        }
+        self.stats[*thread].refuse();
+        Sent::Full
+    }
+
+    /// The counters of each thread.
+    pub fn stats(&self) -> &[Arc<ClientStats>] {
+        &self.stats
+    }
+
+    /// Ends all threads and waits for them.
+    pub fn stop(&self) {
+        self.end();
+        for thread in self.threads.lock().drain(..) {
+            // A thread that panicked has nothing to say any more.
+            let _ = thread.join();
+        }
+    }
+
+    fn end(&self) {
+        self.ports.iter().for_each(|port| port.stop());
+    }
+}
+
+impl Drop for Clients {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Bound {
+    /// Starts the threads, which speak to `sink` from now on.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn run(self, clock: &Clock, sink: &Arc<dyn EventSink>) -> io::Result<()> {
+        for (index, seat) in self.seats.into_iter().enumerate() {
+            let thread = seat.take(&self.io, clock.clone(), Arc::clone(sink));
+            spawn(&self.threads, format!("client-{index}"), sink, move || thread.run())?;
+        }
+        Ok(())
+    }
+}

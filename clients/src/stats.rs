@@ -1,0 +1,39 @@
+//! What each client thread counts, for itself alone. The exporter sums over the threads.
+
+use ramson_transports::stats::{Counter, DropCause};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The counters of one thread.
+#[derive(Debug, Default)]
+pub struct ClientStats {
+    /// Messages that came out of own inbound tunnels.
+    pub messages_in: Counter,
+    /// Messages that went into own outbound tunnels.
+    pub messages_out: Counter,
+    /// Cells and messages dropped by cause.
+    pub drops: [Counter; DropCause::ALL.len()],
+    /// Entries in the thread's inbox at the start of a turn.
+    pub inbox_depth: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
+    /// Nanoseconds spent in turns, without the waiting.
+    pub busy_ns: Counter,
+    /// Messages that were refused to their senders. Counted by those, hence not a [`Counter`].
+    refused: AtomicU64,
+}
+
+impl ClientStats {
+    /// Drops of this cause, what senders were refused among those of [`DropCause::OwnQueueFull`].
+    pub fn dropped(&self, cause: DropCause) -> u64 {
+        let refused = if cause == DropCause::OwnQueueFull { self.refused.load(Relaxed) } else { 0 };
+        self.drops[cause as usize].get() + refused
+    }
+
+    pub(crate) fn lose(&self, cause: DropCause, count: u64) {
+        self.drops[cause as usize].add(count);
+    }
+
+    pub(crate) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+}
