@@ -80,6 +80,11 @@ impl OwnIn {
         self.reassembler.held()
     }
 
+    /// How its messages fared.
+    pub fn reassembly(&self) -> reassembly::Stats {
+        self.reassembler.stats()
+    }
+
     /// Counters.
     pub fn stats(&self) -> Stats {
         self.stats

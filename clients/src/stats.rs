@@ -1,6 +1,7 @@
 //! What each client thread counts, for itself alone. The exporter sums over the threads.
 
-use ramson_transports::stats::{Counter, DropCause};
+use ramson_protocol::tunnel::reassembly;
+use ramson_transports::stats::{Counter, DropCause, REASSEMBLY};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters of one thread.
@@ -12,6 +13,8 @@ pub struct ClientStats {
     pub messages_out: Counter,
     /// Cells and messages dropped by cause.
     pub drops: [Counter; DropCause::ALL.len()],
+    /// Messages out of own inbound tunnels, in the order of [`REASSEMBLY`].
+    pub reassembly: [Counter; REASSEMBLY.len()],
     /// Entries in the thread's inbox at the start of a turn.
     pub inbox_depth: Counter,
     /// Turns of the loop.
@@ -31,6 +34,16 @@ impl ClientStats {
 
     pub(crate) fn lose(&self, cause: DropCause, count: u64) {
         self.drops[cause as usize].add(count);
+    }
+
+    /// An end has come from one count of its messages to another.
+    pub(crate) fn reassembled(&self, before: reassembly::Stats, after: reassembly::Stats) {
+        let counts = |stats| {
+            let reassembly::Stats { whole, assembled, malformed, duplicates, expired, discarded } = stats;
+            [whole, assembled, malformed, duplicates, expired, discarded]
+        };
+        let steps = counts(after).into_iter().zip(counts(before)).map(|(after, before)| after - before);
+        self.reassembly.iter().zip(steps).for_each(|(counter, step)| counter.add(step));
     }
 
     pub(crate) fn refuse(&self) {

@@ -232,10 +232,11 @@ impl ClientThread {
                 stats.lose(DropCause::UnknownTunnel, run.len() as u64);
                 continue;
             };
-            let before = end.stats();
+            let (before, parts) = (end.stats(), end.reassembly());
             end.handle_cells(now.mono, run, |message| {
                 received.push(Received::TunnelMessage { tunnel, own: true, message });
             });
+            stats.reassembled(parts, end.reassembly());
             let after = end.stats();
             stats.messages_in.add(after.messages - before.messages);
             stats.lose(DropCause::BadFragment, after.bad_fragments - before.bad_fragments);
@@ -273,7 +274,11 @@ impl ClientThread {
         let ended: Vec<TunnelId> =
             ended.chain(self.inbound.iter().filter(|(_, e)| over(&e.1)).map(|(id, _)| *id)).collect();
         ended.into_iter().for_each(|tunnel| self.close(tunnel));
-        self.inbound.values_mut().for_each(|(end, _)| end.handle_timeout(self.now.mono));
+        for (end, _) in self.inbound.values_mut() {
+            let before = end.reassembly();
+            end.handle_timeout(self.now.mono);
+            self.stats.reassembled(before, end.reassembly());
+        }
         // What waits may have expired; and an I/O thread that could not tell of credit is not waited for.
         let waiting: Vec<TunnelId> =
             self.outbound.iter().filter(|(_, out)| out.end.waits()).map(|(id, _)| *id).collect();

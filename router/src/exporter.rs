@@ -74,7 +74,7 @@ fn render(node: &Node, prometheus: &PrometheusHandle, started: Instant) -> Strin
         page.put(&table::MAILBOX.0, [mailbox.label()], node.shared().mailboxes().depth(mailbox) as f64);
     }
     page.put(&table::READY.0, [], f64::from(u8::from(node.readiness().is_ok())));
-    data_plane::put(&mut page, node.transports());
+    data_plane::put(&mut page, node.transports(), node.shared().clients());
     let mut text = prometheus.render();
     page.write(table::TABLE, &mut text);
     text

@@ -1,7 +1,9 @@
-//! What the threads of the data plane have counted, summed up.
+//! What the threads of the data plane and the client plane have counted, summed up.
 
 use super::page::Page;
 use super::table;
+use ramson_clients::Clients;
+use ramson_clients::stats::ClientStats;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::shape::Class;
@@ -14,13 +16,13 @@ use ramson_transports::stats::{
 use std::sync::Arc;
 
 /// All of it.
-pub(super) fn put(page: &mut Page, transports: &Transports) {
+pub(super) fn put(page: &mut Page, transports: &Transports, clients: &Clients) {
     let threads = transports.stats();
     for transport in Transport::ALL {
         wire(page, transport, &threads);
     }
-    tunnels(page, &threads);
-    loops(page, &threads);
+    tunnels(page, &threads, clients.stats());
+    loops(page, &threads, clients.stats());
     limits(page, &threads, transports.line());
     for (reason, count) in transports.handshakes() {
         page.put(&table::HANDSHAKES.0, ["ntcp2", reason.direction, reason.outcome], count as f64);
@@ -30,16 +32,18 @@ pub(super) fn put(page: &mut Page, transports: &Transports) {
     }
 }
 
-fn tunnels(page: &mut Page, threads: &[Arc<IoStats>]) {
+fn tunnels(page: &mut Page, threads: &[Arc<IoStats>], clients: &[Arc<ClientStats>]) {
     let sum = |f: &dyn Fn(&IoStats) -> u64| threads.iter().map(|t| f(t)).sum::<u64>() as f64;
     for role in Role::ALL {
         page.put(&table::CELLS.0, [role.label()], sum(&|t| t.cells[*role as usize].get()));
     }
     for cause in DropCause::ALL {
-        page.put(&table::DROPS.0, [cause.label()], sum(&|t| t.drops[*cause as usize].get()));
+        let ours: u64 = clients.iter().map(|client| client.dropped(*cause)).sum();
+        page.put(&table::DROPS.0, [cause.label()], ours as f64 + sum(&|t| t.drops[*cause as usize].get()));
     }
     for (at, event) in REASSEMBLY.iter().enumerate() {
-        page.put(&table::REASSEMBLY.0, [event], sum(&|t| t.reassembly[at].get()));
+        let ours: u64 = clients.iter().map(|client| client.reassembly[at].get()).sum();
+        page.put(&table::REASSEMBLY.0, [event], ours as f64 + sum(&|t| t.reassembly[at].get()));
     }
     // Every thread has every hop in its table.
     page.put(&table::HOPS.0, [], threads.first().map_or(0, |t| t.hops.get()) as f64);
@@ -50,7 +54,7 @@ fn tunnels(page: &mut Page, threads: &[Arc<IoStats>]) {
     page.put(&table::IV_FORGOTTEN.0, [], sum(&|t| t.iv_forgotten_early.get()));
 }
 
-fn loops(page: &mut Page, threads: &[Arc<IoStats>]) {
+fn loops(page: &mut Page, threads: &[Arc<IoStats>], clients: &[Arc<ClientStats>]) {
     for (index, thread) in threads.iter().enumerate() {
         let name = index.to_string();
         page.put(&table::TURNS.0, [&name], thread.turns.get() as f64);
@@ -58,6 +62,12 @@ fn loops(page: &mut Page, threads: &[Arc<IoStats>]) {
         page.put(&table::INBOX.0, [&name], thread.inbox_depth.get() as f64);
         page.put(&table::NEWS_WAITING.0, [&name], thread.news_waiting.get() as f64);
         page.put(&table::QUEUED.0, [&name], thread.queued_bytes.get() as f64);
+    }
+    for (index, thread) in clients.iter().enumerate() {
+        let name = format!("client-{index}");
+        page.put(&table::TURNS.0, [&name], thread.turns.get() as f64);
+        page.put(&table::BUSY.0, [&name], thread.busy_ns.get() as f64 / 1e9);
+        page.put(&table::INBOX.0, [&name], thread.inbox_depth.get() as f64);
     }
     page.histogram(&table::TURN, threads, 1e6, |t| &t.turn_us);
     page.histogram(&table::CELLS_PER_READ, threads, 1.0, |t| &t.cells_per_read);

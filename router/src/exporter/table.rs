@@ -40,7 +40,7 @@ series! {
         Counter CLASS_BYTES = "ramson_class_bytes_total" ["class"]
             "Bytes let out by class, before padding and the transports' own messages.";
         Counter DROPS = "ramson_drops_total" ["cause"]
-            "Cells and messages that the data plane dropped.";
+            "Cells and messages that the data plane and the client plane dropped.";
         Counter REASSEMBLY = "ramson_reassembly_total" ["event"]
             "Messages out of tunnels that end here, and why some did not come out.";
         Gauge HOPS = "ramson_hops" []
@@ -52,11 +52,11 @@ series! {
         Counter IV_FORGOTTEN = "ramson_iv_filter_forgotten_early_total" []
             "Generations of the filters of repeated cells that ended before their time, at the limit of their memory.";
         Counter TURNS = "ramson_loop_turns_total" ["thread"]
-            "Turns of the I/O threads' loops.";
+            "Turns of the I/O and client threads' loops.";
         Counter BUSY = "ramson_loop_busy_seconds_total" ["thread"]
-            "Time that the I/O threads spent in turns, without the waiting.";
+            "Time that the I/O and client threads spent in turns, without the waiting.";
         Gauge INBOX = "ramson_loop_inbox_depth" ["thread"]
-            "Entries in the I/O threads' inboxes at the start of a turn.";
+            "Entries in the I/O and client threads' inboxes at the start of a turn.";
         Gauge NEWS_WAITING = "ramson_loop_news_waiting" ["thread"]
             "News of sessions and calls that wait for room in the control plane.";
         Gauge QUEUED = "ramson_loop_queued_bytes" ["thread"]
