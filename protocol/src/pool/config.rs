@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Wanted {
     /// Tunnels at a time. At most 16.
     pub count: usize,
-    /// Hops of each. With zero nothing is built, and [`Pool::pick`] finds nothing.
+    /// Hops of each. With zero nothing is built, and [`Pool::pick`](super::Pool::pick) finds nothing.
     pub length: usize,
     /// How far a tunnel's length may differ, at random: with a positive number up to so many hops more, with a negative
     /// one up to so many more or fewer. Never without hops, never above [`LENGTH_MAX`].
