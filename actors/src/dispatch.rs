@@ -18,10 +18,10 @@ use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::i2np::delivery_status::DeliveryStatus;
 use ramson_protocol::i2np::duplicates::Duplicates;
+use ramson_protocol::i2np::garlic;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::ways::{Allowed, Opener, Way, may_come};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
-use ramson_protocol::wire::Reader;
 use ramson_transports::event::Received;
 use std::time::Duration;
 
@@ -188,13 +188,9 @@ impl Dispatch {
 
     /// Garlic under a one-time key that we gave out, or to our static key.
     fn on_garlic(&mut self, origin: Origin, message: &I2np, ctx: &mut Context<Self>) {
-        let mut r = Reader::new(&message.body);
-        let data = match r.u32().map(|len| r.take(len as usize)) {
-            Ok(Ok(data)) => data,
-            _ => return ControlDrop::Malformed.count(),
-        };
+        let Ok(data) = garlic::parse(&message.body) else { return ControlDrop::Malformed.count() };
         let Some((opener, _)) = origin.way().inside() else { return ControlDrop::GarlicInGarlic.count() };
-        match self.shared.expected().open(origin, data, local_cloves) {
+        match self.shared.expected().open(origin, &data, local_cloves) {
             Some(Unsealed::Opened(Ok(messages))) => return self.on_cloves(origin, messages, ctx),
             Some(Unsealed::Opened(Err(reason))) => return reason.count(),
             Some(Unsealed::Forged) => return ControlDrop::GarlicForged.count(),
@@ -210,7 +206,7 @@ impl Dispatch {
         }
         self.opening += 1;
         self.shared.mailboxes().entered(Mailbox::GarlicOpener);
-        let open = self.opener.send(Open(message.body.slice_ref(data)));
+        let open = self.opener.send(Open(data));
         ctx.spawn(open.into_actor(self).map(move |opened, actor, ctx| {
             actor.opening -= 1;
             actor.shared.mailboxes().left(Mailbox::GarlicOpener);

@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ramson_protocol::i2np::MessageType;
 use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
 use std::hint::black_box;
 
-const CELL_MESSAGE: u8 = 18;
+const CELL_MESSAGE: u8 = MessageType::TunnelData.code();
 
 fn pair() -> (FrameSealer, FrameOpener) {
     let (key, sip) = ([7; 32], [9; 32]);

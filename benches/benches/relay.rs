@@ -5,6 +5,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ramson_crypto::tunnel::{Kernel, LayerCipher, decrypt_batch, encrypt_batch};
 use ramson_perf::peer::{Identity, Link, Ntcp2, Target, now};
+use ramson_protocol::i2np::MessageType;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::link::gate::OpenGate;
 use ramson_protocol::link::limits::Limits;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const CELL_MESSAGE: u8 = 18;
+const CELL_MESSAGE: u8 = MessageType::TunnelData.code();
 const TUNNELS: u32 = 64;
 const LANES: usize = 16;
 

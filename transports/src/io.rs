@@ -43,6 +43,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::i2np::MessageType;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::fragment::Packer;
@@ -62,7 +63,7 @@ use std::time::Duration;
 const INBOX_BUDGET: usize = 1024;
 
 /// Type of a TunnelData message.
-const CELL_MESSAGE: u8 = 18;
+const CELL_MESSAGE: u8 = MessageType::TunnelData.code();
 
 const WAKE: Token = Token(usize::MAX);
 const TICK: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::session::ntcp2::ReadOutcome;
 use super::tunnels::GATEWAY_MESSAGE;
-use super::{CELL_MESSAGE, IoThread, relay};
+use super::{CELL_MESSAGE, IoThread};
 use crate::event::Received;
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use ramson_protocol::link::block::I2np;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
 use ramson_protocol::time::Wall;
+use ramson_protocol::tunnel::cell;
 
 /// A message that is about to expire is still taken if our clock is this far ahead of its sender's.
 /// spec: i2np §Expiration; INTEROP: transports accept a minute of skew.
@@ -168,15 +169,8 @@ impl IoThread {
 
     /// A cell from a peer: finds its hop and joins the batch.
     fn on_cell(&mut self, from: RouterHash, body: &[u8]) {
-        let Some((tunnel, cell)) = body.split_first_chunk::<4>() else {
-            self.stats.dropped(DropCause::BadCell);
-            return;
-        };
-        let Ok(cell) = <&[u8; relay::CELL]>::try_from(cell) else {
-            self.stats.dropped(DropCause::BadCell);
-            return;
-        };
-        if let Err(cause) = self.admit_cell(from, u32::from_be_bytes(*tunnel), cell) {
+        let Ok((tunnel, cell)) = cell::parse(body) else { return self.stats.dropped(DropCause::BadCell) };
+        if let Err(cause) = self.admit_cell(from, tunnel.0, cell) {
             self.stats.dropped(cause);
         }
     }

@@ -7,8 +7,9 @@ use crate::hop::HopKind;
 use crate::io::CELL_MESSAGE;
 use crate::stats::DropCause;
 use bytes::Bytes;
-use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
+use ramson_protocol::i2np::tunnel_gateway::TunnelGateway;
+use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::cell::PAYLOAD_MAX;
 use ramson_protocol::tunnel::fragment::{PackError, Packer};
@@ -17,15 +18,15 @@ use ramson_protocol::wire::Reader;
 use rand::Rng;
 
 /// Type of a TunnelGateway message.
-pub(super) const GATEWAY_MESSAGE: u8 = 19;
+pub(super) const GATEWAY_MESSAGE: u8 = MessageType::TunnelGateway.code();
 
 impl IoThread {
     /// A TunnelGateway message: for the gateway of somebody's inbound tunnel, or for a tunnel of ours without hops.
     pub(super) fn on_tunnel_gateway(&mut self, body: &[u8]) {
-        let mut r = Reader::new(body);
-        let (Ok(tunnel), Ok(len)) = (r.u32(), r.u16()) else { return self.stats.dropped(DropCause::BadMessage) };
-        let Ok(message) = r.take(usize::from(len)) else { return self.stats.dropped(DropCause::BadMessage) };
-        let Some(&index) = self.by_tunnel.get(&tunnel) else { return self.stats.dropped(DropCause::UnknownTunnel) };
+        let Ok((tunnel, message)) = TunnelGateway::split(body) else {
+            return self.stats.dropped(DropCause::BadMessage);
+        };
+        let Some(&index) = self.by_tunnel.get(&tunnel.0) else { return self.stats.dropped(DropCause::UnknownTunnel) };
         let Some(entry) = self.hops.get(index) else { return };
         match &entry.hop.kind {
             HopKind::InboundGateway { .. } => {
