@@ -74,7 +74,7 @@ impl Connections {
             },
             News::NeedRouterInfo(router) => self.tell_ssu2(router),
             News::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
-                self.shared.lessons().worked(&peer, transport);
+                self.shared.dial_history().worked(&peer, transport);
                 // Whoever wants may call us and name a time; whom we call, we have chosen.
                 if direction == Direction::Outbound {
                     self.compare_clocks(addr, skew_ms);
@@ -100,7 +100,7 @@ impl Connections {
             }
             News::ConnectFailed { peer, transport, addr, reason, skew_ms } => {
                 tracing::debug!(transport = transport.label(), reason, "a dial failed");
-                self.shared.lessons().failed(peer, transport, self.shared.now().mono);
+                self.shared.dial_history().failed(peer, transport, self.shared.now().mono);
                 // With a clock that is far off no session comes to stand: only failures can tell.
                 if let Some(skew_ms) = skew_ms {
                     self.compare_clocks(addr, skew_ms);

@@ -111,8 +111,8 @@ impl PeerConnection {
         if gate.bars_router(&self.hash) {
             return VecDeque::new();
         }
-        let lessons = self.shared.lessons();
-        let ways = calls(info, self.shared.abilities(), &lessons, now.mono, now.wall.secs());
+        let history = self.shared.dial_history();
+        let ways = calls(info, self.shared.abilities(), &history, now.mono, now.wall.secs());
         ways.into_iter().filter(|call| call.addr().is_none_or(|addr| !gate.bars_address(addr.ip()))).collect()
     }
 

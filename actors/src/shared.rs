@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use ramson_clients::Clients;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
-use ramson_protocol::dialing::{Abilities, Lessons};
+use ramson_protocol::dialing::{Abilities, DialHistory};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
 use ramson_protocol::time::Now;
@@ -48,7 +48,7 @@ struct Inner {
     mailboxes: Mailboxes,
     vitals: Vitals,
     abilities: Abilities,
-    lessons: parking_lot::Mutex<Lessons>,
+    dial_history: parking_lot::Mutex<DialHistory>,
     reach: ArcSwap<Reach>,
     gate: Gate,
 }
@@ -97,7 +97,7 @@ impl Shared {
             mailboxes: Mailboxes::default(),
             vitals: facts.vitals,
             abilities: facts.abilities,
-            lessons: parking_lot::Mutex::default(),
+            dial_history: parking_lot::Mutex::default(),
             reach: ArcSwap::default(),
             gate: facts.gate,
         }))
@@ -134,8 +134,8 @@ impl Shared {
     }
 
     /// What calls have taught. Held for a moment only.
-    pub fn lessons(&self) -> parking_lot::MutexGuard<'_, Lessons> {
-        self.0.lessons.lock()
+    pub fn dial_history(&self) -> parking_lot::MutexGuard<'_, DialHistory> {
+        self.0.dial_history.lock()
     }
 
     /// How peers reach us where we publish no address.

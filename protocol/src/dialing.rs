@@ -134,12 +134,12 @@ const INTRODUCED_BID: u32 = 16;
 /// Each failure in a row makes the other transport look better, whatever the addresses say.
 const FAILURE_BID: u32 = 32;
 
-/// The ways to call a router, the best first. A way that failed lately is left out until its time is up, unless
+/// The by_transport to call a router, the best first. A way that failed lately is left out until its time is up, unless
 /// nothing else is left.
 pub fn calls(
     info: &RouterInfo,
     abilities: &Abilities,
-    lessons: &Lessons,
+    history: &DialHistory,
     now: Mono,
     now_secs: u32,
 ) -> SmallVec<[Call; 4]> {
@@ -167,11 +167,11 @@ pub fn calls(
             _ => {}
         }
     }
-    if bids.iter().any(|(_, call)| !lessons.resting(&peer, call.transport(), now)) {
-        bids.retain(|(_, call)| !lessons.resting(&peer, call.transport(), now));
+    if bids.iter().any(|(_, call)| !history.resting(&peer, call.transport(), now)) {
+        bids.retain(|(_, call)| !history.resting(&peer, call.transport(), now));
     }
     for (bid, call) in &mut bids {
-        *bid += FAILURE_BID * lessons.failures(&peer, call.transport());
+        *bid += FAILURE_BID * history.failures(&peer, call.transport());
     }
     bids.sort_by_key(|(bid, _)| *bid);
     bids.into_iter().map(|(_, call)| call).collect()
@@ -186,27 +186,27 @@ const LONGEST_REST: Duration = Duration::from_secs(16 * 60);
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Lesson {
-    failures: u32,
+struct Failures {
+    count: u32,
     last: Mono,
 }
 
-impl Lesson {
+impl Failures {
     fn rest(&self) -> Duration {
-        (REST * (1 << self.failures.saturating_sub(1).min(8))).min(LONGEST_REST)
+        (REST * (1 << self.count.saturating_sub(1).min(8))).min(LONGEST_REST)
     }
 }
 
-/// What calls have taught, by router and transport. Bounded: the oldest lessons make room.
+/// Which routers could not be called lately, by transport. Bounded: the oldest failures make room.
 #[derive(Debug, Default)]
-pub struct Lessons(HashMap<RouterHash, [Lesson; 2]>);
+pub struct DialHistory(HashMap<RouterHash, [Failures; 2]>);
 
-impl Lessons {
+impl DialHistory {
     /// A call by this transport led to a session, or the router called us by it.
     pub fn worked(&mut self, peer: &RouterHash, transport: Transport) {
-        if let Some(lessons) = self.0.get_mut(peer) {
-            lessons[transport as usize] = Lesson::default();
-            if lessons.iter().all(|lesson| lesson.failures == 0) {
+        if let Some(by_transport) = self.0.get_mut(peer) {
+            by_transport[transport as usize] = Failures::default();
+            if by_transport.iter().all(|failures| failures.count == 0) {
                 self.0.remove(peer);
             }
         }
@@ -217,36 +217,37 @@ impl Lessons {
         if self.0.len() >= REMEMBERED && !self.0.contains_key(&peer) {
             self.make_room(now);
         }
-        let lesson = &mut self.0.entry(peer).or_default()[transport as usize];
-        let old = now.saturating_sub(lesson.last) > FORGOTTEN;
-        lesson.failures = if old { 1 } else { lesson.failures.saturating_add(1) };
-        lesson.last = now;
+        let failures = &mut self.0.entry(peer).or_default()[transport as usize];
+        let old = now.saturating_sub(failures.last) > FORGOTTEN;
+        failures.count = if old { 1 } else { failures.count.saturating_add(1) };
+        failures.last = now;
     }
 
     /// Forgets what is old, or failing that a quarter of all, the oldest first.
     fn make_room(&mut self, now: Mono) {
-        let last = |lessons: &[Lesson; 2]| lessons.iter().map(|l| l.last).max().unwrap_or_default();
-        self.0.retain(|_, lessons| now.saturating_sub(last(lessons)) <= FORGOTTEN);
+        let last =
+            |by_transport: &[Failures; 2]| by_transport.iter().map(|failures| failures.last).max().unwrap_or_default();
+        self.0.retain(|_, by_transport| now.saturating_sub(last(by_transport)) <= FORGOTTEN);
         if self.0.len() >= REMEMBERED {
             let mut times: Vec<Mono> = self.0.values().map(last).collect();
             let (_, cut, _) = times.select_nth_unstable(REMEMBERED / 4);
             let cut = *cut;
-            self.0.retain(|_, lessons| last(lessons) > cut);
+            self.0.retain(|_, by_transport| last(by_transport) > cut);
         }
     }
 
-    fn lesson(&self, peer: &RouterHash, transport: Transport) -> Lesson {
-        self.0.get(peer).map(|lessons| lessons[transport as usize]).unwrap_or_default()
+    fn of(&self, peer: &RouterHash, transport: Transport) -> Failures {
+        self.0.get(peer).map(|by_transport| by_transport[transport as usize]).unwrap_or_default()
     }
 
     fn failures(&self, peer: &RouterHash, transport: Transport) -> u32 {
-        self.lesson(peer, transport).failures.min(64)
+        self.of(peer, transport).count.min(64)
     }
 
     /// True while this transport is not to be tried with this router.
     pub fn resting(&self, peer: &RouterHash, transport: Transport, now: Mono) -> bool {
-        let lesson = self.lesson(peer, transport);
-        lesson.failures > 0 && now.saturating_sub(lesson.last) < lesson.rest()
+        let failures = self.of(peer, transport);
+        failures.count > 0 && now.saturating_sub(failures.last) < failures.rest()
     }
 }
 
