@@ -89,7 +89,7 @@ impl Connections {
                     connection.ip = Some(addr.ip());
                 }
                 // The list may have changed since the handshake.
-                self.part_if_barred(&peer);
+                self.close_if_barred(&peer);
                 self.tell(PeerNews::Up(peer));
             }
             News::Disconnected { peer, .. } => {
@@ -145,7 +145,7 @@ impl Connections {
     }
 
     /// Ends the session with a router that is on the blocklist or banned, or whose address is.
-    fn part_if_barred(&self, peer: &RouterHash) {
+    fn close_if_barred(&self, peer: &RouterHash) {
         let (gate, ip) = (self.shared.gate(), self.table.get(peer).and_then(|connection| connection.ip));
         if gate.bars_router(peer) || ip.is_some_and(|ip| gate.bars_address(ip)) {
             self.shared.transports().close(*peer, Reason::BANNED.0);
@@ -209,7 +209,7 @@ impl Handler<Recheck> for Connections {
     type Result = ();
 
     fn handle(&mut self, _: Recheck, _: &mut Context<Self>) {
-        self.table.keys().for_each(|peer| self.part_if_barred(peer));
+        self.table.keys().for_each(|peer| self.close_if_barred(peer));
     }
 }
 
