@@ -134,7 +134,7 @@ const INTRODUCED_BID: u32 = 16;
 /// Each failure in a row makes the other transport look better, whatever the addresses say.
 const FAILURE_BID: u32 = 32;
 
-/// The by_transport to call a router, the best first. A way that failed lately is left out until its time is up, unless
+/// The ways to call a router, the best first. A way that failed lately is left out until its time is up, unless
 /// nothing else is left.
 pub fn calls(
     info: &RouterInfo,

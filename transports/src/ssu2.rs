@@ -11,7 +11,7 @@
 //! signatures never delay a cell. It reads no socket of its own; what it sends goes out by sockets that share their
 //! ports with those of the I/O threads, but receive nothing.
 
-mod book;
+mod known_routers;
 mod services;
 mod thread;
 

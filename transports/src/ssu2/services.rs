@@ -4,7 +4,7 @@
 //! want is done. Blocks go to the I/O thread of the session, datagrams out by the sockets.
 
 use super::Services as Config;
-use super::book::{Book, View};
+use super::known_routers::{KnownRouters, View};
 use crate::event::News;
 use crate::ports::ssu2::{Block, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
@@ -62,7 +62,7 @@ pub(super) struct Services {
     tests: PeerTests,
     relay: Relay,
     introducers: Introducers,
-    pub(super) book: Book,
+    pub(super) known: KnownRouters,
     /// Families in which we publish no address: IPv4, IPv6.
     hidden: [bool; 2],
     /// Our addresses by the word of peers, and by whose.
@@ -82,7 +82,7 @@ impl Services {
             tests: PeerTests::new(me.clone(), seeds[0]),
             relay: Relay::new(me, seeds[1]),
             introducers: Introducers::new(),
-            book: Book::default(),
+            known: KnownRouters::default(),
             hidden: [true; 2],
             seen: [None; 2],
             rebound: None,
@@ -110,15 +110,15 @@ impl Services {
 
     /// A session stands.
     pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr, info: Option<RouterInfo>) {
-        self.book.up(peer, id, addr);
+        self.known.up(peer, id, addr);
         if let Some(info) = info {
-            self.book.learn(info);
+            self.known.learn(info);
         }
     }
 
     /// A session has ended.
     pub(super) fn down(&mut self, now: Now, peer: &RouterHash, id: u64) {
-        if self.book.down(peer, id) {
+        if self.known.down(peer, id) {
             self.relay.session_ended(peer);
             self.introducers.withdrawn(peer);
             self.refresh(now);
@@ -128,7 +128,7 @@ impl Services {
     /// A peer says in its session where it sees us. If that is elsewhere than before, the NAT in front of us has been
     /// rebound, and whoever sends to where we were waits for us in vain.
     pub(super) fn seen_anew(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
-        let before = self.book.sees_us(&by, addr).filter(|before| *before != addr);
+        let before = self.known.sees_us(&by, addr).filter(|before| *before != addr);
         if let Some(before) = before.filter(|before| before.is_ipv4() == addr.is_ipv4() && self.wants_tag(addr)) {
             let same_ip = before.ip() == addr.ip() && self.rebound.is_none_or(|same_ip| same_ip);
             self.rebound = Some(same_ip);
@@ -149,7 +149,7 @@ impl Services {
 
     /// A peer says where it sees us. Two that agree on the address are believed where we publish none.
     pub(super) fn seen(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
-        self.book.sees_us(&by, addr);
+        self.known.sees_us(&by, addr);
         let family = usize::from(addr.is_ipv6());
         if !self.hidden[family] {
             return;
@@ -165,7 +165,7 @@ impl Services {
 
     /// A router gave us a tag.
     pub(super) fn tag(&mut self, now: Now, peer: RouterHash, tag: u32) {
-        if let Some(addr) = self.book.addr(&peer).filter(|addr| self.wants_tag(*addr)) {
+        if let Some(addr) = self.known.addr(&peer).filter(|addr| self.wants_tag(*addr)) {
             self.relay.handle_tag(&peer, tag);
             self.introducers.offered(peer, addr.ip(), tag);
             self.refresh(now);
@@ -174,7 +174,7 @@ impl Services {
 
     /// A router asks us for a tag. Who cannot be called introduces nobody.
     pub(super) fn tag_wanted(&mut self, peer: RouterHash) {
-        if self.book.addr(&peer).is_some_and(|addr| !self.wants_tag(addr))
+        if self.known.addr(&peer).is_some_and(|addr| !self.wants_tag(addr))
             && let Some(tag) = self.relay.tag_for(&peer)
         {
             self.acts.push_back(Act::Block(
@@ -186,8 +186,8 @@ impl Services {
 
     /// A block of a service came in the session with `from`.
     pub(super) fn on_block(&mut self, now: Now, endpoint: &Endpoint, from: RouterHash, kind: u8, data: &[u8]) {
-        let Some(addr) = self.book.addr(&from) else { return };
-        let view = View { book: &self.book, endpoint, now };
+        let Some(addr) = self.known.addr(&from) else { return };
+        let view = View { known: &self.known, endpoint, now };
         match kind {
             block::PEER_TEST => self.tests.handle_block(now, &from, addr, data, &view),
             block::RELAY_REQUEST => self.relay.handle_request(now, &from, data, &view),
@@ -200,7 +200,7 @@ impl Services {
     /// A PeerTest or HolePunch came.
     pub(super) fn on_outside(&mut self, now: Now, endpoint: &Endpoint, outside: &Outside) {
         self.tests.handle_outside(now, outside);
-        self.relay.handle_outside(now, outside, &View { book: &self.book, endpoint, now });
+        self.relay.handle_outside(now, outside, &View { known: &self.known, endpoint, now });
     }
 
     /// A RouterInfo passed by, its signature not verified. Machines may wait for it.
@@ -209,8 +209,8 @@ impl Services {
             return;
         }
         let hash = info.hash();
-        self.book.learn(info);
-        let view = View { book: &self.book, endpoint, now };
+        self.known.learn(info);
+        let view = View { known: &self.known, endpoint, now };
         self.tests.handle_router_info(now, &hash, &view);
         self.relay.handle_router_info(now, &hash, &view);
     }
@@ -222,7 +222,7 @@ impl Services {
             return self.acts.push_back(Act::CallFailed(peer, "dial_limit"));
         }
         // Its answers are signed, and it has no session with us that could have brought its RouterInfo.
-        self.book.learn(target.info.clone());
+        self.known.learn(target.info.clone());
         let introducers = introducers.iter().copied().collect();
         self.calls.insert(peer, Call { target, introducers, asked: false, until: now.mono + CALL_LIMIT });
         self.ask(now, &peer, true);
@@ -232,10 +232,10 @@ impl Services {
     /// that it has not been yet.
     fn ask(&mut self, now: Now, peer: &RouterHash, first: bool) {
         let Some(call) = self.calls.get_mut(peer).filter(|call| !call.asked) else { return };
-        let connected = call.introducers.iter().position(|i| self.book.addr(&i.router).is_some());
+        let connected = call.introducers.iter().position(|i| self.known.addr(&i.router).is_some());
         if let Some(introducer) = connected.and_then(|at| call.introducers.remove(at)) {
             call.asked = true;
-            let v4 = self.book.addr(&introducer.router).is_none_or(|addr| addr.is_ipv4());
+            let v4 = self.known.addr(&introducer.router).is_none_or(|addr| addr.is_ipv4());
             let (bob, charlie, tag) = (introducer.router, *peer, introducer.tag);
             self.relay.introduce(now, Introduction { bob, charlie, tag, v4 });
         } else if call.introducers.is_empty() {
@@ -249,7 +249,7 @@ impl Services {
 
     /// Does what is due.
     pub(super) fn on_time(&mut self, now: Now, endpoint: &Endpoint) {
-        let view = View { book: &self.book, endpoint, now };
+        let view = View { known: &self.known, endpoint, now };
         if self.tests.poll_timeout().is_some_and(|due| due <= now.mono) {
             self.tests.handle_timeout(now, &view);
         }
@@ -405,6 +405,6 @@ mod tests {
         assert!(
             matches!(services.poll(now()), Some(Act::Block(to, block)) if to == bob && block.kind == block::RELAY_REQUEST)
         );
-        assert!(services.book.info(&charlie.hash()).is_some(), "its answer is signed");
+        assert!(services.known.info(&charlie.hash()).is_some(), "its answer is signed");
     }
 }

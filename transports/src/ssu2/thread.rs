@@ -175,7 +175,7 @@ impl Thread {
                 }
             }
             Input::Seen(by, addr) => self.services.seen_anew(now, by, addr),
-            Input::Moved(peer, id, addr) => self.services.book.moved(&peer, id, addr),
+            Input::Moved(peer, id, addr) => self.services.known.moved(&peer, id, addr),
             Input::Down(peer, id) => self.services.down(now, &peer, id),
             Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
             Input::RouterInfo => self.endpoint.set_router_info(self.around.router_info.load().as_ref().clone()),
@@ -334,7 +334,7 @@ impl Thread {
         self.recent.retain(|_, (_, since)| now.mono.saturating_sub(*since) < RECENT);
         self.services.tick(now);
         for (target, addr) in std::mem::take(&mut self.postponed) {
-            if self.services.book.addr(&target.peer).is_some() {
+            if self.services.known.addr(&target.peer).is_some() {
                 continue; // it has called
             } else if self.services.expects_call(now, addr) {
                 self.postponed.push((target, addr));

@@ -22,16 +22,16 @@ struct Connected {
     sees_us: Option<SocketAddr>,
 }
 
-/// The book.
+/// The routers, and what was learned of them.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct KnownRouters {
     connected: FxHashMap<RouterHash, Connected>,
     infos: FxHashMap<RouterHash, RouterInfo>,
     /// In the order in which they came.
     order: VecDeque<RouterHash>,
 }
 
-impl Book {
+impl KnownRouters {
     /// A session stands.
     pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr) {
         self.connected.entry(peer).or_default().sessions.push((id, addr));
@@ -93,29 +93,29 @@ impl Book {
     }
 }
 
-/// The book as the machines of peer tests and introductions ask it.
+/// The known routers as the machines of peer tests and introductions ask it.
 pub(super) struct View<'a> {
-    pub(super) book: &'a Book,
+    pub(super) known: &'a KnownRouters,
     pub(super) endpoint: &'a Endpoint,
     pub(super) now: Now,
 }
 
 impl Directory for View<'_> {
     fn router_info(&self, router: &RouterHash) -> Option<RouterInfo> {
-        self.book.info(router).cloned()
+        self.known.info(router).cloned()
     }
 
     fn testers(&self, v4: bool) -> Vec<(RouterHash, SocketAddr)> {
         let tests = |router: &RouterHash| {
-            let info = self.book.infos.get(router)?;
+            let info = self.known.infos.get(router)?;
             info.ssu2().any(|a| a.caps.peer_test && a.socket.is_some_and(|s| s.is_ipv4() == v4)).then_some(())
         };
-        let connected = self.book.connected.keys().filter(|router| tests(router).is_some());
-        connected.filter_map(|router| Some((*router, self.book.addr(router)?))).collect()
+        let connected = self.known.connected.keys().filter(|router| tests(router).is_some());
+        connected.filter_map(|router| Some((*router, self.known.addr(router)?))).collect()
     }
 
     fn is_connected(&self, router: &RouterHash) -> bool {
-        self.book.connected.contains_key(router)
+        self.known.connected.contains_key(router)
     }
 
     fn token_for(&self, addr: SocketAddr) -> u64 {
@@ -137,31 +137,31 @@ mod tests {
 
     #[test]
     fn a_router_is_connected_until_its_last_session_ends() {
-        let (mut book, peer) = (Book::default(), RouterHash([1; 32]));
+        let (mut known, peer) = (KnownRouters::default(), RouterHash([1; 32]));
         let addr = |port| SocketAddr::from(([10, 0, 0, 1], port));
-        book.up(peer, 1, addr(1));
-        book.up(peer, 2, addr(2));
-        assert_eq!(book.addr(&peer), Some(addr(2)));
-        book.moved(&peer, 2, addr(3));
-        assert_eq!(book.addr(&peer), Some(addr(3)));
-        assert!(!book.down(&peer, 2));
-        assert_eq!(book.addr(&peer), Some(addr(1)));
-        assert!(book.down(&peer, 1));
-        assert!(!book.down(&peer, 1));
+        known.up(peer, 1, addr(1));
+        known.up(peer, 2, addr(2));
+        assert_eq!(known.addr(&peer), Some(addr(2)));
+        known.moved(&peer, 2, addr(3));
+        assert_eq!(known.addr(&peer), Some(addr(3)));
+        assert!(!known.down(&peer, 2));
+        assert_eq!(known.addr(&peer), Some(addr(1)));
+        assert!(known.down(&peer, 1));
+        assert!(!known.down(&peer, 1));
     }
 
     #[test]
     fn router_infos_are_bounded_and_those_of_connected_routers_stay() {
-        let mut book = Book::default();
+        let mut known = KnownRouters::default();
         let first = RouterKeys::generate(&mut rand::rng());
-        book.up(first.identity.hash(), 1, SocketAddr::from(([10, 0, 0, 1], 1)));
-        book.learn(info(&first, 2_000_000));
-        book.learn(info(&first, 1_000_000));
-        assert_eq!(book.infos[&first.identity.hash()].published(), Wall::from_secs(2_000_000), "the newer one stays");
+        known.up(first.identity.hash(), 1, SocketAddr::from(([10, 0, 0, 1], 1)));
+        known.learn(info(&first, 2_000_000));
+        known.learn(info(&first, 1_000_000));
+        assert_eq!(known.infos[&first.identity.hash()].published(), Wall::from_secs(2_000_000), "the newer one stays");
         for _ in 0..MAX_INFOS + 20 {
-            book.learn(info(&RouterKeys::generate(&mut rand::rng()), 1_000_000));
+            known.learn(info(&RouterKeys::generate(&mut rand::rng()), 1_000_000));
         }
-        assert!(book.infos.len() <= MAX_INFOS + 1);
-        assert!(book.infos.contains_key(&first.identity.hash()));
+        assert!(known.infos.len() <= MAX_INFOS + 1);
+        assert!(known.infos.contains_key(&first.identity.hash()));
     }
 }
