@@ -11,7 +11,7 @@ pub use crate::ntcp2::{DialTarget, HandshakeCount};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
 use crate::ports::ssu2::{Input as Ssu2Input, Ssu2Handle, Target as Ssu2Target};
-use crate::ssu2::{self, Around, Ssu2Config};
+use crate::ssu2::{self, Ssu2Config, ThreadContext};
 use crate::stats::IoStats;
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
@@ -296,7 +296,7 @@ impl Bound {
     /// If a thread cannot be started, or a socket not be waited for.
     pub fn run(mut self, sink: &Arc<dyn EventSink>) -> io::Result<()> {
         if let Some((seat, config, sockets)) = self.ssu2.take() {
-            let around = Around {
+            let context = ThreadContext {
                 router: self.router,
                 net_id: self.net_id,
                 router_info: Arc::clone(&self.router_info),
@@ -304,7 +304,7 @@ impl Bound {
                 sink: Arc::clone(sink),
                 io: self.io.clone(),
             };
-            let thread = seat.take(config, sockets, around);
+            let thread = seat.take(config, sockets, context);
             self.spawn("ssu2".to_owned(), sink, move || thread.run())?;
         }
         for (index, seat) in std::mem::take(&mut self.seats).into_iter().enumerate() {

@@ -72,7 +72,7 @@ pub struct Services {
 }
 
 /// What the thread shares with the rest of the data plane.
-pub(crate) struct Around {
+pub(crate) struct ThreadContext {
     pub(crate) router: RouterHash,
     pub(crate) net_id: u8,
     pub(crate) router_info: Arc<ArcSwap<Bytes>>,

@@ -1,7 +1,7 @@
 //! The loop around the endpoint.
 
 use super::services::{Act, Services};
-use super::{Around, Ssu2Config};
+use super::{Ssu2Config, ThreadContext};
 use crate::event::{News, Received};
 use crate::ports::datagrams::Datagrams;
 use crate::ports::io::{Command, home};
@@ -59,14 +59,14 @@ impl Seat {
     }
 
     /// The thread's own state; `sockets` are for sending.
-    pub(crate) fn take(self, config: Ssu2Config, sockets: Vec<Socket>, around: Around) -> Thread {
-        let now = around.clock.now();
+    pub(crate) fn take(self, config: Ssu2Config, sockets: Vec<Socket>, context: ThreadContext) -> Thread {
+        let now = context.clock.now();
         let local = Local::new(
-            around.net_id,
-            around.router,
+            context.net_id,
+            context.router,
             config.static_key,
             config.intro_key,
-            around.router_info.load().as_ref().clone(),
+            context.router_info.load().as_ref().clone(),
         );
         let choose_id = |_: &_| rand::rng().next_u64();
         let endpoint = endpoint::Config {
@@ -89,10 +89,10 @@ impl Seat {
             next_tick: now.mono + TICK,
             next_save: now.mono + SAVE_EVERY,
             stopping: false,
-            up: Upward::new(Arc::clone(&around.sink)),
+            up: Upward::new(Arc::clone(&context.sink)),
             poll: self.poll,
             handle: self.handle,
-            around,
+            context,
         }
     }
 }
@@ -114,7 +114,7 @@ pub(crate) struct Thread {
     up: Upward,
     poll: Poll,
     handle: Ssu2Handle,
-    around: Around,
+    context: ThreadContext,
 }
 
 impl Thread {
@@ -124,7 +124,7 @@ impl Thread {
     /// If waiting fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(4);
-        let mut now = self.around.clock.now();
+        let mut now = self.context.clock.now();
         while !self.stopping {
             let timers = [self.endpoint.poll_timeout(), self.services.poll_timeout()];
             let news = (self.up.waiting() > 0).then(|| now.mono + upward::AGAIN);
@@ -137,7 +137,7 @@ impl Thread {
             {
                 return Err(error);
             }
-            now = self.around.clock.now();
+            now = self.context.clock.now();
             for _ in 0..BUDGET {
                 let Some(input) = self.handle.inbox.pop() else { break };
                 self.on_input(now, input);
@@ -178,7 +178,7 @@ impl Thread {
             Input::Moved(peer, id, addr) => self.services.known.moved(&peer, id, addr),
             Input::Down(peer, id) => self.services.down(now, &peer, id),
             Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
-            Input::RouterInfo => self.endpoint.set_router_info(self.around.router_info.load().as_ref().clone()),
+            Input::RouterInfo => self.endpoint.set_router_info(self.context.router_info.load().as_ref().clone()),
             Input::Stop => self.stopping = true,
         }
     }
@@ -191,7 +191,7 @@ impl Thread {
         });
         for (thread, batch) in late {
             // A thread that does not keep up loses them, as the network may.
-            let _: bool = self.around.io.get(thread).is_some_and(|io| io.datagrams(batch));
+            let _: bool = self.context.io.get(thread).is_some_and(|io| io.datagrams(batch));
         }
     }
 
@@ -245,7 +245,7 @@ impl Thread {
     fn act(&mut self, now: Now, act: Act) {
         match act {
             Act::Block(to, block) => {
-                let io = &self.around.io[home(&to, self.around.io.len())];
+                let io = &self.context.io[home(&to, self.context.io.len())];
                 // A thread that does not keep up loses it; both services try again or do without.
                 let _ = io.command(Command::Ssu2Block(to, Box::new(block)));
             }
@@ -257,7 +257,7 @@ impl Thread {
             Act::Dial(target, addr, token) => self.dial(now, target, addr, Some(token)),
             Act::CallFailed(peer, reason) => self.dial_failed(peer, SocketAddr::from(([0; 4], 0)), reason, None),
             Act::Rebound { same_ip } => {
-                for io in &self.around.io {
+                for io in &self.context.io {
                     // A thread that misses this shows its peers as soon as it has anything to send.
                     let _ = io.command(Command::Rebound { same_ip });
                 }
@@ -268,7 +268,7 @@ impl Thread {
 
     /// A session goes to its peer's home thread, and the others learn where its datagrams belong.
     fn give_away(&mut self, now: Now, established: Box<Established>) {
-        let thread = home(&established.peer, self.around.io.len());
+        let thread = home(&established.peer, self.context.io.len());
         let (id, peer, addr) = (established.local_id, established.peer, established.addr);
         let (outbound, skew) = (established.role == Role::Initiator, established.skew.0);
         let info = match self.dialled.remove(&peer).filter(|_| outbound) {
@@ -278,7 +278,7 @@ impl Thread {
         let (tag, wanted, seen) = (established.relay_tag, established.relay_tag_requested, established.our_addr);
         let (token, behind_nat) = (self.endpoint.issue_token(now, addr), self.services.wants_tag(addr));
         let adoption = Adoption { established, token, behind_nat };
-        if self.around.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
+        if self.context.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
             // A thread that does not keep up gets no more sessions; the peer's silence tells it enough.
             if outbound {
                 self.dial_failed(peer, addr, "home_thread_full", Some(skew));
@@ -300,7 +300,7 @@ impl Thread {
         if wanted {
             self.services.tag_wanted(peer);
         }
-        for (other, io) in self.around.io.iter().enumerate() {
+        for (other, io) in self.context.io.iter().enumerate() {
             if other != thread {
                 // One that misses this hands the datagrams to us, and we forget the session: it will seem lossy, and end.
                 let _ = io.command(Command::Route(Route { id, thread: Some(thread) }));
