@@ -5,7 +5,7 @@ use crate::event::EventSink;
 use crate::hop::Hop;
 use crate::idle::IdleClose;
 use crate::io::shaper::Line;
-use crate::io::{IoConfig, Seat, Udp};
+use crate::io::{IoConfig, Udp, UnstartedIoThread};
 use crate::ntcp2::{self, HandshakeConfig, HandshakeHandle};
 pub use crate::ntcp2::{DialTarget, HandshakeCount};
 use crate::ports::established::Established;
@@ -91,7 +91,7 @@ pub struct Bound {
     line: Arc<Line>,
     draining: Arc<AtomicBool>,
     io: Vec<IoHandle>,
-    seats: Vec<Seat>,
+    unstarted: Vec<UnstartedIoThread>,
     udp: Vec<Option<Box<Udp>>>,
     ssu2: Option<Ssu2Bound>,
     ntcp2: ntcp2::Bound,
@@ -105,8 +105,8 @@ impl Transports {
     /// If an address cannot be listened on.
     pub fn bind(config: TransportsConfig) -> io::Result<(Self, Bound)> {
         let router_info = Arc::new(ArcSwap::from_pointee(config.router_info.clone()));
-        let seats = (0..config.threads.max(1)).map(|_| Seat::new()).collect::<io::Result<Vec<_>>>()?;
-        let io: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
+        let unstarted = (0..config.threads.max(1)).map(|_| UnstartedIoThread::new()).collect::<io::Result<Vec<_>>>()?;
+        let io: Vec<IoHandle> = unstarted.iter().map(UnstartedIoThread::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
         let ssu2_idle = config.ssu2.as_ref().map_or(config.idle_close, |ssu2| ssu2.idle_close);
         let idle_close = Arc::new(IdleClose::new(config.idle_close, ssu2_idle));
@@ -138,13 +138,13 @@ impl Transports {
             line: Arc::clone(&line),
             draining: config.draining,
             io: io.clone(),
-            seats,
+            unstarted,
             udp,
             ssu2,
             ntcp2,
             threads: Arc::clone(&threads),
         };
-        let ssu2 = bound.ssu2.as_ref().map(|(seat, ..)| seat.handle());
+        let ssu2 = bound.ssu2.as_ref().map(|(unstarted, ..)| unstarted.handle());
         Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, idle_close, bind, threads }, bound))
     }
 
@@ -295,7 +295,7 @@ impl Bound {
     /// # Errors
     /// If a thread cannot be started, or a socket not be waited for.
     pub fn run(mut self, sink: &Arc<dyn EventSink>) -> io::Result<()> {
-        if let Some((seat, config, sockets)) = self.ssu2.take() {
+        if let Some((unstarted, config, sockets)) = self.ssu2.take() {
             let context = ThreadContext {
                 router: self.router,
                 net_id: self.net_id,
@@ -304,10 +304,10 @@ impl Bound {
                 sink: Arc::clone(sink),
                 io: self.io.clone(),
             };
-            let thread = seat.take(config, sockets, context);
+            let thread = unstarted.into_thread(config, sockets, context);
             self.spawn("ssu2".to_owned(), sink, move || thread.run())?;
         }
-        for (index, seat) in std::mem::take(&mut self.seats).into_iter().enumerate() {
+        for (index, unstarted) in std::mem::take(&mut self.unstarted).into_iter().enumerate() {
             let config = IoConfig {
                 router: self.router,
                 router_info: Arc::clone(&self.router_info),
@@ -319,7 +319,7 @@ impl Bound {
                 draining: Arc::clone(&self.draining),
             };
             let udp = self.udp.get_mut(index).and_then(Option::take);
-            let thread = seat.take(index, &self.io, config, udp)?;
+            let thread = unstarted.into_thread(index, &self.io, config, udp)?;
             self.spawn(format!("io-{index}"), sink, move || thread.run())?;
         }
         let homes = self.io.clone();
@@ -382,11 +382,11 @@ impl Drop for Obituary {
     }
 }
 
-type Ssu2Bound = (ssu2::Seat, Ssu2Config, Vec<Socket>);
+type Ssu2Bound = (ssu2::UnstartedSsu2Thread, Ssu2Config, Vec<Socket>);
 
 /// Binds the sockets of SSU2. What each I/O thread has of it comes first, in their order.
 fn bind_ssu2(config: Ssu2Config, threads: usize) -> io::Result<(Vec<Option<Box<Udp>>>, Ssu2Bound)> {
-    let seat = ssu2::Seat::new()?;
+    let unstarted = ssu2::UnstartedSsu2Thread::new()?;
     let sockets = udp::bind(&config.listen, threads)?;
     // What is sent outside of sessions goes out by the sockets of the first thread, which need not know.
     let offload = config.segmentation_offload;
@@ -396,10 +396,10 @@ fn bind_ssu2(config: Ssu2Config, threads: usize) -> io::Result<(Vec<Option<Box<U
     let mut all = Vec::new();
     for sockets in sockets {
         let sockets = sockets.into_iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
-        let udp = Udp::new(sockets, config.intro_key, session, threads, seat.handle());
+        let udp = Udp::new(sockets, config.intro_key, session, threads, unstarted.handle());
         all.push(Some(Box::new(udp)));
     }
-    Ok((all, (seat, config, ours)))
+    Ok((all, (unstarted, config, ours)))
 }
 
 #[cfg(test)]

@@ -159,13 +159,13 @@ pub(crate) struct IoThread {
     stopping: bool,
 }
 
-/// One thread before it starts: made first, so that all can know all.
-pub(crate) struct Seat {
+/// An I/O thread that does not run yet. All of them are made first, so that each can be given the handles of all.
+pub(crate) struct UnstartedIoThread {
     poll: Poll,
     handle: IoHandle,
 }
 
-impl Seat {
+impl UnstartedIoThread {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let handle = IoHandle::new(Waker::new(poll.registry(), WAKE)?);
@@ -180,7 +180,7 @@ impl Seat {
     ///
     /// # Errors
     /// If the UDP sockets cannot be entered into the poll.
-    pub(crate) fn take(
+    pub(crate) fn into_thread(
         self,
         index: usize,
         all: &[IoHandle],

@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-pub(crate) use thread::Seat;
+pub(crate) use thread::UnstartedSsu2Thread;
 
 /// What SSU2 is told at its start.
 pub struct Ssu2Config {

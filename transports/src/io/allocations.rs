@@ -2,7 +2,7 @@
 //!
 //! The sockets are TCP connections on loopback; keys, hops and sessions are put in place without handshakes.
 
-use super::{IoConfig, IoThread, Seat, shaper};
+use super::{IoConfig, IoThread, UnstartedIoThread, shaper};
 use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind, NextHop};
@@ -76,8 +76,8 @@ struct Rig {
 
 impl Rig {
     fn new(threads: usize) -> Self {
-        let seats: Vec<Seat> = (0..threads).map(|_| Seat::new().unwrap()).collect();
-        let handles: Vec<IoHandle> = seats.iter().map(Seat::handle).collect();
+        let unstarted: Vec<UnstartedIoThread> = (0..threads).map(|_| UnstartedIoThread::new().unwrap()).collect();
+        let handles: Vec<IoHandle> = unstarted.iter().map(UnstartedIoThread::handle).collect();
         let clock = Clock::new();
         let limits = Limits::even(10_000_000_000);
         let config = IoConfig {
@@ -91,10 +91,10 @@ impl Rig {
             iv_filter: iv_filter::Config { first_layer: 1_000_000, ..iv_filter::Config::default() },
             draining: Arc::default(),
         };
-        let threads: Vec<IoThread> = seats
+        let threads: Vec<IoThread> = unstarted
             .into_iter()
             .enumerate()
-            .map(|(index, seat)| seat.take(index, &handles, config.clone(), None).unwrap())
+            .map(|(index, unstarted)| unstarted.into_thread(index, &handles, config.clone(), None).unwrap())
             .collect();
         let [sender, receiver] = [(0, 2), (threads.len() - 1, 3)].map(|(thread, name)| {
             let mut hash = [name; 32];

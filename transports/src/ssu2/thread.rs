@@ -41,13 +41,13 @@ const SAVE_EVERY: Duration = Duration::from_secs(300);
 /// For this long a session's datagrams may still arrive here, from threads that did not know of it yet.
 const RECENT: Duration = Duration::from_secs(5);
 
-/// The thread before it starts: made first, so that the I/O threads can know its inbox.
-pub(crate) struct Seat {
+/// The thread before it runs. It is made first, so that the I/O threads can be given its handle.
+pub(crate) struct UnstartedSsu2Thread {
     poll: Poll,
     handle: Ssu2Handle,
 }
 
-impl Seat {
+impl UnstartedSsu2Thread {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
         let handle = Ssu2Handle::new(Waker::new(poll.registry(), Token(0))?);
@@ -59,7 +59,7 @@ impl Seat {
     }
 
     /// The thread's own state; `sockets` are for sending.
-    pub(crate) fn take(self, config: Ssu2Config, sockets: Vec<Socket>, context: ThreadContext) -> Thread {
+    pub(crate) fn into_thread(self, config: Ssu2Config, sockets: Vec<Socket>, context: ThreadContext) -> Thread {
         let now = context.clock.now();
         let local = Local::new(
             context.net_id,

@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::event::{Direction, EventSink, News, Received};
 use crate::idle::IdleClose;
-use crate::io::{IoConfig, Seat, shaper};
+use crate::io::{IoConfig, UnstartedIoThread, shaper};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle};
 use crate::ports::own::Lane;
@@ -142,8 +142,8 @@ struct Rig {
 
 impl Rig {
     fn new(line: u64) -> Self {
-        let (clock, seat) = (Clock::new(), Seat::new().unwrap());
-        let (handle, control) = (seat.handle(), Arc::<Control>::default());
+        let (clock, unstarted) = (Clock::new(), UnstartedIoThread::new().unwrap());
+        let (handle, control) = (unstarted.handle(), Arc::<Control>::default());
         let idle = Duration::from_secs(600);
         let config = IoConfig {
             router: RouterHash([1; 32]),
@@ -155,7 +155,7 @@ impl Rig {
             iv_filter: Default::default(),
             draining: Arc::default(),
         };
-        let thread = seat.take(0, std::slice::from_ref(&handle), config, None).unwrap();
+        let thread = unstarted.into_thread(0, std::slice::from_ref(&handle), config, None).unwrap();
         let (owner, lane) = (Arc::<Owner>::default(), Lane::new());
         let from: Arc<dyn OwnPort> = Arc::clone(&owner) as _;
         let next = crate::hop::NextHop { router: HOP, tunnel: THERE };

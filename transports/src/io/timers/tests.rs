@@ -5,7 +5,7 @@ use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind};
 use crate::idle::IdleClose;
 use crate::io::relay::CELL;
-use crate::io::{IoConfig, IoThread, Seat, Udp, shaper};
+use crate::io::{IoConfig, IoThread, Udp, UnstartedIoThread, shaper};
 use crate::ports::established::Established;
 use crate::ports::io::Command;
 use crate::ports::ssu2::{Adoption, Ssu2Handle};
@@ -38,8 +38,8 @@ struct Rig {
 
 impl Rig {
     fn new(ntcp2: u64, ssu2: u64) -> Self {
-        let (clock, seat) = (Clock::new(), Seat::new().unwrap());
-        let handle = seat.handle();
+        let (clock, unstarted) = (Clock::new(), UnstartedIoThread::new().unwrap());
+        let handle = unstarted.handle();
         let idle = Arc::new(IdleClose::new(Duration::from_secs(ntcp2), Duration::from_secs(ssu2)));
         let config = IoConfig {
             router: RouterHash([1; 32]),
@@ -57,7 +57,7 @@ impl Rig {
         // Neither silence nor anything else is to end the session before its time.
         let session = session::Config { idle: Duration::from_secs(ssu2), silence: Duration::MAX, ..Default::default() };
         let udp = Udp::new(sockets, [3; 32], session, 1, Ssu2Handle::deaf());
-        let thread = seat.take(0, std::slice::from_ref(&handle), config, Some(Box::new(udp))).unwrap();
+        let thread = unstarted.into_thread(0, std::slice::from_ref(&handle), config, Some(Box::new(udp))).unwrap();
         let listener = TcpListener::bind(local).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, addr) = listener.accept().unwrap();
