@@ -1,8 +1,10 @@
 //! Who we are to the network: our keys and the RouterInfo that says what can be had from us.
 
+use crate::netdb::NetDb;
 use crate::reach::Reach;
 use crate::shared::Shared;
 use crate::supervise::Vital;
+use crate::transit::Published;
 use actix::prelude::*;
 use ramson_crypto::hash::hkdf2;
 use ramson_crypto::x25519::SecretKey;
@@ -179,27 +181,17 @@ pub fn router_info(
     builder.sign(&keys.router, now)
 }
 
-/// What the identity needs to know of others, asked for each time.
-pub trait Circumstances: 'static {
-    /// How congested we are.
-    fn congestion(&self) -> Congestion;
-    /// Routers and leasesets that we know.
-    fn netdb_counts(&self) -> (usize, usize);
-    /// How peers reach us.
-    fn reach(&self) -> Reach;
-    /// A new RouterInfo stands: store it, publish it.
-    fn changed(&self, info: &RouterInfo);
-}
-
 /// Keeps our RouterInfo current.
 ///
-/// State owned: what was published last. In: its timer, a changed [`Share`]. Out: a new snapshot in [`Shared`] and a call of
-/// [`Circumstances::changed`].
+/// State owned: what was published last. In: its timer, a changed [`Share`]. Out: a new snapshot in [`Shared`], the same to
+/// the database, which publishes it, and to the callback of whoever started the node.
 pub struct Identity {
     shared: Shared,
     keys: Arc<NodeKeys>,
     profile: Profile,
-    around: Box<dyn Circumstances>,
+    transit: Arc<Published>,
+    netdb: NetDb,
+    on_change: Box<dyn Fn(&RouterInfo)>,
     started: Duration,
     congestion: Congestion,
     reach: Reach,
@@ -208,12 +200,38 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// For the RouterInfo that stands in `shared`.
-    pub fn new(shared: Shared, keys: Arc<NodeKeys>, profile: Profile, around: Box<dyn Circumstances>) -> Self {
+    /// For the RouterInfo that stands in `shared`. What the manager of tunnels of others publishes in `transit` becomes
+    /// our congestion cap; `on_change` is called with each new RouterInfo.
+    pub(crate) fn new(
+        shared: Shared,
+        keys: Arc<NodeKeys>,
+        profile: Profile,
+        transit: Arc<Published>,
+        netdb: NetDb,
+        on_change: Box<dyn Fn(&RouterInfo)>,
+    ) -> Self {
         let now = shared.now().mono;
         let (congestion, reach) = (Congestion::None, Reach::default());
         let _vital = shared.vitals().guard("the keeper of our RouterInfo");
-        Self { shared, keys, profile, around, started: now, congestion, reach, signed_at: now, _vital }
+        Self {
+            shared,
+            keys,
+            profile,
+            transit,
+            netdb,
+            on_change,
+            started: now,
+            congestion,
+            reach,
+            signed_at: now,
+            _vital,
+        }
+    }
+
+    /// A new RouterInfo stands.
+    fn tell(&self, info: &RouterInfo) {
+        (self.on_change)(info);
+        self.netdb.publish(info.clone());
     }
 
     fn look(&mut self) {
@@ -224,10 +242,10 @@ impl Identity {
         } else if now.mono.saturating_sub(self.started) < QUIET_START {
             Congestion::None
         } else {
-            self.around.congestion()
+            self.transit.congestion()
         };
         let due = now.mono.saturating_sub(self.signed_at) >= REPUBLISH;
-        let reach = self.around.reach();
+        let reach = Reach::clone(&self.shared.reach());
         if congestion != self.congestion || reach != self.reach || due {
             self.sign(congestion, reach);
         }
@@ -235,12 +253,12 @@ impl Identity {
 
     fn sign(&mut self, congestion: Congestion, reach: Reach) {
         let now = self.shared.now();
-        match router_info(&self.keys, &self.profile, &reach, congestion, self.around.netdb_counts(), now.wall) {
+        match router_info(&self.keys, &self.profile, &reach, congestion, self.netdb.counts(), now.wall) {
             Ok(info) => {
                 self.congestion = congestion;
                 self.reach = reach;
                 self.signed_at = now.mono;
-                self.around.changed(&info);
+                self.tell(&info);
                 self.shared.set_router_info(info);
             }
             Err(error) => tracing::error!(%error, "our RouterInfo could not be made"),
@@ -252,7 +270,7 @@ impl Actor for Identity {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.around.changed(&self.shared.router_info());
+        self.tell(&self.shared.router_info());
         self.shared.stop_when_over(self, ctx);
         ctx.run_interval(LOOK, |actor, _| actor.look());
     }

@@ -4,7 +4,7 @@ use crate::connections::{Connections, Follow, NewsBatch};
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Circumstances, Identity, NodeKeys, Profile, Share, router_info};
+use crate::identity::{Identity, NodeKeys, Profile, Share, router_info};
 use crate::judge::Judge;
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Incoming, Recheck};
@@ -143,32 +143,6 @@ impl EventSink for Sink {
     }
 }
 
-struct Around {
-    shared: Shared,
-    published: Arc<Published>,
-    netdb: NetDb,
-    on_router_info: Box<dyn Fn(&RouterInfo)>,
-}
-
-impl Circumstances for Around {
-    fn congestion(&self) -> Congestion {
-        self.published.congestion()
-    }
-
-    fn netdb_counts(&self) -> (usize, usize) {
-        self.netdb.counts()
-    }
-
-    fn reach(&self) -> Reach {
-        Reach::clone(&self.shared.reach())
-    }
-
-    fn changed(&self, info: &RouterInfo) {
-        (self.on_router_info)(info);
-        self.netdb.publish(info.clone());
-    }
-}
-
 impl Node {
     /// Starts everything. To be called within an actix system.
     ///
@@ -219,13 +193,9 @@ impl Node {
         let opener_key = Arc::clone(&static_key);
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
         let dispatch = Dispatch::new(shared.clone(), netdb.clone(), routes, opener).start();
-        let around = Around {
-            shared: shared.clone(),
-            published: Arc::clone(&published),
-            netdb: netdb.clone(),
-            on_router_info: config.on_router_info,
-        };
-        let identity = Identity::new(shared.clone(), keys, config.profile, Box::new(around)).start();
+        let (transit_load, on_change) = (Arc::clone(&published), config.on_router_info);
+        let identity =
+            Identity::new(shared.clone(), keys, config.profile, transit_load, netdb.clone(), on_change).start();
         let (mailboxes, vitals) = (shared.mailboxes().clone(), shared.vitals().clone());
         let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
         bound.clients.run(shared.clock(), &sink)?;
