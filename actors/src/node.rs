@@ -15,7 +15,7 @@ use crate::profiles::Profiles;
 use crate::reach::Reach;
 use crate::series::control;
 use crate::settings::Live;
-use crate::shared::{Facts, Shared};
+use crate::shared::{Shared, SharedParts};
 use crate::supervise::Vitals;
 use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
@@ -373,7 +373,7 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
     })?;
     let (clients, clients_bound) = clients::Clients::bind(CLIENT_THREADS, transports.io())?;
     let abilities = abilities(profile, &transports, config.allow_private);
-    let shared = Shared::new(Facts {
+    let shared = Shared::new(SharedParts {
         keys: keys.router.clone(),
         net_id: profile.net_id,
         abilities,

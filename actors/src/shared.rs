@@ -54,7 +54,7 @@ struct Inner {
 }
 
 /// What [`Shared::new`] is made of.
-pub struct Facts {
+pub struct SharedParts {
     /// Our keys.
     pub keys: RouterKeys,
     /// The network.
@@ -81,25 +81,25 @@ pub struct Facts {
 
 impl Shared {
     /// From its parts.
-    pub fn new(facts: Facts) -> Self {
+    pub fn new(parts: SharedParts) -> Self {
         Self(Arc::new(Inner {
-            hash: facts.router_info.hash(),
-            keys: facts.keys,
-            net_id: facts.net_id,
-            floodfill: facts.floodfill,
-            clock: facts.clock,
-            router_info: ArcSwap::from_pointee(facts.router_info),
-            transports: facts.transports,
-            clients: facts.clients,
-            draining: facts.draining,
+            hash: parts.router_info.hash(),
+            keys: parts.keys,
+            net_id: parts.net_id,
+            floodfill: parts.floodfill,
+            clock: parts.clock,
+            router_info: ArcSwap::from_pointee(parts.router_info),
+            transports: parts.transports,
+            clients: parts.clients,
+            draining: parts.draining,
             tunnel_ids: TunnelIds::default(),
             expected: Expected::default(),
             mailboxes: Mailboxes::default(),
-            vitals: facts.vitals,
-            abilities: facts.abilities,
+            vitals: parts.vitals,
+            abilities: parts.abilities,
             dial_history: parking_lot::Mutex::default(),
             reach: ArcSwap::default(),
-            gate: facts.gate,
+            gate: parts.gate,
         }))
     }
 
