@@ -48,7 +48,7 @@ struct Connection {
     ip: Option<IpAddr>,
 }
 
-/// The actor.
+/// The actor that keeps the table of connections.
 pub(crate) struct Connections {
     shared: Shared,
     netdb: NetDb,
@@ -59,7 +59,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Without any yet.
+    /// An empty table.
     pub(crate) fn new(shared: Shared, netdb: NetDb) -> Self {
         let _vital = shared.vitals().guard("the table of connections");
         let (table, followers) = (HashMap::new(), Vec::new());
@@ -75,7 +75,7 @@ impl Connections {
             News::NeedRouterInfo(router) => self.tell_ssu2(router),
             News::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
                 self.shared.dial_history().worked(&peer, transport);
-                // Whoever wants may call us and name a time; whom we call, we have chosen.
+                // Anyone can call us and claim any time, so only routers that we chose to call are asked for theirs.
                 if direction == Direction::Outbound {
                     self.compare_clocks(addr, skew_ms);
                 }

@@ -25,7 +25,7 @@ use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_transports::event::Received;
 use std::time::Duration;
 
-/// Batches that wait.
+/// Batches that wait for the dispatcher, at most.
 const MAILBOX: usize = 1024;
 
 /// Garlic messages in the opener's queue, at most.
@@ -72,7 +72,7 @@ impl Filters {
     }
 }
 
-/// The actor.
+/// The actor that hands each message to whoever handles its type.
 pub(crate) struct Dispatch {
     shared: Shared,
     netdb: NetDb,

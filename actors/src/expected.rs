@@ -39,13 +39,13 @@ impl Via {
 
 /// Who waits for an answer.
 pub(crate) struct Waiter {
-    /// Who.
+    /// The actor that is told.
     pub(crate) to: Recipient<Arrived>,
-    /// Where it is counted.
+    /// The mailbox of that actor, for its gauge.
     pub(crate) mailbox: Mailbox,
     /// The way on which it must come.
     pub(crate) via: Via,
-    /// For how long.
+    /// When it is not waited for any more.
     pub(crate) until: Mono,
 }
 

@@ -34,7 +34,7 @@ const QUIET_START: Duration = Duration::from_secs(5 * 60);
 /// All private keys of a node.
 #[derive(Clone, Debug)]
 pub struct NodeKeys {
-    /// Of the RouterIdentity.
+    /// The signing and encryption keys of the RouterIdentity.
     pub router: RouterKeys,
     /// The static key of NTCP2.
     pub ntcp2: SecretKey,
@@ -47,7 +47,7 @@ pub struct NodeKeys {
 /// The private keys of SSU2.
 #[derive(Clone, Debug)]
 pub struct Ssu2Keys {
-    /// The static key.
+    /// The static key of the handshake.
     pub static_key: SecretKey,
     /// The introduction key, which is published.
     pub intro_key: [u8; 32],
@@ -100,7 +100,7 @@ impl NodeKeys {
 /// What a RouterInfo says beside the keys.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The network.
+    /// The id of the network, 2 for the live one.
     pub net_id: u8,
     /// Whether we keep a part of the netDb.
     pub floodfill: bool,

@@ -18,7 +18,7 @@ use ramson_protocol::blame::{Config, In, Judge as Core, Out, Who};
 
 const MAILBOX: usize = 1024;
 
-/// The actor.
+/// The actor around the judge of faults.
 pub(crate) struct Judge {
     shared: Shared,
     core: Core,

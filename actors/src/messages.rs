@@ -62,7 +62,7 @@ impl Origin {
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Incoming {
-    /// By what way.
+    /// The way on which it came.
     pub origin: Origin,
     /// The message, its expiration checked.
     pub message: I2np,
@@ -81,9 +81,9 @@ pub enum Token {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Arrived {
-    /// What.
+    /// What was waited for.
     pub token: Token,
-    /// By what way.
+    /// The way on which it came.
     pub origin: Origin,
     /// The message.
     pub message: I2np,

@@ -221,7 +221,7 @@ impl Node {
         &self.shared
     }
 
-    /// The data plane.
+    /// The way into the data plane.
     pub fn transports(&self) -> &Transports {
         self.shared.transports()
     }

@@ -43,7 +43,7 @@ impl Paths {
         self.0.load_full()
     }
 
-    /// For the pool.
+    /// Publishes a new snapshot. Only the pool that owns the tunnels does.
     pub(crate) fn set(&self, tunnels: OwnTunnels) {
         self.0.store(Arc::new(tunnels));
     }

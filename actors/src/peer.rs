@@ -28,7 +28,7 @@ pub(crate) struct Happened(pub(crate) In);
 #[rtype(result = "()")]
 pub(crate) struct Ended(pub(crate) RouterHash);
 
-/// The actor.
+/// The actor of one router's connection.
 pub(crate) struct PeerConnection {
     hash: RouterHash,
     shared: Shared,

@@ -58,7 +58,7 @@ const GRACE: Duration = Duration::from_secs(5);
 pub struct PoolConfig {
     /// Whose they are. It decides what may come out of them.
     pub owner: Owner,
-    /// What for. It decides by what rules hops are chosen.
+    /// What the tunnels are for: it decides by what rules hops are chosen.
     pub purpose: Purpose,
     /// Tunnels that lead to us.
     pub inbound: Wanted,
@@ -112,7 +112,7 @@ struct Want {
 struct Close;
 
 impl Pools {
-    /// For a node.
+    /// For a node with these profiles and connections.
     pub(crate) fn new(shared: Shared, profiles: Addr<Profiles>, connections: Addr<Connections>) -> Self {
         let us = shared.hash();
         let builder = SyncArbiter::start(BUILDERS, move || Builder::new(us));
@@ -154,7 +154,7 @@ impl PoolHandle {
     }
 }
 
-/// The actor.
+/// The actor that keeps one pool of our own tunnels.
 pub struct TunnelPool {
     shared: Shared,
     profiles: Addr<Profiles>,

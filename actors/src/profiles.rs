@@ -44,11 +44,11 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "Result<Chosen, TooFew>")]
 pub(crate) struct Choose {
-    /// How many.
+    /// How many hops the tunnel has.
     pub(crate) hops: usize,
     /// Which way the tunnel leads.
     pub(crate) direction: Direction,
-    /// What for.
+    /// What the tunnel is for: it decides by what rules hops are chosen.
     pub(crate) purpose: Purpose,
     /// A router that is left out if there are others.
     pub(crate) avoid: Option<RouterHash>,
@@ -86,7 +86,7 @@ impl Pace {
     }
 }
 
-/// The actor.
+/// The actor that keeps the profiles and chooses hops.
 pub(crate) struct Profiles {
     shared: Shared,
     peers: Peers,

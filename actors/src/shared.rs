@@ -29,7 +29,7 @@ use std::time::Duration;
 /// How far ahead we set the expiration of what we send. INTEROP: eight seconds in i2pd and emissary.
 pub const LIFETIME: Duration = Duration::from_secs(10);
 
-/// The facts; cheap to clone.
+/// The shared state of a node; cheap to clone.
 #[derive(Clone)]
 pub struct Shared(Arc<Inner>);
 

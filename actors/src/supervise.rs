@@ -12,10 +12,10 @@ use tokio::sync::watch;
 /// Whether the node is to go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Fate {
-    /// It is.
+    /// It goes on.
     #[default]
     Living,
-    /// It was told to end.
+    /// It was told to end, so that every end is expected.
     Ending,
     /// Something has ended that must not.
     Failed(String),

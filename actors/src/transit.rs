@@ -79,7 +79,7 @@ impl Published {
     }
 }
 
-/// The actor.
+/// The actor that admits tunnels of others and keeps their table.
 pub struct TransitManager {
     shared: Shared,
     admission: Admission,

@@ -44,7 +44,7 @@ pub struct TransportsConfig {
     pub static_key: ramson_crypto::x25519::SecretKey,
     /// The IV of NTCP2, as our RouterInfo has it.
     pub iv: [u8; 16],
-    /// The network.
+    /// The id of the network, 2 for the live one.
     pub net_id: u8,
     /// Where NTCP2 listens.
     pub listen: Vec<SocketAddr>,
@@ -52,7 +52,7 @@ pub struct TransportsConfig {
     pub ssu2: Option<Ssu2Config>,
     /// What outbound sockets are bound to: our published addresses.
     pub bind: Vec<IpAddr>,
-    /// I/O threads.
+    /// How many I/O threads there are; at least one is started.
     pub threads: usize,
     /// What the line bears, for all threads together.
     pub line: shape::Limits,
@@ -231,7 +231,7 @@ impl Transports {
     /// Tells SSU2 a RouterInfo that it needs.
     pub fn learn(&self, info: &RouterInfo) {
         if let Some(ssu2) = &self.ssu2 {
-            // What waits for it does without if the thread misses it.
+            // If its inbox is full, what waits for this RouterInfo fails by its own time limit.
             let _: bool = ssu2.push(Ssu2Input::Info(info.as_bytes().to_vec()));
         }
     }

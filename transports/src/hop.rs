@@ -34,14 +34,14 @@ pub enum HopKind {
     Participant {
         /// Our layer.
         cipher: LayerCipher,
-        /// To whom.
+        /// The next hop, which gets the cells.
         next: NextHop,
     },
     /// Somebody's inbound tunnel begins here: cut messages into cells, encrypt, pass on.
     InboundGateway {
         /// Our layer.
         cipher: LayerCipher,
-        /// To whom.
+        /// The next hop, which gets the cells.
         next: NextHop,
     },
     /// Somebody's outbound tunnel ends here: take off the last layer, put messages together, deliver.
@@ -70,7 +70,7 @@ pub enum HopKind {
 /// Where cells go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextHop {
-    /// The router.
+    /// The router that gets the cells.
     pub router: RouterHash,
     /// The tunnel's number there.
     pub tunnel: TunnelId,

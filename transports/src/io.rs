@@ -325,7 +325,7 @@ impl IoThread {
                 Some(Input::Handoff(mut handoff)) => {
                     self.on_handoff(&handoff);
                     handoff.clear();
-                    // What finds no room is one too many.
+                    // If the list of spares is full this one is freed.
                     let _: Result<(), Handoff> = self.emptied.push(handoff);
                 }
                 Some(Input::Own(mut cells)) => {

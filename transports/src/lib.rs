@@ -1,7 +1,7 @@
 //! The data plane of Ramson: NTCP2 and SSU2 sessions on mio event loops, and the relay fast path between them.
 //!
 //! ```text
-//!              accept, dial                  established sessions            news, messages   
+//!              accept, dial                  established sessions            news, messages
 //!  sockets ---> handshake thread ----------> I/O thread of the peer --------> control plane (EventSink)
 //!                                             ^   |  ^                              |
 //!                                             |   v  | cells for peers              |
@@ -9,7 +9,7 @@
 //!                                                 I/O thread <--- commands ---------+
 //! ```
 //!
-//! A peer's session lives on one I/O thread for life: the one that its hash says (`io::home`).
+//! A peer's session lives on one I/O thread for life: the one that its hash says (`ports::io::home`).
 //! On this path there is no actor, no lock, no allocation and no wake per cell.
 
 #![forbid(unsafe_code)]

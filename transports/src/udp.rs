@@ -80,7 +80,7 @@ impl Socket {
     /// Enters it into a poll.
     ///
     /// # Errors
-    /// The system's.
+    /// What the system says when it cannot watch the socket.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         self.io.register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
@@ -198,7 +198,7 @@ impl Receiver {
         self.batches[index]
     }
 
-    /// The buffer.
+    /// All received bytes, in which each [`Batch`] has its place.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes
     }

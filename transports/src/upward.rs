@@ -51,7 +51,7 @@ impl Subject {
     }
 }
 
-/// The way up.
+/// What one thread has to tell the control plane.
 pub(crate) struct Upward {
     sink: Arc<dyn EventSink>,
     news: VecDeque<News>,

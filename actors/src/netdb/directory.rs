@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 /// The kinds of entries, as metrics name them.
 pub(super) const KINDS: [&str; 5] = ["router_info", "lease_set", "lease_set2", "encrypted_lease_set", "meta_lease_set"];
 
-/// The snapshots.
+/// What the shards publish: sets of routers, counts, and the keys that searches look for.
 #[derive(Default)]
 pub(super) struct Directory {
     floodfills: ArcSwap<RouterSet>,

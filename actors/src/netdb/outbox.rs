@@ -38,7 +38,7 @@ impl<M: Message<Result: Send> + Clone + Send + 'static> Outboxes<M> {
         self.all.push(outbox);
     }
 
-    /// Tells all.
+    /// Puts the news into the queue of every subscriber.
     pub(super) fn publish(&mut self, news: &M) {
         self.all.retain(|outbox| outbox.to.connected());
         for outbox in &self.all {

@@ -32,7 +32,7 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(30);
 #[rtype(result = "()")]
 pub(super) struct Publish(pub(super) RouterInfo);
 
-/// The actor.
+/// The actor that publishes our RouterInfo.
 pub(super) struct Publishing {
     netdb: NetDb,
     core: Publisher,

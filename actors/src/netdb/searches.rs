@@ -86,7 +86,7 @@ struct Learning {
     until: Mono,
 }
 
-/// The actor.
+/// The actor that runs all searches.
 pub(super) struct Searches {
     netdb: NetDb,
     running: HashMap<NetDbKey, Running>,
@@ -98,7 +98,7 @@ pub(super) struct Searches {
 }
 
 impl Searches {
-    /// None yet.
+    /// No search is under way yet.
     pub(super) fn new(netdb: NetDb) -> Self {
         let (rng, now) = (netdb.shared().rng(), netdb.shared().now().mono);
         Self {
@@ -193,7 +193,7 @@ impl Searches {
     fn learn(&mut self, search: NetDbKey, router: RouterHash, named_by: RouterHash) {
         let key = NetDbKey::from(router);
         if router == self.netdb.shared().hash() || self.netdb.directory().knows(&router) {
-            // A floodfill that is not usable, or one that is newer than the search: it gets by without.
+            // A floodfill that is not usable, or one that became known after the search began: the search goes on without it.
             return self.feed_later(search, router);
         }
         if let Some(learning) = self.learning.get_mut(&key) {

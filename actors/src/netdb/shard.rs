@@ -42,7 +42,7 @@ const MAX_AWAITED: usize = 256;
 /// How often the snapshots and the metrics are brought up to date.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The actor.
+/// The actor that owns one shard.
 pub(super) struct NetDbShard {
     index: usize,
     netdb: NetDb,

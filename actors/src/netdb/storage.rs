@@ -101,7 +101,7 @@ impl Storage {
     }
 }
 
-/// The thread.
+/// The body of the thread that writes: one transaction for all that waits, until it is told to close.
 fn write_all(database: Database, commands: &Receiver<Command>) {
     while let Ok(first) = commands.recv() {
         let mut done = Vec::new();

@@ -19,7 +19,7 @@ impl Actor for Verifier {
 #[rtype(result = "Verified")]
 pub(super) struct Verify(pub(super) Entry);
 
-/// What was found.
+/// Whether the signatures are good.
 #[derive(MessageResponse)]
 pub(super) struct Verified(pub(super) Result<(), Refusal>);
 

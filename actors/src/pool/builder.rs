@@ -10,7 +10,7 @@ use ramson_protocol::tunnel::build::{self, BuildError, Path, Started};
 use ramson_protocol::tunnel::record::Bandwidth;
 use rand_chacha::ChaCha20Rng;
 
-/// A worker.
+/// A worker of the pool that seals builds.
 pub(super) struct Builder {
     us: RouterHash,
     rng: ChaCha20Rng,
@@ -27,7 +27,7 @@ impl Actor for Builder {
     type Context = SyncContext<Self>;
 }
 
-/// Seal this.
+/// Seal the records of a build over these hops. Answered by [`Prepared`].
 #[derive(Message)]
 #[rtype(result = "Prepared")]
 pub(super) struct Prepare {
@@ -36,7 +36,7 @@ pub(super) struct Prepare {
     pub(super) now: Now,
 }
 
-/// What came of it.
+/// The sealed build, or why there is none.
 #[derive(MessageResponse)]
 pub(super) struct Prepared(pub(super) Result<Started, BuildError>);
 

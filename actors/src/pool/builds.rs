@@ -243,7 +243,7 @@ impl TunnelPool {
         }
     }
 
-    /// No answer came.
+    /// No answer came in time.
     pub(super) fn build_timed_out(&mut self, id: PoolTunnelId) {
         let Some(building) = self.builds.remove(&id) else { return };
         count(building.direction, "timeout");

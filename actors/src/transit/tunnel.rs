@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How long a hop is kept. INTEROP: i2pd 660 s, emissary 620; a tunnel lives 600 s by its creator's clock.
 pub(super) const KEEP: Duration = Duration::from_secs(660);
 
-/// The actor.
+/// The actor of one tunnel of others, for as long as its hop stands.
 pub(super) struct ParticipatingTunnel {
     pub(super) hop: Arc<Hop>,
     pub(super) promised: Option<u32>,

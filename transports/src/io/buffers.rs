@@ -9,7 +9,7 @@ const KEEP: usize = 64;
 /// What a new buffer can hold before it grows: one full frame.
 const INITIAL: usize = 16 * 1024;
 
-/// The free list.
+/// Buffers that nobody uses now.
 #[derive(Default)]
 pub(crate) struct Buffers(Vec<Vec<u8>>);
 

@@ -22,7 +22,7 @@ const CONTROL_BOUND: usize = 1024 * 1024;
 
 /// A session with a peer.
 pub(super) struct Session {
-    /// The peer's slot.
+    /// The peer's place in the thread's table of peers.
     pub(super) peer: usize,
     /// Who began.
     pub(super) direction: Direction,
@@ -38,9 +38,9 @@ pub(super) struct Session {
 
 /// What carries a session.
 pub(super) enum Wire {
-    /// A TCP connection.
+    /// NTCP2: a TCP connection and its frames.
     Ntcp2(Box<Ntcp2>),
-    /// Datagrams.
+    /// SSU2: the core of a session, whose datagrams go by the sockets of the thread.
     Ssu2(Box<Ssu2>),
 }
 
@@ -50,7 +50,7 @@ impl Session {
         Self { peer, direction, opened, last_in, last_out, announce_at, in_dirty: false, wire }
     }
 
-    /// What carries it.
+    /// The transport that carries it.
     pub(super) fn transport(&self) -> Transport {
         match &self.wire {
             Wire::Ntcp2(_) => Transport::Ntcp2,

@@ -257,7 +257,7 @@ impl Shaper {
         stats.waiting_tunnels.set(self.queue.backlogged() as u64);
     }
 
-    /// Once a second.
+    /// Follows a changed limit, and gives memory back. To be called once a second.
     pub(super) fn tick(&mut self) {
         self.queue.set_bound(self.line.bound());
         self.queue.shrink();

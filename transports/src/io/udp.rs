@@ -50,9 +50,9 @@ pub(crate) struct Udp {
     intro: MaskKey,
     pub(super) session: SessionConfig,
     places: FxHashMap<u64, Place>,
-    /// For sessions of other threads, by thread.
+    /// Datagrams for sessions of other threads, by thread.
     away: Vec<Datagrams>,
-    /// For no session.
+    /// Datagrams that belong to no session, for the SSU2 thread.
     strangers: Datagrams,
     thread: Ssu2Handle,
     /// Timers of sessions by their id. One that is no longer what its session is armed for is passed over.
@@ -93,7 +93,7 @@ impl Udp {
     /// Enters the sockets into the thread's poll.
     ///
     /// # Errors
-    /// The system's.
+    /// What the system says when it cannot watch a socket.
     pub(crate) fn register(&mut self, registry: &mio::Registry) -> io::Result<()> {
         for (n, socket) in self.sockets.iter_mut().enumerate().take(MAX_SOCKETS) {
             socket.register(registry, Token(FIRST_TOKEN - n))?;

@@ -86,7 +86,7 @@ pub(super) struct Connection {
     pub(super) direction: Direction,
     /// The router that we call.
     pub(super) peer: Option<RouterHash>,
-    /// When patience ends.
+    /// By when the handshake must have come to its end.
     pub(super) deadline: Mono,
     pub(super) begun: Mono,
     phase: Phase,
@@ -161,7 +161,7 @@ impl Connection {
         self.read(env)
     }
 
-    /// Patience has ended.
+    /// The deadline has passed.
     pub(super) fn expire(&mut self) -> Progress {
         let outcome = match self.phase {
             Phase::Connecting(_) => Outcome::ConnectTimeout,

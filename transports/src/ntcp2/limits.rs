@@ -7,11 +7,11 @@ use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
-/// Connections by address.
+/// How many handshakes each address has begun and has open.
 #[derive(Default)]
 pub(super) struct PerIp {
     rates: Rates,
-    /// Half-open ones.
+    /// Handshakes under way, by address.
     open: FxHashMap<u128, u32>,
 }
 

@@ -28,7 +28,7 @@ causes! {
         StaticKey = "static_key", PeerMisbehaved;
         /// It publishes another IP address than the one that called.
         WrongAddress = "wrong_address", PeerMisbehaved;
-        /// It is ours.
+        /// It is our own RouterInfo.
         Ourselves = "ourselves", Local;
         /// The gate said no.
         Gate(Reason) = "gate", Local;
@@ -164,11 +164,11 @@ impl From<Outcome> for Charge {
 pub struct Failed {
     /// Who began.
     pub direction: Direction,
-    /// The other end.
+    /// The address at the other end.
     pub addr: SocketAddr,
     /// The router: known if we called it, or if it proved who it is before it was refused.
     pub peer: Option<RouterHash>,
-    /// Why.
+    /// How it ended.
     pub outcome: Outcome,
     /// How far the peer's clock is ahead of ours, in milliseconds, if it said so.
     pub skew_ms: Option<i64>,

@@ -32,9 +32,9 @@ pub enum Command {
     Ssu2Block(RouterHash, Box<Block>),
     /// Send a message to a router.
     Send {
-        /// To whom.
+        /// The router that gets it.
         to: RouterHash,
-        /// What.
+        /// The message, with its final id and expiration.
         message: Message,
     },
     /// Enter a hop into the table.
@@ -53,7 +53,7 @@ pub enum Command {
     AnnounceRouterInfo,
     /// End the session with a peer.
     Close {
-        /// With whom.
+        /// The router whose sessions end.
         peer: RouterHash,
         /// The termination reason to give.
         reason: u8,
@@ -82,9 +82,9 @@ impl Handoff {
 /// One message of a [`Handoff`].
 #[derive(Clone, Copy, Debug)]
 pub struct HandoffItem {
-    /// To whom.
+    /// The router that gets it.
     pub to: RouterHash,
-    /// I2NP type.
+    /// The code of its I2NP type.
     pub kind: u8,
     /// I2NP message id.
     pub id: u32,

@@ -87,7 +87,7 @@ pub(crate) enum Input {
     Token(SocketAddr, u64, u32),
     /// Our RouterInfo has changed.
     RouterInfo,
-    /// End.
+    /// End the thread.
     Stop,
 }
 
@@ -136,7 +136,7 @@ impl Ssu2Handle {
 /// Where the datagrams with this connection id belong.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// The id.
+    /// The connection id that they bear.
     pub id: u64,
     /// The thread of the session; `None` once it has ended.
     pub thread: Option<usize>,
