@@ -154,21 +154,5 @@ fn limits(page: &mut Page, threads: &[Arc<IoStats>], line: &Line) {
 }
 
 fn message_name(kind: usize) -> &'static str {
-    match MessageType::from_code(u8::try_from(kind).unwrap_or(u8::MAX)) {
-        MessageType::DatabaseStore => "database_store",
-        MessageType::DatabaseLookup => "database_lookup",
-        MessageType::DatabaseSearchReply => "database_search_reply",
-        MessageType::DeliveryStatus => "delivery_status",
-        MessageType::Garlic => "garlic",
-        MessageType::TunnelData => "tunnel_data",
-        MessageType::TunnelGateway => "tunnel_gateway",
-        MessageType::Data => "data",
-        MessageType::TunnelBuild => "tunnel_build",
-        MessageType::TunnelBuildReply => "tunnel_build_reply",
-        MessageType::VariableTunnelBuild => "variable_tunnel_build",
-        MessageType::VariableTunnelBuildReply => "variable_tunnel_build_reply",
-        MessageType::ShortTunnelBuild => "short_tunnel_build",
-        MessageType::OutboundTunnelBuildReply => "outbound_tunnel_build_reply",
-        MessageType::Unknown(_) => "unknown",
-    }
+    MessageType::from_code(u8::try_from(kind).unwrap_or(u8::MAX)).label()
 }
