@@ -4,7 +4,8 @@
 //! data plane --news-----> Connections --> PeerConnection (one per router)
 //!            --messages-> Dispatch --> NetDb shards, searches, publisher
 //!                            |-------> TransitManager --> ParticipatingTunnel (one per tunnel of others)
-//!                            '-------> TunnelPool --> InboundTunnel, OutboundTunnel (our own)
+//!                            |-------> TunnelPool --> InboundTunnel, OutboundTunnel (our own, in the client plane)
+//!                            '-------> Judge (faults of peers become bans that end)
 //! ```
 //!
 //! An actor owns its state, others ask by message with `try_send`, and nothing above the five verbs of the cores knows

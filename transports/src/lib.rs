@@ -10,7 +10,10 @@
 //! ```
 //!
 //! A peer's session lives on one I/O thread for life: the one that its hash says (`ports::io::home`).
-//! On this path there is no actor, no lock, no allocation and no wake per cell.
+//! Cells of our own tunnels pass through an I/O thread too; the threads on which these begin and end are in the crate
+//! `ramson-clients` and hold what [`ports::own`] gives them. The `ssu2` thread does for SSU2 what the handshake thread does
+//! for NTCP2.
+//! On the way of a cell there is no actor, no lock, no allocation and no wake per cell.
 
 #![forbid(unsafe_code)]
 
