@@ -3,7 +3,7 @@
 use crate::own_out::{QUEUE_BYTES, QUEUE_MESSAGES};
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
 use crate::stats::ClientStats;
-use crate::thread::Seat;
+use crate::thread::UnstartedClientThread;
 use parking_lot::{Mutex, RwLock};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::Message;
@@ -60,7 +60,7 @@ pub struct Clients {
 
 /// A client plane whose threads do not run yet.
 pub struct Bound {
-    seats: Vec<Seat>,
+    unstarted: Vec<UnstartedClientThread>,
     io: Vec<IoHandle>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -71,16 +71,16 @@ impl Clients {
     /// # Errors
     /// If the system gives no poll.
     pub fn bind(threads: usize, io: &[IoHandle]) -> io::Result<(Self, Bound)> {
-        let seats = (0..threads.max(1)).map(Seat::new).collect::<io::Result<Vec<_>>>()?;
+        let unstarted = (0..threads.max(1)).map(UnstartedClientThread::new).collect::<io::Result<Vec<_>>>()?;
         let handles = Arc::default();
         let clients = Self {
-            ports: seats.iter().map(|seat| Arc::clone(&seat.port)).collect(),
-            stats: seats.iter().map(|seat| Arc::clone(&seat.stats)).collect(),
+            ports: unstarted.iter().map(|unstarted| Arc::clone(&unstarted.port)).collect(),
+            stats: unstarted.iter().map(|unstarted| Arc::clone(&unstarted.stats)).collect(),
             tunnels: RwLock::default(),
             io: io.len(),
             threads: Arc::clone(&handles),
         };
-        Ok((clients, Bound { seats, io: io.to_vec(), threads: handles }))
+        Ok((clients, Bound { unstarted, io: io.to_vec(), threads: handles }))
     }
 
     /// Gives an inbound tunnel with these layers, the gateway's first, to a thread. Its hop is to be installed afterwards.
@@ -174,8 +174,8 @@ impl Bound {
     /// # Errors
     /// If a thread cannot be started.
     pub fn run(self, clock: &Clock, sink: &Arc<dyn EventSink>) -> io::Result<()> {
-        for (index, seat) in self.seats.into_iter().enumerate() {
-            let thread = seat.take(&self.io, clock.clone(), Arc::clone(sink));
+        for (index, unstarted) in self.unstarted.into_iter().enumerate() {
+            let thread = unstarted.into_thread(&self.io, clock.clone(), Arc::clone(sink));
             spawn(&self.threads, format!("client-{index}"), sink, move || thread.run())?;
         }
         Ok(())

@@ -38,21 +38,21 @@ const TICK: Duration = Duration::from_secs(1);
 /// An I/O thread that had no room is asked again after this.
 const AGAIN: Duration = Duration::from_millis(1);
 
-/// A thread before it starts.
-pub(crate) struct Seat {
+/// A client thread that does not run yet. It is made first, so that others can be given its port.
+pub(crate) struct UnstartedClientThread {
     poll: Poll,
     pub(crate) port: Arc<Port>,
     pub(crate) stats: Arc<ClientStats>,
 }
 
-impl Seat {
+impl UnstartedClientThread {
     pub(crate) fn new(index: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let port = Arc::new(Port::new(index, Waker::new(poll.registry(), WAKE)?));
         Ok(Self { poll, port, stats: Arc::default() })
     }
 
-    pub(crate) fn take(self, io: &[IoHandle], clock: Clock, sink: Arc<dyn EventSink>) -> ClientThread {
+    pub(crate) fn into_thread(self, io: &[IoHandle], clock: Clock, sink: Arc<dyn EventSink>) -> ClientThread {
         let now = clock.now();
         let way = |io: &IoHandle| Way { io: io.clone(), batch: OwnCells::default(), refused: VecDeque::new() };
         ClientThread {
