@@ -14,12 +14,13 @@
 #![forbid(unsafe_code)]
 
 mod clock_keeper;
+mod config;
 mod connections;
 mod dispatch;
 pub mod drops;
 mod expected;
 mod garlic;
-mod gate;
+pub mod gate;
 pub mod identity;
 mod judge;
 pub mod mailbox;
@@ -34,7 +35,7 @@ mod reach;
 pub mod series;
 pub mod settings;
 pub mod shared;
-mod supervise;
+pub mod supervise;
 mod transit;
 mod tunnel_ids;
 

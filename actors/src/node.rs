@@ -1,16 +1,18 @@
 //! A whole router: puts the planes together, starts the actors, and takes them down again.
 
+pub use crate::config::{Listen, NodeConfig};
+
 use crate::connections::{Connections, Follow, NewsBatch};
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Identity, NodeKeys, Profile, Share, router_info};
+use crate::identity::{Identity, Profile, Share, router_info};
 use crate::judge::Judge;
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
-use crate::messages::{Drain, Incoming, Recheck};
-use crate::netdb::{self, NetDb, NetDbConfig};
+use crate::messages::{Drain, Recheck};
+use crate::netdb::{self, NetDb};
 use crate::paths::{OwnTunnels, Paths};
-use crate::pool::{PoolConfig, PoolHandle, Pools};
+use crate::pool::{PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::Reach;
 use crate::series::control;
@@ -23,7 +25,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
-use ramson_protocol::data::router_info::{Congestion, RouterInfo};
+use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::link::limits::Limits;
@@ -51,49 +53,6 @@ const OPENERS: usize = 2;
 /// How long a drain lasts at most. Tunnels of others live for ten minutes; those who made them see the congestion cap G
 /// and the refusals, and have time to build others.
 pub const DRAIN: Duration = Duration::from_secs(10);
-
-/// Everything that a node is told at its start.
-pub struct NodeConfig {
-    /// Our keys.
-    pub keys: NodeKeys,
-    /// What our RouterInfo says. The share is that of the line.
-    pub profile: Profile,
-    /// Whether peers in private ranges are accepted.
-    pub allow_private: bool,
-    /// Where NTCP2 listens.
-    pub ntcp2: Listen,
-    /// Where SSU2 listens.
-    pub ssu2: Listen,
-    /// Where the tokens are kept that peers gave us for SSU2, if anywhere.
-    pub tokens: Option<PathBuf>,
-    /// I/O threads; 0 means one per core.
-    pub threads: usize,
-    /// What may change while it runs.
-    pub live: Live,
-    /// Our own exploratory tunnels.
-    pub pool: PoolConfig,
-    /// Where the profiles of other routers are kept, if anywhere.
-    pub profiles: Option<PathBuf>,
-    /// The database.
-    pub netdb: NetDbConfig,
-    /// RouterInfos to begin with, unverified.
-    pub bootstrap: Vec<Bytes>,
-    /// Called with our RouterInfo whenever it changes, and once before the first connection.
-    pub on_router_info: Box<dyn Fn(&RouterInfo)>,
-    /// Who gets Data messages that come out of our own tunnels.
-    pub data: Option<Recipient<Incoming>>,
-}
-
-/// How a transport is offered to callers.
-#[derive(Clone, Debug, Default)]
-pub struct Listen {
-    /// Where; nowhere if the transport is not spoken.
-    pub addresses: Vec<SocketAddr>,
-    /// Handshakes that may run at once.
-    pub max_handshakes: usize,
-    /// Whether the kernel may cut what is sent into datagrams. It always may where there are none.
-    pub segmentation_offload: bool,
-}
 
 /// A running node; cheap to clone. It ends with [`Node::drain`] or [`Node::stop`]; nothing of it is left then but what
 /// clones of this hold.

@@ -1,15 +1,8 @@
-//! What of a node's settings can change while it runs, in the node's own terms; and a node for tests.
+//! What of a node's settings can change while it runs, in the node's own terms.
 
-use crate::identity::{NodeKeys, Offer, Profile};
-use crate::netdb::NetDbConfig;
-use crate::node::{Listen, NodeConfig};
-use crate::pool::PoolConfig;
 use ramson_protocol::admission;
 use ramson_protocol::blocklist::Blocklist;
 use ramson_protocol::shape;
-use rand_chacha::ChaCha20Rng;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings that [`Node::reload`](crate::node::Node::reload) puts in force.
@@ -48,29 +41,5 @@ impl Live {
     /// Bytes per second that others may use, as we publish it.
     pub(crate) fn share(&self) -> u64 {
         self.line.transit
-    }
-}
-
-impl NodeConfig {
-    /// A router of network 99 that speaks and publishes NTCP2 at one address on loopback, with one I/O thread, new keys, no
-    /// tunnels of its own and nothing on disk but its database. Tests change what they are about.
-    pub fn for_tests(address: SocketAddr, database: PathBuf) -> Self {
-        let offer = Offer { publish: vec![address], mtu: 1500 };
-        Self {
-            keys: NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>()),
-            profile: Profile { net_id: 99, floodfill: false, ntcp2: Some(offer), ssu2: None, share: 0 },
-            allow_private: true,
-            ntcp2: Listen { addresses: vec![address], max_handshakes: 100, segmentation_offload: true },
-            ssu2: Listen::default(),
-            tokens: None,
-            threads: 1,
-            live: Live::for_tests(),
-            pool: PoolConfig::exploratory(0, 1),
-            profiles: None,
-            netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },
-            bootstrap: Vec::new(),
-            on_router_info: Box::new(|_| {}),
-            data: None,
-        }
     }
 }
