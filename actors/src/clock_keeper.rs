@@ -17,7 +17,7 @@ const SAMPLES: usize = 15;
 
 /// What we know of other clocks.
 #[derive(Debug, Default)]
-pub struct ClockKeeper {
+pub(crate) struct ClockKeeper {
     samples: VecDeque<(Subnet, i64)>,
 }
 
@@ -40,7 +40,7 @@ impl Subnet {
 
 impl ClockKeeper {
     /// Takes one peer's word: it is `skew_ms` ahead of us. Returns by how much to correct our clock, if it is time to.
-    pub fn sample(&mut self, from: IpAddr, private: bool, skew_ms: i64) -> Option<i64> {
+    pub(crate) fn sample(&mut self, from: IpAddr, private: bool, skew_ms: i64) -> Option<i64> {
         let subnet = Subnet::of(from, private);
         self.samples.retain(|(s, _)| *s != subnet);
         if self.samples.len() == SAMPLES {

@@ -21,7 +21,7 @@ const MAX: usize = 16 * 1024;
 
 /// By what way an answer must come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Via {
+pub(crate) enum Via {
     /// To the router itself: over a session, or out of somebody's tunnel that ends here.
     Router,
     /// Out of this tunnel of ours.
@@ -60,7 +60,7 @@ struct Inner {
 
 /// The register; clones share it. Locked for a look-up, some dozens of times a second.
 #[derive(Clone)]
-pub struct Expected(Arc<Mutex<Inner>>);
+pub(crate) struct Expected(Arc<Mutex<Inner>>);
 
 impl Default for Expected {
     fn default() -> Self {

@@ -15,13 +15,13 @@ use std::sync::Arc;
 const MAX_CLOVES: usize = 16;
 
 /// A worker of the pool.
-pub struct GarlicOpener {
+pub(crate) struct GarlicOpener {
     key: Arc<StaticKey>,
 }
 
 impl GarlicOpener {
     /// A worker with our static key.
-    pub fn new(key: Arc<StaticKey>) -> Self {
+    pub(crate) fn new(key: Arc<StaticKey>) -> Self {
         Self { key }
     }
 }
@@ -33,11 +33,11 @@ impl Actor for GarlicOpener {
 /// Open the encrypted part of a Garlic message.
 #[derive(Message)]
 #[rtype(result = "Opened")]
-pub struct Open(pub Bytes);
+pub(crate) struct Open(pub Bytes);
 
 /// What came out: messages for this router, or the reason why there are none.
 #[derive(Debug, MessageResponse)]
-pub struct Opened(pub Result<Vec<I2np>, ControlDrop>);
+pub(crate) struct Opened(pub Result<Vec<I2np>, ControlDrop>);
 
 impl Handler<Open> for GarlicOpener {
     type Result = Opened;
@@ -53,7 +53,7 @@ impl Handler<Open> for GarlicOpener {
 
 /// The messages of a payload that are for whoever opened it. Cloves for others are not sent on: in garlic to a router
 /// they would let a stranger make us send to anybody.
-pub fn local_cloves(payload: &[u8]) -> Result<Vec<I2np>, ControlDrop> {
+pub(crate) fn local_cloves(payload: &[u8]) -> Result<Vec<I2np>, ControlDrop> {
     let mut messages = Vec::new();
     for block in blocks(payload).take(MAX_CLOVES) {
         match block {

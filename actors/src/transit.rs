@@ -10,7 +10,7 @@
 mod opener;
 mod tunnel;
 
-pub use opener::BuildOpener;
+pub(crate) use opener::BuildOpener;
 
 use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
@@ -53,14 +53,14 @@ const REPLAYS: usize = 200_000;
 
 /// What others may read of us without asking.
 #[derive(Debug, Default)]
-pub struct Published {
+pub(crate) struct Published {
     congestion: AtomicU8,
     tunnels: AtomicUsize,
 }
 
 impl Published {
     /// How congested we are.
-    pub fn congestion(&self) -> Congestion {
+    pub(crate) fn congestion(&self) -> Congestion {
         match self.congestion.load(Relaxed) {
             1 => Congestion::D,
             2 => Congestion::E,
@@ -70,7 +70,7 @@ impl Published {
     }
 
     /// Tunnels of others that pass through us.
-    pub fn tunnels(&self) -> usize {
+    pub(crate) fn tunnels(&self) -> usize {
         self.tunnels.load(Relaxed)
     }
 
@@ -80,7 +80,7 @@ impl Published {
 }
 
 /// The actor that admits tunnels of others and keeps their table.
-pub struct TransitManager {
+pub(crate) struct TransitManager {
     shared: Shared,
     admission: Admission,
     replays: ReplayFilter,
@@ -99,7 +99,7 @@ pub struct TransitManager {
 
 impl TransitManager {
     /// The manager of a node. Tunnels are spread over `arbiters`.
-    pub fn new(
+    pub(crate) fn new(
         shared: Shared,
         config: Config,
         opener: Addr<BuildOpener>,
@@ -337,7 +337,7 @@ impl Handler<Drain> for TransitManager {
 /// Changed limits, to be in force from now on.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Limits(pub Config);
+pub(crate) struct Limits(pub Config);
 
 impl Handler<Limits> for TransitManager {
     type Result = ();

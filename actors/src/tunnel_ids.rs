@@ -20,11 +20,11 @@ enum Holder {
 
 /// The register; clones share it. Locked for a look-up, some dozens of times a second.
 #[derive(Clone, Debug, Default)]
-pub struct TunnelIds(Arc<Mutex<HashMap<TunnelId, Holder>>>);
+pub(crate) struct TunnelIds(Arc<Mutex<HashMap<TunnelId, Holder>>>);
 
 impl TunnelIds {
     /// A number that is free, for a tunnel of this owner.
-    pub fn reserve(&self, owner: Owner) -> TunnelId {
+    pub(crate) fn reserve(&self, owner: Owner) -> TunnelId {
         let mut ids = self.0.lock();
         loop {
             let id = TunnelId(rand::rng().next_u32());
@@ -40,7 +40,7 @@ impl TunnelIds {
 
     /// Takes the number that somebody else chose for his tunnel; false if it is taken.
     #[must_use]
-    pub fn claim(&self, id: TunnelId) -> bool {
+    pub(crate) fn claim(&self, id: TunnelId) -> bool {
         match self.0.lock().entry(id) {
             Entry::Vacant(free) => {
                 free.insert(Holder::Transit);
@@ -51,12 +51,12 @@ impl TunnelIds {
     }
 
     /// Gives a number back.
-    pub fn release(&self, id: TunnelId) {
+    pub(crate) fn release(&self, id: TunnelId) {
         self.0.lock().remove(&id);
     }
 
     /// Whose the tunnel is, if it is one of ours.
-    pub fn owner(&self, id: TunnelId) -> Option<Owner> {
+    pub(crate) fn owner(&self, id: TunnelId) -> Option<Owner> {
         match self.0.lock().get(&id)? {
             Holder::Own(owner) => Some(*owner),
             Holder::Transit => None,

@@ -19,7 +19,7 @@ const MAX_FILES: usize = 100_000;
 ///
 /// # Errors
 /// The operating system's, for what was named.
-pub fn read(path: &Path) -> io::Result<Vec<Bytes>> {
+pub(crate) fn read(path: &Path) -> io::Result<Vec<Bytes>> {
     let mut found = Vec::new();
     if fs::metadata(path)?.is_dir() {
         walk(path, 0, &mut found)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// An I2P router built to carry traffic fast.
 #[derive(Debug, Parser)]
 #[command(name = "ramson", version)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -14,7 +14,7 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the node. SIGTERM drains and stops it, a second one stops it at once; SIGHUP reloads the configuration.
     Run {
         /// The configuration file; without it all keys have their defaults.
@@ -70,7 +70,7 @@ pub enum Command {
 
 /// What can be done with a configuration file.
 #[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
+pub(crate) enum ConfigCommand {
     /// Say what is wrong with it, or what it changes: each key that has not its default.
     Check {
         /// The configuration file.
@@ -81,7 +81,7 @@ pub enum ConfigCommand {
 
 /// The pages of `docs/` that are made from the sources.
 #[derive(Clone, Copy, Debug, Subcommand)]
-pub enum Page {
+pub(crate) enum Page {
     /// The keys of the configuration.
     Configuration,
     /// The series of `/metrics`.

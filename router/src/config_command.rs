@@ -12,7 +12,7 @@ use std::path::Path;
 /// # Errors
 /// What is wrong with it.
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub fn check(config: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn check(config: Option<&Path>) -> Result<(), Failure> {
     let settings = Settings::load(config)?;
     // The files that it names are a part of it.
     let _ = reload::live(&settings)?;
@@ -32,7 +32,7 @@ pub fn check(config: Option<&Path>) -> Result<(), Failure> {
 /// None: all that the page is made of is in the binary.
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
 #[expect(clippy::unnecessary_wraps, reason = "all commands end alike")]
-pub fn doc(page: Page) -> Result<(), Failure> {
+pub(crate) fn doc(page: Page) -> Result<(), Failure> {
     match page {
         Page::Configuration => print!("{}", page::configuration()),
         Page::Metrics => print!("{}", reference::metrics()),

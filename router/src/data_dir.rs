@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Why the data folder cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum DataError {
+pub(crate) enum DataError {
     /// The operating system's word.
     #[error("cannot {0} {1}: {2}")]
     Io(&'static str, PathBuf, #[source] io::Error),
@@ -23,7 +23,7 @@ pub enum DataError {
 
 /// An open data folder; other processes are kept out while it lives.
 #[derive(Debug)]
-pub struct DataDir {
+pub(crate) struct DataDir {
     path: PathBuf,
     _lock: File,
 }
@@ -33,7 +33,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If it cannot be made, or another process has it.
-    pub fn open(path: &Path) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         fs::create_dir_all(path).map_err(|e| DataError::Io("make the folder", path.to_owned(), e))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
@@ -49,7 +49,7 @@ impl DataDir {
     ///
     /// # Errors
     /// If they cannot be read or written. A damaged file is never replaced.
-    pub fn keys(&self) -> Result<NodeKeys, DataError> {
+    pub(crate) fn keys(&self) -> Result<NodeKeys, DataError> {
         let path = self.path.join("router.keys");
         match fs::read(&path) {
             Ok(bytes) => NodeKeys::from_bytes(&bytes).map_err(|_| DataError::BadKeys(path)),
@@ -63,22 +63,22 @@ impl DataDir {
     }
 
     /// Where our RouterInfo stands.
-    pub fn router_info_path(&self) -> PathBuf {
+    pub(crate) fn router_info_path(&self) -> PathBuf {
         self.path.join("router.info")
     }
 
     /// Where the database stands.
-    pub fn database_path(&self) -> PathBuf {
+    pub(crate) fn database_path(&self) -> PathBuf {
         self.path.join("netdb.redb")
     }
 
     /// Where the tokens stand that peers gave us for SSU2.
-    pub fn tokens_path(&self) -> PathBuf {
+    pub(crate) fn tokens_path(&self) -> PathBuf {
         self.path.join("ssu2.tokens")
     }
 
     /// Where the profiles of other routers stand.
-    pub fn profiles_path(&self) -> PathBuf {
+    pub(crate) fn profiles_path(&self) -> PathBuf {
         self.path.join("profiles")
     }
 }
@@ -87,7 +87,7 @@ impl DataDir {
 ///
 /// # Errors
 /// The operating system's; the old content is then still there.
-pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -103,7 +103,7 @@ pub fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()
 }
 
 /// Descriptors that this process has open, and may have at most.
-pub fn descriptors() -> (u64, u64) {
+pub(crate) fn descriptors() -> (u64, u64) {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |d| d.count() as u64);
     (open, descriptor_limit())
 }

@@ -3,8 +3,8 @@
 //! The control plane counts through the `metrics` crate as things happen. The data plane counts into structs of its own
 //! threads; they are read here, at each scrape, so that the fast path knows nothing of exporters.
 
-pub mod reference;
-pub mod table;
+pub(crate) mod reference;
+pub(crate) mod table;
 
 mod data_plane;
 mod page;
@@ -34,7 +34,7 @@ struct State {
 ///
 /// # Errors
 /// If there is one already.
-pub fn install() -> io::Result<PrometheusHandle> {
+pub(crate) fn install() -> io::Result<PrometheusHandle> {
     let buckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
     let builder = PrometheusBuilder::new().set_buckets(&buckets).map_err(io::Error::other)?;
     let handle = builder.install_recorder().map_err(io::Error::other)?;
@@ -46,7 +46,7 @@ pub fn install() -> io::Result<PrometheusHandle> {
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
+pub(crate) fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
     let state = web::Data::from(Arc::new(State { node, prometheus, started: Instant::now() }));
     let server = HttpServer::new(move || {
         App::new()
@@ -81,7 +81,7 @@ fn render(node: &Node, prometheus: &PrometheusHandle, started: Instant) -> Strin
 }
 
 /// All series, of the control plane and those that are read at a scrape.
-pub fn series() -> impl Iterator<Item = &'static Row> {
+pub(crate) fn series() -> impl Iterator<Item = &'static Row> {
     control::TABLE.iter().chain(table::TABLE)
 }
 

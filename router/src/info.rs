@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If there is no RouterInfo yet.
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub fn info(data: &Path, json: bool) -> Result<(), Failure> {
+pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
     let path = data.join("router.info");
     let bytes = std::fs::read(&path).map_err(|e| {
         format!("cannot read {}: {e}; it is made at the first `ramson run --data {}`", path.display(), data.display())
@@ -56,7 +56,7 @@ pub fn info(data: &Path, json: bool) -> Result<(), Failure> {
 /// # Errors
 /// If the folder is in use, or something named cannot be read.
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub fn import(data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
+pub(crate) fn import(data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
     let data = DataDir::open(data)?;
     let mut found = Vec::new();
     for path in paths {

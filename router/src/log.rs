@@ -20,14 +20,14 @@ const SPAN: Duration = Duration::from_secs(60);
 
 /// The filter of the log that runs, to be changed.
 #[derive(Clone, Debug)]
-pub struct Filter(reload::Handle<EnvFilter, Registry>);
+pub(crate) struct Filter(reload::Handle<EnvFilter, Registry>);
 
 impl Filter {
     /// Puts another level in force.
     ///
     /// # Errors
     /// If it is no filter; the former one stays.
-    pub fn set(&self, level: &str) -> Result<(), Failure> {
+    pub(crate) fn set(&self, level: &str) -> Result<(), Failure> {
         Ok(self.0.reload(EnvFilter::try_new(level)?)?)
     }
 }
@@ -36,7 +36,7 @@ impl Filter {
 ///
 /// # Errors
 /// If the level is no filter, or a log runs already.
-pub fn start(level: &str) -> Result<Filter, Failure> {
+pub(crate) fn start(level: &str) -> Result<Filter, Failure> {
     let (filter, handle) = reload::Layer::new(EnvFilter::try_new(level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(RateLimit::default());
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;

@@ -12,7 +12,7 @@ use ramson_protocol::blocklist::Blocklist;
 use std::path::PathBuf;
 
 /// A node with the settings that are in force.
-pub struct Reloader {
+pub(crate) struct Reloader {
     path: Option<PathBuf>,
     /// Of which all but the live keys are in force.
     started: Settings,
@@ -24,12 +24,12 @@ pub struct Reloader {
 
 impl Reloader {
     /// For a node that runs with `settings`, which came from `path`. The filter is that of the log, if there is one.
-    pub fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
+    pub(crate) fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
         Self { path, started: settings.clone(), last: settings, node, filter }
     }
 
     /// Reads the configuration again and tells the log what came of it.
-    pub fn on_signal(&mut self) {
+    pub(crate) fn on_signal(&mut self) {
         match self.reload() {
             Ok(changes) => {
                 for change in &changes {
@@ -45,7 +45,7 @@ impl Reloader {
     ///
     /// # Errors
     /// What is wrong with the configuration. Nothing has changed then.
-    pub fn reload(&mut self) -> Result<Vec<Change>, Failure> {
+    pub(crate) fn reload(&mut self) -> Result<Vec<Change>, Failure> {
         let settings = Settings::load(self.path.as_deref())?;
         let live = live(&settings)?;
         if let Some(filter) = &self.filter {
@@ -73,7 +73,7 @@ fn tell(change: &Change) {
 ///
 /// # Errors
 /// If a blocklist cannot be read.
-pub fn live(settings: &Settings) -> Result<Live, Failure> {
+pub(crate) fn live(settings: &Settings) -> Result<Live, Failure> {
     Ok(Live {
         line: settings.bandwidth.limits(),
         max_transit: settings.transit.max_tunnels,

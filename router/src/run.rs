@@ -25,7 +25,7 @@ const MTU: u16 = 1500;
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
+pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
     let path = config.map(Path::to_owned);
     let settings = Settings::load(config)?;
     let filter = log::start(&settings.log.level)?;
@@ -111,7 +111,11 @@ async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader)
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub fn start_node(settings: &Settings, data: &DataDir, sink: Option<Recipient<Incoming>>) -> Result<Node, Failure> {
+pub(crate) fn start_node(
+    settings: &Settings,
+    data: &DataDir,
+    sink: Option<Recipient<Incoming>>,
+) -> Result<Node, Failure> {
     let mut routers: Vec<Bytes> = Vec::new();
     for path in &settings.network.bootstrap {
         let found = bootstrap::read(path)

@@ -9,21 +9,21 @@
 //! key has a default, an unknown key is an error that names the nearest one, and every duration, size and rate carries
 //! its unit. `docs/configuration.md` is made from the same declarations.
 
-pub mod bandwidth;
-pub mod exploratory;
-pub mod key;
-pub mod log;
-pub mod metrics;
-pub mod netdb;
-pub mod network;
-pub mod ntcp2;
-pub mod page;
-pub mod router;
+pub(crate) mod bandwidth;
+pub(crate) mod exploratory;
+pub(crate) mod key;
+pub(crate) mod log;
+pub(crate) mod metrics;
+pub(crate) mod netdb;
+pub(crate) mod network;
+pub(crate) mod ntcp2;
+pub(crate) mod page;
+pub(crate) mod router;
 mod section;
-pub mod ssu2;
+pub(crate) mod ssu2;
 #[cfg(test)]
 mod tests;
-pub mod transit;
+pub(crate) mod transit;
 
 use key::{Change, Key};
 use serde::Deserialize;
@@ -36,18 +36,18 @@ macro_rules! settings {
         /// Everything that an operator can set.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct Settings {
+        pub(crate) struct Settings {
             $(#[doc = concat!("`[", stringify!($name), "]`")] pub $name: $section,)+
         }
 
         impl Settings {
             /// All sections: their names, what they are about, and their keys.
-            pub fn sections() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
+            pub(crate) fn sections() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
                 vec![$((stringify!($name), <$section>::ABOUT, <$section>::keys()),)+]
             }
 
             /// The keys whose values differ from those of `before`.
-            pub fn changes(&self, before: &Self) -> Vec<Change> {
+            pub(crate) fn changes(&self, before: &Self) -> Vec<Change> {
                 let mut all = Vec::new();
                 $(all.extend(self.$name.changes(&before.$name));)+
                 all
@@ -75,7 +75,7 @@ const RENAMED: [(&str, &str, &str); 1] = [("ntcp2", "threads", "router.io_thread
 /// One socket address or a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "RawOneOrMany")]
-pub struct OneOrMany(pub Vec<SocketAddr>);
+pub(crate) struct OneOrMany(pub Vec<SocketAddr>);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -95,7 +95,7 @@ impl From<RawOneOrMany> for OneOrMany {
 
 /// Why a configuration cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub(crate) enum SettingsError {
     /// The file could not be read.
     #[error("cannot read the configuration {0}: {1}")]
     Read(PathBuf, std::io::Error),
@@ -112,7 +112,7 @@ impl Settings {
     ///
     /// # Errors
     /// If it cannot be read or understood, with what to do about it.
-    pub fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = std::fs::read_to_string(path).map_err(|e| SettingsError::Read(path.to_owned(), e))?;
         let settings = Self::parse(&text).map_err(|e| SettingsError::Parse(path.to_owned(), e))?;
@@ -124,7 +124,7 @@ impl Settings {
     ///
     /// # Errors
     /// A message with the line, and for an unknown key the one that it was renamed to, or the nearest that is known.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|e| match (renamed(text, e.message()), nearest(e.message())) {
             (Some((old, new)), _) => format!("{e}{old} is named {new} now"),
             (None, Some(hint)) => format!("{e}did you mean `{hint}`?"),

@@ -32,7 +32,7 @@ const LAST_MESSAGES: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// If it could not be started, or not every byte arrived intact.
-pub fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBuf>) -> Result<(), Failure> {
+pub(crate) fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBuf>) -> Result<(), Failure> {
     if !(0.001..=10_000.0).contains(&rate) {
         return Err(format!("--rate {rate}: give megabytes per second between 0.001 and 10000").into());
     }

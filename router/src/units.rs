@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What an operator wrote could not be read as a quantity.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no {what}: write a number and a unit, such as {example}")]
-pub struct BadUnit {
+pub(crate) struct BadUnit {
     text: String,
     what: &'static str,
     example: &'static str,
@@ -16,12 +16,12 @@ pub struct BadUnit {
 /// A duration, such as `30s` or `10min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Span(pub Duration);
+pub(crate) struct Span(pub Duration);
 
 /// Bytes per second, such as `25MB/s` or `200Mbit/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Rate(pub u64);
+pub(crate) struct Rate(pub u64);
 
 impl fmt::Display for Span {
     /// In the largest unit that needs no fraction.

@@ -8,14 +8,14 @@ use ramson_protocol::tunnel::hop::{self, Found, Opened, Receipt, Unanswered};
 use std::sync::Arc;
 
 /// A worker of the pool.
-pub struct BuildOpener {
+pub(crate) struct BuildOpener {
     key: Arc<StaticKey>,
     us: RouterHash,
 }
 
 impl BuildOpener {
     /// A worker with our static key and our hash.
-    pub fn new(key: Arc<StaticKey>, us: RouterHash) -> Self {
+    pub(crate) fn new(key: Arc<StaticKey>, us: RouterHash) -> Self {
         Self { key, us }
     }
 }

@@ -17,15 +17,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What applications write at once, and streams take from their sockets at once.
-pub const CHUNK: usize = 64 * 1024;
+pub(crate) const CHUNK: usize = 64 * 1024;
 
 /// Bytes that may lie in a ring.
 const RING: usize = 256 * 1024;
 
 /// How an application's sockets are driven: given connections, starts threads that end with them.
-pub type Way = fn(Vec<std::net::TcpStream>) -> Vec<JoinHandle<()>>;
+pub(crate) type Way = fn(Vec<std::net::TcpStream>) -> Vec<JoinHandle<()>>;
 
-pub const WAYS: [(&str, Way); 2] = [("mio on the client thread", on_client_thread), ("tokio and byte rings", on_tokio)];
+pub(crate) const WAYS: [(&str, Way); 2] =
+    [("mio on the client thread", on_client_thread), ("tokio and byte rings", on_tokio)];
 
 /// A connection of the client thread.
 struct Socket {
@@ -237,7 +238,7 @@ fn connect(connections: usize) -> (Vec<std::net::TcpStream>, Vec<std::net::TcpSt
 }
 
 /// `n` chunks in all over so many connections and back; the processor time of all threads but the application's.
-pub fn carry(way: Way, connections: usize, n: u64) -> Duration {
+pub(crate) fn carry(way: Way, connections: usize, n: u64) -> Duration {
     let (apps, nodes) = connect(connections);
     let start = time(ClockId::ProcessCPUTime);
     let threads = way(nodes);
@@ -265,7 +266,7 @@ pub fn carry(way: Way, connections: usize, n: u64) -> Duration {
 }
 
 /// The median and the hundredth of the times that 1 KiB takes there and back.
-pub fn ping(way: Way, rounds: usize) -> (Duration, Duration) {
+pub(crate) fn ping(way: Way, rounds: usize) -> (Duration, Duration) {
     let (mut apps, nodes) = connect(1);
     let threads = way(nodes);
     let (mut app, mut buffer) = (apps.remove(0), [5; 1024]);

@@ -75,7 +75,7 @@ impl Handler<Report> for Control {
 }
 
 /// The I/O thread takes off the layers, puts messages together, and sends `batch` of them at a time to an actor.
-pub fn by_events(n: u64, batch: usize) -> Spent {
+pub(crate) fn by_events(n: u64, batch: usize) -> Spent {
     let system = System::new();
     let arbiter = Arbiter::new();
     let spent = system.block_on(async {
@@ -119,7 +119,7 @@ fn take_apart(n: u64, batch: usize, control: &Addr<Control>) -> Duration {
 }
 
 /// The I/O thread hands the cells over as they came.
-pub fn by_cells(n: u64, batch: usize) -> Spent {
+pub(crate) fn by_cells(n: u64, batch: usize) -> Spent {
     let mut seat = Seat::<OwnCells>::new(256);
     let spares = Arc::new(ArrayQueue::<OwnCells>::new(16));
     let (inbox, used) = (seat.inbox.clone(), Arc::clone(&spares));

@@ -23,7 +23,7 @@ const TUNNEL: TunnelId = TunnelId(5);
 /// Bytes that a session has staged before it is sealed and written.
 const STAGED: usize = 64 * 1024;
 
-pub fn message() -> Message {
+pub(crate) fn message() -> Message {
     Message { kind: MessageType::Data, id: 7.into(), expiration: Wall::from_secs(u32::MAX), body: vec![7; BODY].into() }
 }
 
@@ -56,7 +56,7 @@ fn peel(ciphers: &[LayerCipher], cells: &mut [Body]) {
 }
 
 /// An entry in the I/O thread's inbox for each message; the I/O thread hashes, cuts and encrypts.
-pub fn by_message(n: u64) -> Spent {
+pub(crate) fn by_message(n: u64) -> Spent {
     let mut seat = Seat::<(TunnelId, Delivery, Message)>::new(16 * 1024);
     let inbox = seat.inbox.clone();
     let sender = std::thread::spawn(move || {
@@ -91,7 +91,7 @@ pub fn by_message(n: u64) -> Spent {
 }
 
 /// Batches of finished cells, with credit that runs back.
-pub fn by_cells(n: u64, batch: usize) -> Spent {
+pub(crate) fn by_cells(n: u64, batch: usize) -> Spent {
     let mut seat = Seat::<OwnCells>::new(1024);
     let client = Seat::<()>::new(16);
     let (lane, spares) = (Lane::new(), Arc::new(ArrayQueue::new(16)));

@@ -9,7 +9,7 @@ const BUCKETS: usize = 32 * PARTS;
 
 /// Counted times.
 #[derive(Clone, Debug)]
-pub struct Latencies {
+pub(super) struct Latencies {
     buckets: Vec<u64>,
     max: Duration,
 }
@@ -22,20 +22,20 @@ impl Default for Latencies {
 
 impl Latencies {
     /// Counts one.
-    pub fn record(&mut self, time: Duration) {
+    pub(super) fn record(&mut self, time: Duration) {
         let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         self.buckets[bucket(micros)] += 1;
         self.max = self.max.max(time);
     }
 
     /// Adds those of another thread.
-    pub fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.buckets.iter_mut().zip(&other.buckets).for_each(|(a, b)| *a += b);
         self.max = self.max.max(other.max);
     }
 
     /// The time below which this share (0 to 1) of all lie, to an eighth.
-    pub fn at(&self, share: f64) -> Duration {
+    pub(super) fn at(&self, share: f64) -> Duration {
         if share >= 1.0 {
             return self.max;
         }

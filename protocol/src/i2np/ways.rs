@@ -71,7 +71,7 @@ impl Way {
     /// garlic in garlic is used by nobody and would multiply our work.
     ///
     /// spec: i2np §GarlicClove — "although that is not used in practice"
-    pub fn inside(self) -> Option<(Opener, Way)> {
+    pub fn inside(self) -> Option<(Opener, Self)> {
         match self {
             Self::Direct | Self::Endpoint => Some((Opener::RouterKey, Self::Garlic)),
             Self::OwnTunnel(owner) => Some((Opener::KeysOf(owner), Self::OwnGarlic(owner))),

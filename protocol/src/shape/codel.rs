@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_millis(400);
 
 /// What CoDel knows of one queue.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Codel {
+pub(super) struct Codel {
     /// When the queue will have stood for an interval; `None` while it does not stand.
     above_until: Option<Mono>,
     dropping: bool,
@@ -27,7 +27,7 @@ pub struct Codel {
 
 impl Codel {
     /// Judges the cell at the head, which has waited for `sojourn`; `last` if none is behind it. True if it must go.
-    pub fn drop_head(&mut self, now: Mono, sojourn: Duration, last: bool) -> bool {
+    pub(super) fn drop_head(&mut self, now: Mono, sojourn: Duration, last: bool) -> bool {
         if sojourn < TARGET || last {
             *self = Self { drops: self.drops, next_drop: self.next_drop, ..Self::default() };
             return false;

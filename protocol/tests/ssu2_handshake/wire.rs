@@ -20,14 +20,14 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-pub const ALICE: usize = 0;
-pub const BOB: usize = 1;
-pub const NET: u8 = 99;
+pub(crate) const ALICE: usize = 0;
+pub(crate) const BOB: usize = 1;
+pub(crate) const NET: u8 = 99;
 /// Wall time at virtual time zero.
 const EPOCH: Wall = Wall(1_800_000_000_000);
 
 /// One router.
-pub struct Node {
+pub(crate) struct Node {
     pub addr: SocketAddr,
     pub keys: RouterKeys,
     static_key: SecretKey,
@@ -47,31 +47,31 @@ pub struct Node {
 
 /// What differs between nodes.
 #[derive(Clone, Copy)]
-pub struct Who {
+pub(crate) struct Who {
     pub seed: u8,
     pub addr: [u8; 4],
     pub net_id: u8,
 }
 
-pub fn alice() -> Who {
+pub(crate) fn alice() -> Who {
     Who { seed: 0xa1, addr: [10, 1, 0, 1], net_id: NET }
 }
 
-pub fn bob() -> Who {
+pub(crate) fn bob() -> Who {
     Who { seed: 0xb0, addr: [10, 2, 0, 1], net_id: NET }
 }
 
 impl Node {
-    pub fn new(who: Who) -> Self {
+    pub(crate) fn new(who: Who) -> Self {
         Self::with_info(who, 0, 0, 1500)
     }
 
     /// A node whose RouterInfo has so many bytes more, some of which cannot be compressed.
-    pub fn with_info(who: Who, random: usize, zeros: usize, mtu: u16) -> Self {
+    pub(crate) fn with_info(who: Who, random: usize, zeros: usize, mtu: u16) -> Self {
         Self::with(who, random, zeros, mtu, Limits::default(), Box::new(OpenGate))
     }
 
-    pub fn with(who: Who, random: usize, zeros: usize, mtu: u16, limits: Limits, gate: Box<dyn Gate>) -> Self {
+    pub(crate) fn with(who: Who, random: usize, zeros: usize, mtu: u16, limits: Limits, gate: Box<dyn Gate>) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(u64::from(who.seed));
         let (keys, static_key) = (RouterKeys::generate(&mut rng), SecretKey::from_bytes([who.seed; 32]));
         let (intro, addr) = ([who.seed ^ 0xff; 32], SocketAddr::from((who.addr, 9000)));
@@ -112,11 +112,11 @@ impl Node {
         }
     }
 
-    pub fn hash(&self) -> RouterHash {
+    pub(crate) fn hash(&self) -> RouterHash {
         self.info.hash()
     }
 
-    pub fn remote(&self) -> Remote {
+    pub(crate) fn remote(&self) -> Remote {
         Remote {
             hash: self.hash(),
             addr: self.addr,
@@ -127,18 +127,18 @@ impl Node {
     }
 
     /// Shows this RouterInfo from now on.
-    pub fn show(&mut self, info: RouterInfo) {
+    pub(crate) fn show(&mut self, info: RouterInfo) {
         self.endpoint.set_router_info(Bytes::copy_from_slice(info.as_bytes()));
         self.info = info;
     }
 
     /// An SSU2 address of these keys and this host.
-    pub fn address_at(&self, addr: SocketAddr) -> RouterAddressBuf {
+    pub(crate) fn address_at(&self, addr: SocketAddr) -> RouterAddressBuf {
         RouterAddressBuf::ssu2(addr, &self.static_key.public(), &self.intro, "", self.mtu)
     }
 
     /// Shows an SSU2 address without a host.
-    pub fn publish_nothing(&mut self) {
+    pub(crate) fn publish_nothing(&mut self) {
         let mut address = self.address_at(self.addr);
         let keep = [("i", ""), ("s", ""), ("v", "")].map(|(k, _)| k);
         let old = address.options.clone();
@@ -152,14 +152,14 @@ impl Node {
         self.show(info);
     }
 
-    pub fn issue_token(&self, to: SocketAddr) -> (u64, u32) {
+    pub(crate) fn issue_token(&self, to: SocketAddr) -> (u64, u32) {
         self.endpoint.issue_token(self.now, to)
     }
 }
 
 /// A datagram that was sent.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub(crate) struct Sent {
     pub at: Mono,
     pub from: usize,
     pub kind: &'static str,
@@ -167,7 +167,7 @@ pub struct Sent {
 }
 
 /// Nodes, and what is under way between them.
-pub struct Net {
+pub(crate) struct Net {
     pub nodes: Vec<Node>,
     rng: ChaCha20Rng,
     now: Mono,
@@ -190,7 +190,7 @@ pub struct Net {
 }
 
 impl Net {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             nodes: vec![Node::new(alice()), Node::new(bob())],
             rng: ChaCha20Rng::seed_from_u64(seed),
@@ -210,23 +210,23 @@ impl Net {
         }
     }
 
-    pub fn now(&self, node: usize) -> Now {
+    pub(crate) fn now(&self, node: usize) -> Now {
         let wall = EPOCH.plus(self.now);
         Now { mono: self.now, wall: Wall(wall.0.saturating_add_signed(self.nodes[node].ahead)) }
     }
 
-    pub fn target(&self, to: usize) -> Target {
+    pub(crate) fn target(&self, to: usize) -> Target {
         Target { remote: self.nodes[to].remote(), local: 3, token: None, ask_for_tag: self.ask_for_tag }
     }
 
-    pub fn dial(&mut self, from: usize, to: usize) {
+    pub(crate) fn dial(&mut self, from: usize, to: usize) {
         let (now, target) = (self.now(from), self.target(to));
         self.nodes[from].endpoint.dial(now, target);
         self.drain(from);
     }
 
     /// The kinds of what was sent, in order.
-    pub fn kinds(&self) -> Vec<&'static str> {
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
         self.sent.iter().map(|s| s.kind).collect()
     }
 
@@ -249,7 +249,7 @@ impl Net {
         if confirmed { "SessionConfirmed" } else { "SessionCreated" }
     }
 
-    pub fn drain(&mut self, at: usize) {
+    pub(crate) fn drain(&mut self, at: usize) {
         let mut outputs = Vec::new();
         while let Some(output) = self.nodes[at].endpoint.poll_output() {
             outputs.push(output);
@@ -281,7 +281,7 @@ impl Net {
         self.nodes[at].established.push(*established);
     }
 
-    pub fn send(&mut self, from: usize, to: usize, bytes: Bytes) {
+    pub(crate) fn send(&mut self, from: usize, to: usize, bytes: Bytes) {
         self.send_to(from, self.nodes[to].addr, bytes);
     }
 
@@ -309,7 +309,7 @@ impl Net {
     }
 
     /// Delivers a datagram at once from any address.
-    pub fn inject(&mut self, from: SocketAddr, to: usize, bytes: &[u8]) {
+    pub(crate) fn inject(&mut self, from: SocketAddr, to: usize, bytes: &[u8]) {
         let now = self.now(to);
         let node = &mut self.nodes[to];
         let id = header::connection_id(bytes, &MaskKey::new(node.intro));
@@ -321,7 +321,7 @@ impl Net {
     }
 
     /// Lets time pass.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
             let arrival = self.under_way.keys().next().map(|(at, _)| *at);

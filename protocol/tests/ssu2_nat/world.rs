@@ -13,17 +13,17 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-pub const NET: u8 = 99;
+pub(crate) const NET: u8 = 99;
 /// Wall time at virtual time zero.
-pub const EPOCH: Wall = Wall(1_800_000_000_000);
+pub(crate) const EPOCH: Wall = Wall(1_800_000_000_000);
 
-pub fn at(mono: Mono) -> Now {
+pub(crate) fn at(mono: Mono) -> Now {
     Now { mono, wall: EPOCH.plus(mono) }
 }
 
 /// What stands between a router and the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nat {
+pub(crate) enum Nat {
     /// Nothing.
     Open,
     /// A hole once made lets everybody in.
@@ -35,7 +35,7 @@ pub enum Nat {
 }
 
 /// One router, as others know it.
-pub struct Router {
+pub(crate) struct Router {
     pub keys: Arc<RouterKeys>,
     pub intro: [u8; 32],
     pub info: RouterInfo,
@@ -48,7 +48,7 @@ pub struct Router {
 }
 
 impl Router {
-    pub fn new(n: u8, nat: Nat) -> Self {
+    pub(crate) fn new(n: u8, nat: Nat) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(u64::from(n));
         let keys = Arc::new(RouterKeys::generate(&mut rng));
         let (intro, addr) = ([n; 32], SocketAddr::from(([60, n, 0, 1], 9000)));
@@ -58,16 +58,16 @@ impl Router {
         Self { keys, intro, info, addr, nat, ports: HashMap::new(), sent: BTreeSet::new() }
     }
 
-    pub fn hash(&self) -> RouterHash {
+    pub(crate) fn hash(&self) -> RouterHash {
         self.info.hash()
     }
 
-    pub fn me(&self) -> Me {
+    pub(crate) fn me(&self) -> Me {
         Me { net_id: NET, keys: self.keys.clone(), allow_reserved: false }
     }
 
     /// Sends something to `to`: the address that is seen there.
-    pub fn outbound(&mut self, to: SocketAddr) -> SocketAddr {
+    pub(crate) fn outbound(&mut self, to: SocketAddr) -> SocketAddr {
         self.sent.insert(to);
         match self.nat {
             Nat::Symmetric => {
@@ -79,7 +79,7 @@ impl Router {
     }
 
     /// Whether something from `from` to `to`, an address of ours, gets through.
-    pub fn inbound(&self, from: SocketAddr, to: SocketAddr) -> bool {
+    pub(crate) fn inbound(&self, from: SocketAddr, to: SocketAddr) -> bool {
         match self.nat {
             Nat::Open => to == self.addr,
             Nat::FullCone => to == self.addr && !self.sent.is_empty(),
@@ -90,7 +90,7 @@ impl Router {
 }
 
 /// What everybody knows, seen by one of them.
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     pub routers: &'a [Router],
     /// Pairs with a session.
     pub sessions: &'a BTreeSet<(usize, usize)>,
@@ -105,7 +105,7 @@ impl View<'_> {
     }
 }
 
-pub fn pair(a: usize, b: usize) -> (usize, usize) {
+pub(crate) fn pair(a: usize, b: usize) -> (usize, usize) {
     (a.min(b), a.max(b))
 }
 

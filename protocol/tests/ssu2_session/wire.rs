@@ -15,13 +15,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The initiator's place in every pair of things.
-pub const ALICE: usize = 0;
+pub(crate) const ALICE: usize = 0;
 /// The responder's.
-pub const BOB: usize = 1;
+pub(crate) const BOB: usize = 1;
 
 /// What happens to datagrams. Chances are in thousandths.
 #[derive(Clone, Copy)]
-pub struct Wire {
+pub(crate) struct Wire {
     pub loss: u32,
     /// To be delayed by up to as much again.
     pub reorder: u32,
@@ -41,7 +41,7 @@ impl Default for Wire {
 
 /// A datagram on its way; the heap gives the earliest first.
 #[derive(PartialEq, Eq)]
-pub struct Flying {
+pub(crate) struct Flying {
     pub at: Mono,
     serial: u64,
     pub side: usize,
@@ -62,7 +62,7 @@ impl PartialOrd for Flying {
 }
 
 /// Two sessions and the wire between them.
-pub struct Pair {
+pub(crate) struct Pair {
     pub wire: Wire,
     pub sessions: [Session; 2],
     pub addrs: [SocketAddr; 2],
@@ -80,16 +80,16 @@ pub struct Pair {
 }
 
 /// The body of a message, told by its id.
-pub fn cell(id: u32, len: usize) -> Vec<u8> {
+pub(crate) fn cell(id: u32, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32 ^ id.wrapping_mul(0x9e37)) as u8).collect()
 }
 
-pub fn addr(host: u8, port: u16) -> SocketAddr {
+pub(crate) fn addr(host: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, host], port))
 }
 
 /// What a handshake would have left.
-pub fn established(role: Role, addr: SocketAddr) -> Established {
+pub(crate) fn established(role: Role, addr: SocketAddr) -> Established {
     let (alice, bob) = (0x0102_0304_0506_0708_u64, 0x1112_1314_1516_1718_u64);
     let keys = |n: u8| DataKeys { k_data: [n; 32], k_header_2: MaskKey::new([n + 1; 32]) };
     let intro = |n: u8| MaskKey::new([n; 32]);
@@ -127,7 +127,7 @@ pub fn established(role: Role, addr: SocketAddr) -> Established {
 }
 
 impl Pair {
-    pub fn new(wire: Wire, config: Config, seed: u8) -> Self {
+    pub(crate) fn new(wire: Wire, config: Config, seed: u8) -> Self {
         let now = Now { mono: Mono::from_secs(1000), wall: Wall::from_secs(1_790_000_000) };
         let addrs = [addr(1, 1001), addr(2, 2002)];
         let session = |role, peer, n| Session::new(&established(role, peer), config, [seed ^ n; 32], now);
@@ -148,44 +148,44 @@ impl Pair {
         }
     }
 
-    pub fn now(&self) -> Mono {
+    pub(crate) fn now(&self) -> Mono {
         self.now.mono
     }
 
-    pub fn clock(&self) -> Now {
+    pub(crate) fn clock(&self) -> Now {
         self.now
     }
 
-    pub fn stats(&self, side: usize) -> Stats {
+    pub(crate) fn stats(&self, side: usize) -> Stats {
         self.sessions[side].stats()
     }
 
-    pub fn queued(&self, side: usize) -> usize {
+    pub(crate) fn queued(&self, side: usize) -> usize {
         self.sessions[side].queued_bytes()
     }
 
     /// Messages that have arrived: how often each id has. Their bodies have been compared.
-    pub fn received(&self, side: usize) -> &BTreeMap<u32, usize> {
+    pub(crate) fn received(&self, side: usize) -> &BTreeMap<u32, usize> {
         assert!(self.received[side].values().all(|n| *n == 1), "a message came twice");
         &self.received[side]
     }
 
-    pub fn batches(&self, side: usize) -> &[usize] {
+    pub(crate) fn batches(&self, side: usize) -> &[usize] {
         &self.batches[side]
     }
 
-    pub fn send(&mut self, side: usize, id: u32, len: usize) -> bool {
+    pub(crate) fn send(&mut self, side: usize, id: u32, len: usize) -> bool {
         self.send_expiring(side, id, &cell(id, len), 60)
     }
 
-    pub fn send_expiring(&mut self, side: usize, id: u32, body: &[u8], secs: i64) -> bool {
+    pub(crate) fn send_expiring(&mut self, side: usize, id: u32, body: &[u8], secs: i64) -> bool {
         let expiration = (i64::from(self.now.wall.secs()) + secs) as u32;
         let (a, b) = body.split_at(body.len() / 3);
         self.sessions[side].queue_message(18, MessageId(id), expiration, &[a, b])
     }
 
     /// Time passes.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now.mono + time;
         self.drain();
         loop {
@@ -201,7 +201,7 @@ impl Pair {
     }
 
     /// Until nothing is on its way or waits to be sent.
-    pub fn run_until_quiet(&mut self) {
+    pub(crate) fn run_until_quiet(&mut self) {
         for _ in 0..2000 {
             self.run(Duration::from_millis(50));
             let quiet = |s: &Session| s.queued_bytes() == 0 && s.stats().in_flight == 0;
@@ -225,7 +225,7 @@ impl Pair {
         self.drain();
     }
 
-    pub fn deliver(&mut self, side: usize, from: SocketAddr, mut bytes: Vec<u8>) {
+    pub(crate) fn deliver(&mut self, side: usize, from: SocketAddr, mut bytes: Vec<u8>) {
         let mut events = Vec::new();
         let len = bytes.len();
         self.sessions[side].handle_datagrams(self.now, from, &mut bytes, len, &mut events);

@@ -17,7 +17,7 @@ bear. A series of the control plane appears when it first counts.
 ";
 
 /// The page, in Markdown.
-pub fn metrics() -> String {
+pub(crate) fn metrics() -> String {
     let mut rows: Vec<&Row> = series().collect();
     rows.sort_by_key(|row| row.name);
     let mut page = format!("{INTRODUCTION}| series | kind | unit | labels | |\n|---|---|---|---|---|\n");

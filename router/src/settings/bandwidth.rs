@@ -26,7 +26,7 @@ section! {
 impl Bandwidth {
     /// # Errors
     /// What cannot be, and what to write.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if !(0.0..=1.0).contains(&self.transit_share) {
             return Err("bandwidth.transit_share is a share: write a number from 0 to 1, such as 0.8".to_owned());
         }
@@ -39,7 +39,7 @@ impl Bandwidth {
     }
 
     /// What the line bears, in the data plane's terms.
-    pub fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         let (inbound, outbound) = (self.inbound.0, self.outbound.0);
         let transit = (inbound.min(outbound) as f64 * self.transit_share) as u64;
         Limits { inbound, outbound, transit, max_delay: self.max_delay.0 }

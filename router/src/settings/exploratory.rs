@@ -18,7 +18,7 @@ section! {
 impl Exploratory {
     /// # Errors
     /// What cannot be, and what to write.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.length > MOST_HOPS {
             return Err("exploratory.length: a tunnel has at most 7 hops beside us; 2 is usual".to_owned());
         }

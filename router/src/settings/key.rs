@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// When a changed value takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(crate) enum Life {
     /// At SIGHUP.
     Live,
     /// At the next start.
@@ -16,7 +16,7 @@ pub enum Life {
 
 /// A key, as it is declared.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// Its section and name, such as `bandwidth.inbound`.
     pub name: String,
     /// What kind of value it takes, in words.
@@ -31,7 +31,7 @@ pub struct Key {
 
 /// A key whose value differs between two settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(crate) struct Change {
     /// Its section and name.
     pub name: String,
     /// The value before, as it is written in the file.
@@ -43,7 +43,7 @@ pub struct Change {
 }
 
 /// A value that a key can have.
-pub trait Value: PartialEq {
+pub(crate) trait Value: PartialEq {
     /// What is to be written, in words for the operator.
     const KIND: &'static str;
 

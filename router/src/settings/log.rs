@@ -14,7 +14,7 @@ section! {
 impl Log {
     /// # Errors
     /// What cannot be, and what to write.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match EnvFilter::try_new(&self.level) {
             Ok(_) => Ok(()),
             Err(e) => Err(format!("log.level = {:?} is no filter: {e}; write a level such as \"info\"", self.level)),

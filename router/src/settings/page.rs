@@ -18,7 +18,7 @@ changed key that is *live* takes effect at once; of any other the log says that 
 ";
 
 /// The page, in Markdown.
-pub fn configuration() -> String {
+pub(crate) fn configuration() -> String {
     let mut page = INTRODUCTION.to_owned();
     for (name, about, keys) in Settings::sections() {
         let _ = write!(page, "\n## `[{name}]`\n\n{}\n\n", joined(about));

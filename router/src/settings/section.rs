@@ -12,7 +12,7 @@ macro_rules! section {
         $(#[doc = $about])+
         #[derive(Clone, Debug, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct $name {
+        pub(crate) struct $name {
             $($(#[doc = $doc])+ pub $key: $kind,)+
         }
 
@@ -24,10 +24,10 @@ macro_rules! section {
 
         impl $name {
             /// What the section is about.
-            pub const ABOUT: &[&str] = &[$($about),+];
+            pub(crate) const ABOUT: &[&str] = &[$($about),+];
 
             /// All keys of the section.
-            pub fn keys() -> Vec<$crate::settings::key::Key> {
+            pub(crate) fn keys() -> Vec<$crate::settings::key::Key> {
                 let default = Self::default();
                 vec![$($crate::settings::key::Key {
                     name: concat!($section, ".", stringify!($key)).to_owned(),
@@ -39,7 +39,7 @@ macro_rules! section {
             }
 
             /// The keys whose values differ from those of `before`.
-            pub fn changes(&self, before: &Self) -> Vec<$crate::settings::key::Change> {
+            pub(crate) fn changes(&self, before: &Self) -> Vec<$crate::settings::key::Change> {
                 let mut changes = Vec::new();
                 $(if self.$key != before.$key {
                     changes.push($crate::settings::key::Change {

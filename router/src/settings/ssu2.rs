@@ -31,7 +31,7 @@ section! {
 impl Ssu2 {
     /// # Errors
     /// What cannot be, and what to write.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if !MTU.contains(&self.mtu) {
             return Err("ssu2.mtu: an IP packet of SSU2 has 1280 to 1500 bytes; 1500 is usual".to_owned());
         }
