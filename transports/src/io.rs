@@ -23,6 +23,8 @@ mod own;
 mod pace;
 mod peers;
 mod relay;
+#[cfg(test)]
+mod rig;
 mod session;
 mod timers;
 mod tunnels;

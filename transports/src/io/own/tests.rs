@@ -2,22 +2,18 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::event::{Direction, EventSink, News, Received};
+use crate::event::{EventSink, News, Received};
 use crate::idle::IdleClose;
+use crate::io::rig::Far;
 use crate::io::{IoConfig, UnstartedIoThread, shaper};
-use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle};
 use crate::ports::own::Lane;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mio::Events;
 use parking_lot::Mutex;
-use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
-use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::shape::Limits;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -74,60 +70,6 @@ impl EventSink for Control {
     }
 }
 
-/// The far end of a session.
-struct Far {
-    stream: TcpStream,
-    sealer: FrameSealer,
-    opener: FrameOpener,
-    received: Vec<u8>,
-    next: Option<usize>,
-    /// The first byte of each cell that came, with its tunnel.
-    cells: Vec<(u32, u8)>,
-}
-
-impl Far {
-    /// Sends cells of a tunnel that begin with these bytes.
-    fn send(&mut self, tunnel: TunnelId, cells: &[u8]) {
-        for byte in cells {
-            let mut frame = vec![0; LEN_LEN];
-            write_i2np_header(&mut frame, CELL_MESSAGE, MessageId(1), u32::MAX, 4 + CELL).unwrap();
-            frame.extend_from_slice(&tunnel.0.to_be_bytes());
-            // What makes a cell a repeated one is its IV and its first block together.
-            frame.push(*byte);
-            frame.resize(frame.len() + CELL - 1, 0);
-            self.sealer.seal_in_place(&mut frame, 0).unwrap();
-            self.stream.write_all(&frame).unwrap();
-        }
-    }
-
-    /// Reads all that there is.
-    fn read(&mut self) {
-        let mut buffer = [0; 64 * 1024];
-        while let Ok(n @ 1..) = self.stream.read(&mut buffer) {
-            self.received.extend_from_slice(&buffer[..n]);
-        }
-        let mut at = 0;
-        loop {
-            if self.next.is_none() && self.received.len() >= at + LEN_LEN {
-                self.next = Some(self.opener.next_len([self.received[at], self.received[at + 1]]).unwrap());
-                at += LEN_LEN;
-            }
-            let Some(len) = self.next.filter(|len| self.received.len() >= at + len) else { break };
-            for block in Blocks::new(self.opener.open(&mut self.received[at..at + len]).unwrap()) {
-                if let Block::I2np(message) = block.unwrap()
-                    && message.kind == CELL_MESSAGE
-                {
-                    let (tunnel, cell) = message.body.split_first_chunk::<4>().unwrap();
-                    self.cells.push((u32::from_be_bytes(*tunnel), cell[0]));
-                }
-            }
-            at += len;
-            self.next = None;
-        }
-        self.received.drain(..at);
-    }
-}
-
 /// A thread with one of our outbound tunnels.
 struct Rig {
     thread: IoThread,
@@ -167,27 +109,9 @@ impl Rig {
 
     /// A session with a router, which reads only when it is told.
     fn connect(&mut self, peer: RouterHash) -> Far {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (ours, addr) = listener.accept().unwrap();
-        ours.set_nonblocking(true).unwrap();
-        let sip = || SipKeys::new(&[5; 32]);
-        let session = Established {
-            peer,
-            addr,
-            direction: Direction::Outbound,
-            stream: mio::net::TcpStream::from_std(ours),
-            opener: FrameOpener::new(&[7; 32], sip()),
-            sealer: FrameSealer::new(&[8; 32], sip()),
-            router_info: None,
-            leftover: Vec::new(),
-            skew_ms: 0,
-        };
-        self.handle.command(Command::Adopt(Box::new(session))).unwrap();
-        stream.set_nonblocking(true).unwrap();
+        let far = Far::connect(&self.handle, peer);
         self.turn();
-        let (sealer, opener) = (FrameSealer::new(&[7; 32], sip()), FrameOpener::new(&[8; 32], sip()));
-        Far { stream, sealer, opener, received: Vec::new(), next: None, cells: Vec::new() }
+        far
     }
 
     fn turn(&mut self) {
