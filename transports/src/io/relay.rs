@@ -206,3 +206,6 @@ fn layer(kind: &HopKind) -> Option<&LayerCipher> {
         HopKind::InboundEndpoint { .. } | HopKind::InboundWithoutHops | HopKind::OutboundGateway { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,12 @@ use super::relay::CELL;
 use crate::event::Direction;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle};
+use bytes::Bytes;
+use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::ntcp2::block::{Block, Blocks, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, LEN_LEN, SipKeys};
+use ramson_protocol::time::Wall;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -20,6 +23,8 @@ pub(super) struct Far {
     next: Option<usize>,
     /// The first byte of each cell that came, with its tunnel.
     pub(super) cells: Vec<(u32, u8)>,
+    /// All messages that came, whole, if they are wanted.
+    pub(super) messages: Option<Vec<Message>>,
 }
 
 impl Far {
@@ -44,7 +49,7 @@ impl Far {
         home.command(Command::Adopt(Box::new(session))).unwrap();
         stream.set_nonblocking(true).unwrap();
         let (sealer, opener) = (FrameSealer::new(&[7; 32], sip()), FrameOpener::new(&[8; 32], sip()));
-        Self { stream, sealer, opener, received: Vec::new(), next: None, cells: Vec::new() }
+        Self { stream, sealer, opener, received: Vec::new(), next: None, cells: Vec::new(), messages: None }
     }
 
     /// Sends cells of a tunnel that begin with these bytes.
@@ -75,11 +80,18 @@ impl Far {
             }
             let Some(len) = self.next.filter(|len| self.received.len() >= at + len) else { break };
             for block in Blocks::new(self.opener.open(&mut self.received[at..at + len]).unwrap()) {
-                if let Block::I2np(message) = block.unwrap()
-                    && message.kind == CELL_MESSAGE
-                {
+                let Block::I2np(message) = block.unwrap() else { continue };
+                if message.kind == CELL_MESSAGE {
                     let (tunnel, cell) = message.body.split_first_chunk::<4>().unwrap();
                     self.cells.push((u32::from_be_bytes(*tunnel), cell[0]));
+                }
+                if let Some(messages) = &mut self.messages {
+                    messages.push(Message {
+                        kind: MessageType::from_code(message.kind),
+                        id: message.id,
+                        expiration: Wall::from_secs(message.expiration),
+                        body: Bytes::copy_from_slice(message.body),
+                    });
                 }
             }
             at += len;
