@@ -8,6 +8,9 @@
 use super::directory::{KINDS, Part};
 use super::outbox::Outboxes;
 use super::reply::{confirm, deliver, sealed};
+#[cfg(test)]
+use super::requests::Public;
+use super::requests::{All, Asked, Await, Get, Offered, Own, Stored, Subscribe};
 use super::searches::count_reply;
 use super::verifier::{Verified, Verify};
 use super::{NetDb, SHARDS};
@@ -58,58 +61,6 @@ pub(super) struct NetDbShard {
     exported: Exported<4>,
     _vital: Vital,
 }
-
-/// A DatabaseStore message. Answered with whether the entry was taken.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub(super) struct Stored(pub(super) Incoming);
-
-/// A DatabaseLookup message.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Asked(pub(super) Incoming);
-
-/// A RouterInfo that came otherwise. Answered with whether it was taken.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub(super) struct Offered {
-    pub(super) info: RouterInfo,
-    pub(super) from: Option<RouterHash>,
-    pub(super) flood: bool,
-    /// Its signature was verified in a handshake.
-    pub(super) verified: bool,
-}
-
-/// Our own RouterInfo, to be given to whoever asks.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Own(pub(super) RouterInfo);
-
-/// What is under a key?
-#[derive(Message)]
-#[rtype(result = "Option<Entry>")]
-pub(super) struct Get(pub(super) NetDbKey);
-
-/// What others are told that is under a key.
-#[cfg(test)]
-#[derive(Message)]
-#[rtype(result = "Option<Entry>")]
-pub(super) struct Public(pub(super) NetDbKey);
-
-/// What is under a key, now or as soon as it comes.
-#[derive(Message)]
-#[rtype(result = "Option<Entry>")]
-pub(super) struct Await(pub(super) NetDbKey);
-
-/// All routers of this shard, ourselves left out.
-#[derive(Message)]
-#[rtype(result = "Vec<RouterInfo>")]
-pub(super) struct All;
-
-/// Send all routers now, and then each change.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Subscribe(pub(super) Recipient<RouterKnown>);
 
 /// An entry on its way in.
 struct Arrival {

@@ -1,4 +1,4 @@
-use super::shard::Public;
+use super::requests::Public;
 use super::*;
 use crate::expected::Via;
 use crate::identity::{NodeKeys, Offer, Profile, router_info};
