@@ -58,17 +58,11 @@ impl Judge {
         let [malformed, misbehaved] = stats.charges;
         let charges = [("malformed", malformed), ("misbehaved", misbehaved), ("ours", stats.ours)];
         self.exported.add(&control::CHARGES, charges);
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(due) = self.core.poll_timeout() {
-            let after = due.saturating_sub(self.shared.now().mono);
-            self.timer = Some(ctx.run_later(after, |actor, ctx| {
-                actor.timer = None;
-                actor.core.handle_timeout(actor.shared.now().mono);
-                actor.drain(ctx);
-            }));
-        }
+        let due = self.core.poll_timeout();
+        self.shared.set_timer(&mut self.timer, due, ctx, |actor: &mut Self, ctx| {
+            actor.core.handle_timeout(actor.shared.now().mono);
+            actor.drain(ctx);
+        });
     }
 }
 

@@ -75,19 +75,15 @@ impl PeerConnection {
                 Out::Ended => ctx.stop(),
             }
         }
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(due) = self.core.poll_timeout() {
-            let after = due.saturating_sub(self.shared.now().mono);
-            self.timer = Some(ctx.run_later(after, |actor, ctx| {
-                actor.timer = None;
-                actor.core.handle_timeout(actor.shared.now().mono);
-                actor.drain(ctx);
-            }));
-        } else {
+        let due = self.core.poll_timeout();
+        if due.is_none() {
+            // It is called no more.
             self.info = None;
         }
+        self.shared.set_timer(&mut self.timer, due, ctx, |actor: &mut Self, ctx| {
+            actor.core.handle_timeout(actor.shared.now().mono);
+            actor.drain(ctx);
+        });
     }
 
     fn resolve(&self, ctx: &mut Context<Self>) {

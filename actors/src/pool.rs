@@ -239,16 +239,8 @@ impl TunnelPool {
         if std::mem::take(&mut self.changed) {
             self.publish();
         }
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(due) = self.core.poll_timeout() {
-            let after = due.saturating_sub(self.shared.now().mono);
-            self.timer = Some(ctx.run_later(after, |actor, ctx| {
-                actor.timer = None;
-                actor.tick(ctx);
-            }));
-        }
+        let due = self.core.poll_timeout();
+        self.shared.set_timer(&mut self.timer, due, ctx, Self::tick);
     }
 
     fn export(&mut self) {

@@ -15,7 +15,7 @@ use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::{Abilities, DialHistory};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
-use ramson_protocol::time::Now;
+use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_transports::Transports;
@@ -198,6 +198,20 @@ impl Shared {
     pub(crate) fn downgrade(&self) -> Weak<dyn std::any::Any + Send + Sync> {
         let inner: Weak<Inner> = Arc::downgrade(&self.0);
         inner
+    }
+
+    /// Sets an actor's one timer anew: `fire` is called at `due`, and whatever it was set for before is off.
+    pub(crate) fn set_timer<A: Actor<Context = Context<A>>>(
+        &self,
+        timer: &mut Option<SpawnHandle>,
+        due: Option<Mono>,
+        ctx: &mut Context<A>,
+        fire: impl FnOnce(&mut A, &mut Context<A>) + 'static,
+    ) {
+        if let Some(timer) = timer.take() {
+            ctx.cancel_future(timer);
+        }
+        *timer = due.map(|due| ctx.run_later(due.saturating_sub(self.now().mono), fire));
     }
 
     /// Has an actor stop when the node ends, so that nothing holds on to what it held.
