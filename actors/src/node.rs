@@ -409,5 +409,5 @@ fn limits(max_handshakes: usize, private: bool) -> Limits {
         return usual;
     }
     let half = u32::try_from(max_handshakes / 2).unwrap_or(u32::MAX);
-    Limits { half_open_per_ip: half, burst_per_ip: 4096, per_minute_per_ip: 6000, ..usual }
+    Limits { half_open_per_ip: half, burst_per_ip: 2048, per_minute_per_ip: 3000, ..usual }
 }
