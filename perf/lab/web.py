@@ -1,12 +1,17 @@
 """The server behind the tunnels: files of random bytes, so that one wrong, lost or doubled byte shows in the hash."""
 
+import errno
 import hashlib
 import os
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .sandbox import GATE
+
+
+PATIENCE = 30  # seconds until an address must be free
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Web:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer((self.ip, self.port), Handler)
+        self._server = _listen((self.ip, self.port), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -57,3 +62,15 @@ class Web:
         """Stops serving."""
         self._server.shutdown()
         self._server.server_close()
+
+
+def _listen(address, handler):
+    """A server at this address. A connection of the network before may still hold it for a moment."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ThreadingHTTPServer(address, handler)
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+            time.sleep(0.2)

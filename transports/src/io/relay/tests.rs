@@ -280,7 +280,8 @@ fn an_outbound_endpoint_delivers_to_routers_to_tunnels_and_to_ourselves() {
 
     rig.give_endpoint(Delivery::Router(to), &bytes);
     let came = rig.read(&mut far, 1);
-    assert_eq!(came.iter().map(|message| message.to_std().unwrap()).collect::<Vec<_>>(), [bytes.clone()]);
+    let came: Vec<_> = came.iter().map(|message| message.to_std().unwrap()).collect();
+    assert_eq!(came, std::slice::from_ref(&bytes));
 
     rig.give_endpoint(Delivery::Tunnel(to, TunnelId(8)), &bytes);
     let came = rig.read(&mut far, 1);
