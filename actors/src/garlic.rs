@@ -4,6 +4,7 @@
 //! State owned: our static key. In: [`Open`]. Out: the messages inside, as its answer.
 
 use crate::drops::ControlDrop;
+use crate::supervise::{Vital, Vitals};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::garlic::clove::{Block, CloveDelivery, blocks};
@@ -17,12 +18,13 @@ const MAX_CLOVES: usize = 16;
 /// A worker of the pool.
 pub(crate) struct GarlicOpener {
     key: Arc<StaticKey>,
+    _vital: Vital,
 }
 
 impl GarlicOpener {
     /// A worker with our static key.
-    pub(crate) fn new(key: Arc<StaticKey>) -> Self {
-        Self { key }
+    pub(crate) fn new(key: Arc<StaticKey>, vitals: &Vitals) -> Self {
+        Self { key, _vital: vitals.guard("a worker that opens garlic") }
     }
 }
 

@@ -105,6 +105,7 @@ impl NetDb {
     ) -> io::Result<Self> {
         let (storage, entries) = Storage::open(&config.database)?;
         let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
+        let vitals = shared.vitals().clone();
         let netdb = Self(Arc::new(Inner {
             paths,
             judge: OnceLock::new(),
@@ -112,7 +113,7 @@ impl NetDb {
             rules,
             directory: Directory::default(),
             storage,
-            verifier: SyncArbiter::start(VERIFIERS, || Verifier),
+            verifier: SyncArbiter::start(VERIFIERS, move || Verifier::new(&vitals)),
             shards: OnceLock::new(),
             searches: OnceLock::new(),
             publishing: OnceLock::new(),

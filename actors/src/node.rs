@@ -150,7 +150,8 @@ impl Node {
         netdb.set_judge(judge.clone().recipient());
         let routes = Routes { builds: transit.clone().recipient(), judge: judge.recipient(), data: config.data };
         let opener_key = Arc::clone(&static_key);
-        let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key)));
+        let vitals = shared.vitals().clone();
+        let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key), &vitals));
         let dispatch = Dispatch::new(shared.clone(), netdb.clone(), routes, opener).start();
         let (transit_load, on_change) = (Arc::clone(&published), config.on_router_info);
         let identity =
@@ -365,7 +366,8 @@ fn start_transit(
     published: &Arc<Published>,
 ) -> Addr<TransitManager> {
     let (key, us) = (Arc::clone(key), shared.hash());
-    let opener = SyncArbiter::start(OPENERS, move || BuildOpener::new(Arc::clone(&key), us));
+    let vitals = shared.vitals().clone();
+    let opener = SyncArbiter::start(OPENERS, move || BuildOpener::new(Arc::clone(&key), us, &vitals));
     TransitManager::new(shared.clone(), config, opener, arbiters, Arc::clone(published)).start()
 }
 

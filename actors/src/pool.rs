@@ -115,7 +115,8 @@ impl Pools {
     /// For a node with these profiles and connections.
     pub(crate) fn new(shared: Shared, profiles: Addr<Profiles>, connections: Addr<Connections>) -> Self {
         let us = shared.hash();
-        let builder = SyncArbiter::start(BUILDERS, move || Builder::new(us));
+        let vitals = shared.vitals().clone();
+        let builder = SyncArbiter::start(BUILDERS, move || Builder::new(us, &vitals));
         Self { shared, profiles, connections, builder }
     }
 

@@ -3,12 +3,22 @@
 //!
 //! State owned: none. In: [`Verify`]. Out: the entry back, or why it is refused.
 
+use crate::supervise::{Vital, Vitals};
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::netdb::rules::{Refusal, judge_signatures};
 
 /// A worker of the pool.
-pub(super) struct Verifier;
+pub(super) struct Verifier {
+    _vital: Vital,
+}
+
+impl Verifier {
+    /// A worker of the node with these vitals.
+    pub(super) fn new(vitals: &Vitals) -> Self {
+        Self { _vital: vitals.guard("a worker that verifies signatures") }
+    }
+}
 
 impl Actor for Verifier {
     type Context = SyncContext<Self>;

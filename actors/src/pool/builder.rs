@@ -2,6 +2,7 @@
 //!
 //! State owned: a generator. In: [`Prepare`]. Out: the sealed build, as its answer.
 
+use crate::supervise::{Vital, Vitals};
 use actix::prelude::*;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::peers::Chosen;
@@ -14,12 +15,13 @@ use rand_chacha::ChaCha20Rng;
 pub(super) struct Builder {
     us: RouterHash,
     rng: ChaCha20Rng,
+    _vital: Vital,
 }
 
 impl Builder {
     /// A worker of the router with this hash.
-    pub(super) fn new(us: RouterHash) -> Self {
-        Self { us, rng: rand::make_rng() }
+    pub(super) fn new(us: RouterHash, vitals: &Vitals) -> Self {
+        Self { us, rng: rand::make_rng(), _vital: vitals.guard("a worker that seals builds") }
     }
 }
 

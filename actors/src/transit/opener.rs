@@ -1,5 +1,6 @@
 //! Workers that open build records: each costs a Diffie-Hellman, and a flood of them must not hold up anything else.
 
+use crate::supervise::{Vital, Vitals};
 use actix::prelude::*;
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::id::RouterHash;
@@ -11,12 +12,13 @@ use std::sync::Arc;
 pub(crate) struct BuildOpener {
     key: Arc<StaticKey>,
     us: RouterHash,
+    _vital: Vital,
 }
 
 impl BuildOpener {
     /// A worker with our static key and our hash.
-    pub(crate) fn new(key: Arc<StaticKey>, us: RouterHash) -> Self {
-        Self { key, us }
+    pub(crate) fn new(key: Arc<StaticKey>, us: RouterHash, vitals: &Vitals) -> Self {
+        Self { key, us, _vital: vitals.guard("a worker that opens build records") }
     }
 }
 
