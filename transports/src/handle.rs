@@ -305,7 +305,7 @@ impl Bound {
                 io: self.io.clone(),
             };
             let thread = unstarted.into_thread(config, sockets, context);
-            self.spawn("ssu2".to_owned(), sink, move || thread.run())?;
+            spawn(&self.threads, "ssu2".to_owned(), sink, move || thread.run())?;
         }
         for (index, unstarted) in std::mem::take(&mut self.unstarted).into_iter().enumerate() {
             let config = IoConfig {
@@ -320,7 +320,7 @@ impl Bound {
             };
             let udp = self.udp.get_mut(index).and_then(Option::take);
             let thread = unstarted.into_thread(index, &self.io, config, udp)?;
-            self.spawn(format!("io-{index}"), sink, move || thread.run())?;
+            spawn(&self.threads, format!("io-{index}"), sink, move || thread.run())?;
         }
         let homes = self.io.clone();
         let established = move |session: Established| {
@@ -329,17 +329,7 @@ impl Bound {
             homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
         };
         let thread = self.ntcp2.take(ntcp2::bridge(Box::new(established), Arc::clone(sink)));
-        let (threads, name) = (&self.threads, "handshake".to_owned());
-        spawn(threads, name, sink, move || thread.run())
-    }
-
-    fn spawn(
-        &self,
-        name: String,
-        sink: &Arc<dyn EventSink>,
-        run: impl FnOnce() -> io::Result<()> + Send + 'static,
-    ) -> io::Result<()> {
-        spawn(&self.threads, name, sink, run)
+        spawn(&self.threads, "handshake".to_owned(), sink, move || thread.run())
     }
 }
 
@@ -369,7 +359,7 @@ impl Obituary {
     fn watch(mut self, run: impl FnOnce() -> io::Result<()>) {
         match run() {
             Ok(()) => self.expected = true,
-            Err(error) => tracing::error!(%error, thread = self.name, "a thread of the data plane cannot go on"),
+            Err(error) => tracing::error!(%error, thread = self.name, "a thread cannot go on"),
         }
     }
 }
