@@ -4,7 +4,7 @@
 //! turn: wait for readiness, commands or the next tick
 //!       -> commands and hand-offs from other threads          (commands.rs)
 //!       -> one read per ready session, frames opened in place  (ingress.rs)
-//!       -> cells through the tunnel cipher in batches           (relay.rs, tunnels.rs)
+//!       -> cells through the tunnel cipher in batches           (crate::relay, by onward.rs)
 //!       -> timers, once a second                                (timers.rs)
 //!       -> seal and write once per session that has output      (egress.rs)
 //!       -> hand over cells for other threads, events for the control plane
@@ -19,40 +19,37 @@ mod buffers;
 mod commands;
 mod egress;
 mod ingress;
+mod onward;
 mod own;
 mod pace;
 mod peers;
-mod relay;
 #[cfg(test)]
 mod rig;
 mod session;
+#[cfg(test)]
+mod tests;
 mod timers;
-mod tunnels;
 mod udp;
 
 pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
 use crate::event::EventSink;
-use crate::hop::Hop;
 use crate::idle::IdleClose;
 use crate::inbox::Inbox;
 use crate::ports::io::{Handoff, Input, IoHandle};
 use crate::ports::own::OwnCells;
-use crate::stats::{DropCause, IoStats, REASSEMBLY};
+use crate::relay::Relay;
+use crate::stats::{DropCause, IoStats};
 use crate::upward::{self, Upward};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
-use ramson_protocol::i2np::MessageType;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
-use ramson_protocol::tunnel::fragment::Packer;
-use ramson_protocol::tunnel::iv_filter::{self, IvFilter};
-use ramson_protocol::tunnel::reassembly::Reassembler;
+use ramson_protocol::tunnel::iv_filter;
 use rand_chacha::ChaCha20Rng;
-use rustc_hash::FxHashMap;
 use session::Session;
 use slab::Slab;
 use std::collections::VecDeque;
@@ -63,9 +60,6 @@ use std::time::Duration;
 
 /// Entries of the inbox that one turn takes, so that sockets are not forgotten over commands.
 const INBOX_BUDGET: usize = 1024;
-
-/// Type of a TunnelData message.
-const CELL_MESSAGE: u8 = MessageType::TunnelData.code();
 
 const WAKE: Token = Token(usize::MAX);
 const TICK: Duration = Duration::from_secs(1);
@@ -91,30 +85,14 @@ pub struct IoConfig {
     pub draining: Arc<AtomicBool>,
 }
 
-/// A hop with what this thread keeps for it.
-struct HopEntry {
-    hop: Arc<Hop>,
-    egress: Egress,
-    /// Its queue in the shaper.
-    flow: usize,
-    /// Messages of an endpoint that are not complete yet.
-    reassembly: Option<Box<Reassembler>>,
-    /// Messages of a gateway that wait for the end of the turn, to share cells.
-    packer: Option<Box<Packer>>,
-}
-
-/// How this thread reaches a hop's next router.
-#[derive(Clone, Copy)]
-enum Egress {
-    /// The tunnel ends here.
-    None,
-    /// A peer of this thread.
-    Local(usize),
-    /// A peer of another thread.
-    Remote(usize, RouterHash),
-}
-
+/// A thread: the relay, and what links it to the rest of the world.
 pub(crate) struct IoThread {
+    relay: Relay,
+    links: Links,
+}
+
+/// The sessions of a thread, and the ways to its sockets, to other threads and to the control plane.
+struct Links {
     config: IoConfig,
     index: usize,
     poll: Poll,
@@ -127,26 +105,10 @@ pub(crate) struct IoThread {
     /// SSU2, if it is spoken.
     udp: Option<Box<Udp>>,
     peers: peers::Peers,
-    hops: Slab<HopEntry>,
-    by_tunnel: FxHashMap<u32, usize>,
-    ivs: IvFilter,
     shaper: shaper::Shaper,
     own: own::Own,
     /// Peers for which cells wait.
     backlogged: Vec<usize>,
-    batch: relay::Batch,
-    spares: Vec<relay::Batch>,
-    /// Of endpoints that are between messages.
-    #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
-    reassemblers: Vec<Box<Reassembler>>,
-    /// What endpoints had counted that are gone, in the order of [`crate::stats::REASSEMBLY`].
-    reassembled: [u64; REASSEMBLY.len()],
-    /// Gateways with something in their packer.
-    packing: Vec<usize>,
-    #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
-    packers: Vec<Box<Packer>>,
-    /// Cells of a gateway on their way to the cipher.
-    packed: Vec<[u8; relay::CELL]>,
     outbox: Vec<Handoff>,
     /// To the control plane.
     up: Upward,
@@ -193,7 +155,9 @@ impl UnstartedIoThread {
         if let Some(udp) = &mut udp {
             udp.register(self.poll.registry())?;
         }
-        Ok(IoThread {
+        let stats = self.handle.stats;
+        let relay = Relay::new(config.router, config.iv_filter, rand::random(), Arc::clone(&stats), now);
+        let links = Links {
             index,
             udp,
             poll: self.poll,
@@ -201,22 +165,12 @@ impl UnstartedIoThread {
             others: all.to_vec(),
             emptied: self.handle.spares,
             own_emptied: self.handle.own_spares,
-            stats: self.handle.stats,
+            stats,
             sessions: Slab::new(),
             peers: peers::Peers::default(),
-            hops: Slab::new(),
-            by_tunnel: FxHashMap::default(),
-            ivs: IvFilter::new(config.iv_filter, rand::random(), now.mono),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             own: own::Own::default(),
             backlogged: Vec::new(),
-            batch: relay::Batch::new(),
-            spares: Vec::new(),
-            reassemblers: Vec::new(),
-            reassembled: [0; REASSEMBLY.len()],
-            packing: Vec::new(),
-            packers: Vec::new(),
-            packed: Vec::new(),
             outbox: all.iter().map(|_| Handoff::default()).collect(),
             up: Upward::new(Arc::clone(&config.sink)),
             ready: VecDeque::new(),
@@ -229,7 +183,8 @@ impl UnstartedIoThread {
             pace: pace::Pace::default(),
             stopping: false,
             config,
-        })
+        };
+        Ok(IoThread { relay, links })
     }
 }
 
@@ -240,24 +195,56 @@ impl IoThread {
     /// If waiting for the sockets fails, which leaves the thread nothing to do.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
-        while !self.stopping {
-            self.wait(&mut events)?;
-            let woke = self.config.clock.now();
-            self.now = woke;
-            self.pace.begin(woke.mono);
+        while !self.links.stopping {
+            self.links.wait(&mut events)?;
+            let woke = self.links.wake();
             self.turn(&events);
-            let end = self.config.clock.now();
-            self.pace.end(end.mono);
-            let busy = end.mono.saturating_sub(woke.mono);
-            self.stats.turns.add(1);
-            self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
-            self.stats.turn_us.record(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
-            self.now = end;
+            self.links.rest(woke);
         }
-        self.close_all();
+        self.links.close_all();
         Ok(())
     }
 
+    fn turn(&mut self, events: &Events) {
+        let Self { relay, links } = self;
+        relay.begin(links.now);
+        links.shaper.begin(links.now.mono);
+        links.take_inbox(relay);
+        for event in events {
+            if let Some(socket) = udp::socket_of(event.token()) {
+                links.on_udp_ready(socket, event.is_readable());
+            } else if event.token() != WAKE {
+                links.on_ready(event.token().0, event.is_readable() || event.is_read_closed(), event.is_writable());
+            }
+        }
+        // Each ready session gets one read; who has more queues again behind the others.
+        for _ in 0..links.ready.len() {
+            if !links.shaper.may_read() {
+                break;
+            }
+            let Some(index) = links.ready.pop_front() else { break };
+            links.read_session(relay, index);
+        }
+        links.receive_udp(relay);
+        links.fire_udp_timers();
+        links.release_own(relay);
+        links.release_backlogs(relay);
+        relay.release(links);
+        relay.flush(links);
+        if links.now.mono >= links.next_tick {
+            links.next_tick = links.now.mono + TICK;
+            links.tick(relay);
+        }
+        links.flush_dirty();
+        links.shaper.end(links.ready.len(), &links.stats);
+        links.hand_over();
+        links.hand_over_datagrams();
+        links.hand_over_own();
+        links.deliver_events();
+    }
+}
+
+impl Links {
     /// Waits for something to do, and while it is paced for the rest of the quantum in any case.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let ready = !self.ready.is_empty() || self.udp.as_ref().is_some_and(|udp| udp.ready());
@@ -283,47 +270,28 @@ impl IoThread {
         }
     }
 
-    fn turn(&mut self, events: &Events) {
-        self.shaper.begin(self.now.mono);
-        self.take_inbox();
-        for event in events {
-            if let Some(socket) = udp::socket_of(event.token()) {
-                self.on_udp_ready(socket, event.is_readable());
-            } else if event.token() != WAKE {
-                self.on_ready(event.token().0, event.is_readable() || event.is_read_closed(), event.is_writable());
-            }
-        }
-        // Each ready session gets one read; who has more queues again behind the others.
-        for _ in 0..self.ready.len() {
-            if !self.shaper.may_read() {
-                break;
-            }
-            let Some(index) = self.ready.pop_front() else { break };
-            self.read_session(index);
-        }
-        self.receive_udp();
-        self.fire_udp_timers();
-        self.release_own();
-        self.release_backlogs();
-        self.release_cells();
-        self.flush_gateways();
-        if self.now.mono >= self.next_tick {
-            self.next_tick = self.now.mono + TICK;
-            self.tick();
-        }
-        self.flush_dirty();
-        self.shaper.end(self.ready.len(), &self.stats);
-        self.hand_over();
-        self.hand_over_datagrams();
-        self.hand_over_own();
-        self.deliver_events();
+    /// The time of the turn that begins.
+    fn wake(&mut self) -> Mono {
+        self.now = self.config.clock.now();
+        self.pace.begin(self.now.mono);
+        self.now.mono
     }
 
-    fn take_inbox(&mut self) {
+    /// A turn is over that began then.
+    fn rest(&mut self, woke: Mono) {
+        self.now = self.config.clock.now();
+        self.pace.end(self.now.mono);
+        let busy = self.now.mono.saturating_sub(woke);
+        self.stats.turns.add(1);
+        self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
+        self.stats.turn_us.record(u64::try_from(busy.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    fn take_inbox(&mut self, relay: &mut Relay) {
         self.stats.inbox_depth.set(self.inbox.len() as u64);
         for _ in 0..INBOX_BUDGET {
             match self.inbox.pop() {
-                Some(Input::Command(command)) => self.on_command(command),
+                Some(Input::Command(command)) => self.on_command(relay, command),
                 Some(Input::Handoff(mut handoff)) => {
                     self.on_handoff(&handoff);
                     handoff.clear();
@@ -331,11 +299,11 @@ impl IoThread {
                     let _: Result<(), Handoff> = self.emptied.push(handoff);
                 }
                 Some(Input::Own(mut cells)) => {
-                    self.on_finished_cells(&cells);
+                    self.on_finished_cells(relay, &cells);
                     cells.clear();
                     let _: Result<(), OwnCells> = self.own_emptied.push(cells);
                 }
-                Some(Input::Datagrams(datagrams)) => self.on_datagrams(datagrams),
+                Some(Input::Datagrams(datagrams)) => self.on_datagrams(relay, datagrams),
                 None => break,
             }
         }

@@ -26,6 +26,7 @@ pub mod inbox;
 pub mod io;
 pub mod ntcp2;
 pub mod ports;
+mod relay;
 pub mod ssu2;
 pub mod stats;
 mod udp;

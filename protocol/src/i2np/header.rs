@@ -104,14 +104,14 @@ message_types! {
     26 = OutboundTunnelBuildReply, "outbound_tunnel_build_reply";
 }
 
-/// The short header, read or to be written without touching the body.
+/// What the header of a message says. It is read and written as the short one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortHeader {
     /// What the body is.
     pub kind: MessageType,
     /// Chosen at random by the sender.
     pub id: MessageId,
-    /// When the message is worth nothing any more; only whole seconds are carried.
+    /// When the message is worth nothing any more; the short header carries whole seconds.
     pub expiration: Wall,
 }
 
@@ -156,13 +156,13 @@ impl Message {
         ShortHeader { kind: self.kind, id: self.id, expiration: self.expiration }
     }
 
-    /// Reads a message with a standard header that fills `bytes`; the body shares them.
+    /// Splits a message with a standard header that fills `bytes` into what its header says and its body.
     ///
     /// The checksum is not compared: whatever brings us such a message has authenticated it.
     ///
     /// # Errors
     /// `Truncated`, `Trailing`; `TooLarge` above [`MAX_BODY`].
-    pub fn from_std(bytes: &Bytes) -> Result<Self> {
+    pub fn split_std(bytes: &[u8]) -> Result<(ShortHeader, &[u8])> {
         let mut r = Reader::new(bytes);
         let kind = MessageType::from_code(r.u8()?);
         let id = MessageId(r.u32()?);
@@ -174,6 +174,15 @@ impl Message {
         }
         let body = r.take(size)?;
         r.finish()?;
+        Ok((ShortHeader { kind, id, expiration }, body))
+    }
+
+    /// Reads a message with a standard header that fills `bytes`; the body shares them.
+    ///
+    /// # Errors
+    /// As [`Message::split_std`].
+    pub fn from_std(bytes: &Bytes) -> Result<Self> {
+        let (ShortHeader { kind, id, expiration }, body) = Self::split_std(bytes)?;
         Ok(Self { kind, id, expiration, body: bytes.slice_ref(body) })
     }
 

@@ -46,10 +46,10 @@ impl Peer {
             self.out.extend_from_slice(&[0; LEN_LEN]);
             for cell in 0..cells {
                 let tunnel = 1 + (frame as u32 * cells + cell) % TUNNELS;
-                write_i2np_header(&mut self.out, super::CELL_MESSAGE, MessageId(cell), u32::MAX, 1028).unwrap();
+                write_i2np_header(&mut self.out, crate::relay::CELL_MESSAGE, MessageId(cell), u32::MAX, 1028).unwrap();
                 self.out.extend_from_slice(&tunnel.to_be_bytes());
                 let at = self.out.len();
-                self.out.resize(at + super::relay::CELL, 0);
+                self.out.resize(at + crate::relay::CELL, 0);
                 rng.fill_bytes(&mut self.out[at..at + 64]);
             }
             self.sealer.seal_in_place(&mut self.out, start).unwrap();
@@ -120,15 +120,15 @@ impl Rig {
     /// One turn of each thread; the timers of every second are left out, as they are no affair of cells.
     fn turn(&mut self) {
         for thread in &mut self.threads {
-            thread.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-            thread.now = thread.config.clock.now();
-            thread.next_tick = Mono::MAX;
+            thread.links.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+            thread.links.now = thread.links.config.clock.now();
+            thread.links.next_tick = Mono::MAX;
             thread.turn(&self.events);
         }
     }
 
     fn cells(&self) -> u64 {
-        self.threads.iter().flat_map(|thread| &thread.stats.cells).map(|count| count.get()).sum()
+        self.threads.iter().flat_map(|thread| &thread.links.stats.cells).map(|count| count.get()).sum()
     }
 
     /// Sends frames of so many cells until `total` have gone through; how many allocations the threads made of it.
@@ -181,7 +181,7 @@ fn cells_cost_no_allocation() {
             rig.carry(frames, cells, 2000);
             let before = rig.receiver.arrived;
             let allocations = rig.carry(frames, cells, 4000);
-            assert!(rig.receiver.arrived - before > 4000 * super::relay::CELL, "they were not sent on");
+            assert!(rig.receiver.arrived - before > 4000 * crate::relay::CELL, "they were not sent on");
             assert_eq!(allocations, 0, "{threads} threads, {frames} frames of {cells} cells at a time");
         }
     }

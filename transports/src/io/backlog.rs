@@ -9,9 +9,9 @@
 //! nothing. Once a peer has a backlog all cells of this thread for it go through it, so that they keep their order. Cells
 //! that another thread hands over are encrypted already; they meet the bound of the session.
 
-use super::relay::CELL;
+use super::Links;
 use super::session::Session;
-use super::{Egress, IoThread};
+use crate::relay::{CELL, Egress, Relay};
 use crate::stats::DropCause;
 use ramson_protocol::shape::FairQueue;
 use ramson_protocol::time::Mono;
@@ -61,7 +61,7 @@ impl Backlog {
     }
 }
 
-impl IoThread {
+impl Links {
     /// True if cells for this peer must wait.
     pub(super) fn must_wait_for(&self, peer: usize) -> bool {
         let Some(entry) = self.peers.get(peer) else { return false };
@@ -91,10 +91,10 @@ impl IoThread {
     }
 
     /// Cells that have waited for peers which have room again go on their way.
-    pub(super) fn release_backlogs(&mut self) {
+    pub(super) fn release_backlogs(&mut self, relay: &mut Relay) {
         let mut at = 0;
         while let Some(peer) = self.backlogged.get(at).copied() {
-            if self.release_backlog(peer) {
+            if self.release_backlog(relay, peer) {
                 self.backlogged.swap_remove(at);
             } else {
                 at += 1;
@@ -103,17 +103,17 @@ impl IoThread {
     }
 
     /// Passes on what the peer's socket takes now. True if nothing waits for the peer any more.
-    fn release_backlog(&mut self, peer: usize) -> bool {
+    fn release_backlog(&mut self, relay: &mut Relay, peer: usize) -> bool {
         // It leaves the table while its cells go on, so that the rest of the thread can be reached.
         let Some(mut backlog) = self.peers.get_mut(peer).and_then(|entry| entry.backlog.take()) else { return true };
         let mut late = 0;
         // More than can wait does not go in one turn.
         for _ in 0..=2 * BOUND * CELL / STAGED {
-            self.flush_for(peer);
+            self.flush_for(relay, peer);
             let room = STAGED.saturating_sub(self.queued_for(peer)) / CELL;
             for _ in 0..room {
                 let Some((hop, cell)) = backlog.queue.pop(self.now.mono, &mut late) else { break };
-                if let Err(cause) = self.let_pass(hop, cell) {
+                if let Err(cause) = relay.let_pass(self, hop, cell) {
                     self.stats.dropped(cause);
                 }
             }
@@ -130,8 +130,8 @@ impl IoThread {
     }
 
     /// Gives the peer's socket what there is for it, unless it is known to take nothing.
-    pub(super) fn flush_for(&mut self, peer: usize) {
-        self.run_batch();
+    pub(super) fn flush_for(&mut self, relay: &mut Relay, peer: usize) {
+        relay.run_batch(self);
         let Some(index) = self.peers.get(peer).and_then(|entry| entry.primary) else { return };
         if self.sessions.get(index).is_some_and(|session| !session.is_blocked() && session.queued() > 0) {
             self.flush(index);

@@ -1,13 +1,14 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
+use super::Links;
 use super::peers::Peers;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
-use super::{Egress, HopEntry, IoThread};
 use crate::event::{Direction, News, Received};
 use crate::hop::Hop;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, home};
+use crate::relay::{Egress, Relay};
 use crate::stats::{DropCause, Transport};
 use mio::{Interest, Token};
 use ramson_protocol::data::router_info::VerifiedRouterInfo;
@@ -26,17 +27,17 @@ const ANNOUNCE_END_WITHIN: Duration = Duration::from_secs(2);
 /// Older sessions of one router that are kept beside the newest, until they end.
 const OLDER_SESSIONS: usize = 2;
 
-impl IoThread {
-    pub(super) fn on_command(&mut self, command: Command) {
+impl Links {
+    pub(super) fn on_command(&mut self, relay: &mut Relay, command: Command) {
         match command {
             Command::Adopt(established) => self.adopt(*established),
-            Command::AdoptSsu2(adoption) => self.adopt_ssu2(&adoption),
+            Command::AdoptSsu2(adoption) => self.adopt_ssu2(relay, &adoption),
             Command::Ssu2Block(to, block) => self.send_service_block(&to, &block),
             Command::Route(route) => self.on_route(route),
-            Command::Send { to, message } => self.send_message(to, &message),
-            Command::InstallHop(hop) => self.install(hop),
-            Command::RemoveHop(hop) => self.remove(&hop),
-            Command::Unreachable(router) => self.unreachable(&router),
+            Command::Send { to, message } => self.send_message(relay, to, &message),
+            Command::InstallHop(hop) => self.install(relay, hop),
+            Command::RemoveHop(hop) => self.remove(relay, &hop),
+            Command::Unreachable(router) => self.unreachable(relay, &router),
             Command::AnnounceRouterInfo => self.announce(),
             Command::Rebound { same_ip } => self.show_address(same_ip),
             Command::Close { peer, reason } => {
@@ -51,11 +52,11 @@ impl IoThread {
         }
     }
 
-    fn send_message(&mut self, to: RouterHash, message: &Message) {
+    fn send_message(&mut self, relay: &mut Relay, to: RouterHash, message: &Message) {
         if to == self.config.router {
             // The endpoint of a tunnel answers into a tunnel that begins here.
             if message.kind == MessageType::TunnelGateway {
-                self.on_tunnel_gateway(&message.body);
+                relay.on_tunnel_gateway(self, &message.body);
             } else {
                 self.up.pass(Received::Message { from: to, message: message.clone() });
             }
@@ -137,7 +138,7 @@ impl IoThread {
         }
     }
 
-    fn install(&mut self, hop: Arc<Hop>) {
+    fn install(&mut self, relay: &mut Relay, hop: Arc<Hop>) {
         let egress = match hop.next() {
             None => Egress::None,
             Some(next) => match home(&next.router, self.others.len()) {
@@ -151,34 +152,20 @@ impl IoThread {
                 thread => Egress::Remote(thread, next.router),
             },
         };
-        let tunnel = hop.id;
-        let slot = self.hops.vacant_entry();
-        let (index, flow) = (slot.key(), self.shaper.open(slot.key()));
-        slot.insert(HopEntry::new(hop, egress, flow));
-        if let Some(old) = self.by_tunnel.insert(tunnel.0, index) {
-            self.drop_hop(old);
+        let flow = self.shaper.open(relay.next_index());
+        if let Some(old) = relay.insert(hop, egress, flow) {
+            self.take_out(relay, old);
         }
-        self.stats.hops.set(self.hops.len() as u64);
     }
 
-    pub(super) fn remove(&mut self, hop: &Arc<Hop>) {
-        let Some(&index) = self.by_tunnel.get(&hop.id.0) else { return };
-        // Another tunnel may have its number by now.
-        if !self.hops.get(index).is_some_and(|entry| Arc::ptr_eq(&entry.hop, hop)) {
-            return;
-        }
-        // Cells in the batch name hops by index, and the index is about to be free.
-        self.flush_gateways();
-        self.by_tunnel.remove(&hop.id.0);
-        self.drop_hop(index);
-        self.stats.hops.set(self.hops.len() as u64);
+    pub(super) fn remove(&mut self, relay: &mut Relay, hop: &Arc<Hop>) {
+        let Some(index) = relay.index_of(hop) else { return };
+        relay.flush(self);
+        self.take_out(relay, index);
     }
 
-    fn drop_hop(&mut self, index: usize) {
-        let Some(entry) = self.hops.try_remove(index) else { return };
-        if let Some(reassembly) = &entry.reassembly {
-            self.keep_count(reassembly);
-        }
+    fn take_out(&mut self, relay: &mut Relay, index: usize) {
+        let Some(entry) = relay.take_out(index) else { return };
         let lost =
             self.shaper.close(entry.flow) + self.close_backlog(entry.egress, index) + self.own.close(index, &entry.hop);
         self.stats.drops[DropCause::UnknownTunnel as usize].add(lost as u64);
@@ -191,11 +178,11 @@ impl IoThread {
     }
 
     /// No session with this router is to be had: what waits for it is lost.
-    pub(super) fn unreachable(&mut self, router: &RouterHash) {
+    pub(super) fn unreachable(&mut self, relay: &Relay, router: &RouterHash) {
         let Some(peer) = self.peers.find(router) else { return };
         let lost = self.peers.take_pending(peer).len();
         self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
-        self.lose_own(peer);
+        self.lose_own(relay, peer);
         self.peers.release(peer);
     }
 

@@ -1,10 +1,11 @@
 //! From messages to sessions: those of this thread, those of others, and those that do not stand yet.
 
+use super::Links;
 use super::peers::Waiting;
 use super::session::Session;
-use super::{CELL_MESSAGE, IoThread};
 use crate::event::News;
 use crate::ports::io::{Handoff, HandoffItem, Input, home};
+use crate::relay::CELL_MESSAGE;
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
@@ -19,7 +20,7 @@ const HANDOFF_ITEMS: usize = 256;
 /// INTEROP: i2pd pads by up to 6 %.
 const MAX_PADDING: usize = 64;
 
-impl IoThread {
+impl Links {
     /// Sends a message to a router, whichever thread its session lives on.
     pub(super) fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
         let thread = home(&to, self.others.len());

@@ -1,14 +1,14 @@
 //! From a readable socket to blocks, and from I2NP messages to hops or to the control plane.
 
+use super::Links;
 use super::session::Session;
 use super::session::ntcp2::ReadOutcome;
-use super::tunnels::GATEWAY_MESSAGE;
-use super::{CELL_MESSAGE, IoThread};
 use crate::event::Received;
+use crate::relay::{CELL_MESSAGE, GATEWAY_MESSAGE, Relay};
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
-use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::block::I2np;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
@@ -25,7 +25,7 @@ enum Verdict {
     Close(Option<Reason>),
 }
 
-impl IoThread {
+impl Links {
     pub(super) fn on_ready(&mut self, index: usize, readable: bool, writable: bool) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         if readable
@@ -42,7 +42,7 @@ impl IoThread {
     }
 
     /// One read, and all whole frames that it completed.
-    pub(super) fn read_session(&mut self, index: usize) {
+    pub(super) fn read_session(&mut self, relay: &mut Relay, index: usize) {
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Some(wire) = session.ntcp2() else { return };
         wire.in_ready = false;
@@ -55,7 +55,7 @@ impl IoThread {
             session.last_in = self.now.mono;
         }
         let alive = match session.ntcp2().and_then(|wire| wire.failed.as_mut()) {
-            None => self.take_frames(index, &mut scratch, filled),
+            None => self.take_frames(relay, index, &mut scratch, filled),
             Some(failed) => {
                 failed.read_bytes = failed.read_bytes.saturating_sub(new);
                 let over = failed.read_bytes == 0;
@@ -82,7 +82,7 @@ impl IoThread {
     }
 
     /// False if the session was closed.
-    fn take_frames(&mut self, index: usize, scratch: &mut [u8], filled: usize) -> bool {
+    fn take_frames(&mut self, relay: &mut Relay, index: usize, scratch: &mut [u8], filled: usize) -> bool {
         let mut at = 0;
         let mut cells = 0;
         loop {
@@ -93,7 +93,7 @@ impl IoThread {
                 Ok(Some(frame)) => {
                     self.stats.wire(Transport::Ntcp2).received.frames.add(1);
                     let plain = &scratch[frame.start..frame.start + frame.len];
-                    match self.on_frame(peer, plain, &mut cells) {
+                    match self.on_frame(relay, peer, plain, &mut cells) {
                         Verdict::Continue => {}
                         Verdict::Close(reason) => {
                             self.close(index, reason);
@@ -117,13 +117,13 @@ impl IoThread {
         true
     }
 
-    fn on_frame(&mut self, peer: usize, plain: &[u8], cells: &mut u64) -> Verdict {
+    fn on_frame(&mut self, relay: &mut Relay, peer: usize, plain: &[u8], cells: &mut u64) -> Verdict {
         let Some(from) = self.peers.get(peer).map(|p| p.hash) else { return Verdict::Continue };
         for block in Blocks::new(plain) {
             match block {
                 Ok(Block::I2np(message)) => {
                     *cells += u64::from(message.kind == CELL_MESSAGE);
-                    self.on_i2np(from, Transport::Ntcp2, message);
+                    self.on_i2np(relay, from, Transport::Ntcp2, message);
                 }
                 Ok(Block::RouterInfo { flood, bytes }) => {
                     self.up.pass(Received::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
@@ -137,40 +137,27 @@ impl IoThread {
         Verdict::Continue
     }
 
-    /// A message of a peer, by whichever transport.
-    pub(super) fn on_i2np(&mut self, from: RouterHash, transport: Transport, message: I2np<'_>) {
+    /// A message of a peer, by whichever transport: for a hop here, or for the control plane.
+    pub(super) fn on_i2np(&mut self, relay: &mut Relay, from: RouterHash, transport: Transport, message: I2np<'_>) {
         let I2np { kind, id, expiration, body } = message;
         self.stats.wire(transport).received.message(kind, body.len());
         if kind == CELL_MESSAGE {
-            self.on_cell(from, body);
-        } else {
-            self.on_message(from, kind, id, expiration, body);
-        }
-    }
-
-    /// A message that is no cell: for a gateway here, or for the control plane.
-    fn on_message(&mut self, from: RouterHash, kind: u8, id: MessageId, expiration: u32, body: &[u8]) {
-        if expiration.saturating_add(EXPIRATION_GRACE_SECS) < self.now.wall.secs() {
+            self.on_cell(relay, from, body);
+        } else if expiration.saturating_add(EXPIRATION_GRACE_SECS) < self.now.wall.secs() {
             self.stats.dropped(DropCause::Expired);
-            return;
+        } else if kind == GATEWAY_MESSAGE {
+            relay.on_tunnel_gateway(self, body);
+        } else {
+            let kind = MessageType::from_code(kind);
+            let (expiration, body) = (Wall::from_secs(expiration), Bytes::copy_from_slice(body));
+            self.up.pass(Received::Message { from, message: Message { kind, id, expiration, body } });
         }
-        if kind == GATEWAY_MESSAGE {
-            self.on_tunnel_gateway(body);
-            return;
-        }
-        let message = Message {
-            kind: MessageType::from_code(kind),
-            id,
-            expiration: Wall::from_secs(expiration),
-            body: Bytes::copy_from_slice(body),
-        };
-        self.up.pass(Received::Message { from, message });
     }
 
     /// A cell from a peer: finds its hop and joins the batch.
-    fn on_cell(&mut self, from: RouterHash, body: &[u8]) {
+    fn on_cell(&mut self, relay: &mut Relay, from: RouterHash, body: &[u8]) {
         let Ok((tunnel, cell)) = cell::parse(body) else { return self.stats.dropped(DropCause::BadCell) };
-        if let Err(cause) = self.admit_cell(from, tunnel.0, cell) {
+        if let Err(cause) = relay.admit(self, from, tunnel, cell) {
             self.stats.dropped(cause);
         }
     }

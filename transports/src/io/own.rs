@@ -1,7 +1,7 @@
 //! Cells of our own tunnels at this thread: raw ones to the threads that own them, finished ones to their first hops.
 //!
 //! ```text
-//! from the last hop -> previous hop, IV (relay.rs) -> batch of the owner -> handed over at the end of the turn
+//! from the last hop -> previous hop, IV (crate::relay) -> batch of the owner -> handed over at the end of the turn
 //! from the owner    -> the line and the first hop's session have room? --yes--> session
 //!                                  | no                                          ^
 //!                                  +--> waits, a queue per tunnel, in turn ------+
@@ -10,12 +10,11 @@
 //! is bounded by the [lane](crate::ports::own::Lane) of each tunnel, which the owner feels. They go before transit on the
 //! line; where others have cells waiting for the same peer, each tunnel of ours gets the part of one.
 
-use super::IoThread;
+use super::Links;
 use super::backlog::{STAGED, STAGED_IN_TURN};
-use super::relay::{CELL, CELL_LIFETIME_SECS};
 use crate::hop::{Hop, HopKind};
-use crate::io::{CELL_MESSAGE, Egress};
 use crate::ports::own::{OwnCells, OwnPort, WINDOW};
+use crate::relay::{CELL, CELL_LIFETIME_SECS, CELL_MESSAGE, Egress, Relay};
 use crate::stats::{DropCause, Role};
 use ramson_protocol::id::TunnelId;
 use rand::Rng;
@@ -99,7 +98,7 @@ fn give(port: &dyn OwnPort, batch: &mut OwnCells) -> u64 {
     port.cells(std::mem::replace(batch, port.spare())).map_or_else(|lost| lost.len() as u64, |()| 0)
 }
 
-impl IoThread {
+impl Links {
     /// Raw cells go to their owners.
     pub(super) fn hand_over_own(&mut self) {
         let lost = self.own.hand_over();
@@ -107,17 +106,17 @@ impl IoThread {
     }
 
     /// Finished cells from their owner.
-    pub(super) fn on_finished_cells(&mut self, batch: &OwnCells) {
+    pub(super) fn on_finished_cells(&mut self, relay: &Relay, batch: &OwnCells) {
         let mut rest = batch.cells.as_slice();
         for run in batch.tunnels.chunk_by(PartialEq::eq) {
             let (cells, behind) = rest.split_at(run.len().min(rest.len()));
             rest = behind;
-            let cause = match self.by_tunnel.get(&run[0].0).and_then(|index| Some((*index, self.hops.get(*index)?))) {
+            let cause = match relay.find(run[0].0) {
                 None => DropCause::UnknownTunnel,
                 Some((index, entry)) => match (&entry.hop.kind, entry.egress) {
                     (HopKind::OutboundGateway { .. }, Egress::Local(peer)) => {
-                        cells.iter().for_each(|cell| self.send_own(index, peer, cell));
-                        self.tell_credit(index);
+                        cells.iter().for_each(|cell| self.send_own(relay, index, peer, cell));
+                        self.tell_credit(relay, index);
                         continue;
                     }
                     _ => DropCause::WrongKind,
@@ -128,12 +127,12 @@ impl IoThread {
     }
 
     /// A finished cell goes now or waits.
-    fn send_own(&mut self, index: usize, peer: usize, cell: &[u8; CELL]) {
+    fn send_own(&mut self, relay: &Relay, index: usize, peer: usize, cell: &[u8; CELL]) {
         if !self.own.waits(index) && self.shaper.own_may_pass() && self.takes_own(peer) {
-            self.pass_own(index, peer, cell);
+            self.pass_own(relay, index, peer, cell);
         } else if !self.own.wait(index, peer, cell) {
             self.stats.dropped(DropCause::EgressFull);
-            self.count_own(index, false);
+            self.count_own(relay, index, false);
         }
     }
 
@@ -147,8 +146,8 @@ impl IoThread {
     }
 
     /// A cell of ours goes to its first hop.
-    fn pass_own(&mut self, index: usize, peer: usize, cell: &[u8; CELL]) {
-        let Some(tunnel) = self.hops.get(index).and_then(|entry| entry.hop.next()).map(|next| next.tunnel) else {
+    fn pass_own(&mut self, relay: &Relay, index: usize, peer: usize, cell: &[u8; CELL]) {
+        let Some(tunnel) = relay.get(index).and_then(|entry| entry.hop.next()).map(|next| next.tunnel) else {
             return;
         };
         self.stats.cells[Role::OwnOutbound as usize].add(1);
@@ -156,12 +155,12 @@ impl IoThread {
         let (id, expiration) = (self.rng.next_u32(), self.now.wall.secs() + CELL_LIFETIME_SECS);
         let parts: [&[u8]; 2] = [&tunnel.0.to_be_bytes(), cell];
         let went = self.queue_unless(|session| session.control_full(), peer, CELL_MESSAGE, id, expiration, &parts);
-        self.count_own(index, went);
+        self.count_own(relay, index, went);
     }
 
     /// One cell of this tunnel has gone, or was dropped.
-    fn count_own(&self, index: usize, went: bool) {
-        let Some(hop) = self.hops.get(index).map(|entry| &entry.hop) else { return };
+    fn count_own(&self, relay: &Relay, index: usize, went: bool) {
+        let Some(hop) = relay.get(index).map(|entry| &entry.hop) else { return };
         hop.cells.add(1);
         if let HopKind::OutboundGateway { lane, .. } = &hop.kind {
             if went { lane.went(1) } else { lane.lose(1) }
@@ -169,8 +168,8 @@ impl IoThread {
     }
 
     /// Tells the owner, if it waits for it, that its lane is free again.
-    fn tell_credit(&self, index: usize) {
-        let Some(hop) = self.hops.get(index).map(|entry| &entry.hop) else { return };
+    fn tell_credit(&self, relay: &Relay, index: usize) {
+        let Some(hop) = relay.get(index).map(|entry| &entry.hop) else { return };
         if let HopKind::OutboundGateway { from, lane, .. } = &hop.kind
             && lane.wanted()
             && !from.credit(hop.id)
@@ -180,18 +179,18 @@ impl IoThread {
     }
 
     /// Cells of ours that have waited and may go now: each tunnel in its turn.
-    pub(super) fn release_own(&mut self) {
+    pub(super) fn release_own(&mut self, relay: &mut Relay) {
         for _ in 0..self.own.waiting.len() {
             // It leaves the ring while its cells go on, so that the rest of the thread can be reached.
             let Some(mut queue) = self.own.waiting.pop_front() else { break };
             let sharers = 1 + self.own.sharers(queue.peer) + usize::from(self.has_backlog(queue.peer));
             // What may wait goes in one turn, if the peer takes it at once.
             for _ in 0..=WINDOW as usize * CELL / STAGED {
-                if !self.release_own_of(&mut queue, sharers) {
+                if !self.release_own_of(relay, &mut queue, sharers) {
                     break;
                 }
             }
-            self.tell_credit(queue.hop);
+            self.tell_credit(relay, queue.hop);
             if !queue.cells.is_empty() {
                 self.own.waiting.push_back(queue);
             }
@@ -203,8 +202,8 @@ impl IoThread {
     }
 
     /// Gives the peer one part of what it takes now; true if it may take more.
-    fn release_own_of(&mut self, queue: &mut Waiting, sharers: usize) -> bool {
-        self.flush_for(queue.peer);
+    fn release_own_of(&mut self, relay: &mut Relay, queue: &mut Waiting, sharers: usize) -> bool {
+        self.flush_for(relay, queue.peer);
         let staged = STAGED.saturating_sub(self.queued_for(queue.peer)) / CELL;
         let part = if staged > 0 { (staged / sharers).max(1) } else { 0 };
         for _ in 0..part {
@@ -212,7 +211,7 @@ impl IoThread {
                 return false;
             }
             let Some(cell) = queue.cells.pop_front() else { return false };
-            self.pass_own(queue.hop, queue.peer, &cell);
+            self.pass_own(relay, queue.hop, queue.peer, &cell);
         }
         part > 0 && sharers == 1
     }
@@ -226,15 +225,15 @@ impl IoThread {
     }
 
     /// There is no session with this peer: cells of ours that wait for it are lost.
-    pub(super) fn lose_own(&mut self, peer: usize) {
+    pub(super) fn lose_own(&mut self, relay: &Relay, peer: usize) {
         if self.session_of(peer).is_some() {
             return;
         }
         let hops: Vec<usize> = self.own.waiting.iter().filter(|q| q.peer == peer).map(|queue| queue.hop).collect();
         for index in hops {
-            let lost = self.hops.get(index).map_or(0, |entry| self.own.close(index, &entry.hop));
+            let lost = relay.get(index).map_or(0, |entry| self.own.close(index, &entry.hop));
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
-            self.tell_credit(index);
+            self.tell_credit(relay, index);
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The far end of a session, for tests of a thread whose loop the test turns.
 
-use super::CELL_MESSAGE;
-use super::relay::CELL;
 use crate::event::Direction;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle};
+use crate::relay::{CELL, CELL_MESSAGE};
 use bytes::Bytes;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};

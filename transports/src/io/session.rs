@@ -116,7 +116,7 @@ impl Session {
         match &mut self.wire {
             Wire::Ntcp2(wire) => wire.queue_message(buffers, kind, id, expiration, parts),
             Wire::Ssu2(wire) => {
-                wire.cells += u64::from(kind == super::CELL_MESSAGE);
+                wire.cells += u64::from(kind == crate::relay::CELL_MESSAGE);
                 // What no packet can carry, tunnels and the control plane do not make.
                 wire.core.queue_message(kind, MessageId(id), expiration, parts);
             }

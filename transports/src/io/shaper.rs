@@ -9,6 +9,7 @@
 //! transport. The rules stand in [`ramson_protocol::shape`].
 
 use crate::hop::Hop;
+use crate::relay::Verdict;
 use crate::stats::{DropCause, IoStats};
 use ramson_protocol::shape::{Bank, Class, FairQueue, Limits, Purse};
 use ramson_protocol::time::Mono;
@@ -86,17 +87,6 @@ impl Line {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// What is to be done with a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It goes on now.
-    Now,
-    /// It has been put where it waits.
-    Waits,
-    /// It is dropped.
-    Drop(DropCause),
 }
 
 pub(super) struct Shaper {

@@ -1,16 +1,15 @@
 //! What happens once a second, and the end of sessions.
 
-use super::IoThread;
+use super::Links;
 use super::session::{Session, Wire};
 use crate::event::{News, Received};
-use crate::stats::{DropCause, REASSEMBLY, Transport};
+use crate::relay::Relay;
+use crate::stats::{DropCause, Transport};
 use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::ntcp2::frame::FrameError;
-use ramson_protocol::tunnel::reassembly::{self, Reassembler};
 use rand::Rng;
 use std::net::Shutdown;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Our RouterInfo is repeated to every peer after this time. INTEROP: 25 minutes at i2pd.
@@ -22,8 +21,8 @@ const OLDER_IDLE: Duration = Duration::from_secs(20);
 /// While messages wait for a session it is asked for again so often, whatever became of the first asking.
 const ASK_AGAIN_SECS: u64 = 4;
 
-impl IoThread {
-    pub(super) fn tick(&mut self) {
+impl Links {
+    pub(super) fn tick(&mut self, relay: &mut Relay) {
         let now = self.now.mono;
         self.follow_idle_close();
         let mut ended = Vec::new();
@@ -50,44 +49,18 @@ impl IoThread {
         for peer in self.peers.overdue(now) {
             let lost = self.peers.take_pending(peer).len();
             self.stats.drops[DropCause::NoSession as usize].add(lost as u64);
-            self.lose_own(peer);
+            self.lose_own(relay, peer);
             self.peers.release(peer);
         }
         if now.as_secs().is_multiple_of(ASK_AGAIN_SECS) {
             let awaited: Vec<_> = self.peers.awaited().collect();
             awaited.into_iter().for_each(|peer| self.up.tell(News::NeedSession(peer)));
         }
-        let over: Vec<_> =
-            self.hops.iter().filter(|(_, entry)| entry.hop.is_over()).map(|(_, e)| Arc::clone(&e.hop)).collect();
-        over.iter().for_each(|hop| self.remove(hop));
-        for (_, entry) in &mut self.hops {
-            if let Some(reassembly) = &mut entry.reassembly {
-                reassembly.expire(now);
-            }
-        }
-        self.sum_up_reassembly();
+        relay.over().iter().for_each(|hop| self.remove(relay, hop));
+        relay.tick(self.config.line.repeats());
         self.shaper.tick();
-        self.ivs.set_max_cells(self.config.line.repeats());
         self.sum_up_udp();
         self.stats.queued_bytes.set(self.queued_bytes());
-        self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
-        self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);
-        self.stats.iv_forgotten_early.set(self.ivs.forgotten_early());
-    }
-
-    /// Each endpoint counts for itself, and takes what it has counted along when it goes to the next hop.
-    fn sum_up_reassembly(&mut self) {
-        let mut sums = self.reassembled;
-        let open = self.hops.iter().filter_map(|(_, entry)| entry.reassembly.as_deref());
-        for reassembler in open.chain(self.reassemblers.iter().map(AsRef::as_ref)) {
-            add(&mut sums, &reassembler.stats());
-        }
-        self.stats.reassembly.iter().zip(sums).for_each(|(counter, sum)| counter.set(sum));
-    }
-
-    /// Keeps what an endpoint has counted that goes with its hop.
-    pub(super) fn keep_count(&mut self, reassembler: &Reassembler) {
-        add(&mut self.reassembled, &reassembler.stats());
     }
 
     /// A session of SSU2 has a limit of its own, by what it has heard of the peer: it is told when the operator changes it.
@@ -183,12 +156,6 @@ impl IoThread {
         }
         self.deliver_events();
     }
-}
-
-fn add(sums: &mut [u64; REASSEMBLY.len()], stats: &reassembly::Stats) {
-    let reassembly::Stats { whole, assembled, malformed, duplicates, expired, discarded } = *stats;
-    let counts = [whole, assembled, malformed, duplicates, expired, discarded];
-    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 //! Every thread knows of every session where it lives. A datagram for a session of this thread is opened where it lies;
 //! one for another thread's goes there, one that belongs to no session to the SSU2 thread, both in batches.
 
+use super::Links;
 use super::session::ssu2::Ssu2;
 use super::session::{Session, Wire};
-use super::{CELL_MESSAGE, IoThread};
 use crate::event::{Direction, Received};
 use crate::ports::datagrams::{Datagrams, Origin};
 use crate::ports::io::{Command, Input};
 use crate::ports::ssu2::{self, Adoption, Route, Ssu2Handle};
+use crate::relay::{CELL_MESSAGE, Relay};
 use crate::stats::{DropCause, SSU2_COUNTERS, Transport};
 use crate::udp::{Batch, Receiver, Socket};
 use mio::Token;
@@ -118,7 +119,7 @@ pub(super) fn socket_of(token: Token) -> Option<usize> {
     (n < MAX_SOCKETS).then_some(n)
 }
 
-impl IoThread {
+impl Links {
     pub(super) fn on_udp_ready(&mut self, socket: usize, readable: bool) {
         if readable
             && let Some(udp) = &mut self.udp
@@ -129,7 +130,7 @@ impl IoThread {
     }
 
     /// One receive call on each socket that may have something.
-    pub(super) fn receive_udp(&mut self) {
+    pub(super) fn receive_udp(&mut self, relay: &mut Relay) {
         let Some(mut receiver) = self.udp.as_mut().and_then(|udp| udp.receiver.take()) else { return };
         for local in 0.. {
             let Some(udp) = &mut self.udp else { break };
@@ -152,7 +153,7 @@ impl IoThread {
                 let batch = receiver.batch(n);
                 self.shaper.read(batch.len);
                 self.stats.wire(Transport::Ssu2).received.bytes.add(batch.len as u64);
-                self.on_batch(local, batch, receiver.bytes());
+                self.on_batch(relay, local, batch, receiver.bytes());
             }
         }
         if let Some(udp) = &mut self.udp {
@@ -160,7 +161,7 @@ impl IoThread {
         }
     }
 
-    fn on_batch(&mut self, local: usize, batch: Batch, bytes: &mut [u8]) {
+    fn on_batch(&mut self, relay: &mut Relay, local: usize, batch: Batch, bytes: &mut [u8]) {
         let origin = Origin { from: batch.from, local, congested: batch.congested };
         let mut cells = 0;
         for group in bytes[batch.start..batch.start + batch.len].chunks_mut(batch.stride * LANES) {
@@ -174,7 +175,7 @@ impl IoThread {
                 let run = ids.iter().take_while(|other| **other == id).count();
                 let (these, behind) = rest.split_at_mut((run * batch.stride).min(rest.len()));
                 match id {
-                    Some(id) => cells += self.on_run(id, origin, these, batch.stride),
+                    Some(id) => cells += self.on_run(relay, id, origin, these, batch.stride),
                     None => self.stats.drops[DropCause::BadDatagram as usize].add(run as u64),
                 }
                 (ids, rest) = (&ids[run..], behind);
@@ -186,10 +187,10 @@ impl IoThread {
     }
 
     /// Datagrams of one sender with one id, `stride` bytes each but the last. Returns how many cells were in them.
-    fn on_run(&mut self, id: u64, origin: Origin, bytes: &mut [u8], stride: usize) -> u64 {
+    fn on_run(&mut self, relay: &mut Relay, id: u64, origin: Origin, bytes: &mut [u8], stride: usize) -> u64 {
         let Some(udp) = &mut self.udp else { return 0 };
         match udp.places.get(&id).copied() {
-            Some(Place::Here(session)) => return self.on_session_datagrams(session, origin, bytes, stride),
+            Some(Place::Here(session)) => return self.on_session_datagrams(relay, session, origin, bytes, stride),
             Some(Place::Thread(thread)) => {
                 bytes.chunks(stride).for_each(|datagram| udp.away[thread].push(origin, id, datagram));
                 if udp.away[thread].is_full() {
@@ -207,21 +208,28 @@ impl IoThread {
     }
 
     /// Datagrams that other threads received for sessions of this one.
-    pub(super) fn on_datagrams(&mut self, mut datagrams: Datagrams) {
+    pub(super) fn on_datagrams(&mut self, relay: &mut Relay, mut datagrams: Datagrams) {
         datagrams.for_each(|origin, id, datagram| {
             let place = self.udp.as_ref().and_then(|udp| udp.places.get(&id));
             // What was handed over once has reached the thread that should know it, if anyone does.
             match place {
                 Some(Place::Here(session)) => {
                     let (session, len) = (*session, datagram.len());
-                    self.on_session_datagrams(session, origin, datagram, len);
+                    self.on_session_datagrams(relay, session, origin, datagram, len);
                 }
                 _ => self.stats.dropped(DropCause::UnknownSession),
             }
         });
     }
 
-    fn on_session_datagrams(&mut self, index: usize, origin: Origin, bytes: &mut [u8], stride: usize) -> u64 {
+    fn on_session_datagrams(
+        &mut self,
+        relay: &mut Relay,
+        index: usize,
+        origin: Origin,
+        bytes: &mut [u8],
+        stride: usize,
+    ) -> u64 {
         let Some(udp) = &mut self.udp else { return 0 };
         let Some(session) = self.sessions.get_mut(index) else { return 0 };
         let Some(from) = self.peers.get(session.peer).map(|peer| peer.hash) else { return 0 };
@@ -241,10 +249,10 @@ impl IoThread {
             match event {
                 SessionEvent::Message { kind, id, expiration, body } => {
                     cells += u64::from(kind == CELL_MESSAGE);
-                    self.on_i2np(from, Transport::Ssu2, I2np { kind, id, expiration, body: &bytes[body] });
+                    self.on_i2np(relay, from, Transport::Ssu2, I2np { kind, id, expiration, body: &bytes[body] });
                 }
                 SessionEvent::Reassembled { kind, id, expiration, body } => {
-                    self.on_i2np(from, Transport::Ssu2, I2np { kind, id, expiration, body: &body });
+                    self.on_i2np(relay, from, Transport::Ssu2, I2np { kind, id, expiration, body: &body });
                 }
                 SessionEvent::RouterInfo { flood, bytes } => {
                     // Peer tests and introductions send one ahead.
@@ -350,7 +358,7 @@ impl IoThread {
     }
 
     /// A session that the SSU2 thread made.
-    pub(super) fn adopt_ssu2(&mut self, new: &Adoption) {
+    pub(super) fn adopt_ssu2(&mut self, relay: &mut Relay, new: &Adoption) {
         let established = &new.established;
         let direction = match established.role {
             Role::Initiator => Direction::Outbound,
@@ -381,7 +389,7 @@ impl IoThread {
             let mut datagram = datagram.to_vec();
             let origin = Origin { from: established.addr, local: established.local, congested: false };
             let len = datagram.len();
-            self.on_session_datagrams(index, origin, &mut datagram, len);
+            self.on_session_datagrams(relay, index, origin, &mut datagram, len);
         }
     }
 

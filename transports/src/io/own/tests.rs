@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::event::{EventSink, News, Received};
 use crate::idle::IdleClose;
 use crate::io::rig::Far;
-use crate::io::{IoConfig, UnstartedIoThread, shaper};
+use crate::io::{IoConfig, IoThread, UnstartedIoThread, shaper};
 use crate::ports::io::{Command, IoHandle};
 use crate::ports::own::Lane;
 use arc_swap::ArcSwap;
@@ -115,8 +115,8 @@ impl Rig {
     }
 
     fn turn(&mut self) {
-        self.thread.poll.poll(&mut self.events, Some(Duration::from_millis(1))).unwrap();
-        self.thread.now = self.thread.config.clock.now();
+        self.thread.links.poll.poll(&mut self.events, Some(Duration::from_millis(1))).unwrap();
+        self.thread.links.now = self.thread.links.config.clock.now();
         self.thread.turn(&self.events);
     }
 
@@ -135,11 +135,11 @@ impl Rig {
     }
 
     fn drops(&self) -> u64 {
-        self.thread.stats.drops.iter().map(|count| count.get()).sum()
+        self.thread.links.stats.drops.iter().map(|count| count.get()).sum()
     }
 
     fn dropped(&self, cause: DropCause) -> u64 {
-        self.thread.stats.drops[cause as usize].get()
+        self.thread.links.stats.drops[cause as usize].get()
     }
 
     fn asked_for(&self) -> usize {
@@ -185,7 +185,7 @@ fn a_line_that_bears_little_closes_the_lane_and_costs_no_cell() {
     let mut far = rig.connect(HOP);
     let sent: u64 = (0..8).map(|_| rig.send(WINDOW)).sum();
     assert!(rig.lane.under_way() > 0, "all {sent} cells went at once");
-    assert!(rig.thread.own_may_go(), "the thread looks again without being asked");
+    assert!(rig.thread.links.own_may_go(), "the thread looks again without being asked");
     while (far.cells.len() as u64) < sent {
         rig.turn();
         far.read();
@@ -199,7 +199,7 @@ fn without_a_session_one_cell_asks_for_it_and_the_others_wait_for_it() {
     let mut rig = Rig::new(FAST);
     assert_eq!(rig.send(200), 200);
     assert_eq!((rig.asked_for(), rig.drops()), (1, 0));
-    assert!(!rig.thread.own_may_go(), "only a session helps");
+    assert!(!rig.thread.links.own_may_go(), "only a session helps");
     let mut far = rig.connect(HOP);
     while far.cells.len() < 200 {
         rig.turn();
@@ -230,7 +230,7 @@ fn a_tunnel_that_ends_takes_its_cells_along_and_cells_behind_it_are_counted() {
     assert_eq!((rig.dropped(DropCause::UnknownTunnel), rig.lane.lost()), (99, 99));
     rig.send(10);
     assert_eq!(rig.dropped(DropCause::UnknownTunnel), 109);
-    assert!(rig.thread.own.waiting.is_empty());
+    assert!(rig.thread.links.own.waiting.is_empty());
 }
 
 #[test]

@@ -4,12 +4,11 @@ use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind};
 use crate::idle::IdleClose;
-use crate::io::relay::CELL;
 use crate::io::{IoConfig, IoThread, Udp, UnstartedIoThread, shaper};
 use crate::ports::established::Established;
 use crate::ports::io::Command;
 use crate::ports::ssu2::{Adoption, Ssu2Handle};
-use crate::stats::{REASSEMBLY, Transport};
+use crate::stats::Transport;
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,7 +22,6 @@ use ramson_protocol::ssu2::established as ssu2;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
 use ramson_protocol::ssu2::session;
-use ramson_protocol::tunnel::reassembly::Reassembler;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,22 +64,32 @@ impl Rig {
         let adoption = Adoption { established: Box::new(datagrams(addr)), token: (1, u32::MAX), behind_nat: false };
         handle.command(Command::AdoptSsu2(Box::new(adoption))).unwrap();
         let mut rig = Self { thread, idle, _far: far };
-        rig.thread.take_inbox();
+        {
+            let IoThread { relay, links } = &mut rig.thread;
+            links.take_inbox(relay);
+        };
         assert_eq!(rig.open(), [1, 1]);
         rig
     }
 
     /// The sessions that are open `seconds` later: of NTCP2, of SSU2.
     fn after(&mut self, seconds: u64) -> [u64; 2] {
-        self.thread.now.mono += Duration::from_secs(seconds);
-        self.thread.fire_udp_timers();
-        self.thread.tick();
+        self.thread.links.now.mono += Duration::from_secs(seconds);
+        self.thread.links.fire_udp_timers();
+        let IoThread { relay, links } = &mut self.thread;
+        relay.begin(links.now);
+        links.tick(relay);
         self.open()
+    }
+
+    fn command(&mut self, command: Command) {
+        let IoThread { relay, links } = &mut self.thread;
+        links.on_command(relay, command);
     }
 
     fn open(&self) -> [u64; 2] {
         [Transport::Ntcp2, Transport::Ssu2].map(|transport| {
-            let wire = self.thread.stats.wire(transport);
+            let wire = self.thread.links.stats.wire(transport);
             wire.sessions_in.get() + wire.sessions_out.get()
         })
     }
@@ -156,36 +164,13 @@ fn a_changed_time_holds_for_sessions_that_are_open() {
 fn the_filter_of_repeated_cells_grows_and_shrinks_with_the_line() {
     let mut rig = Rig::new(100, 100);
     let mut cells = |rate| {
-        rig.thread.config.line.set(Limits::even(rate));
+        rig.thread.links.config.line.set(Limits::even(rate));
         rig.after(1);
-        rig.thread.ivs.max_cells()
+        rig.thread.relay.max_repeats()
     };
     let (slow, fast) = (cells(2_000_000), cells(20_000_000));
     assert!(fast > 9 * slow && fast > 20_000_000 / 1024 * 660, "{slow} cells, {fast} cells");
     assert_eq!(cells(2_000_000), slow);
-}
-
-#[test]
-fn what_an_endpoint_has_counted_is_kept_when_its_tunnel_ends() {
-    let mut rig = Rig::new(100, 100);
-    let malformed = |rig: &mut Rig| {
-        rig.after(1);
-        rig.thread.stats.reassembly[REASSEMBLY.iter().position(|event| *event == "malformed").unwrap()].get()
-    };
-    let previous = RouterHash([2; 32]);
-    for tunnel in [7, 8] {
-        let cipher = LayerCipher::new(&[1; 32], &[2; 32]);
-        let hop = Hop::new(TunnelId(tunnel), HopKind::OutboundEndpoint { cipher }, Some(previous));
-        rig.thread.on_command(Command::InstallHop(Arc::new(hop)));
-        let mut reassembler = Box::new(Reassembler::new(Default::default()));
-        let _ = reassembler.cell(rig.thread.now.mono, &[0; CELL], |_, _| ());
-        let index = rig.thread.by_tunnel[&tunnel];
-        rig.thread.hops[index].reassembly = Some(reassembler);
-    }
-    assert_eq!(malformed(&mut rig), 2);
-    let hop = Arc::clone(&rig.thread.hops[rig.thread.by_tunnel[&7]].hop);
-    rig.thread.on_command(Command::RemoveHop(hop));
-    assert_eq!(malformed(&mut rig), 2);
 }
 
 /// The command that takes a hop out may find the inbox full, and its number may be another's by then.
@@ -197,13 +182,13 @@ fn a_hop_that_is_over_goes_with_the_next_tick_and_another_with_its_number_stays(
         Arc::new(Hop::new(TunnelId(7), HopKind::OutboundEndpoint { cipher }, Some(RouterHash([2; 32]))))
     };
     let (first, second) = (hop(), hop());
-    rig.thread.on_command(Command::InstallHop(Arc::clone(&first)));
+    rig.command(Command::InstallHop(Arc::clone(&first)));
     first.end();
     rig.after(1);
-    assert!(rig.thread.by_tunnel.is_empty() && rig.thread.hops.is_empty());
-    rig.thread.on_command(Command::InstallHop(second));
-    rig.thread.on_command(Command::RemoveHop(first));
-    assert_eq!(rig.thread.hops.len(), 1, "only the number is the same");
+    assert!(rig.thread.relay.find(7).is_none());
+    rig.command(Command::InstallHop(second));
+    rig.command(Command::RemoveHop(first));
+    assert!(rig.thread.relay.find(7).is_some(), "only the number is the same");
 }
 
 /// Whatever became of the first asking: a session is asked for as long as messages wait for it, and no longer.
@@ -211,15 +196,15 @@ fn a_hop_that_is_over_goes_with_the_next_tick_and_another_with_its_number_stays(
 fn a_session_is_asked_for_again_while_messages_wait_for_it() {
     let mut rig = Rig::new(100, 100);
     let to = RouterHash([9; 32]);
-    rig.thread.send(to, 1, 1, u32::MAX, &[&[0; 10]]);
+    rig.thread.links.send(to, 1, 1, u32::MAX, &[&[0; 10]]);
     let asked = |rig: &mut Rig| {
-        let before = rig.thread.up.waiting();
+        let before = rig.thread.links.up.waiting();
         for _ in 0..8 {
             rig.after(1);
         }
-        rig.thread.up.waiting() - before
+        rig.thread.links.up.waiting() - before
     };
     assert!(asked(&mut rig) >= 1, "asked anew");
-    rig.thread.unreachable(&to);
+    rig.thread.links.unreachable(&rig.thread.relay, &to);
     assert_eq!(asked(&mut rig), 0, "nothing waits any more");
 }

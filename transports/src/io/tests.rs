@@ -1,22 +1,22 @@
-//! The relay at threads whose loops the test turns, with a clock turned by hand: no handshakes, no second router.
+//! Cells through threads whose loops the test turns, with a clock turned by hand: no handshakes, no second router. What each
+//! kind of hop does is tested at the relay itself.
 //! What leaves is read at the far end of a session, or from what goes up.
 
 use super::*;
 use crate::clock::Clock;
 use crate::event::{EventSink, News, Received};
-use crate::hop::{Hop, NextHop};
+use crate::hop::{Hop, HopKind, NextHop};
 use crate::idle::IdleClose;
 use crate::io::rig::Far;
-use crate::io::tunnels::GATEWAY_MESSAGE;
 use crate::io::{IoConfig, UnstartedIoThread, shaper};
 use crate::ports::io::{Command, IoHandle, home};
-use crate::stats::Transport;
+use crate::relay::{CELL, CELL_LIFETIME_SECS, CELL_MESSAGE, GATEWAY_MESSAGE};
+use crate::stats::{DropCause, Role, Transport};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mio::Events;
 use parking_lot::Mutex;
-use ramson_crypto::tunnel::decrypt_batch;
-use ramson_protocol::i2np::tunnel_gateway::TunnelGateway;
+use ramson_crypto::tunnel::{LayerCipher, decrypt_batch};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, TunnelId};
 use ramson_protocol::link::block::I2np;
@@ -24,7 +24,6 @@ use ramson_protocol::shape::{Contract, Limits};
 use ramson_protocol::time::{Mono, Now, Wall};
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::fragment::Packer;
-use ramson_protocol::tunnel::reassembly::{Limits as Reassembling, Reassembler};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -109,10 +108,10 @@ impl Rig {
 
     fn turn_one(&mut self, thread: usize) {
         let thread = &mut self.threads[thread];
-        thread.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
-        thread.now = self.now;
+        thread.links.poll.poll(&mut self.events, Some(Duration::ZERO)).unwrap();
+        thread.links.now = self.now;
         // The timers of every second are no affair of cells.
-        thread.next_tick = Mono::MAX;
+        thread.links.next_tick = Mono::MAX;
         thread.turn(&self.events);
     }
 
@@ -153,7 +152,8 @@ impl Rig {
 
     /// A message comes in on the first thread.
     fn give(&mut self, from: RouterHash, kind: u8, expiration: u32, body: &[u8]) {
-        self.threads[0].on_i2np(from, Transport::Ntcp2, I2np { kind, id: MessageId(9), expiration, body });
+        let IoThread { relay, links } = &mut self.threads[0];
+        links.on_i2np(relay, from, Transport::Ntcp2, I2np { kind, id: MessageId(9), expiration, body });
     }
 
     fn give_cell(&mut self, from: RouterHash, tunnel: TunnelId, cell: &[u8; CELL]) {
@@ -189,19 +189,9 @@ impl Rig {
         far.messages.replace(Vec::new()).unwrap()
     }
 
-    /// The messages out of tunnels that went up: the tunnel, whether it is ours, and the message.
-    fn up(&self) -> Vec<(TunnelId, bool, Vec<u8>)> {
-        let received = std::mem::take(&mut *self.control.received.lock());
-        let of_tunnel = received.into_iter().map(|received| match received {
-            Received::TunnelMessage { tunnel, own, message } => (tunnel, own, message.to_std().unwrap()),
-            other => panic!("{other:?}"),
-        });
-        of_tunnel.collect()
-    }
-
     /// All that was dropped, by cause.
     fn drops(&self) -> Vec<(DropCause, u64)> {
-        let count = |cause: DropCause| self.threads.iter().map(|t| t.stats.drops[cause as usize].get()).sum();
+        let count = |cause: DropCause| self.threads.iter().map(|t| t.links.stats.drops[cause as usize].get()).sum();
         DropCause::ALL.iter().map(|cause| (*cause, count(*cause))).filter(|(_, count)| *count > 0).collect()
     }
 
@@ -239,75 +229,13 @@ fn a_participant_encrypts_with_its_layer_and_passes_on_to_the_next_hop_under_the
     rig.participant(next());
     let mut far = rig.connect(next());
     // More than a batch, so that it runs full and once more at the end of the turn.
-    let cells: Vec<[u8; CELL]> = (0..LANES as u32 + 3).map(cell).collect();
+    let cells: Vec<[u8; CELL]> = (0..19).map(cell).collect();
     cells.iter().for_each(|cell| rig.give_cell(previous(), HERE, cell));
     let came = rig.read(&mut far, cells.len());
     assert!(decrypted(&came, rig.now) == cells, "{} came", came.len());
     assert!(came.iter().zip(&cells).all(|(came, cell)| came.body[4..] != cell[..]), "not encrypted");
     assert_eq!(rig.drops(), []);
-    assert_eq!(rig.threads[0].stats.cells[Role::Participant as usize].get(), cells.len() as u64);
-}
-
-#[test]
-fn an_inbound_gateway_cuts_messages_into_cells_that_the_creator_can_read() {
-    let mut rig = Rig::new(1, FAST);
-    rig.gateway(Contract::default());
-    let mut far = rig.connect(next());
-    rig.now = rig.now.plus(Duration::from_secs(100));
-    let messages = [rig.message(3000), rig.message(20), rig.message(30)];
-    messages.iter().for_each(|message| rig.give_gateway(&TunnelGateway::wrap(HERE, message).unwrap()));
-    let came = rig.read(&mut far, 4);
-    assert_eq!(came.len(), 4, "small ones share the last cell");
-    let (mut reassembler, mut read) = (Reassembler::new(Reassembling::default()), Vec::new());
-    for cell in decrypted(&came, rig.now) {
-        let out = |delivery, message: std::borrow::Cow<'_, [u8]>| read.push((delivery, message.into_owned()));
-        reassembler.cell(rig.now.mono, &cell, out).unwrap();
-    }
-    assert_eq!(read, messages.map(|message| (Delivery::Local, message.to_std().unwrap())));
-    assert_eq!(rig.drops(), []);
-}
-
-#[test]
-fn an_outbound_endpoint_delivers_to_routers_to_tunnels_and_to_ourselves() {
-    let mut rig = Rig::new(1, FAST);
-    rig.endpoint();
-    let own = TunnelId(6);
-    rig.install(Hop::new(own, HopKind::InboundWithoutHops, None));
-    let (to, mut far) = (router(7, 0), rig.connect(router(7, 0)));
-    // In several cells, so that they must be put together.
-    let message = rig.message(2500);
-    let bytes = message.to_std().unwrap();
-
-    rig.give_endpoint(Delivery::Router(to), &bytes);
-    let came = rig.read(&mut far, 1);
-    let came: Vec<_> = came.iter().map(|message| message.to_std().unwrap()).collect();
-    assert_eq!(came, std::slice::from_ref(&bytes));
-
-    rig.give_endpoint(Delivery::Tunnel(to, TunnelId(8)), &bytes);
-    let came = rig.read(&mut far, 1);
-    assert_eq!((came.len(), came[0].kind), (1, MessageType::TunnelGateway));
-    assert_eq!(came[0].expiration.secs(), rig.now.wall.secs() + CELL_LIFETIME_SECS);
-    assert_eq!(came[0].body, TunnelGateway::wrap(TunnelId(8), &message).unwrap());
-
-    rig.give_endpoint(Delivery::Router(US), &bytes);
-    assert_eq!(rig.up(), [(HERE, false, bytes.clone())]);
-    rig.give_endpoint(Delivery::Tunnel(US, own), &bytes);
-    assert_eq!(rig.up(), [(own, true, bytes.clone())]);
-    assert_eq!(rig.drops(), []);
-
-    rig.give_endpoint(Delivery::Local, &bytes);
-    assert_eq!((rig.up(), rig.drops()), (vec![], vec![(DropCause::BadFragment, 1)]));
-}
-
-#[test]
-fn a_tunnel_without_hops_gives_its_messages_up() {
-    let mut rig = Rig::new(1, FAST);
-    rig.install(Hop::new(HERE, HopKind::InboundWithoutHops, None));
-    let message = rig.message(100);
-    rig.give_gateway(&TunnelGateway::wrap(HERE, &message).unwrap());
-    rig.turn();
-    assert_eq!(rig.up(), [(HERE, true, message.to_std().unwrap())]);
-    assert_eq!(rig.drops(), []);
+    assert_eq!(rig.threads[0].links.stats.cells[Role::Participant as usize].get(), cells.len() as u64);
 }
 
 #[test]
@@ -453,8 +381,8 @@ fn cells_that_the_line_does_not_bear_wait_until_the_tunnel_has_its_share_and_not
     let _far = rig.connect(next());
     (0..CELLS as u32).for_each(|n| rig.give_cell(previous(), HERE, &cell(n)));
     rig.turn();
-    let passed = |rig: &Rig| rig.threads[0].stats.cells[Role::Participant as usize].get();
-    let waiting = |rig: &Rig| rig.threads[0].stats.waiting_cells.get();
+    let passed = |rig: &Rig| rig.threads[0].links.stats.cells[Role::Participant as usize].get();
+    let waiting = |rig: &Rig| rig.threads[0].links.stats.waiting_cells.get();
     assert!(waiting(&rig) > 0);
     let refused = CELLS - passed(&rig) - waiting(&rig);
     assert!(refused > 0, "{} passed, {} wait", passed(&rig), waiting(&rig));
