@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod base64;
+pub mod bearer;
 pub mod blame;
 pub mod blocklist;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod noise;
 pub mod ntcp2;
 pub mod peers;
 pub mod pool;
+pub mod quota;
 pub mod shape;
 pub mod ssu2;
 pub mod time;
