@@ -9,6 +9,7 @@ pub mod cbc;
 pub mod chacha20;
 pub mod hash;
 pub mod mask;
+pub mod rsa;
 pub mod sign;
 pub mod siphash;
 pub mod tunnel;
