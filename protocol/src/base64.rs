@@ -28,6 +28,11 @@ pub fn encode32(bytes: &[u8]) -> String {
     BASE32_NOPAD_NOCASE.encode(bytes).to_ascii_lowercase()
 }
 
+/// Decodes base 32 without padding, in either case; `None` if it is none, or has bits that no byte takes.
+pub fn decode32(text: &str) -> Option<Vec<u8>> {
+    BASE32_NOPAD_NOCASE.decode(text.as_bytes()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +43,7 @@ mod tests {
         assert_eq!(decode("-~~-").unwrap(), [0xfb, 0xff, 0xfe]);
         assert_eq!(decode("+//+"), None);
         assert_eq!(encode32(&[0xff, 0]), "74aa");
+        assert_eq!(decode32("74Aa").unwrap(), [0xff, 0]);
+        assert_eq!((decode32("74ab"), decode32("1")), (None, None));
     }
 }

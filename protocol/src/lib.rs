@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod b32;
 pub mod base64;
 pub mod bearer;
 pub mod blame;
