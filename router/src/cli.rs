@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::name::NameCommand;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -59,6 +60,15 @@ pub(crate) enum Command {
         /// Files and folders.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+    },
+    /// Which destination a name is: the address book.
+    Name {
+        /// The data folder.
+        #[arg(long, global = true, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        command: NameCommand,
     },
     /// The configuration file.
     #[command(subcommand)]

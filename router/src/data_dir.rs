@@ -67,6 +67,11 @@ impl DataDir {
         self.path.join("router.info")
     }
 
+    /// Where the address book stands.
+    pub(crate) fn names_path(&self) -> PathBuf {
+        self.path.join("names.redb")
+    }
+
     /// Where the database stands.
     pub(crate) fn database_path(&self) -> PathBuf {
         self.path.join("netdb.redb")

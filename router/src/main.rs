@@ -9,6 +9,7 @@ mod data_dir;
 mod exporter;
 mod info;
 mod log;
+mod name;
 mod reload;
 mod run;
 mod settings;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
         Command::Import { data, paths } => info::import(&data, &paths),
+        Command::Name { data, command } => name::run(&data, command),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

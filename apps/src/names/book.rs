@@ -149,8 +149,20 @@ impl Book {
     /// # Errors
     /// Those of the database.
     pub fn lookup(&self, name: &HostName) -> Result<Option<(Shelf, Entry)>> {
+        self.find(&Shelf::ALL, name)
+    }
+
+    /// The same without the private book, for what is shown to others.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn lookup_public(&self, name: &HostName) -> Result<Option<(Shelf, Entry)>> {
+        self.find(&[Shelf::User, Shelf::Hosts], name)
+    }
+
+    fn find(&self, shelves: &[Shelf], name: &HostName) -> Result<Option<(Shelf, Entry)>> {
         let names = self.0.begin_read()?.open_table(NAMES)?;
-        for shelf in Shelf::ALL {
+        for shelf in shelves.iter().copied() {
             if let Some(entry) = names.get((shelf as u8, name.as_str()))?.and_then(|at| Entry::parse(at.value()).ok()) {
                 return Ok(Some((shelf, entry)));
             }
