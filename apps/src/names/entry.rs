@@ -123,13 +123,13 @@ pub fn destination(text: &str) -> Result<Destination> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use ramson_crypto::sign::SigningKey;
     use ramson_protocol::base64::encode;
 
     /// A destination whose key the test has.
-    pub(in crate::names) fn key(n: u8) -> (SigningKey, Destination) {
+    pub(crate) fn key(n: u8) -> (SigningKey, Destination) {
         let key = SigningKey::from_seed([n; 32]);
         let destination = Destination::compose(&key.public(), &[n ^ 0xff; 32]);
         (key, destination)

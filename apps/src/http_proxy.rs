@@ -1,0 +1,214 @@
+//! The HTTP proxy: a browser's way to eepsites.
+//!
+//! ```text
+//! browser -- GET http://example.i2p/ --> for whom? (request.rs) --> name or helper (helper.rs, names) --> site
+//!                                          | nobody                  | unknown                              |
+//!                  page for the user <-----+-------------------------+          headers scrubbed (scrub.rs) v
+//!                  (pages.rs)                                                a stream to the destination (connector.rs)
+//! ```
+//! HTTP itself is hyper's on both sides: what is no clean HTTP never gets through, and each message has one length. Only what
+//! is for I2P leaves by this proxy: no name is ever looked up in the DNS, and no address outside is called.
+//!
+//! INTEROP: which headers are taken away, and the status of each page, are Java I2P's.
+
+mod answer;
+mod connector;
+mod helper;
+mod local;
+mod pages;
+mod request;
+mod scrub;
+
+use crate::names::HostName;
+use crate::names::book::{Book, BookError};
+use crate::network::Network;
+use answer::{Answer, failed};
+use connector::Connector;
+use helper::{Helper, Pending};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use pages::Problem;
+use ramson_protocol::b32::{self, B32};
+use request::Asked;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// Browsers' connections that are served at once. Tabs and pictures open many.
+const CONNECTIONS: usize = 1024;
+
+/// A browser says what it wants within this time, or is let go.
+const HEADER_TIME: Duration = Duration::from_secs(15);
+
+/// Bytes of a head, at most.
+const HEADER_BYTES: usize = 64 * 1024;
+
+/// Streams to one site that are kept while nothing is asked of it, and how long.
+const IDLE_STREAMS: usize = 8;
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// A proxy, as one destination.
+pub struct Proxy<N: Network> {
+    book: Arc<Book>,
+    connector: Connector<N>,
+    client: Client<Connector<N>, Incoming>,
+    pending: Pending,
+}
+
+/// Where a request goes.
+struct Site {
+    address: B32,
+    port: u16,
+    /// As the user wrote it, for pages and the site's `Host`.
+    host: String,
+}
+
+impl<N: Network> Proxy<N> {
+    /// A proxy that knows the names of a book. A site answers the call within `patience`.
+    pub fn new(network: N, book: Arc<Book>, patience: Duration) -> Self {
+        let connector = Connector::new(network, patience);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_STREAMS)
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(HEADER_BYTES)
+            .http1_title_case_headers(true)
+            .set_host(false)
+            .build(connector.clone());
+        Self { book, connector, client, pending: Pending::default() }
+    }
+
+    /// Serves browsers until the task is dropped.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        // Whoever comes when all places are taken waits in the kernel's queue.
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            match listener.accept().await {
+                Ok((browser, _)) => {
+                    // An answer's last part is not to wait for more.
+                    let _ = browser.set_nodelay(true);
+                    let proxy = Arc::clone(&self);
+                    tokio::spawn(async move {
+                        proxy.serve_one(browser).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the HTTP proxy cannot take a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Serves one browser until it goes.
+    pub async fn serve_one(self: Arc<Self>, browser: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        let service = service_fn(move |request| {
+            let proxy = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(proxy.answer(request).await) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(HEADER_BYTES)
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(browser), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "a connection to the HTTP proxy ended");
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let outcome = match Asked::of(&request) {
+            Ok(asked) if asked.host == local::HOST => {
+                return local::answer(&request, &self.book, &self.pending)
+                    .unwrap_or_else(|problem| pages::problem(&problem));
+            }
+            Ok(asked) => match self.find(&asked) {
+                Ok(site) if request.method() == Method::CONNECT => self.tunnel(request, &site).await,
+                Ok(site) => self.pass_on(request, &asked, &site).await,
+                Err(problem) => Err(*problem),
+            },
+            Err(problem) => Err(problem),
+        };
+        outcome.unwrap_or_else(|problem| pages::problem(&problem))
+    }
+
+    /// Whose the request is.
+    fn find(&self, asked: &Asked) -> Result<Site, Box<Problem>> {
+        let site = |address| Site { address, port: asked.port, host: asked.host.clone() };
+        if asked.host.ends_with(b32::SUFFIX) {
+            let address = B32::parse(&asked.host).map_err(|e| Problem::Address(asked.host.clone(), e))?;
+            return Ok(site(address));
+        }
+        let name = HostName::parse(&asked.host).map_err(|e| Problem::Name(asked.host.clone(), e))?;
+        let known = self.book.lookup(&name).map_err(|e| Problem::Book(e.to_string()))?;
+        match (&asked.helper, known) {
+            (None, Some((_, entry))) => Ok(site(B32::Hash(entry.destination().hash()))),
+            (None, None) => Err(Box::new(Problem::Unknown(name))),
+            (Some(text), known) => {
+                let helper = Helper::read(text, &self.book).map_err(|()| Problem::Helper(name.clone()))?;
+                match known {
+                    Some((_, entry)) if helper.is(&entry) => Ok(site(B32::Hash(entry.destination().hash()))),
+                    known => {
+                        let ours = known.map(|(_, entry)| entry.destination().hash());
+                        let (address, plain) = (helper.address.clone(), asked.without_helper.clone());
+                        let token = self.pending.keep(name.clone(), helper, plain.clone());
+                        Err(Box::new(Problem::Confirm { name, address, ours, plain, token }))
+                    }
+                }
+            }
+        }
+    }
+
+    /// A connection whose bytes are not ours to read.
+    async fn tunnel(&self, request: Request<Incoming>, site: &Site) -> Result<Answer, Problem> {
+        let stream = self.connector.connect(&site.address, site.port).await;
+        let mut stream = stream.map_err(|error| Problem::Connect(site.host.clone(), error))?;
+        tokio::spawn(async move {
+            if let Ok(browser) = hyper::upgrade::on(request).await {
+                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(browser), &mut stream).await;
+            }
+        });
+        Ok(Response::new(answer::empty()))
+    }
+
+    /// A request for a site, and its answer.
+    async fn pass_on(&self, mut request: Request<Incoming>, asked: &Asked, site: &Site) -> Result<Answer, Problem> {
+        let upgrades = scrub::asks_for_upgrade(request.headers());
+        let browser = upgrades.then(|| hyper::upgrade::on(&mut request));
+        scrub::request(request.headers_mut(), &asked.host, asked.port, upgrades);
+        // The stream is found by the address, whatever the site is called.
+        let uri = format!("http://{}:{}{}", site.address, site.port, asked.path).parse();
+        *request.uri_mut() = uri.map_err(|_| Problem::Uri)?;
+        *request.version_mut() = hyper::Version::HTTP_11;
+        let mut response = self.client.request(request).await.map_err(|error| failed(&site.host, &error))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(browser) = browser else { return Err(Problem::Broken(site.host.clone())) };
+            let stream = hyper::upgrade::on(&mut response);
+            tokio::spawn(async move {
+                if let (Ok(browser), Ok(stream)) = (browser.await, stream.await) {
+                    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(browser), &mut TokioIo::new(stream)).await;
+                }
+            });
+        }
+        Ok(answer::of_site(response))
+    }
+}
+
+impl From<BookError> for Problem {
+    fn from(error: BookError) -> Self {
+        Self::Book(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

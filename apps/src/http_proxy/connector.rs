@@ -1,0 +1,84 @@
+//! How hyper's client comes to streams: by the address in base 32 that stands in the URI.
+
+use crate::network::{ConnectError, Network, Target};
+use hyper::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use ramson_protocol::b32::B32;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+/// Makes streams within a time.
+#[derive(Clone)]
+pub(super) struct Connector<N> {
+    network: N,
+    patience: Duration,
+}
+
+impl<N: Network> Connector<N> {
+    pub(super) fn new(network: N, patience: Duration) -> Self {
+        Self { network, patience }
+    }
+
+    pub(super) async fn connect(&self, to: &B32, port: u16) -> Result<N::Stream, ConnectError> {
+        let target = match to {
+            B32::Hash(hash) => Target::Hash(*hash),
+            B32::Blinded(blinded) => Target::Blinded(blinded.clone()),
+        };
+        let connected = tokio::time::timeout(self.patience, self.network.connect(target, port)).await;
+        connected.unwrap_or(Err(ConnectError::TimedOut))
+    }
+}
+
+impl<N: Network> Service<Uri> for Connector<N> {
+    type Response = TokioIo<Wire<N::Stream>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            // The proxy made the URI of an address.
+            let address = uri.host().and_then(|host| B32::parse(host).ok()).ok_or(ConnectError::NotFound)?;
+            this.connect(&address, uri.port_u16().unwrap_or(80)).await.map(|stream| TokioIo::new(Wire(stream)))
+        })
+    }
+}
+
+/// A stream, as hyper's client wants it.
+pub(super) struct Wire<S>(S);
+
+impl<S> Connection for Wire<S> {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

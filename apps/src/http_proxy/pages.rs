@@ -1,0 +1,320 @@
+//! Pages of the proxy's own: what happened, and what the user can do. They need no scripts, fonts or pictures.
+
+use super::answer::{self, Answer};
+use super::local;
+use crate::names::{HostName, NameError};
+use crate::network::ConnectError;
+use hyper::StatusCode;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
+};
+use ramson_protocol::b32::{B32, B32Error};
+use ramson_protocol::id::DestinationHash;
+use std::fmt::Write;
+
+/// Why a browser gets a page of ours.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Not a request to a proxy.
+    NoProxyRequest,
+    /// A URL that is none, or has a user and password in it.
+    Uri,
+    /// A scheme that is not for this proxy.
+    Scheme(String),
+    /// This machine, or an address by number.
+    Local(String),
+    /// Outside I2P.
+    Clearnet(String),
+    /// No name.
+    Name(String, NameError),
+    /// No address in base 32.
+    Address(String, B32Error),
+    /// A name that no book has.
+    Unknown(HostName),
+    /// A helper that says nothing.
+    Helper(HostName),
+    /// Whether the name is to be what a helper says.
+    Confirm { name: HostName, address: B32, ours: Option<DestinationHash>, plain: String, token: String },
+    /// No stream to the site.
+    Connect(String, ConnectError),
+    /// The site's answer is no HTTP, or ended before it was whole.
+    Broken(String),
+    /// The address book failed.
+    Book(String),
+    /// An answer to a question that nobody asked, or that was asked too long ago.
+    Token,
+    /// The proxy has no such page.
+    NoPage,
+}
+
+/// What a page says.
+struct Words {
+    status: StatusCode,
+    title: &'static str,
+    what: String,
+    /// What the user can do.
+    next: Vec<String>,
+    /// Forms, as HTML.
+    forms: String,
+}
+
+impl Problem {
+    /// The name of the reason in counts and for programs.
+    pub(super) fn label(&self) -> &'static str {
+        match self {
+            Self::NoProxyRequest => "no_proxy_request",
+            Self::Uri => "uri",
+            Self::Scheme(_) => "scheme",
+            Self::Local(_) => "local",
+            Self::Clearnet(_) => "clearnet",
+            Self::Name(..) => "name",
+            Self::Address(..) => "address",
+            Self::Unknown(_) => "unknown_name",
+            Self::Helper(_) => "bad_helper",
+            Self::Confirm { ours: None, .. } => "new_name",
+            Self::Confirm { .. } => "name_conflict",
+            Self::Connect(_, error) => error.label(),
+            Self::Broken(_) => "broken_answer",
+            Self::Book(_) => "address_book",
+            Self::Token => "token",
+            Self::NoPage => "no_page",
+        }
+    }
+
+    fn words(&self) -> Words {
+        let words = |status, title, what: String, next: &[&str]| Words {
+            status,
+            title,
+            what,
+            next: next.iter().map(|text| (*text).to_owned()).collect(),
+            forms: String::new(),
+        };
+        let again = "Try again in a minute.";
+        match self {
+            Self::NoProxyRequest => words(
+                StatusCode::BAD_REQUEST,
+                "This is an HTTP proxy",
+                "You have called the proxy itself. It takes requests of browsers that use it.".to_owned(),
+                &["Enter this address as HTTP proxy in your browser, then open an address that ends with .i2p."],
+            ),
+            Self::Uri => words(
+                StatusCode::BAD_REQUEST,
+                "No address",
+                "The address cannot be read, or it has a user or password in it.".to_owned(),
+                &["Look at the address: http://name.i2p/"],
+            ),
+            Self::Scheme(scheme) => words(
+                StatusCode::FORBIDDEN,
+                "Not over this proxy",
+                format!("The proxy carries http, and https by the method CONNECT. This was a request for “{scheme}”."),
+                &["Write http:// in front of the address."],
+            ),
+            Self::Local(host) => words(
+                StatusCode::FORBIDDEN,
+                "An address of your own network",
+                format!(
+                    "“{host}” is this machine, or an address by number. A site could send you there to look at what is yours, so the proxy does not go."
+                ),
+                &["Open it without the proxy: enter it among the exceptions in your browser's settings."],
+            ),
+            Self::Clearnet(host) => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not in I2P",
+                format!("“{host}” is outside I2P, and no outproxy is set up. Nothing was sent."),
+                &["Open addresses that end with .i2p here, and others in another browser."],
+            ),
+            Self::Name(host, error) => words(
+                StatusCode::BAD_REQUEST,
+                "No name",
+                format!("“{host}” cannot be a name in I2P: {error}."),
+                &["Look for a mistake in the address."],
+            ),
+            Self::Address(host, error) => words(
+                StatusCode::BAD_REQUEST,
+                "No address",
+                format!("“{host}” is no address: {error}."),
+                &["Copy the address again, whole."],
+            ),
+            Self::Unknown(name) => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Name unknown",
+                format!("Your address book does not have “{name}”. I2P has no authority that could be asked."),
+                &[
+                    "If you have the site's address, which ends with .b32.i2p, open that.",
+                    "Follow a link with an address helper, or take a list over: ramson name import FILE.",
+                ],
+            ),
+            Self::Helper(name) => words(
+                StatusCode::NOT_FOUND,
+                "The link is damaged",
+                format!("The link says whose “{name}” is, but that part of it cannot be read."),
+                &["Ask for the link again where you found it."],
+            ),
+            Self::Confirm { .. } => self.confirm(),
+            Self::Connect(host, error) => connect(host, *error),
+            Self::Broken(host) => words(
+                StatusCode::BAD_GATEWAY,
+                "The answer broke off",
+                format!("“{host}” closed the connection before its answer was whole, or did not answer with HTTP."),
+                &[again],
+            ),
+            Self::Book(error) => words(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The address book failed",
+                format!("{error}."),
+                &["Look at the disk and at the router's log."],
+            ),
+            Self::Token => words(
+                StatusCode::FORBIDDEN,
+                "Too late",
+                "That question was answered already, or was asked too long ago.".to_owned(),
+                &["Follow the link again."],
+            ),
+            Self::NoPage => words(StatusCode::NOT_FOUND, "No such page", "The proxy has no page here.".to_owned(), &[]),
+        }
+    }
+
+    fn confirm(&self) -> Words {
+        let Self::Confirm { name, address, ours, plain, token } = self else { return Self::NoPage.words() };
+        let form = |action: &str, text: &str| {
+            let url = format!("http://{}/helper?token={token}&amp;do={action}", local::HOST);
+            format!("<form method=\"post\" action=\"{url}\"><button>{text}</button></form>\n")
+        };
+        let once = form("once", "Go there this time, and enter nothing");
+        match ours {
+            None => Words {
+                status: StatusCode::CONFLICT,
+                title: "A new name",
+                what: format!(
+                    "The link says that “{name}” is {address}. Your address book does not have the name yet. Whoever made the link chose the address."
+                ),
+                next: vec!["Enter it only if you trust where the link comes from.".to_owned()],
+                forms: form("keep", "Enter the name and go there") + &once,
+            },
+            Some(ours) => Words {
+                status: StatusCode::CONFLICT,
+                title: "Another address for a name that you have",
+                what: format!(
+                    "The link says that “{name}” is {address}. In your address book it is {}.",
+                    ours.to_b32()
+                ),
+                next: vec![format!("Most likely you want the one that you have: {plain}")],
+                forms: format!("<p><a href=\"{}\">Go to the one that you have</a></p>\n", escape(plain))
+                    + &once
+                    + &form("replace", "Give the name to the new address"),
+            },
+        }
+    }
+}
+
+/// There is no stream to a site.
+fn connect(host: &str, error: ConnectError) -> Words {
+    let (status, title, what, next): (_, _, _, &[&str]) = match error {
+        ConnectError::NoTunnels => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not ready yet",
+            "has not been called: our tunnels are being built",
+            &["Wait a minute after the start of the router, and try again."],
+        ),
+        ConnectError::NotFound => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Site not found",
+            "is offline, or the address is wrong: nobody has its LeaseSet",
+            &["Try again later: sites are not always on.", "Look whether the address is right."],
+        ),
+        ConnectError::Encrypted => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The site is for invited guests",
+            "has an encrypted LeaseSet, and we have no key for it",
+            &["Ask whoever runs the site for access."],
+        ),
+        ConnectError::Incompatible => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "No common language",
+            "speaks no encryption that this router does",
+            &["Tell whoever runs the site to renew its keys."],
+        ),
+        ConnectError::TimedOut => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "No answer",
+            "was called and did not answer in time",
+            &["Try again in a minute: the way to a site changes."],
+        ),
+        ConnectError::Refused => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Refused",
+            "refused the connection",
+            &["Look at the port in the address.", "Try again later."],
+        ),
+    };
+    Words {
+        status,
+        title,
+        what: format!("“{host}” {what}."),
+        next: next.iter().map(|text| (*text).to_owned()).collect(),
+        forms: String::new(),
+    }
+}
+
+const STYLE: &str = "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem;\
+color:#1a1a1a;background:#fff;overflow-wrap:anywhere}h1{font-size:1.5rem;line-height:1.25}\
+button{font:inherit;padding:.5rem .8rem;margin:.3rem 0;width:100%;text-align:left;cursor:pointer}\
+small{color:#555}@media(prefers-color-scheme:dark){body{color:#eee;background:#16181c}a{color:#8ab4f8}small{color:#aaa}}";
+
+/// The page about a problem.
+pub(super) fn problem(problem: &Problem) -> Answer {
+    let words = problem.words();
+    let mut html = String::with_capacity(2048);
+    let title = escape(words.title);
+    // Writing into a string does not fail.
+    let _ = write!(
+        html,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><style>{STYLE}</style></head>\n\
+         <body><main><h1>{title}</h1>\n<p>{}</p>\n",
+        escape(&words.what)
+    );
+    if !words.next.is_empty() {
+        html.push_str("<ul>\n");
+        for next in &words.next {
+            let _ = writeln!(html, "<li>{}</li>", escape(next));
+        }
+        html.push_str("</ul>\n");
+    }
+    html.push_str(&words.forms);
+    let _ = write!(html, "<p><small>Ramson HTTP proxy: {}</small></p></main></body></html>\n", problem.label());
+    let mut answer = Answer::new(answer::whole(html));
+    *answer.status_mut() = words.status;
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; form-action http://{}; frame-ancestors 'none'",
+        local::HOST
+    );
+    let headers: [(HeaderName, &str); 5] = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (CONTENT_SECURITY_POLICY, &policy),
+    ];
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}

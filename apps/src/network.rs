@@ -1,0 +1,61 @@
+//! What applications ask of the router: a stream to a destination.
+
+use ramson_protocol::b32::Blinded;
+use ramson_protocol::id::DestinationHash;
+use std::future::Future;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Whom a stream goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A destination by its hash.
+    Hash(DestinationHash),
+    /// A destination by its key: its LeaseSet is encrypted.
+    Blinded(Blinded),
+}
+
+/// Why there is no stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ConnectError {
+    /// Our own tunnels do not stand yet.
+    #[error("our tunnels are not built yet")]
+    NoTunnels,
+    /// Nobody whom we asked has its LeaseSet: it is offline, or the address is wrong.
+    #[error("its LeaseSet was not found")]
+    NotFound,
+    /// Its LeaseSet is encrypted, and we have no key, or not the right one.
+    #[error("its LeaseSet is encrypted for others")]
+    Encrypted,
+    /// It has a LeaseSet that we cannot use.
+    #[error("it speaks no encryption that we do")]
+    Incompatible,
+    /// It did not answer in time.
+    #[error("it did not answer in time")]
+    TimedOut,
+    /// It does not want us, or nothing listens there.
+    #[error("it refused the connection")]
+    Refused,
+}
+
+impl ConnectError {
+    /// The name of the reason in counts and for programs.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NoTunnels => "no_tunnels",
+            Self::NotFound => "lease_set_not_found",
+            Self::Encrypted => "lease_set_encrypted",
+            Self::Incompatible => "incompatible",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Makes streams as one destination of ours. Clones are the same destination.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// A stream.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// A stream to a port of a destination. Dropping the future gives it up.
+    fn connect(&self, to: Target, port: u16) -> impl Future<Output = Result<Self::Stream, ConnectError>> + Send;
+}
