@@ -30,7 +30,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use pages::Problem;
+use pages::{Confirm, Problem};
 use ramson_protocol::b32::{self, B32};
 use request::Asked;
 use std::convert::Infallible;
@@ -135,7 +135,7 @@ impl<N: Network> Proxy<N> {
             Ok(asked) => match self.find(&asked) {
                 Ok(site) if request.method() == Method::CONNECT => self.tunnel(request, &site).await,
                 Ok(site) => self.pass_on(request, &asked, &site).await,
-                Err(problem) => Err(*problem),
+                Err(problem) => Err(problem),
             },
             Err(problem) => Err(problem),
         };
@@ -143,7 +143,7 @@ impl<N: Network> Proxy<N> {
     }
 
     /// Whose the request is.
-    fn find(&self, asked: &Asked) -> Result<Site, Box<Problem>> {
+    fn find(&self, asked: &Asked) -> Result<Site, Problem> {
         let site = |address| Site { address, port: asked.port, host: asked.host.clone() };
         if asked.host.ends_with(b32::SUFFIX) {
             let address = B32::parse(&asked.host).map_err(|e| Problem::Address(asked.host.clone(), e))?;
@@ -153,7 +153,7 @@ impl<N: Network> Proxy<N> {
         let known = self.book.lookup(&name).map_err(|e| Problem::Book(e.to_string()))?;
         match (&asked.helper, known) {
             (None, Some((_, entry))) => Ok(site(B32::Hash(entry.destination().hash()))),
-            (None, None) => Err(Box::new(Problem::Unknown(name))),
+            (None, None) => Err(Problem::Unknown(name)),
             (Some(text), known) => {
                 let helper = Helper::read(text, &self.book).map_err(|()| Problem::Helper(name.clone()))?;
                 match known {
@@ -162,7 +162,7 @@ impl<N: Network> Proxy<N> {
                         let ours = known.map(|(_, entry)| entry.destination().hash());
                         let (address, plain) = (helper.address.clone(), asked.without_helper.clone());
                         let token = self.pending.keep(name.clone(), helper, plain.clone());
-                        Err(Box::new(Problem::Confirm { name, address, ours, plain, token }))
+                        Err(Problem::Confirm(Box::new(Confirm { name, address, ours, plain, token })))
                     }
                 }
             }

@@ -34,7 +34,7 @@ pub(super) enum Problem {
     /// A helper that says nothing.
     Helper(HostName),
     /// Whether the name is to be what a helper says.
-    Confirm { name: HostName, address: B32, ours: Option<DestinationHash>, plain: String, token: String },
+    Confirm(Box<Confirm>),
     /// No stream to the site.
     Connect(String, ConnectError),
     /// The site's answer is no HTTP, or ended before it was whole.
@@ -45,6 +45,19 @@ pub(super) enum Problem {
     Token,
     /// The proxy has no such page.
     NoPage,
+}
+
+/// A question to the user.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Confirm {
+    pub(super) name: HostName,
+    /// What the helper says.
+    pub(super) address: B32,
+    /// What the address book says.
+    pub(super) ours: Option<DestinationHash>,
+    /// The URL without the helper.
+    pub(super) plain: String,
+    pub(super) token: String,
 }
 
 /// What a page says.
@@ -71,8 +84,8 @@ impl Problem {
             Self::Address(..) => "address",
             Self::Unknown(_) => "unknown_name",
             Self::Helper(_) => "bad_helper",
-            Self::Confirm { ours: None, .. } => "new_name",
-            Self::Confirm { .. } => "name_conflict",
+            Self::Confirm(question) if question.ours.is_none() => "new_name",
+            Self::Confirm(_) => "name_conflict",
             Self::Connect(_, error) => error.label(),
             Self::Broken(_) => "broken_answer",
             Self::Book(_) => "address_book",
@@ -150,7 +163,7 @@ impl Problem {
                 format!("The link says whose “{name}” is, but that part of it cannot be read."),
                 &["Ask for the link again where you found it."],
             ),
-            Self::Confirm { .. } => self.confirm(),
+            Self::Confirm(question) => question.words(),
             Self::Connect(host, error) => connect(host, *error),
             Self::Broken(host) => words(
                 StatusCode::BAD_GATEWAY,
@@ -173,9 +186,11 @@ impl Problem {
             Self::NoPage => words(StatusCode::NOT_FOUND, "No such page", "The proxy has no page here.".to_owned(), &[]),
         }
     }
+}
 
-    fn confirm(&self) -> Words {
-        let Self::Confirm { name, address, ours, plain, token } = self else { return Self::NoPage.words() };
+impl Confirm {
+    fn words(&self) -> Words {
+        let Self { name, address, ours, plain, token } = self;
         let form = |action: &str, text: &str| {
             let url = format!("http://{}/helper?token={token}&amp;do={action}", local::HOST);
             format!("<form method=\"post\" action=\"{url}\"><button>{text}</button></form>\n")
@@ -282,7 +297,7 @@ pub(super) fn problem(problem: &Problem) -> Answer {
         html.push_str("</ul>\n");
     }
     html.push_str(&words.forms);
-    let _ = write!(html, "<p><small>Ramson HTTP proxy: {}</small></p></main></body></html>\n", problem.label());
+    let _ = writeln!(html, "<p><small>Ramson HTTP proxy: {}</small></p></main></body></html>", problem.label());
     let mut answer = Answer::new(answer::whole(html));
     *answer.status_mut() = words.status;
     let policy = format!(

@@ -51,7 +51,7 @@ pub(super) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
 /// Makes a request like that of everybody.
 pub(super) fn request(headers: &mut HeaderMap, host: &str, port: u16, upgrades: bool) {
     let (named, upgrade) = (named_by_connection(headers), headers.get(UPGRADE).cloned());
-    let accept = headers.get(ACCEPT).map(|value| like_others(value));
+    let accept = headers.get(ACCEPT).map(like_others);
     let referer = headers.get(REFERER).and_then(|value| path_on(host, port, value.to_str().ok()?));
     let gone: Vec<HeaderName> = headers
         .keys()

@@ -123,7 +123,7 @@ fn names_are_changed_added_and_given_up_by_their_holders() {
     assert_eq!(rig.read(&[update, foreign]), Report::from([("changed", 1), ("not_the_holder", 1)]));
 
     let all = signed(None, &format!("action=removeall#dest={}", text(1)), None, 1);
-    assert_eq!(rig.read(&[all.clone()]), Report::from([("changed", 1)]));
+    assert_eq!(rig.read(std::slice::from_ref(&all)), Report::from([("changed", 1)]));
     assert_eq!(rig.read(&[all]), Report::from([("same", 1)]));
     assert_eq!((rig.whose("new.i2p"), rig.whose("alias.i2p"), rig.whose("b.i2p")), (None, None, Some(2)));
 }
