@@ -7,7 +7,7 @@ use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
 use crate::identity::{Identity, Profile, Share, router_info};
-use crate::judge::Judge;
+use crate::judge::{Ban, Bans, Judge, Pardon};
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Recheck};
 use crate::netdb::{self, NetDb};
@@ -25,6 +25,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
+use ramson_protocol::blame::{Sentence, Who};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
@@ -66,6 +67,7 @@ pub struct Node {
     identity: Addr<Identity>,
     profiles: Addr<Profiles>,
     pools: Pools,
+    judge: Addr<Judge>,
     exploratory: PoolHandle,
     published: Arc<Published>,
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
@@ -146,9 +148,10 @@ impl Node {
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
         let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
         let exploratory = pools.open_with(config.pool, paths);
-        let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone()).start();
+        let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone(), config.bans).start();
         netdb.set_judge(judge.clone().recipient());
-        let routes = Routes { builds: transit.clone().recipient(), judge: judge.recipient(), data: config.data };
+        let routes =
+            Routes { builds: transit.clone().recipient(), judge: judge.clone().recipient(), data: config.data };
         let opener_key = Arc::clone(&static_key);
         let vitals = shared.vitals().clone();
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key), &vitals));
@@ -170,6 +173,7 @@ impl Node {
             identity,
             profiles,
             pools,
+            judge,
             exploratory,
             published,
             arbiters,
@@ -238,6 +242,22 @@ impl Node {
     }
 
     /// Puts changed settings in force: all who derive something from one are told.
+    /// Who is banned for a while, by whatever reason.
+    pub async fn bans(&self) -> Vec<Sentence> {
+        self.judge.send(Bans).await.unwrap_or_default()
+    }
+
+    /// Bans somebody for a time, with the operator's word why.
+    pub async fn ban(&self, who: Who, time: Duration, reason: String) {
+        // A judge who has ended ends the node.
+        let _ = self.judge.send(Ban(who, time, reason)).await;
+    }
+
+    /// Lifts a ban and forgets what led to it. False if there was none.
+    pub async fn pardon(&self, who: Who) -> bool {
+        self.judge.send(Pardon(who)).await.unwrap_or(false)
+    }
+
     pub fn reload(&self, live: Live) {
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
         wait_for_room(&self.identity, Share(live.share()));
@@ -259,6 +279,7 @@ impl Node {
         self.exploratory.drain();
         wait_for_room(&self.profiles, Drain);
         wait_for_room(&self.identity, Drain);
+        wait_for_room(&self.judge, Drain);
         let end = self.shared.now().mono + DRAIN;
         while self.shared.now().mono < end && self.published.tunnels() > 0 {
             actix::clock::sleep(Duration::from_millis(200)).await;

@@ -24,9 +24,9 @@ series! {
         Counter CHARGES = "ramson_charges_total" ["fault"]
             "Faults that the judge has heard of, by whose they were.";
         Counter BANS = "ramson_bans_total" ["kind", "reason"]
-            "Routers and addresses that were banned for a while, by the fault that tipped the scales.";
+            "Routers, addresses and networks that were banned for a while, by the fault that tipped the scales; operator, if it was told us.";
         Gauge BANNED = "ramson_banned" ["kind"]
-            "Routers and addresses that are banned now.";
+            "Routers, addresses and networks that are banned now.";
         Gauge OWN_TUNNELS = "ramson_own_tunnels" ["pool", "direction"]
             "Tunnels of our own that are ready for use, in pools of the router (exploratory) and of destinations (client).";
         Counter OWN_BUILDS = "ramson_own_builds_total" ["direction", "result"]
