@@ -27,6 +27,7 @@ use ramson_clients::handle as clients;
 use ramson_protocol::admission;
 use ramson_protocol::blame::{Sentence, Who};
 use ramson_protocol::data::router_info::Congestion;
+use ramson_protocol::dialing::desk::{self, Desk};
 use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::link::limits::Limits;
@@ -36,7 +37,7 @@ use ramson_transports::handle::Bound;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -66,8 +67,8 @@ pub struct Node {
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
     profiles: Addr<Profiles>,
-    pools: Pools,
     judge: Addr<Judge>,
+    pools: Pools,
     exploratory: PoolHandle,
     published: Arc<Published>,
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
@@ -172,8 +173,8 @@ impl Node {
             transit,
             identity,
             profiles,
-            pools,
             judge,
+            pools,
             exploratory,
             published,
             arbiters,
@@ -241,7 +242,6 @@ impl Node {
         Ok(())
     }
 
-    /// Puts changed settings in force: all who derive something from one are told.
     /// Who is banned for a while, by whatever reason.
     pub async fn bans(&self) -> Vec<Sentence> {
         self.judge.send(Bans).await.unwrap_or_default()
@@ -258,6 +258,7 @@ impl Node {
         self.judge.send(Pardon(who)).await.unwrap_or(false)
     }
 
+    /// Puts changed settings in force: all who derive something from one are told.
     pub fn reload(&self, live: Live) {
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
         wait_for_room(&self.identity, Share(live.share()));
@@ -278,8 +279,8 @@ impl Node {
         wait_for_room(&self.transit, Drain);
         self.exploratory.drain();
         wait_for_room(&self.profiles, Drain);
-        wait_for_room(&self.identity, Drain);
         wait_for_room(&self.judge, Drain);
+        wait_for_room(&self.identity, Drain);
         let end = self.shared.now().mono + DRAIN;
         while self.shared.now().mono < end && self.published.tunnels() > 0 {
             actix::clock::sleep(Duration::from_millis(200)).await;
@@ -354,6 +355,9 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
     })?;
     let (clients, clients_bound) = clients::Clients::bind(CLIENT_THREADS, transports.io())?;
     let abilities = abilities(profile, &transports, config.allow_private);
+    let private = config.allow_private;
+    let limits = if private { desk::Limits::private() } else { desk::Limits::default() };
+    let desk = Desk::new(limits, own_addresses(config), private);
     let shared = Shared::new(SharedParts {
         keys: keys.router.clone(),
         net_id: profile.net_id,
@@ -364,10 +368,26 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
         transports,
         clients,
         draining,
+        desk,
         gate,
         vitals: Vitals::default(),
     });
     Ok((shared, Planes { transports: bound, clients: clients_bound }))
+}
+
+/// Where we are, as far as we know: whatever a RouterInfo says, nobody else is to be called there. The route to anywhere
+/// tells what address this machine has.
+fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
+    let listening = config.ntcp2.addresses.iter().chain(&config.ssu2.addresses).copied();
+    let mut ours: Vec<SocketAddr> = listening.chain(config.profile.published().copied()).collect();
+    for (bind, anywhere) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+        // This sends nothing.
+        let route =
+            UdpSocket::bind(bind).and_then(|socket| socket.connect(anywhere).and_then(|()| socket.local_addr()));
+        ours.extend(route);
+    }
+    ours.retain(|addr| !addr.ip().is_unspecified());
+    ours
 }
 
 /// Takes RouterInfos from files into the database, each in its turn.

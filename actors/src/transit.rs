@@ -28,6 +28,7 @@ use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Role;
 use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
 use ramson_protocol::tunnel::replay::ReplayFilter;
+use ramson_transports::account::Account;
 use ramson_transports::hop::{Hop, HopKind, NextHop};
 use ramson_transports::stats;
 use rand::Rng;
@@ -52,7 +53,6 @@ const CELL_BYTES: u64 = 1040;
 /// Build records that are remembered against replay, in each of two generations.
 const REPLAYS: usize = 200_000;
 
-/// What others may read of us without asking.
 /// A tunnel that has carried nothing for so long may give way to another when there is no room.
 const UNTRIED: Duration = Duration::from_secs(120);
 
@@ -68,6 +68,7 @@ struct Held {
     promised: Option<u32>,
 }
 
+/// What others may read of us without asking.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     congestion: AtomicU8,
@@ -138,9 +139,9 @@ impl TransitManager {
             opener,
             opening: 0,
             tunnels: HashMap::new(),
-            by_role: [0; 3],
             untried: VecDeque::new(),
             promises: VecDeque::new(),
+            by_role: [0; 3],
             arbiters,
             rng,
             published,
@@ -187,7 +188,6 @@ impl TransitManager {
         }
         let request = &opened.request;
         let (is_gateway, is_endpoint) = (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
-        let asked = admission::Request {
         // Only a gateway is asked by who is not its previous hop, out of a tunnel or in garlic. INTEROP: Java takes anything
         // else for an attack.
         if opened.from.is_none() && !is_gateway {
@@ -195,16 +195,17 @@ impl TransitManager {
         }
         let ip = opened.from.filter(|_| !self.shared.allow_private()).and_then(|from| self.shared.place_of(&from));
         let source = Source { router: opened.from, ip };
+        let asked = admission::Request {
             previous: opened.from.filter(|_| !is_gateway),
             next: (!is_endpoint).then_some(request.next),
             bandwidth: request.bandwidth,
-        };
             source,
+        };
         let receive = request.receive;
-        let verdict = self.admission.decide(&asked, now.mono);
         if self.admission.is_full() {
             self.reclaim(now.mono);
         }
+        let verdict = self.admission.decide(&asked, now.mono);
         // Two tunnels of one number cannot be told apart, whether the first is another's or ours, and the creator chose it
         // at random: refuse the second.
         let verdict = match verdict {
@@ -220,6 +221,7 @@ impl TransitManager {
             Verdict::Drop(reason) => return answered("dropped", reason.label()),
         };
         let promised = if let Answer::Accept { bandwidth } = answer { bandwidth } else { None };
+        let account = opened.from.map_or(Account::Strangers, Account::Router);
         match opened.answer(answer, now.wall, &mut self.rng) {
             Ok(outcome) => {
                 answered(if answer == Answer::Refuse { "refused" } else { "accepted" }, reason);
@@ -229,7 +231,7 @@ impl TransitManager {
                     None if matches!(verdict, Verdict::Accept { .. }) => self.shared.tunnel_ids().release(receive),
                     None => {}
                 }
-                if !self.shared.send(outcome.to, outcome.message) {
+                if !self.shared.send_for(account, outcome.to, outcome.message) {
                     ControlDrop::DataPlaneFull.count();
                 }
             }
@@ -274,8 +276,6 @@ impl TransitManager {
         }
     }
 
-    /// Tells admission what the line carries.
-    fn sample(&mut self) {
     /// Makes room for one tunnel, if there is one that has carried nothing for so long that nobody needs it.
     fn reclaim(&mut self, now: Mono) {
         while let Some(hop) = older(&mut self.untried, now, UNTRIED) {
@@ -322,6 +322,8 @@ impl TransitManager {
         }
     }
 
+    /// Tells admission what the line carries.
+    fn sample(&mut self) {
         let stats = self.shared.transports().stats();
         let (mut inbound, mut outbound, mut cells) = (0, 0, 0);
         for thread in &stats {
@@ -335,9 +337,9 @@ impl TransitManager {
         let (line, transit) = (inbound.max(outbound), cells * CELL_BYTES);
         let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
         self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
+        self.give_back();
         self.published.set(self.admission.congestion());
         control::CONGESTION.set([], f64::from(self.admission.congestion() as u8));
-        self.give_back();
     }
 
     fn gauges(&self) {
@@ -349,14 +351,14 @@ impl TransitManager {
     }
 }
 
-/// The roles by [`place`].
-const ROLES: [&str; 3] = ["participant", "inbound_gateway", "outbound_endpoint"];
 /// Takes the oldest from a queue if it is older than `age`.
 fn older(queue: &mut VecDeque<(Mono, Arc<Hop>)>, now: Mono, age: Duration) -> Option<Arc<Hop>> {
     queue.front().filter(|(since, _)| now.saturating_sub(*since) > age)?;
     queue.pop_front().map(|(_, hop)| hop)
 }
 
+/// The roles by [`place`].
+const ROLES: [&str; 3] = ["participant", "inbound_gateway", "outbound_endpoint"];
 
 fn place(role: Role) -> usize {
     match role {

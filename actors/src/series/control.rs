@@ -8,7 +8,13 @@ series! {
         Counter DROPS = "ramson_control_drops_total" ["reason"]
             "Messages that the control plane dropped, and commands that were lost.";
         Gauge CONNECTIONS = "ramson_connections" []
-            "Routers that we are connected to, call, or have given up for a while.";
+            "Routers that we are connected to or call.";
+        Gauge CALLS = "ramson_calls" ["errand"]
+            "Routers that are looked for or called now: on our errands, or because of what others sent us.";
+        Gauge RESTING = "ramson_routers_resting" []
+            "Routers that could not be reached lately and are left alone.";
+        Counter CALLS_REFUSED = "ramson_calls_refused_total" ["errand", "reason"]
+            "Calls that did not begin, on whose errand and why; it says nothing about those who would have been called.";
         Counter CONNECT_FAILURES = "ramson_connect_failures_total" ["reason"]
             "Routers that could not be reached by any of their addresses.";
         Gauge CLOCK_CORRECTION = "ramson_clock_correction_seconds" []
