@@ -34,6 +34,8 @@ pub struct NodeConfig {
     pub pool: PoolConfig,
     /// Where the profiles of other routers are kept, if anywhere.
     pub profiles: Option<PathBuf>,
+    /// Where bans are kept, if anywhere.
+    pub bans: Option<PathBuf>,
     /// The database.
     pub netdb: NetDbConfig,
     /// RouterInfos to begin with, unverified.
@@ -71,6 +73,7 @@ impl NodeConfig {
             live: Live::for_tests(),
             pool: PoolConfig::exploratory(0, 1),
             profiles: None,
+            bans: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },
             bootstrap: Vec::new(),
             on_router_info: Box::new(|_| {}),

@@ -3,6 +3,9 @@
 //! State owned: the table of connections, what peers say of our clock. In: news of the data plane ([`NewsBatch`]), of which
 //! none is lost: what finds no room here the data plane keeps and offers again. Out: news to each connection's actor and to
 //! whoever keeps profiles, RouterInfos that SSU2 waits for. Mailbox: 256 batches.
+//!
+//! A router that is wanted gets an actor only if the [desk](ramson_protocol::dialing::desk) has a place for it: so there are
+//! never more actors than sessions and places.
 
 use crate::clock_keeper::ClockKeeper;
 use crate::mailbox::{Mailbox, wait_for_room};
@@ -15,7 +18,9 @@ use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::dialing::call::In;
+use ramson_protocol::dialing::desk::{Errand, Refusal};
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
 use ramson_transports::event::{Direction, News};
 use std::collections::HashMap;
@@ -23,9 +28,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const MAILBOX: usize = 256;
-
-/// Connections with an actor of their own; above this nothing new is dialled.
-const MAX_CONNECTIONS: usize = 8192;
 
 /// A RouterInfo that a peer sends just now is waited for so long: its signature is to be verified, and the mailboxes may
 /// be full.
@@ -68,13 +70,11 @@ impl Connections {
 
     fn on_news(&mut self, news: News, ctx: &mut Context<Self>) {
         match news {
-            News::NeedSession(peer) => match self.connection(peer, false, ctx) {
-                Some(actor) => wait_for_room(&actor, Happened(In::Wanted)),
-                None => self.shared.transports().unreachable(peer),
-            },
+            News::NeedSession { peer, ours } => self.wanted(peer, ours, ctx),
             News::NeedRouterInfo(router) => self.tell_ssu2(router),
             News::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
                 self.shared.dial_history().worked(&peer, transport);
+                self.shared.desk().forgive(&peer);
                 // Anyone can call us and claim any time, so only routers that we chose to call are asked for theirs.
                 if direction == Direction::Outbound {
                     self.compare_clocks(addr, skew_ms);
@@ -82,31 +82,36 @@ impl Connections {
                 if let Some(info) = router_info {
                     self.netdb.verified_router_info(info);
                 }
-                if let Some(actor) = self.connection(peer, true, ctx) {
-                    wait_for_room(&actor, Happened(In::Up));
-                }
+                let actor = self.connection(peer, true, ctx);
+                wait_for_room(&actor, Happened(In::Up));
                 if let Some(connection) = self.table.get_mut(&peer) {
                     connection.ip = Some(addr.ip());
                 }
+                self.shared.set_place(peer, Some(addr.ip()));
                 // The list may have changed since the handshake.
                 self.close_if_barred(&peer);
                 self.tell(PeerNews::Up(peer));
             }
             News::Disconnected { peer, .. } => {
+                self.shared.set_place(peer, None);
                 if let Some(connection) = self.table.get(&peer) {
                     wait_for_room(&connection.actor, Happened(In::Down));
                 }
                 self.tell(PeerNews::Down(peer));
             }
-            News::ConnectFailed { peer, transport, addr, reason, skew_ms } => {
+            News::ConnectFailed { peer, transport, addr, reason, fault, skew_ms } => {
                 tracing::debug!(transport = transport.label(), reason, "a dial failed");
-                self.shared.dial_history().failed(peer, transport, self.shared.now().mono);
+                // What our own machine or our limits refused says nothing about the router.
+                let ours = matches!(fault, Fault::Local | Fault::Bug);
+                if !ours {
+                    self.shared.dial_history().failed(peer, transport, self.shared.now().mono);
+                }
                 // With a clock that is far off no session comes to stand: only failures can tell.
                 if let Some(skew_ms) = skew_ms {
                     self.compare_clocks(addr, skew_ms);
                 }
                 if let Some(connection) = self.table.get(&peer) {
-                    wait_for_room(&connection.actor, Happened(In::Failed));
+                    wait_for_room(&connection.actor, Happened(if ours { In::NotCalled } else { In::Failed }));
                 }
             }
             News::Introducers(introducers) => {
@@ -152,29 +157,52 @@ impl Connections {
         }
     }
 
-    /// The actor of a connection, made if need be.
-    fn connection(
-        &mut self,
-        peer: RouterHash,
-        connected: bool,
-        ctx: &mut Context<Self>,
-    ) -> Option<Addr<PeerConnection>> {
-        if let Some(connection) = self.table.get(&peer).filter(|connection| connection.actor.connected()) {
-            return Some(connection.actor.clone());
+    /// Messages wait for a session with a router.
+    fn wanted(&mut self, peer: RouterHash, ours: bool, ctx: &mut Context<Self>) {
+        let errand = match ours {
+            true => Errand::Ours,
+            false if self.netdb.knows(&peer) => Errand::Theirs,
+            false => Errand::TheirsUnknown,
+        };
+        let refused = match peer == self.shared.hash() {
+            true => Some(Refusal::Ourselves),
+            false => self.shared.desk().enter(peer, errand, self.shared.now().mono).err(),
+        };
+        match refused {
+            None => {
+                let actor = self.connection(peer, false, ctx);
+                wait_for_room(&actor, Happened(In::Wanted));
+            }
+            Some(refusal) => {
+                control::CALLS_REFUSED.add([errand.label(), refusal.label()], 1);
+                // What is ours may find a place as long as it waits: it is asked for again.
+                if !(ours && refusal == Refusal::Busy) {
+                    self.shared.transports().unreachable(peer);
+                }
+            }
         }
-        if peer == self.shared.hash() || (!connected && self.table.len() >= MAX_CONNECTIONS) {
-            return None;
+    }
+
+    /// The actor of a connection, made if need be.
+    fn connection(&mut self, peer: RouterHash, connected: bool, ctx: &mut Context<Self>) -> Addr<PeerConnection> {
+        if let Some(connection) = self.table.get(&peer).filter(|connection| connection.actor.connected()) {
+            return connection.actor.clone();
         }
         let (owner, followers) = (ctx.address().recipient(), self.followers.clone());
         let actor = PeerConnection::new(peer, connected, self.shared.clone(), self.netdb.clone(), owner, followers);
         let addr = actor.start();
         self.table.insert(peer, Connection { actor: addr.clone(), ip: None });
         self.count();
-        Some(addr)
+        addr
     }
 
     fn count(&self) {
         control::CONNECTIONS.set([], self.table.len() as f64);
+        let desk = self.shared.desk();
+        for errand in [Errand::Theirs, Errand::TheirsUnknown, Errand::Ours] {
+            control::CALLS.set([errand.label()], desk.taken(errand) as f64);
+        }
+        control::RESTING.set([], desk.resting() as f64);
     }
 }
 

@@ -58,9 +58,9 @@ impl Gate {
     fn change(&self, change: impl FnOnce(&mut HashSet<Who>) -> bool) {
         let mut bans = HashSet::clone(&self.0.bans.load());
         change(&mut bans);
-        let routers = bans.iter().filter(|who| matches!(who, Who::Router(_))).count();
-        control::BANNED.set(["router"], routers as f64);
-        control::BANNED.set(["address"], (bans.len() - routers) as f64);
+        for kind in ["router", "address", "network"] {
+            control::BANNED.set([kind], bans.iter().filter(|who| who.kind() == kind).count() as f64);
+        }
         self.0.bans.store(Arc::new(bans));
     }
 
@@ -71,7 +71,8 @@ impl Gate {
 
     /// Whether an address is on the list, or banned.
     pub fn bars_address(&self, ip: IpAddr) -> bool {
-        self.0.list.load().has_address(ip) || self.0.bans.load().contains(&Who::address(ip))
+        let bans = self.0.bans.load();
+        self.0.list.load().has_address(ip) || bans.contains(&Who::address(ip)) || bans.contains(&Who::network(ip))
     }
 
     /// All routers on the list or banned.
@@ -113,5 +114,7 @@ mod tests {
         }
         assert!(!gate.bars_router(&router) && gate.admits_address(ip));
         assert!(!gate.admits_address([10, 9, 8, 7].into()));
+        gate.ban(Who::network(ip));
+        assert!(!gate.admits_address([10, 1, 2, 99].into()) && gate.admits_address([10, 1, 3, 3].into()));
     }
 }

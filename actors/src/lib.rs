@@ -16,6 +16,7 @@
 mod clock_keeper;
 mod config;
 mod connections;
+mod disk;
 mod dispatch;
 pub mod drops;
 mod expected;

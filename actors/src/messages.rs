@@ -7,6 +7,7 @@ use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::ways::{Owner, Way};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_transports::account::Account;
 use std::net::IpAddr;
 
 /// By what way a message reached us: it decides what the message may do.
@@ -47,6 +48,16 @@ impl Origin {
     /// The router whose session it came over, if nothing hides it.
     pub fn router(self) -> Option<RouterHash> {
         if let Self::Direct(router) = self { Some(router) } else { None }
+    }
+
+    /// On whose account we send what we send because of it.
+    pub(crate) fn account(self) -> Account {
+        match self {
+            Self::Direct(router) => Account::Router(router),
+            Self::Endpoint(tunnel) => Account::Tunnel(tunnel),
+            Self::Garlic => Account::Strangers,
+            Self::OwnTunnel(..) | Self::OwnGarlic(..) => Account::Ours,
+        }
     }
 
     /// By what way the cloves of a garlic message come.

@@ -42,6 +42,7 @@ use ramson_protocol::netdb::router_set::RouterSet;
 use ramson_protocol::netdb::rules::{Refusal, Rules, is_newer, judge_signatures};
 use ramson_protocol::netdb::store;
 use ramson_protocol::wire::Reader;
+use ramson_transports::account::Account;
 use requests::{All, Asked, Await, Get, Offered, Own, Stored, Subscribe};
 use searches::{Find, Found, Replied, Searches, Unreachable};
 use shard::{NetDbShard, shard_of};
@@ -252,6 +253,11 @@ impl NetDb {
         self.0.directory.floodfills()
     }
 
+    /// True if we have the RouterInfo of this router.
+    pub(crate) fn knows(&self, router: &RouterHash) -> bool {
+        self.0.directory.knows(router)
+    }
+
     /// Has `to` told of all routers that we know, and of each change from then on, in order for each router.
     pub fn subscribe(&self, to: Recipient<RouterKnown>) {
         (0..SHARDS).zip(std::iter::repeat(to)).for_each(|(shard, to)| self.tell_shard(shard, Subscribe(to)));
@@ -290,7 +296,8 @@ impl NetDb {
         let now = shared.now().wall;
         for target in flood::targets(entry, &self.floodfills(), shared.hash(), from, now) {
             control::NETDB_FLOODS.add([], 1);
-            if !shared.send(target, shared.message(MessageType::DatabaseStore, body.clone())) {
+            let message = shared.message(MessageType::DatabaseStore, body.clone());
+            if !shared.send_for(Account::Strangers, target, message) {
                 ControlDrop::DataPlaneFull.count();
             }
         }

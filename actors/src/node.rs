@@ -7,7 +7,7 @@ use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
 use crate::identity::{Identity, Profile, Share, router_info};
-use crate::judge::Judge;
+use crate::judge::{Ban, Bans, Judge, Pardon};
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Recheck};
 use crate::netdb::{self, NetDb};
@@ -25,7 +25,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
+use ramson_protocol::blame::{Sentence, Who};
 use ramson_protocol::data::router_info::Congestion;
+use ramson_protocol::dialing::desk::{self, Desk};
 use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::link::limits::Limits;
@@ -35,7 +37,7 @@ use ramson_transports::handle::Bound;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -65,6 +67,7 @@ pub struct Node {
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
     profiles: Addr<Profiles>,
+    judge: Addr<Judge>,
     pools: Pools,
     exploratory: PoolHandle,
     published: Arc<Published>,
@@ -146,9 +149,10 @@ impl Node {
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
         let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
         let exploratory = pools.open_with(config.pool, paths);
-        let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone()).start();
+        let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone(), config.bans).start();
         netdb.set_judge(judge.clone().recipient());
-        let routes = Routes { builds: transit.clone().recipient(), judge: judge.recipient(), data: config.data };
+        let routes =
+            Routes { builds: transit.clone().recipient(), judge: judge.clone().recipient(), data: config.data };
         let opener_key = Arc::clone(&static_key);
         let vitals = shared.vitals().clone();
         let opener = SyncArbiter::start(OPENERS, move || GarlicOpener::new(Arc::clone(&opener_key), &vitals));
@@ -169,6 +173,7 @@ impl Node {
             transit,
             identity,
             profiles,
+            judge,
             pools,
             exploratory,
             published,
@@ -237,6 +242,22 @@ impl Node {
         Ok(())
     }
 
+    /// Who is banned for a while, by whatever reason.
+    pub async fn bans(&self) -> Vec<Sentence> {
+        self.judge.send(Bans).await.unwrap_or_default()
+    }
+
+    /// Bans somebody for a time, with the operator's word why.
+    pub async fn ban(&self, who: Who, time: Duration, reason: String) {
+        // A judge who has ended ends the node.
+        let _ = self.judge.send(Ban(who, time, reason)).await;
+    }
+
+    /// Lifts a ban and forgets what led to it. False if there was none.
+    pub async fn pardon(&self, who: Who) -> bool {
+        self.judge.send(Pardon(who)).await.unwrap_or(false)
+    }
+
     /// Puts changed settings in force: all who derive something from one are told.
     pub fn reload(&self, live: Live) {
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
@@ -258,6 +279,7 @@ impl Node {
         wait_for_room(&self.transit, Drain);
         self.exploratory.drain();
         wait_for_room(&self.profiles, Drain);
+        wait_for_room(&self.judge, Drain);
         wait_for_room(&self.identity, Drain);
         let end = self.shared.now().mono + DRAIN;
         while self.shared.now().mono < end && self.published.tunnels() > 0 {
@@ -333,6 +355,9 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
     })?;
     let (clients, clients_bound) = clients::Clients::bind(CLIENT_THREADS, transports.io())?;
     let abilities = abilities(profile, &transports, config.allow_private);
+    let private = config.allow_private;
+    let limits = if private { desk::Limits::private() } else { desk::Limits::default() };
+    let desk = Desk::new(limits, own_addresses(config), private);
     let shared = Shared::new(SharedParts {
         keys: keys.router.clone(),
         net_id: profile.net_id,
@@ -343,10 +368,26 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
         transports,
         clients,
         draining,
+        desk,
         gate,
         vitals: Vitals::default(),
     });
     Ok((shared, Planes { transports: bound, clients: clients_bound }))
+}
+
+/// Where we are, as far as we know: whatever a RouterInfo says, nobody else is to be called there. The route to anywhere
+/// tells what address this machine has.
+fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
+    let listening = config.ntcp2.addresses.iter().chain(&config.ssu2.addresses).copied();
+    let mut ours: Vec<SocketAddr> = listening.chain(config.profile.published().copied()).collect();
+    for (bind, anywhere) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
+        // This sends nothing.
+        let route =
+            UdpSocket::bind(bind).and_then(|socket| socket.connect(anywhere).and_then(|()| socket.local_addr()));
+        ours.extend(route);
+    }
+    ours.retain(|addr| !addr.ip().is_unspecified());
+    ours
 }
 
 /// Takes RouterInfos from files into the database, each in its turn.

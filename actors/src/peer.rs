@@ -12,9 +12,11 @@ use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::call::{Connection, In, Out, Reason};
+use ramson_protocol::dialing::desk::Errand;
 use ramson_protocol::dialing::{Call, calls};
 use ramson_protocol::id::RouterHash;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 const MAILBOX: usize = 64;
 
@@ -39,6 +41,8 @@ pub(crate) struct PeerConnection {
     timer: Option<SpawnHandle>,
     /// Its RouterInfo, while it is being called.
     info: Option<RouterInfo>,
+    /// Where it is being called, for the desk.
+    dialled: Option<SocketAddr>,
 }
 
 impl PeerConnection {
@@ -52,7 +56,7 @@ impl PeerConnection {
         followers: Vec<Recipient<PeerNews>>,
     ) -> Self {
         let core = if connected { Connection::called() } else { Connection::wanted(shared.now().mono) };
-        Self { hash, shared, netdb, owner, followers, core, timer: None, info: None }
+        Self { hash, shared, netdb, owner, followers, core, timer: None, info: None, dialled: None }
     }
 
     fn input(&mut self, input: In, ctx: &mut Context<Self>) {
@@ -66,8 +70,7 @@ impl PeerConnection {
             match out {
                 Out::Resolve => self.resolve(ctx),
                 Out::Call(call) => {
-                    let called = self.info.as_ref().is_some_and(|info| self.shared.transports().dial(info, call));
-                    if !called {
+                    if !self.call(call) {
                         self.core.handle_input(self.shared.now().mono, In::NotCalled);
                     }
                 }
@@ -79,11 +82,34 @@ impl PeerConnection {
         if due.is_none() {
             // It is called no more.
             self.info = None;
+            self.hang_up();
+            self.shared.desk().leave(&self.hash);
         }
         self.shared.set_timer(&mut self.timer, due, ctx, |actor: &mut Self, ctx| {
             actor.core.handle_timeout(actor.shared.now().mono);
             actor.drain(ctx);
         });
+    }
+
+    /// Calls the router this way; false if the call was not made.
+    fn call(&mut self, call: Call) -> bool {
+        self.hang_up();
+        let Some(info) = &self.info else { return false };
+        let errand = self.shared.desk().errand(&self.hash).unwrap_or(Errand::Theirs);
+        if let Some(addr) = call.addr() {
+            if let Err(refusal) = self.shared.desk().dial(addr, self.shared.now().mono) {
+                control::CALLS_REFUSED.add([errand.label(), refusal.label()], 1);
+                return false;
+            }
+            self.dialled = Some(addr);
+        }
+        self.shared.transports().dial(info, call, errand == Errand::Ours)
+    }
+
+    fn hang_up(&mut self) {
+        if let Some(addr) = self.dialled.take() {
+            self.shared.desk().hang_up(addr);
+        }
     }
 
     fn resolve(&self, ctx: &mut Context<Self>) {
@@ -95,7 +121,7 @@ impl PeerConnection {
                     actor.info = Some(info);
                     actor.core.handle_input(actor.shared.now().mono, In::Resolved(calls));
                 }
-                None => actor.core.not_found(actor.shared.now().mono),
+                None => actor.core.not_found(),
             }
             actor.drain(ctx);
         }));
@@ -113,11 +139,17 @@ impl PeerConnection {
     }
 
     fn unreachable(&self, reason: Reason) {
-        self.shared.transports().unreachable(self.hash);
-        if reason == Reason::Resting {
+        control::CONNECT_FAILURES.add([reason.label()], 1);
+        let ours = self.shared.desk().errand(&self.hash) == Some(Errand::Ours);
+        if reason == Reason::Busy {
+            // What is ours may have more luck while it waits: it is asked for again.
+            if !ours {
+                self.shared.transports().unreachable(self.hash);
+            }
             return;
         }
-        control::CONNECT_FAILURES.add([reason.label()], 1);
+        self.shared.desk().failed(self.hash, self.shared.now().mono);
+        self.shared.transports().unreachable(self.hash);
         self.netdb.unreachable(self.hash);
         if reason.was_called() {
             for follower in &self.followers {
@@ -137,6 +169,8 @@ impl Actor for PeerConnection {
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {
+        self.hang_up();
+        self.shared.desk().leave(&self.hash);
         // Without this message the table would leak, and it is one per connection.
         wait_for_room(&self.owner, Ended(self.hash));
     }

@@ -9,6 +9,7 @@
 
 mod file;
 
+use crate::disk;
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, PeerNews, Recheck, RouterKnown};
 use crate::series::control;
@@ -148,7 +149,7 @@ impl Profiles {
         let Some(path) = self.path.clone() else { return };
         let bytes = file::to_bytes(&self.peers, self.shared.now().mono);
         actix_rt::task::spawn_blocking(move || {
-            if let Err(error) = file::write(&path, &bytes) {
+            if let Err(error) = disk::replace(&path, &bytes) {
                 tracing::warn!(%error, "the profiles could not be written");
             }
         });

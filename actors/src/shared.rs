@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use ramson_clients::Clients;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
+use ramson_protocol::dialing::desk::Desk;
 use ramson_protocol::dialing::{Abilities, DialHistory};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash};
@@ -19,9 +20,12 @@ use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_transports::Transports;
+use ramson_transports::account::Account;
 use ramson_transports::clock::Clock;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -49,6 +53,9 @@ struct Inner {
     vitals: Vitals,
     abilities: Abilities,
     dial_history: parking_lot::Mutex<DialHistory>,
+    desk: parking_lot::Mutex<Desk>,
+    /// Where the routers are that we are connected to.
+    places: parking_lot::Mutex<HashMap<RouterHash, IpAddr>>,
     reach: ArcSwap<Reach>,
     gate: Gate,
 }
@@ -73,6 +80,8 @@ pub struct SharedParts {
     pub clients: Clients,
     /// Set when the router drains.
     pub draining: Arc<AtomicBool>,
+    /// Which calls may begin.
+    pub desk: Desk,
     /// Who is let in.
     pub gate: Gate,
     /// The node's fate.
@@ -98,6 +107,8 @@ impl Shared {
             vitals: parts.vitals,
             abilities: parts.abilities,
             dial_history: parking_lot::Mutex::default(),
+            desk: parking_lot::Mutex::new(parts.desk),
+            places: parking_lot::Mutex::default(),
             reach: ArcSwap::default(),
             gate: parts.gate,
         }))
@@ -136,6 +147,25 @@ impl Shared {
     /// What calls have taught. Held for a moment only.
     pub fn dial_history(&self) -> parking_lot::MutexGuard<'_, DialHistory> {
         self.0.dial_history.lock()
+    }
+
+    /// Which calls may begin. Held for a moment only.
+    pub fn desk(&self) -> parking_lot::MutexGuard<'_, Desk> {
+        self.0.desk.lock()
+    }
+
+    /// Where a router is that we are connected to.
+    pub(crate) fn place_of(&self, router: &RouterHash) -> Option<IpAddr> {
+        self.0.places.lock().get(router).copied()
+    }
+
+    /// Says where a router is that is connected now, or that it is no more.
+    pub(crate) fn set_place(&self, router: RouterHash, place: Option<IpAddr>) {
+        let mut places = self.0.places.lock();
+        match place {
+            Some(ip) => places.insert(router, ip),
+            None => places.remove(&router),
+        };
     }
 
     /// How peers reach us where we publish no address.
@@ -233,9 +263,15 @@ impl Shared {
         }
     }
 
-    /// Sends a message to a router over its session, which is made if need be. False if the data plane does not keep up.
+    /// Sends a message of ours to a router over its session, which is made if need be. False if the data plane does not
+    /// keep up.
     pub fn send(&self, to: RouterHash, message: Message) -> bool {
-        self.0.transports.send(to, message)
+        self.send_for(Account::Ours, to, message)
+    }
+
+    /// The same for what others made us send: it is on their account whom we call for it.
+    pub fn send_for(&self, account: Account, to: RouterHash, message: Message) -> bool {
+        self.0.transports.send(to, message, account)
     }
 
     /// The data plane.

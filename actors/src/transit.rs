@@ -20,18 +20,20 @@ use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
 use opener::{OpenBuild, OpenedBuild};
-use ramson_protocol::admission::{self, Admission, Config, Verdict};
+use ramson_protocol::admission::{self, Admission, Config, Source, Verdict};
 use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::id::TunnelId;
 use ramson_protocol::shape::Contract;
+use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Role;
 use ramson_protocol::tunnel::hop::{self, Answer, Opened, TransitHop};
 use ramson_protocol::tunnel::replay::ReplayFilter;
+use ramson_transports::account::Account;
 use ramson_transports::hop::{Hop, HopKind, NextHop};
 use ramson_transports::stats;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -50,6 +52,21 @@ const CELL_BYTES: u64 = 1040;
 
 /// Build records that are remembered against replay, in each of two generations.
 const REPLAYS: usize = 200_000;
+
+/// A tunnel that has carried nothing for so long may give way to another when there is no room.
+const UNTRIED: Duration = Duration::from_secs(120);
+
+/// The promise to a tunnel that has carried nothing for so long is given back.
+const UNUSED: Duration = Duration::from_secs(60);
+
+/// What is kept of a tunnel.
+struct Held {
+    hop: Arc<Hop>,
+    role: Role,
+    source: Source,
+    /// KB/s, until it is given back.
+    promised: Option<u32>,
+}
 
 /// What others may read of us without asking.
 #[derive(Debug, Default)]
@@ -86,7 +103,11 @@ pub(crate) struct TransitManager {
     replays: ReplayFilter,
     opener: Addr<BuildOpener>,
     opening: usize,
-    tunnels: HashMap<TunnelId, Role>,
+    tunnels: HashMap<TunnelId, Held>,
+    /// All tunnels, the oldest first, but for those that were found used: which may be reclaimed.
+    untried: VecDeque<(Mono, Arc<Hop>)>,
+    /// Those with a promise, in the same order: which may be given back.
+    promises: VecDeque<(Mono, Arc<Hop>)>,
     /// How many of each role, in the order of [`ROLES`].
     by_role: [usize; 3],
     arbiters: Vec<ArbiterHandle>,
@@ -118,6 +139,8 @@ impl TransitManager {
             opener,
             opening: 0,
             tunnels: HashMap::new(),
+            untried: VecDeque::new(),
+            promises: VecDeque::new(),
             by_role: [0; 3],
             arbiters,
             rng,
@@ -130,7 +153,7 @@ impl TransitManager {
     fn on_build(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         let now = self.shared.now();
         let from = incoming.origin.router();
-        if from.is_some_and(|peer| !self.admission.may_open(peer, now.mono)) {
+        if !self.admission.may_open(from, now.mono) {
             return answered("dropped", admission::Reason::Flood.label());
         }
         let message = incoming.message;
@@ -165,18 +188,29 @@ impl TransitManager {
         }
         let request = &opened.request;
         let (is_gateway, is_endpoint) = (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
+        // Only a gateway is asked by who is not its previous hop, out of a tunnel or in garlic. INTEROP: Java takes anything
+        // else for an attack.
+        if opened.from.is_none() && !is_gateway {
+            return answered("dropped", "no_previous");
+        }
+        let ip = opened.from.filter(|_| !self.shared.allow_private()).and_then(|from| self.shared.place_of(&from));
+        let source = Source { router: opened.from, ip };
         let asked = admission::Request {
             previous: opened.from.filter(|_| !is_gateway),
             next: (!is_endpoint).then_some(request.next),
             bandwidth: request.bandwidth,
+            source,
         };
         let receive = request.receive;
+        if self.admission.is_full() {
+            self.reclaim(now.mono);
+        }
         let verdict = self.admission.decide(&asked, now.mono);
         // Two tunnels of one number cannot be told apart, whether the first is another's or ours, and the creator chose it
         // at random: refuse the second.
         let verdict = match verdict {
             Verdict::Accept { promised } if !self.shared.tunnel_ids().claim(receive) => {
-                self.admission.ended(promised);
+                self.admission.ended(&source, promised);
                 Verdict::Refuse(admission::Reason::TunnelLimit)
             }
             other => other,
@@ -187,22 +221,23 @@ impl TransitManager {
             Verdict::Drop(reason) => return answered("dropped", reason.label()),
         };
         let promised = if let Answer::Accept { bandwidth } = answer { bandwidth } else { None };
+        let account = opened.from.map_or(Account::Strangers, Account::Router);
         match opened.answer(answer, now.wall, &mut self.rng) {
             Ok(outcome) => {
                 answered(if answer == Answer::Refuse { "refused" } else { "accepted" }, reason);
                 // The hop first: cells may follow the answer closely.
                 match outcome.hop {
-                    Some(hop) => self.install(&hop, promised, ctx),
+                    Some(hop) => self.install(&hop, source, promised, ctx),
                     None if matches!(verdict, Verdict::Accept { .. }) => self.shared.tunnel_ids().release(receive),
                     None => {}
                 }
-                if !self.shared.send(outcome.to, outcome.message) {
+                if !self.shared.send_for(account, outcome.to, outcome.message) {
                     ControlDrop::DataPlaneFull.count();
                 }
             }
             Err(_) => {
                 if matches!(verdict, Verdict::Accept { .. }) {
-                    self.admission.ended(promised);
+                    self.admission.ended(&source, promised);
                     self.shared.tunnel_ids().release(receive);
                 }
                 answered("dropped", "unanswerable");
@@ -210,7 +245,7 @@ impl TransitManager {
         }
     }
 
-    fn install(&mut self, transit: &TransitHop, promised: Option<u32>, ctx: &mut Context<Self>) {
+    fn install(&mut self, transit: &TransitHop, source: Source, promised: Option<u32>, ctx: &mut Context<Self>) {
         let cipher = transit.keys.cipher();
         let next = transit.next.map(|(router, tunnel)| NextHop { router, tunnel });
         let kind = match (transit.role, next) {
@@ -224,14 +259,66 @@ impl TransitManager {
             // A thread that does not keep up drops the tunnel's cells, as it would drop them anyhow.
             ControlDrop::HopInstall.count();
         }
-        self.tunnels.insert(transit.receive, transit.role);
+        let now = self.shared.now().mono;
+        let held = Held { hop: Arc::clone(&hop), role: transit.role, source, promised };
+        self.tunnels.insert(transit.receive, held);
+        self.untried.push_back((now, Arc::clone(&hop)));
+        if promised.is_some() {
+            self.promises.push_back((now, Arc::clone(&hop)));
+        }
         self.by_role[place(transit.role)] += 1;
         self.gauges();
-        let tunnel = ParticipatingTunnel { hop, promised, shared: self.shared.clone(), manager: ctx.address() };
+        let tunnel = ParticipatingTunnel { hop, shared: self.shared.clone(), manager: ctx.address() };
         let arbiter = self.tunnels.len() % self.arbiters.len().max(1);
         match self.arbiters.get(arbiter) {
             Some(arbiter) => drop(ParticipatingTunnel::start_in_arbiter(arbiter, |_| tunnel)),
             None => drop(tunnel.start()),
+        }
+    }
+
+    /// Makes room for one tunnel, if there is one that has carried nothing for so long that nobody needs it.
+    fn reclaim(&mut self, now: Mono) {
+        while let Some(hop) = older(&mut self.untried, now, UNTRIED) {
+            if hop.cells.get() == 0 && self.holds(&hop) {
+                self.shared.transports().remove(&hop);
+                answered("reclaimed", "never_used");
+                return self.forget(&hop);
+            }
+        }
+    }
+
+    /// True if the tunnel stands: another may have its number by now.
+    fn holds(&self, hop: &Arc<Hop>) -> bool {
+        self.tunnels.get(&hop.id).is_some_and(|held| Arc::ptr_eq(&held.hop, hop))
+    }
+
+    /// A tunnel is over: gives back what it held.
+    fn forget(&mut self, hop: &Arc<Hop>) {
+        if !self.holds(hop) {
+            return;
+        }
+        if let Some(Held { role, source, promised, .. }) = self.tunnels.remove(&hop.id) {
+            self.shared.tunnel_ids().release(hop.id);
+            self.by_role[place(role)] -= 1;
+            self.admission.ended(&source, promised);
+            self.gauges();
+        }
+    }
+
+    /// Gives back the promises of tunnels that have carried nothing: their builds may not have gone on.
+    fn give_back(&mut self) {
+        let now = self.shared.now().mono;
+        while let Some(hop) = older(&mut self.promises, now, UNUSED) {
+            if hop.cells.get() == 0
+                && self.holds(&hop)
+                && let Some(held) = self.tunnels.get_mut(&hop.id)
+            {
+                self.admission.give_back(held.promised.take());
+            }
+        }
+        // Of those who have ended by themselves nothing is kept.
+        while self.untried.front().is_some_and(|(_, hop)| hop.is_over()) {
+            self.untried.pop_front();
         }
     }
 
@@ -250,6 +337,7 @@ impl TransitManager {
         let (line, transit) = (inbound.max(outbound), cells * CELL_BYTES);
         let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
         self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
+        self.give_back();
         self.published.set(self.admission.congestion());
         control::CONGESTION.set([], f64::from(self.admission.congestion() as u8));
     }
@@ -261,6 +349,12 @@ impl TransitManager {
         }
         control::TRANSIT_PROMISED.set([], self.admission.promised() as f64);
     }
+}
+
+/// Takes the oldest from a queue if it is older than `age`.
+fn older(queue: &mut VecDeque<(Mono, Arc<Hop>)>, now: Mono, age: Duration) -> Option<Arc<Hop>> {
+    queue.front().filter(|(since, _)| now.saturating_sub(*since) > age)?;
+    queue.pop_front().map(|(_, hop)| hop)
 }
 
 /// The roles by [`place`].
@@ -316,12 +410,7 @@ impl Handler<Expired> for TransitManager {
     type Result = ();
 
     fn handle(&mut self, expired: Expired, _: &mut Context<Self>) {
-        if let Some(role) = self.tunnels.remove(&expired.id) {
-            self.shared.tunnel_ids().release(expired.id);
-            self.by_role[place(role)] -= 1;
-            self.admission.ended(expired.promised);
-            self.gauges();
-        }
+        self.forget(&expired.0);
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! may_open   before the mathematics: has this peer sent too many requests lately?     token bucket per peer
-//! decide     draining, number, neighbours, bandwidth, chance near a limit             Accept { promised } or a reason
+//! decide     draining, number, neighbours, shares, bandwidth, chance near a limit     Accept { promised } or a reason
 //! ended      gives back what a tunnel held
+//! give_back  a promise that nobody makes use of
 //! sample     the line's use, once a second -> the congestion that we publish
 //! ```
 //! Invariants: all tables are bounded; what is promised never exceeds the transit share; the letter that is published
@@ -13,11 +14,14 @@
 
 use crate::data::router_info::Congestion;
 use crate::id::RouterHash;
+use crate::link::callers::network;
 use crate::time::Mono;
 use crate::tunnel::record::Bandwidth;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The span over which a neighbour's tunnels are counted. INTEROP: Java, a third of a lifetime and its margin.
@@ -29,6 +33,14 @@ const NEIGHBOUR_MAX: usize = 22;
 
 /// A neighbour within this multiple of the average is none that abuses us, however few neighbours there are.
 const FAIR_MULTIPLE: usize = 4;
+
+/// From this part of the tunnels on there are shares: so many parts has one peer, and one network.
+const SHARES_FROM: (usize, usize) = (1, 2);
+const PEER_PARTS: usize = 64;
+const NETWORK_PARTS: usize = 16;
+
+/// Who brought a request if nobody knows: all of these are one peer.
+const UNKNOWN: RouterHash = RouterHash([0; 32]);
 
 /// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many;
 /// still no peer alone is to fill the queue of those that open them.
@@ -86,6 +98,10 @@ pub enum Reason {
     PreviousHop,
     /// The next hop has too many tunnels through us.
     NextHop,
+    /// Whoever brought the request has its share of the tunnels.
+    PeerShare,
+    /// The network of whoever brought it has its share.
+    NetworkShare,
     /// Near a limit, by chance.
     Chance,
     /// The peer sends requests faster than anyone should.
@@ -102,6 +118,8 @@ impl Reason {
             Self::Minimum => "minimum",
             Self::PreviousHop => "previous_hop",
             Self::NextHop => "next_hop",
+            Self::PeerShare => "peer_share",
+            Self::NetworkShare => "network_share",
             Self::Chance => "chance",
             Self::Flood => "flood",
         }
@@ -117,6 +135,31 @@ pub struct Request {
     pub next: Option<RouterHash>,
     /// What the creator says about traffic.
     pub bandwidth: Bandwidth,
+    /// Who brought the request.
+    pub source: Source,
+}
+
+/// Who brought a request: nothing that its creator could choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The router in whose session it came; `None` if it came out of a tunnel or of garlic.
+    pub router: Option<RouterHash>,
+    /// Where that router is. `None` if networks do not matter.
+    pub ip: Option<IpAddr>,
+}
+
+impl Source {
+    fn router(&self) -> RouterHash {
+        self.router.unwrap_or(UNKNOWN)
+    }
+
+    /// The /16 of IPv4, the /32 of IPv6.
+    fn network(&self) -> Option<u128> {
+        self.ip.map(|ip| match ip.to_canonical() {
+            IpAddr::V4(_) => network(ip, 16),
+            IpAddr::V6(ip) => u128::from(ip) >> 96 << 96,
+        })
+    }
 }
 
 /// The decision.
@@ -169,6 +212,9 @@ pub struct Admission {
     /// When full buckets were last thrown out: it takes a walk through all, so not at every request of a flood.
     swept: Mono,
     span: Span,
+    /// Tunnels by whoever brought the request, and by its network.
+    by_source: HashMap<RouterHash, usize>,
+    by_network: HashMap<u128, usize>,
 }
 
 impl Admission {
@@ -186,6 +232,8 @@ impl Admission {
             buckets: HashMap::new(),
             swept: now,
             span: Span { begun: now, ..Span::default() },
+            by_source: HashMap::new(),
+            by_network: HashMap::new(),
         }
     }
 
@@ -204,6 +252,11 @@ impl Admission {
         self.tunnels
     }
 
+    /// True if no tunnel more is taken, whoever asks.
+    pub fn is_full(&self) -> bool {
+        self.tunnels >= self.config.max_tunnels
+    }
+
     /// Bytes per second promised.
     pub fn promised(&self) -> u64 {
         self.promised
@@ -214,8 +267,10 @@ impl Admission {
         if self.draining { Congestion::G } else { self.congestion }
     }
 
-    /// Before a request is opened: false if this peer has sent too many. Costs a look-up.
-    pub fn may_open(&mut self, from: RouterHash, now: Mono) -> bool {
+    /// Before a request is opened: false if this peer has sent too many; all that nobody is known to have sent count
+    /// together. Costs a look-up.
+    pub fn may_open(&mut self, from: Option<RouterHash>, now: Mono) -> bool {
+        let from = from.unwrap_or(UNKNOWN);
         if self.buckets.len() >= MAX_TRACKED && !self.buckets.contains_key(&from) {
             if now.saturating_sub(self.swept) >= SWEEP {
                 self.swept = now;
@@ -242,8 +297,11 @@ impl Admission {
         if self.draining {
             return Verdict::Refuse(Reason::Draining);
         }
-        if self.tunnels >= self.config.max_tunnels {
+        if self.is_full() {
             return Verdict::Refuse(Reason::TunnelLimit);
+        }
+        if let Some(reason) = self.shares(&request.source) {
+            return Verdict::Refuse(reason);
         }
         if let Some(verdict) = self.neighbours(request, now) {
             return verdict;
@@ -263,14 +321,44 @@ impl Admission {
             return Verdict::Refuse(Reason::Minimum);
         };
         self.tunnels += 1;
+        *self.by_source.entry(request.source.router()).or_default() += 1;
+        if let Some(network) = request.source.network() {
+            *self.by_network.entry(network).or_default() += 1;
+        }
         self.promised += reserved(promised);
         Verdict::Accept { promised }
     }
 
-    /// A tunnel that was accepted with this promise is over.
-    pub fn ended(&mut self, promised: Option<u32>) {
+    /// A tunnel that was accepted from this source, and still has this promise, is over.
+    pub fn ended(&mut self, source: &Source, promised: Option<u32>) {
         self.tunnels = self.tunnels.saturating_sub(1);
         self.promised = self.promised.saturating_sub(reserved(promised));
+        give_back(&mut self.by_source, source.router());
+        if let Some(network) = source.network() {
+            give_back(&mut self.by_network, network);
+        }
+    }
+
+    /// A tunnel that was accepted makes no use of its promise: it is reckoned as if none had been made.
+    pub fn give_back(&mut self, promised: Option<u32>) {
+        self.promised = self.promised.saturating_sub(reserved(promised)) + reserved(None);
+    }
+
+    /// Whether somebody has all that he may have of the tunnels. While there are few of them it does not matter who has
+    /// them; near the limit one peer or one network must not have them all, whatever the average is.
+    fn shares(&self, source: &Source) -> Option<Reason> {
+        let max = self.config.max_tunnels;
+        if self.tunnels < max / SHARES_FROM.1 * SHARES_FROM.0 {
+            return None;
+        }
+        let of_source = self.by_source.get(&source.router()).copied().unwrap_or_default();
+        let of_network =
+            source.network().and_then(|network| self.by_network.get(&network)).copied().unwrap_or_default();
+        match (of_source >= (max / PEER_PARTS).max(1), of_network >= (max / NETWORK_PARTS).max(1)) {
+            (true, _) => Some(Reason::PeerShare),
+            (_, true) => Some(Reason::NetworkShare),
+            _ => None,
+        }
     }
 
     /// What passed in the last second: all bytes in the busier direction, and those of tunnels of others.
@@ -329,6 +417,15 @@ impl Admission {
         }
         // spec: proposal 168 — a positive integer. Where there is nothing to promise, say the least there is to say.
         Some(Some(wish.min(available).max(1)))
+    }
+}
+
+fn give_back<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 

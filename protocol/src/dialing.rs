@@ -5,6 +5,7 @@
 //! the order of the bids until one call leads to a session.
 
 pub mod call;
+pub mod desk;
 
 use crate::data::router_address::{Introducer, is_public};
 use crate::data::router_info::RouterInfo;

@@ -70,12 +70,45 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: NameCommand,
     },
+    /// List who is banned by the router that runs, ban somebody, or lift a ban.
+    Bans {
+        /// The data folder of the router.
+        #[arg(long, default_value_os_t = default_data(), global = true)]
+        data: PathBuf,
+        /// The list as JSON.
+        #[arg(long)]
+        json: bool,
+        /// What to do; without it the bans are listed.
+        #[command(subcommand)]
+        what: Option<BansCommand>,
+    },
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a page of the reference.
     #[command(subcommand, hide = true)]
     Doc(Page),
+}
+
+/// What can be done with bans.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BansCommand {
+    /// Ban a router, an address, or a network: its sessions end, and it is neither let in nor called.
+    Add {
+        /// A router hash in I2P's base 64, an address, a /24 of IPv4 or a /48 of IPv6.
+        who: String,
+        /// For how long, such as 10min, 2h or 30d.
+        #[arg(long = "for", default_value = "1d")]
+        time: String,
+        /// Why, for the list.
+        #[arg(long, default_value = "by the operator")]
+        reason: String,
+    },
+    /// Lift a ban, and forget what led to it.
+    Lift {
+        /// As `ramson bans` writes it.
+        who: String,
+    },
 }
 
 /// What can be done with a configuration file.

@@ -62,6 +62,11 @@ impl DataDir {
         }
     }
 
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where our RouterInfo stands.
     pub(crate) fn router_info_path(&self) -> PathBuf {
         self.path.join("router.info")
@@ -85,6 +90,11 @@ impl DataDir {
     /// Where the profiles of other routers stand.
     pub(crate) fn profiles_path(&self) -> PathBuf {
         self.path.join("profiles")
+    }
+
+    /// Where bans stand.
+    pub(crate) fn bans_path(&self) -> PathBuf {
+        self.path.join("bans")
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bans;
 mod bootstrap;
 mod cli;
 mod config_command;
+mod control;
 mod data_dir;
 mod exporter;
 mod info;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Info { data, json } => info::info(&data, json),
         Command::Import { data, paths } => info::import(&data, &paths),
         Command::Name { data, command } => name::run(&data, command),
+        Command::Bans { data, json, what } => bans::bans(&data, json, what),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

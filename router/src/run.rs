@@ -4,7 +4,7 @@ use crate::Failure;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::reload::{Reloader, live};
 use crate::settings::{OneOrMany, Settings};
-use crate::{bootstrap, exporter, log};
+use crate::{bootstrap, control, exporter, log};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -34,6 +34,9 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
+        if let Err(error) = control::serve(data.path(), node.clone()) {
+            tracing::warn!(%error, "`ramson bans` cannot ask this router: is the path of the data folder too long for a socket?");
+        }
         if let Some(listen) = settings.metrics.listen {
             let addr = exporter::serve(listen, node.clone(), prometheus)
                 .map_err(|e| format!("cannot serve metrics on {listen}: {e}; change metrics.listen"))?;
@@ -152,6 +155,7 @@ pub(crate) fn start_node(
         live: live(settings)?,
         pool: PoolConfig::exploratory(settings.exploratory.quantity, settings.exploratory.length),
         profiles: Some(data.profiles_path()),
+        bans: Some(data.bans_path()),
         netdb: NetDbConfig {
             database: data.database_path(),
             max_routers: settings.netdb.max_routers,

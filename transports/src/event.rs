@@ -8,6 +8,7 @@ pub use ramson_protocol::dialing::Direction;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::link::fault::Fault;
 use ramson_protocol::ssu2::peer_test::Status;
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,6 +40,8 @@ pub enum News {
         addr: SocketAddr,
         /// The reason's label.
         reason: &'static str,
+        /// Whose fault it was: with a fault of ours nothing is learnt of the peer.
+        fault: Fault,
         /// How far the peer's clock is ahead of ours, in milliseconds, if it said so before the failure.
         skew_ms: Option<i64>,
     },
@@ -58,9 +61,14 @@ pub enum News {
     },
     /// These routers introduce others to us from now on; they are to be published.
     Introducers(Vec<Introducer>),
-    /// Messages wait for a session with this router: it must be dialled, or declared unreachable. Told again every few
-    /// seconds while they wait.
-    NeedSession(RouterHash),
+    /// Messages wait for a session with a router: it must be dialled, or declared unreachable. Told again every few seconds
+    /// while they wait.
+    NeedSession {
+        /// The router.
+        peer: RouterHash,
+        /// One of them is ours; else strangers have caused them all.
+        ours: bool,
+    },
     /// SSU2 waits for the RouterInfo of this router: it came in a message just now, or comes.
     NeedRouterInfo(RouterHash),
 }

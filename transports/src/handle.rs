@@ -8,6 +8,7 @@ use crate::io::shaper::Line;
 use crate::io::{IoConfig, Udp, UnstartedIoThread};
 use crate::ntcp2::{self, HandshakeConfig, HandshakeHandle};
 pub use crate::ntcp2::{DialTarget, HandshakeCount};
+use crate::ports::account::Account;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
 use crate::ports::ssu2::{Input as Ssu2Input, Ssu2Handle, Target as Ssu2Target};
@@ -163,14 +164,14 @@ impl Transports {
         self.ntcp2.local_addrs()
     }
 
-    /// Calls a router. False if too many calls wait already.
+    /// Calls a router, on an errand of ours or not. False if too many calls wait already.
     #[must_use]
-    pub fn dial(&self, info: &RouterInfo, call: Call) -> bool {
+    pub fn dial(&self, info: &RouterInfo, call: Call, ours: bool) -> bool {
         let peer = info.hash();
         match call {
             Call::Ntcp2 { addr, static_key, iv } => self.ntcp2.dial(DialTarget { peer, addr, static_key, iv }),
             Call::Ssu2 { addr, static_key, intro_key, mtu, introducers } => {
-                let target = Ssu2Target { peer, static_key, intro_key, mtu, info: info.clone() };
+                let target = Ssu2Target { peer, static_key, intro_key, mtu, info: info.clone(), ours };
                 let input = match addr {
                     Some(addr) => Ssu2Input::Dial(target, addr),
                     None => Ssu2Input::Introduce(target, introducers.to_vec()),
@@ -185,9 +186,10 @@ impl Transports {
         self.bind.is_empty() || self.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4())
     }
 
-    /// Sends a message to a router. Without a session it waits for one, and an event asks for it. False if it was dropped.
-    pub fn send(&self, to: RouterHash, message: Message) -> bool {
-        self.at_home(&to, Command::Send { to, message })
+    /// Sends a message to a router. Without a session it waits for one, and an event asks for it, as far as the account
+    /// goes. False if it was dropped.
+    pub fn send(&self, to: RouterHash, message: Message, account: Account) -> bool {
+        self.at_home(&to, Command::Send { to, message, account })
     }
 
     /// The I/O threads, in the order of [`home`]: for those who own tunnels.

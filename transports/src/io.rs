@@ -19,6 +19,7 @@ mod buffers;
 mod commands;
 mod egress;
 mod ingress;
+mod memory;
 mod onward;
 mod own;
 mod pace;
@@ -105,6 +106,8 @@ struct Links {
     /// SSU2, if it is spoken.
     udp: Option<Box<Udp>>,
     peers: peers::Peers,
+    /// What each session may have to send, less when all together have much.
+    bounds: session::Bounds,
     shaper: shaper::Shaper,
     own: own::Own,
     /// Peers for which cells wait.
@@ -156,7 +159,7 @@ impl UnstartedIoThread {
             udp.register(self.poll.registry())?;
         }
         let stats = self.handle.stats;
-        let relay = Relay::new(config.router, config.iv_filter, rand::random(), Arc::clone(&stats), now);
+        let relay = Relay::new(all.len(), config.router, config.iv_filter, rand::random(), Arc::clone(&stats), now);
         let links = Links {
             index,
             udp,
@@ -167,7 +170,8 @@ impl UnstartedIoThread {
             own_emptied: self.handle.own_spares,
             stats,
             sessions: Slab::new(),
-            peers: peers::Peers::default(),
+            peers: peers::Peers::new(all.len()),
+            bounds: session::Bounds::default(),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             own: own::Own::default(),
             backlogged: Vec::new(),

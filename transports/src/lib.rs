@@ -32,4 +32,6 @@ pub mod stats;
 mod udp;
 mod upward;
 
+pub use ports::account;
+
 pub use handle::{DialTarget, Transports, TransportsConfig};

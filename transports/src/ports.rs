@@ -2,6 +2,7 @@
 //!
 //! Each of the loops (`io`, `ntcp2`, `ssu2`) imports these and none of the others; [`crate::handle`] puts them together.
 
+pub mod account;
 pub(crate) mod datagrams;
 pub mod established;
 pub mod io;

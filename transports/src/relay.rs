@@ -50,6 +50,10 @@ const LANES: usize = 16;
 /// INTEROP: i2pd and others give tunnel messages eight seconds; whole seconds are cut off on the wire, hence one more.
 pub(crate) const CELL_LIFETIME_SECS: u32 = 9;
 
+/// Bytes that may wait in the endpoints of all threads for the rest of their messages: a tunnel may hold a quarter of a
+/// megabyte, and there may be ten thousand.
+const REASSEMBLING: usize = 32 * 1024 * 1024;
+
 /// What is to be done with a cell of transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -77,8 +81,8 @@ pub(crate) trait Onward {
     fn released(&mut self) -> Option<(usize, &[u8; CELL])>;
     /// Sends a TunnelData message to a next hop.
     fn send_cell(&mut self, egress: Egress, id: u32, expiration: u32, parts: &[&[u8]]);
-    /// Sends another message to any router. `expiration` in seconds.
-    fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]);
+    /// Sends another message to any router, as it came out of a tunnel. `expiration` in seconds.
+    fn send(&mut self, from: TunnelId, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]);
     /// Takes a raw cell of a tunnel of ours for its owner. Returns how many cells were lost because that does not keep up.
     fn own_cell(&mut self, owner: &Arc<dyn OwnPort>, tunnel: TunnelId, cell: &[u8; CELL]) -> u64;
     /// Takes what is for the control plane.
@@ -110,6 +114,9 @@ pub(crate) struct Relay {
     /// Of endpoints that are between messages.
     #[expect(clippy::vec_box, reason = "they move in and out of hop entries as they are")]
     reassemblers: Vec<Box<Reassembler>>,
+    /// Bytes that wait in endpoints for the rest of their messages, and how many may.
+    reassembling: usize,
+    max_reassembling: usize,
     /// What endpoints had counted that are gone, in the order of [`REASSEMBLY`].
     reassembled: [u64; REASSEMBLY.len()],
     /// Gateways with something in their packer.
@@ -124,8 +131,9 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// A relay without hops.
+    /// A relay without hops, one of so many threads'.
     pub(crate) fn new(
+        threads: usize,
         router: RouterHash,
         filter: iv_filter::Config,
         seed: [u8; 32],
@@ -141,6 +149,8 @@ impl Relay {
             batch: Batch::new(),
             spares: Vec::new(),
             reassemblers: Vec::new(),
+            reassembling: 0,
+            max_reassembling: REASSEMBLING / threads.max(1),
             reassembled: [0; REASSEMBLY.len()],
             packing: Vec::new(),
             packers: Vec::new(),

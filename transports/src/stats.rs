@@ -99,6 +99,12 @@ causes! {
         Contract = "contract",
         /// No session to the next hop could be had in time.
         NoSession = "no_session",
+        /// For a router without a session, by someone on whose account enough routers were called lately.
+        TooManyCalls = "too_many_calls",
+        /// For a router without a session, and all memory for such messages was taken.
+        WaitingFull = "waiting_full",
+        /// Sessions that held the most when all memory for what peers do not take or finish was used up: one each.
+        MemoryFull = "memory_full",
         /// The next hop's thread did not keep up.
         HandoffFull = "handoff_full",
         /// The message has expired.
@@ -230,6 +236,12 @@ pub struct IoStats {
     pub inbox_depth: Counter,
     /// Bytes that wait for sockets to take them.
     pub queued_bytes: Counter,
+    /// Gauge: bytes that peers make us hold in their sessions.
+    pub held_bytes: Counter,
+    /// Gauge: bytes that wait for sessions.
+    pub waiting_bytes: Counter,
+    /// Gauge: bytes that wait in endpoints for the rest of their messages.
+    pub reassembling_bytes: Counter,
     /// Messages handed to the control plane.
     pub events: Counter,
     /// News that the control plane had no room for yet. None is lost.

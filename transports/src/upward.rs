@@ -43,7 +43,7 @@ impl Subject {
         match news {
             News::Connected { peer, .. } | News::Disconnected { peer, .. } => Self::Session(*peer),
             News::ConnectFailed { peer, transport, .. } => Self::Call(*peer, *transport),
-            News::NeedSession(peer) => Self::Wanted(*peer),
+            News::NeedSession { peer, .. } => Self::Wanted(*peer),
             News::NeedRouterInfo(router) => Self::Info(*router),
             News::Reachability { v4, .. } => Self::Reachability(*v4),
             News::Introducers(_) => Self::Introducers,

@@ -14,18 +14,20 @@ use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_protocol::wire;
+use ramson_transports::account::Account;
 use rand_chacha::ChaCha20Rng;
 
 /// Tells the one who stored something that we have it.
-pub(super) fn confirm(shared: &Shared, reply: &Reply, rng: &mut ChaCha20Rng) {
+pub(super) fn confirm(shared: &Shared, account: Account, reply: &Reply, rng: &mut ChaCha20Rng) {
     let status = DeliveryStatus { id: MessageId(reply.token), time: shared.now().wall };
     let message = shared.message(MessageType::DeliveryStatus, status.to_body());
-    deliver(shared, reply.gateway, reply.tunnel, message, rng);
+    deliver(shared, account, reply.gateway, reply.tunnel, message, rng);
 }
 
-/// Sends a message to a router, or into a tunnel that begins there. False if it could not go.
+/// Sends a message to a router, or into a tunnel that begins there, on somebody's account. False if it could not go.
 pub(super) fn deliver(
     shared: &Shared,
+    account: Account,
     to: RouterHash,
     tunnel: Option<TunnelId>,
     message: Message,
@@ -38,7 +40,7 @@ pub(super) fn deliver(
             Err(_) => return false,
         },
     };
-    let sent = shared.send(to, message);
+    let sent = shared.send_for(account, to, message);
     if !sent {
         ControlDrop::DataPlaneFull.count();
     }

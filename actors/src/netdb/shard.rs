@@ -30,6 +30,7 @@ use ramson_protocol::netdb::lookup::{self, Answer, View};
 use ramson_protocol::netdb::router_set::RouterSet;
 use ramson_protocol::netdb::rules::{self, Refusal, Source};
 use ramson_protocol::netdb::store::{self, Store};
+use ramson_transports::account::Account;
 use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -71,6 +72,13 @@ struct Arrival {
     flood: bool,
     /// Its signature is known to be good.
     verified: bool,
+}
+
+impl Arrival {
+    /// On whose account it is confirmed.
+    fn account(&self) -> Account {
+        self.from.map_or(Account::Strangers, Account::Router)
+    }
 }
 
 impl NetDbShard {
@@ -176,7 +184,7 @@ impl NetDbShard {
         // The sender did its part: what it brought is here, or something better.
         if refusal == Refusal::NotNewer {
             if let Some(reply) = &arrival.reply {
-                confirm(self.netdb.shared(), reply, &mut self.rng);
+                confirm(self.netdb.shared(), arrival.account(), reply, &mut self.rng);
             }
             let key = arrival.entry.key();
             let Some(held) = self.store.get(key).cloned() else { return };
@@ -191,13 +199,14 @@ impl NetDbShard {
     }
 
     fn accept(&mut self, arrival: Arrival) -> bool {
+        let account = arrival.account();
         let Arrival { entry, source, from, reply, flood, verified: _ } = arrival;
         // A file's RouterInfo is to be kept on disk like any other.
         let source = if source == Source::Import { Source::Unsolicited } else { source };
         let now = self.netdb.shared().now();
         let taken = self.store.insert(now, entry.clone(), source);
         if let Some(reply) = &reply {
-            confirm(self.netdb.shared(), reply, &mut self.rng);
+            confirm(self.netdb.shared(), account, reply, &mut self.rng);
         }
         if self.netdb.directory().is_wanted(entry.key()) {
             self.netdb.found(entry.clone());
@@ -259,7 +268,12 @@ impl NetDbShard {
         let message = shared.message(kind, body);
         let shared = shared.clone();
         let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else { return "too_large" };
-        if deliver(&shared, asked.from, asked.reply_tunnel, message, &mut self.rng) { outcome } else { "not_sent" }
+        let account = incoming.origin.account();
+        if deliver(&shared, account, asked.from, asked.reply_tunnel, message, &mut self.rng) {
+            outcome
+        } else {
+            "not_sent"
+        }
     }
 
     /// The only place where what the store puts out takes effect.

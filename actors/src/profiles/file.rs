@@ -17,21 +17,11 @@ const MAGIC: [u8; 5] = *b"RMSP\x01";
 /// Files larger than this are not ours: 56 bytes per profile.
 const MAX_LEN: u64 = 16 << 20;
 
-/// The bytes for [`write`].
+/// What the file holds.
 pub(super) fn to_bytes(peers: &Peers, now: Mono) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     peers.write(now, &mut out);
     out
-}
-
-/// Replaces the file.
-///
-/// # Errors
-/// If it cannot be written; the old one stays then.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    std::fs::write(&new, bytes)?;
-    std::fs::rename(&new, path)
 }
 
 /// Reads what the file has.
@@ -53,6 +43,7 @@ pub(super) fn read(path: &Path, peers: &mut Peers, now: Mono, rng: &mut ChaCha20
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::replace;
     use ramson_protocol::peers::Config;
     use rand::SeedableRng;
     use std::time::Duration;
@@ -68,12 +59,12 @@ mod tests {
         read(&path, &mut peers, NOW, &mut rng).unwrap();
         // One profile with one acceptance.
         let body = [&[0, 0, 0, 1][..], &[5; 32], &1_f32.to_be_bytes(), &[0; 20]].concat();
-        write(&path, &[&MAGIC[..], &body].concat()).unwrap();
+        replace(&path, &[&MAGIC[..], &body].concat()).unwrap();
         read(&path, &mut peers, NOW, &mut rng).unwrap();
         assert_eq!(peers.len(), 1);
         assert_eq!(to_bytes(&peers, NOW)[MAGIC.len()..], body);
         for damaged in [&b"RMSP"[..], b"not ours", b"RMSP\x02\0\0\0\0", b"RMSP\x01\xff\xff\xff\xff"] {
-            write(&path, damaged).unwrap();
+            replace(&path, damaged).unwrap();
             assert!(read(&path, &mut Peers::new(Config::default()), NOW, &mut rng).is_err());
         }
     }

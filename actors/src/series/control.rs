@@ -8,7 +8,13 @@ series! {
         Counter DROPS = "ramson_control_drops_total" ["reason"]
             "Messages that the control plane dropped, and commands that were lost.";
         Gauge CONNECTIONS = "ramson_connections" []
-            "Routers that we are connected to, call, or have given up for a while.";
+            "Routers that we are connected to or call.";
+        Gauge CALLS = "ramson_calls" ["errand"]
+            "Routers that are looked for or called now: on our errands, or because of what others sent us.";
+        Gauge RESTING = "ramson_routers_resting" []
+            "Routers that could not be reached lately and are left alone.";
+        Counter CALLS_REFUSED = "ramson_calls_refused_total" ["errand", "reason"]
+            "Calls that did not begin, on whose errand and why; it says nothing about those who would have been called.";
         Counter CONNECT_FAILURES = "ramson_connect_failures_total" ["reason"]
             "Routers that could not be reached by any of their addresses.";
         Gauge CLOCK_CORRECTION = "ramson_clock_correction_seconds" []
@@ -24,9 +30,9 @@ series! {
         Counter CHARGES = "ramson_charges_total" ["fault"]
             "Faults that the judge has heard of, by whose they were.";
         Counter BANS = "ramson_bans_total" ["kind", "reason"]
-            "Routers and addresses that were banned for a while, by the fault that tipped the scales.";
+            "Routers, addresses and networks that were banned for a while, by the fault that tipped the scales; operator, if it was told us.";
         Gauge BANNED = "ramson_banned" ["kind"]
-            "Routers and addresses that are banned now.";
+            "Routers, addresses and networks that are banned now.";
         Gauge OWN_TUNNELS = "ramson_own_tunnels" ["pool", "direction"]
             "Tunnels of our own that are ready for use, in pools of the router (exploratory) and of destinations (client).";
         Counter OWN_BUILDS = "ramson_own_builds_total" ["direction", "result"]

@@ -6,7 +6,6 @@
 use crate::mailbox::wait_for_room;
 use crate::shared::Shared;
 use actix::prelude::*;
-use ramson_protocol::id::TunnelId;
 use ramson_transports::hop::Hop;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +16,14 @@ pub(super) const KEEP: Duration = Duration::from_secs(660);
 /// The actor of one tunnel of others, for as long as its hop stands.
 pub(super) struct ParticipatingTunnel {
     pub(super) hop: Arc<Hop>,
-    pub(super) promised: Option<u32>,
     pub(super) shared: Shared,
     pub(super) manager: Addr<super::TransitManager>,
 }
 
 /// A tunnel has ended.
-#[derive(Clone, Copy, Debug, Message)]
+#[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Expired {
-    pub(super) id: TunnelId,
-    pub(super) promised: Option<u32>,
-}
+pub(super) struct Expired(pub(super) Arc<Hop>);
 
 impl Actor for ParticipatingTunnel {
     type Context = Context<Self>;
@@ -40,6 +35,6 @@ impl Actor for ParticipatingTunnel {
     fn stopped(&mut self, _: &mut Context<Self>) {
         self.shared.transports().remove(&self.hop);
         // What it held must be given back.
-        wait_for_room(&self.manager, Expired { id: self.hop.id, promised: self.promised });
+        wait_for_room(&self.manager, Expired(Arc::clone(&self.hop)));
     }
 }

@@ -15,7 +15,18 @@ fn hash(n: usize) -> RouterHash {
 }
 
 fn request(previous: usize, next: usize) -> Request {
-    Request { previous: Some(hash(previous)), next: Some(hash(next)), bandwidth: Bandwidth::default() }
+    let (previous, next) = (Some(hash(previous)), Some(hash(next)));
+    Request { previous, next, bandwidth: Bandwidth::default(), source: Source { router: previous, ip: None } }
+}
+
+/// From a router that is there.
+fn from(router: usize, ip: [u8; 4], next: usize) -> Request {
+    let source = Source { router: Some(hash(router)), ip: Some(ip.into()) };
+    Request { source, ..request(router, next) }
+}
+
+fn taken(a: &mut Admission, requests: impl Iterator<Item = Request>) -> usize {
+    requests.filter(|request| matches!(a.decide(request, Mono::ZERO), Verdict::Accept { .. })).count()
 }
 
 #[test]
@@ -27,9 +38,13 @@ fn tunnels_are_taken_up_to_the_limit_and_again_when_some_have_ended() {
     }
     assert!((900..=1000).contains(&accepted), "{accepted}");
     assert_eq!(a.tunnels(), accepted);
-    for _ in 0..accepted {
-        a.ended(None);
+    for n in 0..5000 {
+        // Whoever has none gives none back.
+        if a.by_source.contains_key(&hash(n)) {
+            a.ended(&request(n, n + 1).source, None);
+        }
     }
+    assert!(a.by_source.is_empty());
     assert_eq!((a.tunnels(), a.promised()), (0, 0));
     assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Accept { promised: None });
 }
@@ -98,10 +113,50 @@ fn congestion_rises_at_once_and_falls_with_a_distance() {
 fn a_flood_of_requests_from_one_peer_is_cut_and_others_are_served() {
     let mut a = admission();
     let second = |ms: u64| Duration::from_millis(ms);
-    let opened = (0..10_000).filter(|ms| a.may_open(hash(1), second(*ms))).count();
+    let opened = (0..10_000).filter(|ms| a.may_open(Some(hash(1)), second(*ms))).count();
     assert!((386..=406).contains(&opened), "burst and ten seconds: {opened}");
-    assert!(a.may_open(hash(2), second(10_000)));
-    let tracked = (0..40_000).filter(|n| a.may_open(hash(*n), second(10_000))).count();
+    assert!(a.may_open(Some(hash(2)), second(10_000)));
+    let tracked = (0..40_000).filter(|n| a.may_open(Some(hash(*n)), second(10_000))).count();
     assert!(tracked <= MAX_TRACKED && a.buckets.len() <= MAX_TRACKED);
-    assert!(a.may_open(hash(50_000), second(20_000)), "full buckets make room in time");
+    assert!(a.may_open(Some(hash(50_000)), second(20_000)), "full buckets make room in time");
+}
+
+/// With a thousand honest neighbours an average says nothing any more: a hundred and fifty routers took all that was left.
+#[test]
+fn near_the_limit_a_crowd_from_one_network_has_its_share_and_newcomers_are_served() {
+    let mut a = Admission::new(Config { max_tunnels: 10_000, ..CONFIG }, [7; 32], Mono::ZERO);
+    let honest = |n: usize| from(n, [(n % 200) as u8, (n / 200) as u8, 1, 1], 100_000 + n);
+    assert_eq!(taken(&mut a, (0..5000).map(honest)), 5000);
+    let one = taken(&mut a, (0..1000).map(|n| from(90_000, [250, 1, 1, 1], 200_000 + n)));
+    assert!(one <= 156, "one router: {one}");
+    let crowd = taken(&mut a, (0..10_000).map(|n| from(91_000 + n % 300, [250, 1, 2, (n % 250) as u8], 300_000 + n)));
+    assert!(one + crowd <= 625, "one network: {one} + {crowd}");
+    assert_eq!(taken(&mut a, (5000..5100).map(honest)), 100);
+    let refused = a.decide(&from(92_000, [250, 1, 9, 9], 1), Mono::ZERO);
+    assert_eq!(refused, Verdict::Refuse(Reason::NetworkShare));
+}
+
+#[test]
+fn requests_that_nobody_is_known_to_have_sent_are_those_of_one_peer() {
+    let mut a = admission();
+    assert_eq!(taken(&mut a, (1..=500).map(|n| request(n, 1000 + n))), 500);
+    let hidden = |n: usize| Request { previous: None, source: Source::default(), ..request(n, 5000 + n) };
+    assert_eq!(taken(&mut a, (0..500).map(hidden)), 1000 / PEER_PARTS);
+    assert_eq!(a.decide(&hidden(1), Mono::ZERO), Verdict::Refuse(Reason::PeerShare));
+    let opened = (0..10_000).filter(|ms| a.may_open(None, Duration::from_millis(*ms))).count();
+    assert!((386..=406).contains(&opened), "{opened}");
+}
+
+/// Builds with a large wish whose next hop nobody can reach reserved all there was for eleven minutes.
+#[test]
+fn a_promise_of_which_nobody_makes_use_is_given_back_and_the_tunnel_stays() {
+    let mut a = admission();
+    let ask =
+        Request { bandwidth: Bandwidth { minimum: None, requested: Some(500), limit: None }, ..Request::default() };
+    let Verdict::Accept { promised: Some(promised) } = a.decide(&ask, Mono::ZERO) else { panic!() };
+    assert_eq!(a.promised(), u64::from(promised) * 1000);
+    a.give_back(Some(promised));
+    assert_eq!((a.promised(), a.tunnels()), (USUAL_USE, 1));
+    a.ended(&ask.source, None);
+    assert_eq!((a.promised(), a.tunnels()), (0, 0));
 }

@@ -2,21 +2,29 @@
 
 use super::{Config, HALF_LIFE};
 use crate::time::Mono;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Less than this is nothing.
 const NOTHING: f32 = 0.5;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     points: f32,
     as_of: Mono,
     /// Zero for one who never was.
     banned_until: Mono,
     bans: u32,
+    /// Why he was banned last.
+    reason: Cow<'static, str>,
 }
 
 impl Record {
+    /// Of one of whom nothing is known.
+    fn fresh(now: Mono) -> Self {
+        Self { points: 0.0, as_of: now, banned_until: Mono::ZERO, bans: 0, reason: Cow::Borrowed("") }
+    }
+
     fn points(&self, now: Mono) -> f32 {
         let age = now.saturating_sub(self.as_of);
         self.points * (-age.as_secs_f32() / HALF_LIFE.as_secs_f32()).exp2()
@@ -55,12 +63,18 @@ impl<K: Ord + Copy> Docket<K> {
         Self { records: BTreeMap::new(), bans: BTreeSet::new(), max: max.max(4) }
     }
 
-    /// Adds points to somebody, and bans him at the threshold.
-    pub(super) fn charge(&mut self, key: K, points: f32, threshold: f32, now: Mono, config: &Config) -> Verdict<K> {
+    /// Adds points to somebody, and bans him at the threshold: these points, for that reason.
+    pub(super) fn charge(
+        &mut self,
+        key: K,
+        (points, reason): (f32, &'static str),
+        threshold: f32,
+        now: Mono,
+        config: &Config,
+    ) -> Verdict<K> {
         let forgotten = if self.records.contains_key(&key) { 0 } else { self.make_room(now, config) };
         let mut verdict = Verdict { banned_until: None, displaced: None, forgotten };
-        let fresh = Record { points: 0.0, as_of: now, banned_until: Mono::ZERO, bans: 0 };
-        let record = self.records.entry(key).or_insert(fresh);
+        let record = self.records.entry(key).or_insert_with(|| Record::fresh(now));
         if now < record.banned_until {
             return verdict;
         }
@@ -72,17 +86,36 @@ impl<K: Ord + Copy> Docket<K> {
         if record.points < threshold {
             return verdict;
         }
-        let until = now + config.ban(record.bans);
-        *record = Record { points: 0.0, as_of: now, banned_until: until, bans: record.bans.saturating_add(1) };
-        if self.bans.len() >= self.max / 2 {
-            verdict.displaced = self.bans.first().map(|(_, first)| *first);
-            if let Some(first) = verdict.displaced {
-                self.free(&first, now);
-            }
-        }
-        self.bans.insert((until, key));
+        let (until, bans) = (now + config.ban(record.bans), record.bans.saturating_add(1));
+        *record = Record { points: 0.0, as_of: now, banned_until: until, bans, reason: Cow::Borrowed(reason) };
+        verdict.displaced = self.enter(key, until, now);
         verdict.banned_until = Some(until);
         verdict
+    }
+
+    /// Bans somebody whatever his points, or bans him for another time than he is.
+    pub(super) fn sentence(
+        &mut self,
+        key: K,
+        (until, bans, reason): (Mono, u32, Cow<'static, str>),
+        now: Mono,
+        config: &Config,
+    ) -> Verdict<K> {
+        let forgotten = if self.records.contains_key(&key) { 0 } else { self.make_room(now, config) };
+        let record = self.records.entry(key).or_insert_with(|| Record::fresh(now));
+        self.bans.remove(&(record.banned_until, key));
+        *record = Record { points: 0.0, as_of: now, banned_until: until, bans: bans.max(record.bans), reason };
+        Verdict { banned_until: Some(until), displaced: self.enter(key, until, now), forgotten }
+    }
+
+    /// Puts somebody on the list of the banned; whose ban ended for want of room.
+    fn enter(&mut self, key: K, until: Mono, now: Mono) -> Option<K> {
+        let displaced = self.bans.first().filter(|_| self.bans.len() >= self.max / 2).map(|(_, first)| *first);
+        if let Some(first) = displaced {
+            self.free(&first, now);
+        }
+        self.bans.insert((until, key));
+        displaced
     }
 
     /// Forgets who has nothing left; if that is nobody, a quarter of those who are free, the lightest first. Returns how
@@ -135,9 +168,11 @@ impl<K: Ord + Copy> Docket<K> {
         self.bans.first().map(|(until, _)| *until)
     }
 
-    /// Those who are banned, and until when.
-    pub(super) fn bans(&self) -> impl Iterator<Item = (K, Mono)> {
-        self.bans.iter().map(|(until, key)| (*key, *until))
+    /// Those who are banned, those who are free first at the front: until when, how often by now, and why.
+    pub(super) fn bans(&self) -> impl Iterator<Item = (K, Mono, u32, Cow<'static, str>)> {
+        self.bans.iter().filter_map(|(until, key)| {
+            self.records.get(key).map(|record| (*key, *until, record.bans, record.reason.clone()))
+        })
     }
 
     /// How many are remembered.

@@ -32,7 +32,7 @@ fn drain(judge: &mut Judge) -> Vec<Out> {
 fn one_ban(judge: &mut Judge, now: &mut Mono) -> Duration {
     judge.handle_input(*now, against(1, Weight::Forgery));
     let out = drain(judge);
-    let [Out::Ban { who: Who::Router(_), until, reason: "test" }] = out[..] else { panic!("{out:?}") };
+    let [Out::Ban { who: Who::Router(_), until, reason: Some("test") }] = out[..] else { panic!("{out:?}") };
     assert_eq!(judge.poll_timeout(), Some(until));
     let ban = until - *now;
     judge.handle_timeout(until - Duration::from_nanos(1));
@@ -55,8 +55,8 @@ fn a_few_breaches_in_a_short_time_lead_to_a_ban_and_the_same_over_hours_do_not()
     }
     let mut judge = Judge::new(Config::default());
     (0..6).for_each(|n| judge.handle_input(MINUTE / 10 * n, against(1, Weight::Breach)));
-    assert!(matches!(drain(&mut judge)[..], [Out::Ban { reason: "test", .. }]));
-    assert_eq!(judge.stats().bans, [1, 0]);
+    assert!(matches!(drain(&mut judge)[..], [Out::Ban { reason: Some("test"), .. }]));
+    assert_eq!(judge.stats().bans, [1, 0, 0]);
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn our_own_faults_and_what_weighs_nothing_never_count() {
     {
         let charge = Charge { fault, weight, cause: "test" };
         let input = In::Charge { router: Some(router(1)), address: Some(ip(1)), charge };
-        (0..1000).for_each(|_| judge.handle_input(MINUTE, input));
+        (0..1000).for_each(|_| judge.handle_input(MINUTE, input.clone()));
     }
-    assert_eq!((judge.poll_output(), judge.suspects()), (None, [0, 0]));
+    assert_eq!((judge.poll_output(), judge.suspects()), (None, [0; 3]));
     assert_eq!(judge.stats(), Stats { ours: 2000, ..Stats::default() });
 }
 
@@ -88,10 +88,10 @@ fn what_is_not_our_protocol_is_held_against_the_address_alone() {
     let mut judge = Judge::new(Config::default());
     let charge = Charge { fault: Fault::Malformed, weight: Weight::Slip, cause: "test" };
     let input = In::Charge { router: Some(router(1)), address: Some(ip(1)), charge };
-    (0..200).for_each(|_| judge.handle_input(MINUTE, input));
+    (0..200).for_each(|_| judge.handle_input(MINUTE, input.clone()));
     let out = drain(&mut judge);
     assert!(matches!(out[..], [Out::Ban { who: Who::Address(_), .. }]), "{out:?}");
-    assert_eq!(judge.suspects(), [0, 1]);
+    assert_eq!(judge.suspects(), [0, 1, 1]);
 }
 
 #[test]
@@ -109,7 +109,8 @@ fn who_is_banned_is_charged_with_nothing_more() {
     let mut judge = Judge::new(Config::default());
     (0..10).for_each(|_| judge.handle_input(MINUTE, against(1, Weight::Forgery)));
     assert_eq!(drain(&mut judge).len(), 1);
-    assert_eq!(judge.bans().collect::<Vec<_>>(), [(Who::Router(router(1)), 11 * MINUTE)]);
+    let ban = Sentence { who: Who::Router(router(1)), until: 11 * MINUTE, bans: 1, reason: "test".into() };
+    assert_eq!(judge.bans().collect::<Vec<_>>(), [ban]);
     judge.handle_input(11 * MINUTE, against(1, Weight::Breach));
     assert_eq!(drain(&mut judge), [Out::Lift { who: Who::Router(router(1)) }]);
 }
@@ -122,7 +123,7 @@ fn a_pardon_lifts_the_ban_and_forgets_what_led_to_it() {
     judge.handle_input(MINUTE, In::Pardon(Who::Router(router(1))));
     assert_eq!(drain(&mut judge), [Out::Lift { who: Who::Router(router(1)) }]);
     judge.handle_input(MINUTE, In::Pardon(Who::Router(router(2))));
-    assert_eq!((judge.poll_output(), judge.poll_timeout(), judge.suspects()), (None, None, [0, 0]));
+    assert_eq!((judge.poll_output(), judge.poll_timeout(), judge.suspects()), (None, None, [0; 3]));
     let mut now = MINUTE;
     assert_eq!(one_ban(&mut judge, &mut now), 10 * MINUTE);
 }
@@ -138,7 +139,7 @@ fn the_addresses_of_one_ipv6_network_are_one_and_private_networks_judge_none() {
         drain(&mut judge)
     };
     let net = Who::Address("2001:db8::".parse().unwrap());
-    assert_eq!(two(Config::default()), [Out::Ban { who: net, until: 11 * MINUTE, reason: "test" }]);
+    assert_eq!(two(Config::default()), [Out::Ban { who: net, until: 11 * MINUTE, reason: Some("test") }]);
     assert_eq!(two(Config { addresses: false, ..Config::default() }), []);
     assert_eq!(Who::address("::ffff:1.2.3.4".parse().unwrap()), Who::Address("1.2.3.4".parse().unwrap()));
 }
@@ -163,7 +164,47 @@ fn when_too_many_are_banned_the_ban_that_ends_first_gives_way() {
     (1..=5).for_each(|n| judge.handle_input(MINUTE * n.into(), against(n, Weight::Forgery)));
     let lifted: Vec<_> = drain(&mut judge).into_iter().filter(|out| matches!(out, Out::Lift { .. })).collect();
     assert_eq!(lifted, [Out::Lift { who: Who::Router(router(1)) }]);
-    assert_eq!((judge.bans().count(), judge.stats().displaced, judge.stats().bans), (4, 1, [5, 0]));
+    assert_eq!((judge.bans().count(), judge.stats().displaced, judge.stats().bans), (4, 1, [5, 0, 0]));
+}
+
+#[test]
+fn a_network_from_which_many_addresses_do_harm_is_banned_and_its_neighbour_is_not() {
+    let mut judge = Judge::new(Config::default());
+    (0..9).for_each(|n| judge.handle_input(MINUTE, from(0x0a00_0100 + n, Weight::Forgery)));
+    judge.handle_input(MINUTE, from(0x0a00_0200, Weight::Forgery));
+    let network = Who::network(ip(0x0a00_01ff));
+    let bans: Vec<_> = judge.bans().map(|ban| ban.who).collect();
+    assert_eq!(bans, [network]);
+    assert_eq!(network.to_string(), "10.0.1.0/24");
+}
+
+#[test]
+fn the_operator_bans_whom_he_will_for_as_long_as_he_will_and_may_change_it() {
+    let mut judge = Judge::new(Config::default());
+    let who = Who::Router(router(1));
+    let ban = |until| In::Ban(Sentence { who, until, bans: 1, reason: "mine".into() });
+    judge.handle_input(HOUR, ban(MINUTE));
+    assert_eq!((judge.poll_output(), judge.poll_timeout()), (None, None), "it is over already");
+    judge.handle_input(HOUR, ban(9 * HOUR));
+    judge.handle_input(HOUR, ban(3 * HOUR));
+    let told = |until| Out::Ban { who, until, reason: None };
+    assert_eq!(drain(&mut judge), [told(9 * HOUR), told(3 * HOUR)]);
+    assert_eq!((judge.bans().count(), judge.stats().bans), (1, [0; 3]));
+    judge.handle_timeout(3 * HOUR);
+    assert_eq!(drain(&mut judge), [Out::Lift { who }]);
+    // What the network holds against him goes on from there.
+    judge.handle_input(3 * HOUR, against(1, Weight::Forgery));
+    assert_eq!(judge.bans().map(|ban| (ban.until, ban.bans)).collect::<Vec<_>>(), [(3 * HOUR + 40 * MINUTE, 2)]);
+}
+
+#[test]
+fn whoever_can_be_banned_is_written_as_he_is_read() {
+    for text in [&*router(7).to_base64(), "192.0.2.7", "192.0.2.0/24", "2001:db8::", "2001:db8:1::/48"] {
+        assert_eq!(text.parse::<Who>().unwrap().to_string(), text);
+    }
+    for text in ["", "x", "192.0.2.0/8", "2001:db8::/64", "192.0.2.300", "1.2.3.4/24/24"] {
+        assert_eq!(text.parse::<Who>(), Err(Nobody), "{text}");
+    }
 }
 
 /// Without any bound: all that was charged since the last ban, and the sum as it has faded.
@@ -193,7 +234,7 @@ proptest! {
         max in 4_usize..40,
         steps in prop::collection::vec((0_u64..120, 0_u8..20, 0_u32..20, fault(), weight()), 1..300),
     ) {
-        let config = Config { max_suspects: max, ..Config::default() };
+        let config = Config { max_suspects: max, network_threshold: f32::INFINITY, ..Config::default() };
         let (mut judge, mut naive, mut now) = (Judge::new(config), Naive::default(), MINUTE);
         let mut banned = std::collections::HashMap::new();
         for (wait, n, address, fault, weight) in steps {
@@ -223,7 +264,7 @@ proptest! {
             }
             prop_assert!(judge.suspects().into_iter().all(|n| n <= max));
             prop_assert!(banned.len() <= max);
-            prop_assert_eq!(judge.bans().collect::<std::collections::HashMap<_, _>>(), banned.clone());
+            prop_assert_eq!(judge.bans().map(|ban| (ban.who, ban.until)).collect::<std::collections::HashMap<_, _>>(), banned.clone());
             // With room for all, whoever has the points is banned.
             if max >= 20 {
                 for (who, threshold) in [(Who::Router(router(n)), 100.1), (Who::address(ip(address)), 200.1)] {

@@ -8,13 +8,10 @@
 //!   |  |      next way to call  |           |
 //!   +--|------------------------|-----------+
 //!      | none, or too late      | none left, each way refused or too late
-//!      +---------> Resting <----+
-//!                    | time
-//!                    v
-//!                  Ended
+//!      +---------> Ended <------+
 //! ```
 //! Invariant: every state but `Connected` has a deadline, and a session that stands ends with [`In::Down`]; so no router is
-//! waited for without end, whatever news are missing.
+//! waited for without end, whatever news are missing. Who could not be reached is remembered by [`super::desk`].
 //!
 //! The caller's duty: after any input drain [`Connection::poll_output`] to `None`, then set one timer by
 //! [`Connection::poll_timeout`].
@@ -31,10 +28,6 @@ pub const RESOLVE_WITHIN: Duration = Duration::from_secs(40);
 /// introduction before them.
 pub const CALL_WITHIN: Duration = Duration::from_secs(30);
 
-/// A router that could not be reached is left alone for this long. INTEROP: i2pd avoids it for eight minutes; the first
-/// failure may be a passing one, so we begin lower.
-pub const REST: Duration = Duration::from_secs(60);
-
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum In {
@@ -42,7 +35,7 @@ pub enum In {
     Wanted,
     /// The ways to call the router, the best first; none if its RouterInfo is not to be had.
     Resolved(VecDeque<Call>),
-    /// The data plane did not take the call.
+    /// The call was not made, or failed by a fault of ours: it says nothing about the router.
     NotCalled,
     /// A call has failed.
     Failed,
@@ -77,8 +70,8 @@ pub enum Reason {
     Refused,
     /// The last way to call it came to no end in time.
     TimedOut,
-    /// It was not reached lately, and is left alone.
-    Resting,
+    /// No way to call it was tried, for want of room here.
+    Busy,
 }
 
 impl Reason {
@@ -89,7 +82,7 @@ impl Reason {
             Self::NoAddress => "no_address",
             Self::Refused => "dial",
             Self::TimedOut => "timed_out",
-            Self::Resting => "resting",
+            Self::Busy => "busy",
         }
     }
 
@@ -102,9 +95,8 @@ impl Reason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Resolving { until: Mono },
-    Calling { until: Mono, left: VecDeque<Call> },
+    Calling { until: Mono, left: VecDeque<Call>, tried: bool },
     Connected,
-    Resting { until: Mono },
     Ended,
 }
 
@@ -140,18 +132,15 @@ impl Connection {
             // However we stood: now there is a session.
             (_, In::Up) => State::Connected,
             (State::Resolving { .. }, In::Resolved(calls)) => {
-                let none = if calls.is_empty() { Reason::NoAddress } else { Reason::Refused };
-                return self.call_next(now, calls, none);
+                let none = if calls.is_empty() { Reason::NoAddress } else { Reason::Busy };
+                return self.call_next(now, calls, none, false);
             }
-            (State::Calling { left, .. }, In::Failed | In::NotCalled) => {
-                return self.call_next(now, left, Reason::Refused);
+            (State::Calling { left, .. }, In::Failed) => return self.call_next(now, left, Reason::Refused, true),
+            (State::Calling { left, tried, .. }, In::NotCalled) => {
+                return self.call_next(now, left, if tried { Reason::Refused } else { Reason::Busy }, tried);
             }
             // The session ended between the asking and now, and the news of it are on their way.
             (State::Connected, In::Wanted) => return self.resolve(now),
-            (State::Resting { until }, In::Wanted) => {
-                self.out.push_back(Out::Unreachable(Reason::Resting));
-                State::Resting { until }
-            }
             (State::Connected, In::Down) => {
                 self.out.push_back(Out::Ended);
                 State::Ended
@@ -161,9 +150,9 @@ impl Connection {
     }
 
     /// The RouterInfo that was looked for is not to be had.
-    pub fn not_found(&mut self, now: Mono) {
+    pub fn not_found(&mut self) {
         if matches!(self.state, State::Resolving { .. }) {
-            self.rest(now, Reason::NoRouterInfo);
+            self.give_up(Reason::NoRouterInfo);
         }
     }
 
@@ -173,9 +162,8 @@ impl Connection {
             return;
         }
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Resolving { .. } => self.rest(now, Reason::NoRouterInfo),
-            State::Calling { left, .. } => self.call_next(now, left, Reason::TimedOut),
-            State::Resting { .. } => self.out.push_back(Out::Ended),
+            State::Resolving { .. } => self.give_up(Reason::NoRouterInfo),
+            State::Calling { left, .. } => self.call_next(now, left, Reason::TimedOut, true),
             state @ (State::Connected | State::Ended) => self.state = state,
         }
     }
@@ -183,7 +171,7 @@ impl Connection {
     /// When [`Connection::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Mono> {
         match self.state {
-            State::Resolving { until } | State::Calling { until, .. } | State::Resting { until } => Some(until),
+            State::Resolving { until } | State::Calling { until, .. } => Some(until),
             State::Connected | State::Ended => None,
         }
     }
@@ -198,20 +186,20 @@ impl Connection {
         self.out.push_back(Out::Resolve);
     }
 
-    /// Tries the next way; without one the router is unreachable, for `reason`.
-    fn call_next(&mut self, now: Mono, mut left: VecDeque<Call>, reason: Reason) {
+    /// Tries the next way; without one the router is unreachable, for `reason`. `tried` says that a call has failed.
+    fn call_next(&mut self, now: Mono, mut left: VecDeque<Call>, reason: Reason, tried: bool) {
         match left.pop_front() {
             Some(call) => {
-                self.state = State::Calling { until: now + CALL_WITHIN, left };
+                self.state = State::Calling { until: now + CALL_WITHIN, left, tried };
                 self.out.push_back(Out::Call(call));
             }
-            None => self.rest(now, reason),
+            None => self.give_up(reason),
         }
     }
 
-    fn rest(&mut self, now: Mono, reason: Reason) {
-        self.state = State::Resting { until: now + REST };
-        self.out.push_back(Out::Unreachable(reason));
+    fn give_up(&mut self, reason: Reason) {
+        self.state = State::Ended;
+        self.out.extend([Out::Unreachable(reason), Out::Ended]);
     }
 }
 
@@ -257,21 +245,36 @@ mod tests {
         c.handle_timeout(at(0) + CALL_WITHIN);
         assert_eq!(outputs(&mut c), [Out::Call(call(2))]);
         c.handle_timeout(at(0) + 2 * CALL_WITHIN);
-        assert_eq!(outputs(&mut c), [Out::Unreachable(Reason::TimedOut)]);
+        assert_eq!(outputs(&mut c), [Out::Unreachable(Reason::TimedOut), Out::Ended]);
         c.handle_input(at(70), In::Wanted);
-        assert_eq!(outputs(&mut c), [Out::Unreachable(Reason::Resting)]);
-        c.handle_timeout(at(200));
-        assert_eq!(outputs(&mut c), [Out::Ended]);
+        assert_eq!(outputs(&mut c), []);
+    }
+
+    /// Without this, what our own limits refused was held against the router, and it was left alone for a minute.
+    #[test]
+    fn a_router_that_was_not_called_for_want_of_room_here_is_not_to_blame() {
+        for (first, second, reason) in [
+            (In::NotCalled, In::NotCalled, Reason::Busy),
+            (In::NotCalled, In::Failed, Reason::Refused),
+            (In::Failed, In::NotCalled, Reason::Refused),
+        ] {
+            let mut c = Connection::wanted(at(0));
+            c.handle_input(at(1), In::Resolved([call(1), call(2)].into()));
+            c.handle_input(at(1), first);
+            c.handle_input(at(1), second);
+            assert_eq!(outputs(&mut c).split_off(3), [Out::Unreachable(reason), Out::Ended]);
+            assert_eq!(reason.was_called(), reason == Reason::Refused);
+        }
     }
 
     #[test]
     fn a_router_info_that_does_not_come_is_waited_for_in_vain_only_so_long() {
         let mut c = Connection::wanted(at(0));
         c.handle_timeout(RESOLVE_WITHIN);
-        assert_eq!(outputs(&mut c), [Out::Resolve, Out::Unreachable(Reason::NoRouterInfo)]);
+        assert_eq!(outputs(&mut c), [Out::Resolve, Out::Unreachable(Reason::NoRouterInfo), Out::Ended]);
         let mut c = Connection::wanted(at(0));
-        c.not_found(at(1));
-        assert_eq!(outputs(&mut c), [Out::Resolve, Out::Unreachable(Reason::NoRouterInfo)]);
+        c.not_found();
+        assert_eq!(outputs(&mut c), [Out::Resolve, Out::Unreachable(Reason::NoRouterInfo), Out::Ended]);
     }
 
     #[test]
@@ -297,7 +300,7 @@ mod tests {
                     3 => c.handle_input(now, In::Failed),
                     4 => c.handle_input(now, In::Up),
                     5 => c.handle_input(now, In::Down),
-                    6 => c.not_found(now),
+                    6 => c.not_found(),
                     _ => c.handle_timeout(now),
                 }
                 ended |= outputs(&mut c).contains(&Out::Ended);

@@ -123,7 +123,11 @@ impl Rates {
     /// Counts a call from `ip`, which may make `burst` at once after a pause, and so many per minute. False if it has
     /// had its share.
     pub fn admit(&mut self, ip: IpAddr, burst: u32, per_minute: u32, now: Mono) -> bool {
-        let key = network(ip, 32);
+        self.admit_key(network(ip, 32), burst, per_minute, now)
+    }
+
+    /// The same for whatever `key` stands for: another width of networks, say.
+    pub fn admit_key(&mut self, key: u128, burst: u32, per_minute: u32, now: Mono) -> bool {
         if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&key) {
             self.0.retain(|_, (_, refilled)| now.saturating_sub(*refilled) < QUIET);
             if self.0.len() >= MAX_ADDRESSES {

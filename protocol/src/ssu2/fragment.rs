@@ -105,6 +105,12 @@ impl Reassembler {
         }
     }
 
+    /// Gives everything up, for want of memory.
+    pub fn give_up(&mut self) {
+        let given_up = self.given_up + self.partial.len() as u64;
+        *self = Self { given_up, ..Self::default() };
+    }
+
     /// When [`Reassembler::expire`] is next of use.
     pub fn deadline(&self) -> Option<Mono> {
         self.deadline

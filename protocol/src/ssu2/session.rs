@@ -342,6 +342,16 @@ impl Session {
         self.outbox.queued_bytes()
     }
 
+    /// Bytes that the peer makes us hold: what it has not acknowledged, and messages of which it has not sent all.
+    pub fn owed_bytes(&self) -> usize {
+        self.outbox.held_bytes() + self.reassembler.bytes()
+    }
+
+    /// Gives up the messages of which the peer has not sent all, for want of memory.
+    pub fn give_up_incomplete(&mut self) {
+        self.reassembler.give_up();
+    }
+
     /// The smoothed round-trip time.
     pub fn rtt(&self) -> Duration {
         self.recovery.rtt.smoothed()

@@ -131,6 +131,13 @@ impl Reassembler {
         self.held
     }
 
+    /// Gives everything up, for want of memory: returns how many bytes that were.
+    pub fn give_up(&mut self) -> usize {
+        self.stats.discarded += self.partial.len() as u64;
+        self.partial = VecDeque::new();
+        std::mem::take(&mut self.held)
+    }
+
     fn add(
         &mut self,
         now: Mono,

@@ -63,6 +63,10 @@ fn loops(page: &mut Page, threads: &[Arc<IoStats>], clients: &[Arc<ClientStats>]
         page.put(&table::NEWS_WAITING.0, [&name], thread.news_waiting.get() as f64);
         page.put(&table::QUEUED.0, [&name], thread.queued_bytes.get() as f64);
     }
+    let sum = |f: &dyn Fn(&IoStats) -> u64| threads.iter().map(|t| f(t)).sum::<u64>() as f64;
+    page.put(&table::HELD.0, ["sessions"], sum(&|t| t.held_bytes.get()));
+    page.put(&table::HELD.0, ["waiting"], sum(&|t| t.waiting_bytes.get()));
+    page.put(&table::HELD.0, ["reassembly"], sum(&|t| t.reassembling_bytes.get()));
     for (index, thread) in clients.iter().enumerate() {
         let name = format!("client-{index}");
         page.put(&table::TURNS.0, [&name], thread.turns.get() as f64);

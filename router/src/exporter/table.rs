@@ -61,6 +61,8 @@ series! {
             "News of sessions and calls that wait for room in the control plane.";
         Gauge QUEUED = "ramson_loop_queued_bytes" ["thread"]
             "Bytes that wait for sockets to take them.";
+        Gauge HELD = "ramson_held_bytes" ["kind"]
+            "Memory that others make us hold: in their sessions, for routers without a session, and for messages whose rest has not come.";
         Histogram TURN = "ramson_loop_turn_seconds" []
             "Length of a turn of an I/O thread's loop.";
         Histogram CELLS_PER_READ = "ramson_cells_per_read" []

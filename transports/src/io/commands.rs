@@ -1,11 +1,13 @@
 //! Commands of the control plane, and sessions from the handshake thread.
 
 use super::Links;
+use super::egress::Head;
 use super::peers::Peers;
 use super::session::ntcp2::Ntcp2;
 use super::session::{Session, Wire};
 use crate::event::{Direction, News, Received};
 use crate::hop::Hop;
+use crate::ports::account::Account;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, home};
 use crate::relay::{Egress, Relay};
@@ -14,6 +16,7 @@ use mio::{Interest, Token};
 use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::shape::Class;
 use std::net::SocketAddr;
@@ -34,7 +37,7 @@ impl Links {
             Command::AdoptSsu2(adoption) => self.adopt_ssu2(relay, &adoption),
             Command::Ssu2Block(to, block) => self.send_service_block(&to, &block),
             Command::Route(route) => self.on_route(route),
-            Command::Send { to, message } => self.send_message(relay, to, &message),
+            Command::Send { to, message, account } => self.send_message(relay, to, &message, account),
             Command::InstallHop(hop) => self.install(relay, hop),
             Command::RemoveHop(hop) => self.remove(relay, &hop),
             Command::Unreachable(router) => self.unreachable(relay, &router),
@@ -52,7 +55,7 @@ impl Links {
         }
     }
 
-    fn send_message(&mut self, relay: &mut Relay, to: RouterHash, message: &Message) {
+    fn send_message(&mut self, relay: &mut Relay, to: RouterHash, message: &Message, account: Account) {
         if to == self.config.router {
             // The endpoint of a tunnel answers into a tunnel that begins here.
             if message.kind == MessageType::TunnelGateway {
@@ -63,7 +66,8 @@ impl Links {
             return;
         }
         self.stats.bytes_by_class[Class::Control as usize].add(message.body.len() as u64);
-        self.send(to, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
+        let head = Head { kind: message.kind.code(), id: message.id.0, expiration: message.expiration.secs() };
+        self.send(to, head, account, &[&message.body]);
     }
 
     fn adopt(&mut self, mut new: Established) {
@@ -97,7 +101,8 @@ impl Links {
     ) {
         self.stats.dropped(DropCause::SessionRefused);
         if direction == Direction::Outbound {
-            self.up.tell(News::ConnectFailed { peer, transport, addr, reason, skew_ms: None });
+            let fault = Fault::Local;
+            self.up.tell(News::ConnectFailed { peer, transport, addr, reason, fault, skew_ms: None });
         }
     }
 

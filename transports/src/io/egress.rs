@@ -4,6 +4,7 @@ use super::Links;
 use super::peers::Waiting;
 use super::session::Session;
 use crate::event::News;
+use crate::ports::account::Account;
 use crate::ports::io::{Handoff, HandoffItem, Input, home};
 use crate::relay::CELL_MESSAGE;
 use crate::stats::{DropCause, Transport};
@@ -20,25 +21,37 @@ const HANDOFF_ITEMS: usize = 256;
 /// INTEROP: i2pd pads by up to 6 %.
 const MAX_PADDING: usize = 64;
 
+/// What a message has beside its destination and its body.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    /// The code of its type.
+    pub(super) kind: u8,
+    pub(super) id: u32,
+    /// In seconds.
+    pub(super) expiration: u32,
+}
+
 impl Links {
     /// Sends a message to a router, whichever thread its session lives on.
-    pub(super) fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
+    pub(super) fn send(&mut self, to: RouterHash, head: Head, account: Account, parts: &[&[u8]]) {
         let thread = home(&to, self.others.len());
         if thread == self.index {
             let peer = self.peers.intern(to);
-            self.queue_local(peer, kind, id, expiration, parts);
+            self.queue_local(peer, head, account, parts);
             self.peers.release(peer);
         } else {
-            self.queue_remote(thread, to, kind, id, expiration, parts);
+            self.queue_remote(thread, to, head, account, parts);
         }
     }
 
     /// Queues a message for a peer of this thread, within the bounds of its session.
-    pub(super) fn queue_local(&mut self, peer: usize, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
-        let now = self.now.mono;
-        let full =
-            |session: &Session| if kind == CELL_MESSAGE { session.transit_full(now) } else { session.control_full() };
-        self.queue_unless(full, peer, kind, id, expiration, parts);
+    #[inline]
+    pub(super) fn queue_local(&mut self, peer: usize, head: Head, account: Account, parts: &[&[u8]]) {
+        let (now, bounds) = (self.now.mono, self.bounds);
+        let full = |session: &Session| {
+            if head.kind == CELL_MESSAGE { session.transit_full(now, bounds) } else { session.control_full(bounds) }
+        };
+        self.queue_unless(full, peer, head, account, parts);
     }
 
     /// The same with the session's bound as the caller has it; false if the message was dropped, which is counted.
@@ -46,42 +59,46 @@ impl Links {
         &mut self,
         full: impl FnOnce(&Session) -> bool,
         peer: usize,
-        kind: u8,
-        id: u32,
-        expiration: u32,
+        head: Head,
+        account: Account,
         parts: &[&[u8]],
     ) -> bool {
         let Some(entry) = self.peers.get(peer) else { return false };
         let Some((index, session)) = entry.primary.and_then(|i| self.sessions.get_mut(i).map(|s| (i, s))) else {
-            let message = Message {
-                kind: MessageType::from_code(kind),
-                id: id.into(),
-                expiration: Wall::from_secs(expiration),
-                body: Bytes::from(parts.concat()),
-            };
-            return self.wait_for_session(peer, message);
+            return self.wait_for_session(peer, head, account, parts);
         };
         if full(session) {
             self.stats.dropped(DropCause::EgressFull);
             return false;
         }
+        let Head { kind, id, expiration } = head;
         self.stats.wire(session.transport()).sent.message(kind, parts.iter().map(|part| part.len()).sum());
         session.queue_message(&mut self.buffers, kind, id, expiration, parts);
         self.mark_dirty(index);
         true
     }
 
-    fn wait_for_session(&mut self, peer: usize, message: Message) -> bool {
+    fn wait_for_session(&mut self, peer: usize, head: Head, account: Account, parts: &[&[u8]]) -> bool {
         let Some(to) = self.peers.get(peer).map(|p| p.hash) else { return false };
-        match self.peers.wait(peer, message, self.now) {
-            Waiting::First => self.up.tell(News::NeedSession(to)),
-            Waiting::Behind => {}
-            Waiting::Full => {
-                self.stats.dropped(DropCause::NoSession);
-                return false;
+        let message = Message {
+            kind: MessageType::from_code(head.kind),
+            id: head.id.into(),
+            expiration: Wall::from_secs(head.expiration),
+            body: Bytes::from(parts.concat()),
+        };
+        let (waiting, displaced) = self.peers.wait(peer, message, account, self.now);
+        self.stats.drops[DropCause::WaitingFull as usize].add(displaced);
+        let refused = match waiting {
+            Waiting::Wanted { ours } => {
+                self.up.tell(News::NeedSession { peer: to, ours });
+                return true;
             }
-        }
-        true
+            Waiting::Behind => return true,
+            Waiting::Full => DropCause::NoSession,
+            Waiting::TooMany => DropCause::TooManyCalls,
+        };
+        self.stats.dropped(refused);
+        false
     }
 
     /// Puts a message into the batch for another thread.
@@ -89,9 +106,8 @@ impl Links {
         &mut self,
         thread: usize,
         to: RouterHash,
-        kind: u8,
-        id: u32,
-        expiration: u32,
+        head: Head,
+        account: Account,
         parts: &[&[u8]],
     ) {
         let Some(batch) = self.outbox.get_mut(thread) else { return };
@@ -100,7 +116,8 @@ impl Links {
             batch.bytes.extend_from_slice(part);
         }
         let len = u32::try_from(batch.bytes.len() - before).unwrap_or(0);
-        batch.items.push(HandoffItem { to, kind, id, expiration, len });
+        let Head { kind, id, expiration } = head;
+        batch.items.push(HandoffItem { to, kind, id, expiration, len, account });
         if batch.items.len() >= HANDOFF_ITEMS {
             self.hand_over_to(thread);
         }
@@ -129,7 +146,8 @@ impl Links {
             let end = at + item.len as usize;
             if let Some(body) = handoff.bytes.get(at..end) {
                 let peer = self.peers.intern(item.to);
-                self.queue_local(peer, item.kind, item.id, item.expiration, &[body]);
+                let head = Head { kind: item.kind, id: item.id, expiration: item.expiration };
+                self.queue_local(peer, head, item.account, &[body]);
                 self.peers.release(peer);
             }
             at = end;
@@ -185,7 +203,9 @@ impl Links {
                 self.stats.dropped(DropCause::Expired);
                 continue;
             }
-            self.queue_local(peer, message.kind.code(), message.id.0, message.expiration.secs(), &[&message.body]);
+            let (kind, id, expiration) = (message.kind.code(), message.id.0, message.expiration.secs());
+            // There is a session: nobody is called for it.
+            self.queue_local(peer, Head { kind, id, expiration }, Account::Strangers, &[&message.body]);
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the relay asks of its thread: room at the peers, the line, and the ways on.
 
 use super::Links;
+use super::egress::Head;
 use crate::event::Received;
+use crate::ports::account::Account;
 use crate::ports::own::OwnPort;
 use crate::relay::{CELL, CELL_MESSAGE, Egress, HopEntry, Onward, Verdict};
 use crate::stats::DropCause;
@@ -44,15 +46,16 @@ impl Onward for Links {
 
     #[inline]
     fn send_cell(&mut self, egress: Egress, id: u32, expiration: u32, parts: &[&[u8]]) {
+        let head = Head { kind: CELL_MESSAGE, id, expiration };
         match egress {
-            Egress::Local(peer) => self.queue_local(peer, CELL_MESSAGE, id, expiration, parts),
-            Egress::Remote(thread, to) => self.queue_remote(thread, to, CELL_MESSAGE, id, expiration, parts),
+            Egress::Local(peer) => self.queue_local(peer, head, Account::Strangers, parts),
+            Egress::Remote(thread, to) => self.queue_remote(thread, to, head, Account::Strangers, parts),
             Egress::None => {}
         }
     }
 
-    fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
-        Self::send(self, to, kind, id, expiration, parts);
+    fn send(&mut self, from: TunnelId, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
+        Self::send(self, to, Head { kind, id, expiration }, Account::Tunnel(from), parts);
     }
 
     #[inline]

@@ -12,7 +12,10 @@
 
 use super::Links;
 use super::backlog::{STAGED, STAGED_IN_TURN};
+use super::egress::Head;
+use super::session::Session;
 use crate::hop::{Hop, HopKind};
+use crate::ports::account::Account;
 use crate::ports::own::{OwnCells, OwnPort, WINDOW};
 use crate::relay::{CELL, CELL_LIFETIME_SECS, CELL_MESSAGE, Egress, Relay};
 use crate::stats::{DropCause, Role};
@@ -154,7 +157,9 @@ impl Links {
         self.shaper.own_passes(1);
         let (id, expiration) = (self.rng.next_u32(), self.now.wall.secs() + CELL_LIFETIME_SECS);
         let parts: [&[u8]; 2] = [&tunnel.0.to_be_bytes(), cell];
-        let went = self.queue_unless(|session| session.control_full(), peer, CELL_MESSAGE, id, expiration, &parts);
+        let (head, bounds) = (Head { kind: CELL_MESSAGE, id, expiration }, self.bounds);
+        let full = |session: &Session| session.control_full(bounds);
+        let went = self.queue_unless(full, peer, head, Account::Ours, &parts);
         self.count_own(relay, index, went);
     }
 

@@ -13,12 +13,29 @@ use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::time::Mono;
 use ssu2::Ssu2;
+use std::time::Duration;
 
-/// The bound for cells of others that wait for a peer, in bytes. What comes above is dropped before it is encrypted.
-const TRANSIT_BOUND: usize = 256 * 1024;
+/// What one session may have to send, in bytes. What comes above is dropped, cells before they are encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Cells of others.
+    transit: usize,
+    /// Everything else.
+    control: usize,
+}
 
-/// The bound for everything else.
-const CONTROL_BOUND: usize = 1024 * 1024;
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { transit: 256 * 1024, control: 1024 * 1024 }
+    }
+}
+
+impl Bounds {
+    /// When all sessions together have much: enough for a round trip at a megabyte a second.
+    pub(super) fn narrow() -> Self {
+        Self { transit: 64 * 1024, control: 64 * 1024 }
+    }
+}
 
 /// A session with a peer.
 pub(super) struct Session {
@@ -99,16 +116,34 @@ impl Session {
     }
 
     /// True if cells of others have no room here now.
-    pub(super) fn transit_full(&self, now: Mono) -> bool {
+    pub(super) fn transit_full(&self, now: Mono, bounds: Bounds) -> bool {
         match &self.wire {
-            Wire::Ntcp2(wire) => wire.transit_full(now),
-            Wire::Ssu2(wire) => wire.core.queued_bytes() > TRANSIT_BOUND,
+            Wire::Ntcp2(wire) => wire.transit_full(now, bounds.transit),
+            Wire::Ssu2(wire) => wire.core.queued_bytes() > bounds.transit,
         }
     }
 
     /// True if not even control messages have room.
-    pub(super) fn control_full(&self) -> bool {
-        self.queued() > CONTROL_BOUND
+    pub(super) fn control_full(&self, bounds: Bounds) -> bool {
+        self.queued() > bounds.control
+    }
+
+    /// Bytes of memory that the peer makes us hold: what it does not take, and what it has not finished.
+    pub(super) fn held(&self) -> usize {
+        match &self.wire {
+            Wire::Ntcp2(wire) => wire.held(),
+            Wire::Ssu2(wire) => wire.core.owed_bytes(),
+        }
+    }
+
+    /// True if the peer takes nothing, though there is something for it.
+    pub(super) fn is_deaf(&self, now: Mono) -> bool {
+        match &self.wire {
+            Wire::Ntcp2(wire) => wire.is_deaf(now),
+            Wire::Ssu2(wire) => {
+                wire.core.queued_bytes() > 0 && now.saturating_sub(self.last_in) > Duration::from_secs(1)
+            }
+        }
     }
 
     /// Queues an I2NP message.

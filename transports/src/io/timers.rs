@@ -54,12 +54,14 @@ impl Links {
         }
         if now.as_secs().is_multiple_of(ASK_AGAIN_SECS) {
             let awaited: Vec<_> = self.peers.awaited().collect();
-            awaited.into_iter().for_each(|peer| self.up.tell(News::NeedSession(peer)));
+            awaited.into_iter().for_each(|(peer, ours)| self.up.tell(News::NeedSession { peer, ours }));
         }
         relay.over().iter().for_each(|hop| self.remove(relay, hop));
         relay.tick(self.config.line.repeats());
         self.shaper.tick();
         self.sum_up_udp();
+        self.relieve();
+        self.stats.waiting_bytes.set(self.peers.waiting_bytes() as u64);
         self.stats.queued_bytes.set(self.queued_bytes());
     }
 

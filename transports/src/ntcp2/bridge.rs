@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::fault::Fault;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ impl HandshakeSink for Bridge {
     fn established(&self, session: Box<Established>) {
         let (peer, addr, direction, skew_ms) = (session.peer, session.addr, session.direction, session.skew_ms);
         if !(self.adopt)(*session) && direction == Direction::Outbound {
-            self.failed_dial(peer, addr, "home_thread_full", Some(skew_ms));
+            self.failed_dial(peer, addr, "home_thread_full", Fault::Local, Some(skew_ms));
         }
     }
 
@@ -39,7 +40,7 @@ impl HandshakeSink for Bridge {
         // Who called us and failed is counted; only who was called is waited for.
         let (Direction::Outbound, Some(peer)) = (failed.direction, failed.peer) else { return };
         if failed.outcome != Outcome::Shutdown {
-            self.failed_dial(peer, failed.addr, failed.outcome.label(), failed.skew_ms);
+            self.failed_dial(peer, failed.addr, failed.outcome.label(), failed.outcome.fault(), failed.skew_ms);
         }
     }
 
@@ -51,8 +52,16 @@ impl HandshakeSink for Bridge {
 }
 
 impl Bridge {
-    fn failed_dial(&self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
-        self.up.lock().tell(News::ConnectFailed { peer, transport: Transport::Ntcp2, addr, reason, skew_ms });
+    fn failed_dial(
+        &self,
+        peer: RouterHash,
+        addr: SocketAddr,
+        reason: &'static str,
+        fault: Fault,
+        skew_ms: Option<i64>,
+    ) {
+        let transport = Transport::Ntcp2;
+        self.up.lock().tell(News::ConnectFailed { peer, transport, addr, reason, fault, skew_ms });
     }
 }
 

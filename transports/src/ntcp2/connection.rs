@@ -402,12 +402,22 @@ impl Connection {
     }
 }
 
-/// Names a failure to connect.
+/// Names a failure to connect. What our own machine refuses is no fault of the router that was to be called.
 pub(super) fn connect_outcome(error: &io::Error) -> Outcome {
     match error.kind() {
         ErrorKind::ConnectionRefused => Outcome::ConnectRefused,
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Outcome::ConnectUnreachable,
+        ErrorKind::HostUnreachable => Outcome::ConnectUnreachable,
         ErrorKind::TimedOut => Outcome::ConnectTimeout,
+        ErrorKind::NetworkUnreachable
+        | ErrorKind::NetworkDown
+        | ErrorKind::AddrNotAvailable
+        | ErrorKind::AddrInUse
+        | ErrorKind::PermissionDenied => Outcome::NoRoute,
+        ErrorKind::OutOfMemory | ErrorKind::QuotaExceeded => Outcome::NoDescriptor,
+        _ if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) => Outcome::NoDescriptor,
         _ => Outcome::ConnectFailed,
     }
 }
+
+/// EMFILE, ENFILE, ENOBUFS: the process or the machine has too much open, which has no kind of its own.
+const OUT_OF_DESCRIPTORS: [i32; 3] = [24, 23, 105];

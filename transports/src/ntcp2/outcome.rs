@@ -119,6 +119,10 @@ outcomes! {
     Closed = "closed", PeerMisbehaved;
     /// The connection broke.
     Broken = "broken", PeerMisbehaved;
+    /// Our machine has no way to that address, or lets nobody call it.
+    NoRoute = "no_route", Local;
+    /// Our machine has no descriptor or memory left for the connection.
+    NoDescriptor = "no_descriptor", Local;
     /// Dropped as the oldest half-open connection, to make room.
     Displaced = "displaced", Local;
     /// Too many connections from that address lately.
@@ -140,6 +144,8 @@ impl From<Outcome> for Charge {
             | Outcome::ConnectUnreachable
             | Outcome::ConnectTimeout
             | Outcome::ConnectFailed
+            | Outcome::NoRoute
+            | Outcome::NoDescriptor
             | Outcome::Displaced
             | Outcome::Address
             | Outcome::DialLimit

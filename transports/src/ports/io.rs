@@ -1,5 +1,6 @@
 //! What other threads hold of an I/O thread: commands, cells and datagrams for it, and the way to its inbox.
 
+use super::account::Account;
 use super::datagrams::Datagrams;
 use super::established::Established;
 use super::own::OwnCells;
@@ -36,6 +37,8 @@ pub enum Command {
         to: RouterHash,
         /// The message, with its final id and expiration.
         message: Message,
+        /// Who caused it.
+        account: Account,
     },
     /// Enter a hop into the table.
     InstallHop(Arc<Hop>),
@@ -92,6 +95,8 @@ pub struct HandoffItem {
     pub expiration: u32,
     /// Length of the body.
     pub len: u32,
+    /// Who caused it.
+    pub account: Account,
 }
 
 /// What arrives in a thread's inbox.

@@ -62,6 +62,8 @@ pub(crate) struct Target {
     pub(crate) intro_key: [u8; 32],
     pub(crate) mtu: u16,
     pub(crate) info: RouterInfo,
+    /// We want it ourselves: so we do its introducers.
+    pub(crate) ours: bool,
 }
 
 /// What arrives in the thread's inbox.

@@ -1,6 +1,6 @@
 //! Where tunnels begin and end: gateways cut messages into cells, endpoints put them together again.
 
-use super::{CELL, CELL_LIFETIME_SECS, Onward, Relay};
+use super::{CELL, CELL_LIFETIME_SECS, HopEntry, Onward, Relay};
 use crate::event::Received;
 use crate::hop::HopKind;
 use crate::stats::DropCause;
@@ -95,18 +95,38 @@ impl Relay {
         // It leaves the table while messages are delivered, since one may go to a gateway here.
         let kept = entry.reassembly.take().or_else(|| self.reassemblers.pop());
         let mut reassembly = kept.unwrap_or_else(|| Box::new(Reassembler::new(Limits::default())));
-        let tunnel = entry.hop.id;
+        let (tunnel, before) = (entry.hop.id, reassembly.held());
         let result = reassembly.cell(self.now.mono, cell, |delivery, message| {
             self.deliver(on, tunnel, delivery, &message);
         });
         if result.is_err() {
             self.stats.dropped(DropCause::BadFragment);
         }
+        self.reassembling = self.reassembling.saturating_sub(before) + reassembly.held();
         if reassembly.held() == 0 {
             // An endpoint between messages holds no memory for them; the next one that needs it takes it.
             self.reassemblers.push(reassembly);
         } else if let Some(entry) = self.hops.get_mut(index) {
             entry.reassembly = Some(reassembly);
+        }
+        if self.reassembling > self.max_reassembling {
+            self.give_up_incomplete();
+        }
+    }
+
+    /// Gives up what waits for its rest in the tunnels that hold the most, until some of the budget is free.
+    fn give_up_incomplete(&mut self) {
+        let held = |(index, entry): (usize, &HopEntry)| entry.reassembly.as_ref().map(|held| (held.held(), index));
+        let mut all: Vec<(usize, usize)> = self.hops.iter().filter_map(held).collect();
+        all.sort_unstable();
+        let target = self.max_reassembling / 8 * 7;
+        while self.reassembling > target
+            && let Some((_, index)) = all.pop()
+        {
+            let Some(mut kept) = self.hops.get_mut(index).and_then(|entry| entry.reassembly.take()) else { continue };
+            self.reassembling = self.reassembling.saturating_sub(kept.give_up());
+            self.stats.dropped(DropCause::MemoryFull);
+            self.reassemblers.push(kept);
         }
     }
 
@@ -120,7 +140,7 @@ impl Relay {
                         return self.stats.dropped(DropCause::Expired);
                     }
                     let seconds = Wall(header.expiration.0.saturating_add(500)).secs();
-                    on.send(to, header.kind.code(), header.id.0, seconds, &[body]);
+                    on.send(from, to, header.kind.code(), header.id.0, seconds, &[body]);
                 }
                 _ => self.stats.dropped(DropCause::BadMessage),
             },
@@ -129,7 +149,7 @@ impl Relay {
                 let Ok(len) = u16::try_from(message.len()) else { return self.stats.dropped(DropCause::TooLarge) };
                 let (tunnel, len) = (tunnel.0.to_be_bytes(), len.to_be_bytes());
                 let (id, expiration) = (self.rng.next_u32(), self.now.wall.secs() + CELL_LIFETIME_SECS);
-                on.send(to, GATEWAY_MESSAGE, id, expiration, &[&tunnel, &len, message]);
+                on.send(from, to, GATEWAY_MESSAGE, id, expiration, &[&tunnel, &len, message]);
             }
             // spec: tunnel-message §Delivery Instructions — LOCAL is for inbound tunnels.
             Delivery::Local => self.stats.dropped(DropCause::BadFragment),

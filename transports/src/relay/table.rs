@@ -68,6 +68,7 @@ impl Relay {
             self.by_tunnel.remove(&entry.hop.id.0);
         }
         if let Some(reassembly) = &entry.reassembly {
+            self.reassembling = self.reassembling.saturating_sub(reassembly.held());
             add(&mut self.reassembled, &reassembly.stats());
         }
         self.stats.hops.set(self.hops.len() as u64);
@@ -88,15 +89,18 @@ impl Relay {
     /// What happens once a second. `repeats` cells are to be remembered at most.
     pub(crate) fn tick(&mut self, repeats: usize) {
         let mut sums = self.reassembled;
+        self.reassembling = 0;
         for (_, entry) in &mut self.hops {
             if let Some(reassembly) = &mut entry.reassembly {
                 reassembly.expire(self.now.mono);
+                self.reassembling += reassembly.held();
                 add(&mut sums, &reassembly.stats());
             }
         }
         // Each endpoint counts for itself, and takes what it has counted along when it goes to the next hop.
         self.reassemblers.iter().for_each(|reassembler| add(&mut sums, &reassembler.stats()));
         self.stats.reassembly.iter().zip(sums).for_each(|(counter, sum)| counter.set(sum));
+        self.stats.reassembling_bytes.set(self.reassembling as u64);
         self.ivs.set_max_cells(repeats);
         self.stats.iv_false_positives_ppb.set((self.ivs.false_positive_rate() * 1e9) as u64);
         self.stats.iv_filter_bytes.set(self.ivs.memory() as u64);

@@ -88,7 +88,7 @@ impl Onward for Rest {
         self.sent.push(Sent::Cell { egress, expiration, tunnel: u32::from_be_bytes(*tunnel), cell: cell.to_vec() });
     }
 
-    fn send(&mut self, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
+    fn send(&mut self, _: TunnelId, to: RouterHash, kind: u8, id: u32, expiration: u32, parts: &[&[u8]]) {
         // Of a TunnelGateway message the id is the relay's own choice.
         let id = if kind == GATEWAY_MESSAGE { 0 } else { id };
         self.sent.push(Sent::Message { to, kind, id, expiration, body: parts.concat() });
@@ -155,7 +155,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let (stats, now) = (Arc::<IoStats>::default(), Now::default().plus(Duration::from_secs(1_800_000_000)));
-        let relay = Relay::new(US, iv_filter::Config::default(), [7; 32], Arc::clone(&stats), now);
+        let relay = Relay::new(1, US, iv_filter::Config::default(), [7; 32], Arc::clone(&stats), now);
         Self { relay, rest: Rest::default(), stats, hops: BTreeMap::new(), now, refused: Vec::new() }
     }
 

@@ -10,6 +10,7 @@ use crate::ports::ssu2::{Block, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::fault::Fault;
 use ramson_protocol::ssu2::block;
 use ramson_protocol::ssu2::directory::Me;
 use ramson_protocol::ssu2::endpoint::{Endpoint, Outside};
@@ -41,7 +42,7 @@ pub(super) enum Act {
     /// A router was introduced: it is to be called with this token.
     Dial(Target, SocketAddr, u64),
     /// A router cannot be called.
-    CallFailed(RouterHash, &'static str),
+    CallFailed(RouterHash, &'static str, Fault),
     /// The NAT in front of us was rebound: peers are to hear from us.
     Rebound { same_ip: bool },
     /// For the control plane.
@@ -219,7 +220,7 @@ impl Services {
     pub(super) fn call(&mut self, now: Now, target: Target, introducers: &[Introducer]) {
         let peer = target.peer;
         if self.calls.len() >= MAX_CALLS {
-            return self.acts.push_back(Act::CallFailed(peer, "dial_limit"));
+            return self.acts.push_back(Act::CallFailed(peer, "dial_limit", Fault::Local));
         }
         // Its answers are signed, and it has no session with us that could have brought its RouterInfo.
         self.known.learn(target.info.clone());
@@ -240,9 +241,12 @@ impl Services {
             self.relay.introduce(now, Introduction { bob, charlie, tag, v4 });
         } else if call.introducers.is_empty() {
             self.calls.remove(peer);
-            self.acts.push_back(Act::CallFailed(*peer, "introduction"));
+            self.acts.push_back(Act::CallFailed(*peer, "introduction", Fault::PeerMisbehaved));
         } else if first {
-            let all = call.introducers.iter().map(|i| Act::News(News::NeedSession(i.router)));
+            let all = call
+                .introducers
+                .iter()
+                .map(|i| Act::News(News::NeedSession { peer: i.router, ours: call.target.ours }));
             self.acts.extend(all);
         }
     }
@@ -270,7 +274,7 @@ impl Services {
         let over: Vec<RouterHash> = self.calls.iter().filter(|(_, c)| c.until <= now.mono).map(|(p, _)| *p).collect();
         for peer in over {
             self.calls.remove(&peer);
-            self.acts.push_back(Act::CallFailed(peer, "introduction"));
+            self.acts.push_back(Act::CallFailed(peer, "introduction", Fault::PeerMisbehaved));
         }
         self.refresh(now);
         self.show_address(now);
@@ -400,6 +404,7 @@ mod tests {
             intro_key: [4; 32],
             mtu: 1500,
             info: charlie.clone(),
+            ours: true,
         };
         services.call(now(), target, &[Introducer { router: bob, tag: 5, expires: None }]);
         assert!(

@@ -13,6 +13,7 @@ use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::id::RouterHash;
+use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block;
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
@@ -201,7 +202,9 @@ impl Thread {
     }
 
     fn dial(&mut self, now: Now, target: Target, addr: SocketAddr, token: Option<u64>) {
-        let Some(local) = self.socket_for(addr) else { return self.dial_failed(target.peer, addr, "no_socket", None) };
+        let Some(local) = self.socket_for(addr) else {
+            return self.dial_failed(target.peer, addr, "no_socket", Fault::Local, None);
+        };
         let ask_for_tag = self.services.wants_tag(addr);
         self.dialled.insert(target.peer, target.info);
         let remote = Remote {
@@ -255,7 +258,9 @@ impl Thread {
                 }
             }
             Act::Dial(target, addr, token) => self.dial(now, target, addr, Some(token)),
-            Act::CallFailed(peer, reason) => self.dial_failed(peer, SocketAddr::from(([0; 4], 0)), reason, None),
+            Act::CallFailed(peer, reason, fault) => {
+                self.dial_failed(peer, SocketAddr::from(([0; 4], 0)), reason, fault, None);
+            }
             Act::Rebound { same_ip } => {
                 for io in &self.context.io {
                     // A thread that misses this shows its peers as soon as it has anything to send.
@@ -281,7 +286,7 @@ impl Thread {
         if self.context.io[thread].command(Command::AdoptSsu2(Box::new(adoption))).is_err() {
             // A thread that does not keep up gets no more sessions; the peer's silence tells it enough.
             if outbound {
-                self.dial_failed(peer, addr, "home_thread_full", Some(skew));
+                self.dial_failed(peer, addr, "home_thread_full", Fault::Local, Some(skew));
             }
             return;
         }
@@ -321,12 +326,19 @@ impl Thread {
                 return; // it has called us meanwhile, which the control plane knows from the session
             }
             let skew = failed.skew.filter(|_| failed.proven).map(|skew| skew.0);
-            self.dial_failed(peer, failed.addr, failed.cause.label(), skew);
+            self.dial_failed(peer, failed.addr, failed.cause.label(), failed.cause.fault(), skew);
         }
     }
 
-    fn dial_failed(&mut self, peer: RouterHash, addr: SocketAddr, reason: &'static str, skew_ms: Option<i64>) {
-        self.up.tell(News::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, skew_ms });
+    fn dial_failed(
+        &mut self,
+        peer: RouterHash,
+        addr: SocketAddr,
+        reason: &'static str,
+        fault: Fault,
+        skew_ms: Option<i64>,
+    ) {
+        self.up.tell(News::ConnectFailed { peer, transport: Transport::Ssu2, addr, reason, fault, skew_ms });
     }
 
     fn tick(&mut self, now: Now) {

@@ -143,7 +143,7 @@ impl Rig {
     }
 
     fn asked_for(&self) -> usize {
-        self.control.0.lock().iter().filter(|news| matches!(news, News::NeedSession(HOP))).count()
+        self.control.0.lock().iter().filter(|news| matches!(news, News::NeedSession { peer: HOP, ours: true })).count()
     }
 }
 

@@ -173,9 +173,18 @@ impl Ntcp2 {
     }
 
     /// True if cells of others have no room here now.
-    pub(crate) fn transit_full(&self, now: Mono) -> bool {
-        let stalled = self.blocked_since.is_some_and(|since| now.saturating_sub(since) > STALLED_AFTER);
-        self.queued() > if stalled { super::TRANSIT_BOUND / 8 } else { super::TRANSIT_BOUND }
+    pub(crate) fn transit_full(&self, now: Mono, bound: usize) -> bool {
+        self.queued() > if self.is_deaf(now) { bound / 8 } else { bound }
+    }
+
+    /// Memory for what the socket has not taken, and for a frame whose end has not come.
+    pub(crate) fn held(&self) -> usize {
+        self.out.len() + self.partial.len()
+    }
+
+    /// True if the socket has taken nothing for a while though something waits.
+    pub(crate) fn is_deaf(&self, now: Mono) -> bool {
+        self.blocked_since.is_some_and(|since| now.saturating_sub(since) > STALLED_AFTER)
     }
 
     /// Appends one I2NP block to the open frame.

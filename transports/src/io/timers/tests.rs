@@ -4,7 +4,9 @@ use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind};
 use crate::idle::IdleClose;
+use crate::io::egress::Head;
 use crate::io::{IoConfig, IoThread, Udp, UnstartedIoThread, shaper};
+use crate::ports::account::Account;
 use crate::ports::established::Established;
 use crate::ports::io::Command;
 use crate::ports::ssu2::{Adoption, Ssu2Handle};
@@ -196,7 +198,8 @@ fn a_hop_that_is_over_goes_with_the_next_tick_and_another_with_its_number_stays(
 fn a_session_is_asked_for_again_while_messages_wait_for_it() {
     let mut rig = Rig::new(100, 100);
     let to = RouterHash([9; 32]);
-    rig.thread.links.send(to, 1, 1, u32::MAX, &[&[0; 10]]);
+    let head = Head { kind: 1, id: 1, expiration: u32::MAX };
+    rig.thread.links.send(to, head, Account::Ours, &[&[0; 10]]);
     let asked = |rig: &mut Rig| {
         let before = rig.thread.links.up.waiting();
         for _ in 0..8 {

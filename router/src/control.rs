@@ -1,0 +1,271 @@
+//! How the operator speaks with a router that runs: a socket in the data folder, for the user that it runs as alone.
+//!
+//! ```text
+//! DATA/control.sock            UNIX stream socket, mode 0600
+//! request   {"command": "...", ...} \n       one line of JSON, 4 KiB at most; one request per connection
+//! answer    {"ok": ...} \n                   what was asked for
+//!           {"error": "words for the operator"} \n
+//! ```
+//! | command | fields | answer |
+//! |---|---|---|
+//! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
+//! | `ban` | `who`, `seconds`, `reason` | `null` |
+//! | `lift` | `who` | `null`; an error if nobody of that name is banned |
+//!
+//! A command is a line of [`Request`] and an arm of [`answer`]; nothing here blocks, so it may be asked at any load.
+//! At most [`CLIENTS`] are served at once, each for [`PATIENCE`] at most, whatever they do.
+
+use crate::Failure;
+use actix::clock::timeout;
+use ramson_actors::node::Node;
+use ramson_protocol::blame::Who;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as Blocking;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+/// The socket's name in the data folder.
+const NAME: &str = "control.sock";
+
+/// The longest request.
+const MAX_REQUEST: u64 = 4096;
+
+/// Clients that are served at once; others wait in the kernel's queue.
+const CLIENTS: usize = 4;
+
+/// How long a client may take to ask and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the operator wants.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Who is banned?
+    Bans {},
+    /// Ban somebody.
+    Ban {
+        /// A router hash, an address, or a network.
+        who: String,
+        /// For how long.
+        seconds: u64,
+        /// Why, for the list.
+        reason: String,
+    },
+    /// Lift a ban.
+    Lift {
+        /// Who is banned.
+        who: String,
+    },
+}
+
+/// One entry of the list of bans.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Banned {
+    /// A router hash, an address, or a network.
+    pub(crate) who: String,
+    /// Which of these.
+    pub(crate) kind: String,
+    /// How long it lasts.
+    pub(crate) seconds_left: u64,
+    /// How often this one has been banned by now.
+    pub(crate) times: u32,
+    /// What for.
+    pub(crate) reason: String,
+}
+
+/// Serves until the system ends. The socket of an earlier run gives way: the lock of the folder says that it has ended.
+///
+/// # Errors
+/// If the socket cannot be made.
+pub(crate) fn serve(data: &Path, node: Node) -> io::Result<()> {
+    let path = socket(data);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    actix::spawn(async move {
+        // The semaphore is never closed.
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            // Without a descriptor for the next client the last ones are waited for.
+            let Ok((client, _)) = listener.accept().await else {
+                actix::clock::sleep(PATIENCE).await;
+                continue;
+            };
+            let node = node.clone();
+            actix::spawn(async move {
+                // Who takes too long is left alone, and whatever fails is the client's to notice.
+                let _ = timeout(PATIENCE, talk(client, &node)).await;
+                drop(place);
+            });
+        }
+    });
+    Ok(())
+}
+
+fn socket(data: &Path) -> PathBuf {
+    data.join(NAME)
+}
+
+/// One question, one answer.
+async fn talk(mut client: UnixStream, node: &Node) -> io::Result<()> {
+    let (read, mut write) = client.split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(request) => answer(request, node).await,
+        Err(error) => Err(format!("no such request: {error}; are both ramsons of one version?")),
+    };
+    let answer = match answer {
+        Ok(value) => json!({ "ok": value }),
+        Err(words) => json!({ "error": words }),
+    };
+    write.write_all(format!("{answer}\n").as_bytes()).await
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// Words for the operator.
+async fn answer(request: Request, node: &Node) -> Result<Value, String> {
+    match request {
+        Request::Bans {} => {
+            let now = node.shared().now().mono;
+            let bans = node.bans().await.into_iter().map(|ban| Banned {
+                who: ban.who.to_string(),
+                kind: ban.who.kind().to_owned(),
+                seconds_left: ban.until.saturating_sub(now).as_secs(),
+                times: ban.bans,
+                reason: ban.reason.into_owned(),
+            });
+            Ok(json!(bans.collect::<Vec<_>>()))
+        }
+        Request::Ban { who, seconds, reason } => {
+            // A line of its file is one line.
+            let reason: String = reason.chars().filter(|c| !c.is_control()).take(120).collect();
+            node.ban(name(&who)?, Duration::from_secs(seconds.min(u64::from(u32::MAX))), reason).await;
+            Ok(Value::Null)
+        }
+        Request::Lift { who } => {
+            let lifted = node.pardon(name(&who)?).await;
+            if lifted { Ok(Value::Null) } else { Err(format!("{who} is not banned; `ramson bans` lists who is")) }
+        }
+    }
+}
+
+fn name(who: &str) -> Result<Who, String> {
+    who.parse().map_err(|error| format!("`{who}` is {error}"))
+}
+
+/// Asks the router that runs with this data folder.
+///
+/// # Errors
+/// If none runs, or it refuses, with what to do.
+pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
+    let path = socket(data);
+    let mut stream = Blocking::connect(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            format!("no ramson runs with {}: start it, or name its folder with --data", data.display())
+        }
+        ErrorKind::PermissionDenied => {
+            format!("{} is not yours: ask as the user that the router runs as", path.display())
+        }
+        _ => format!("cannot speak with the router at {}: {error}", path.display()),
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let text = serde_json::to_string(request)?;
+    stream.write_all(format!("{text}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).map_err(|error| format!("the router does not answer: {error}"))?;
+    let mut answer: Value = serde_json::from_str(&line).map_err(|_| "the router has ended while it was asked")?;
+    match answer.get_mut("error") {
+        Some(words) => Err(words.as_str().unwrap_or("the router refuses").to_owned().into()),
+        None => Ok(answer.get_mut("ok").map(Value::take).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data_dir::DataDir;
+    use crate::run::start_node;
+    use crate::settings::Settings;
+
+    const TEXT: &str = "[network]\nid = 99\nallow_private_addresses = true\n[router]\nio_threads = 1\n\
+                        [ntcp2]\nlisten = \"127.0.0.1:0\"\n[ssu2]\nenabled = false\n[exploratory]\nquantity = 0\n";
+
+    async fn asked(data: &Path, request: Request) -> Result<Value, String> {
+        let data = data.to_owned();
+        actix_web::web::block(move || ask(&data, &request).map_err(|error| error.to_string())).await.unwrap()
+    }
+
+    #[actix::test]
+    async fn who_is_banned_is_listed_stays_so_over_a_restart_and_is_free_when_lifted() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = || {
+            let data = DataDir::open(folder.path()).unwrap();
+            let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
+            serve(folder.path(), node.clone()).unwrap();
+            (node, data)
+        };
+        let ban = |who: &str| Request::Ban { who: who.to_owned(), seconds: 1000, reason: "two\nlines".to_owned() };
+        let (node, data) = run();
+        let mode = std::fs::metadata(socket(folder.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(asked(folder.path(), Request::Bans {}).await, Ok(json!([])));
+        assert!(asked(folder.path(), ban("nobody")).await.unwrap_err().contains("no router hash"));
+        assert_eq!(asked(folder.path(), ban("192.0.2.7")).await, Ok(Value::Null));
+        assert!(node.shared().gate().bars_address([192, 0, 2, 7].into()));
+        let path = folder.path().join("bans");
+        while !std::fs::read_to_string(&path).is_ok_and(|text| text.contains("192.0.2.7")) {
+            actix::clock::sleep(Duration::from_millis(5)).await;
+        }
+        node.stop().await;
+        drop((node, data));
+
+        let (node, _data) = run();
+        let bans: Vec<Banned> = serde_json::from_value(asked(folder.path(), Request::Bans {}).await.unwrap()).unwrap();
+        let [Banned { who, kind, seconds_left: 1..=1000, times: 1, reason }] = &bans[..] else { panic!("{bans:?}") };
+        assert_eq!([&**who, &**kind, &**reason], ["192.0.2.7", "address", "twolines"]);
+        assert!(node.shared().gate().bars_address([192, 0, 2, 7].into()));
+        let lift = Request::Lift { who: "192.0.2.7".to_owned() };
+        assert_eq!(asked(folder.path(), lift.clone()).await, Ok(Value::Null));
+        assert!(asked(folder.path(), lift).await.unwrap_err().contains("not banned"));
+        assert!(!node.shared().gate().bars_address([192, 0, 2, 7].into()));
+        node.stop().await;
+    }
+
+    #[actix::test]
+    async fn clients_that_say_nothing_or_nonsense_keep_nobody_out_for_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
+        serve(folder.path(), node.clone()).unwrap();
+        let mut nonsense = UnixStream::connect(socket(folder.path())).await.unwrap();
+        nonsense.write_all(&[b'x'; 8192]).await.unwrap();
+        let mut line = String::new();
+        tokio::io::BufReader::new(nonsense).read_line(&mut line).await.unwrap();
+        assert!(line.contains("no such request"), "{line}");
+        let silent: Vec<_> = (0..CLIENTS).map(|_| Blocking::connect(socket(folder.path())).unwrap()).collect();
+        drop(silent);
+        assert_eq!(asked(folder.path(), Request::Bans {}).await, Ok(json!([])));
+        node.stop().await;
+    }
+
+    #[test]
+    fn without_a_router_the_operator_is_told_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = ask(folder.path(), &Request::Bans {}).unwrap_err().to_string();
+        assert!(error.contains("start it"), "{error}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Memory that peers make a thread hold: what they do not take, and what they begin and do not finish.
+//!
+//! Each session has bounds of its own; ten thousand of them at their bounds are too much. So once a second all is added up:
+//! above half of the budget every session has less room, and above the budget those who hold the most part with it, the
+//! deaf first. In between the line bounds what can come.
+
+use super::Links;
+use super::session::{Bounds, Session, Wire};
+use crate::stats::{DropCause, Transport};
+use ramson_protocol::link::reason::Reason;
+use std::cmp::Reverse;
+
+/// What all sessions of all threads may make us hold, in bytes.
+pub(super) const SESSIONS: usize = 48 * 1024 * 1024;
+
+/// Down to this part of the budget it is freed, so that it is not done every time.
+const TARGET: (usize, usize) = (3, 4);
+
+impl Links {
+    /// Adds up what sessions hold, and frees what is too much.
+    pub(super) fn relieve(&mut self) {
+        let budget = SESSIONS / self.others.len().max(1);
+        let held: usize = self.sessions.iter().map(|(_, session): (usize, &Session)| session.held()).sum();
+        self.stats.held_bytes.set(held as u64);
+        self.bounds = if held > budget / 2 { Bounds::narrow() } else { Bounds::default() };
+        if held > budget {
+            self.part_with_the_greatest(held, budget / TARGET.1 * TARGET.0);
+        }
+    }
+
+    fn part_with_the_greatest(&mut self, mut held: usize, target: usize) {
+        let now = self.now.mono;
+        let mut all: Vec<(Reverse<(bool, usize)>, usize)> = self
+            .sessions
+            .iter()
+            .map(|(index, session)| (Reverse((session.is_deaf(now), session.held())), index))
+            .collect();
+        all.sort_unstable();
+        for (Reverse((_, bytes)), index) in all {
+            if held <= target {
+                break;
+            }
+            held -= bytes;
+            self.stats.dropped(DropCause::MemoryFull);
+            // Of SSU2 what is not finished goes alone, if that is most of it.
+            if let Some(Wire::Ssu2(wire)) = self.sessions.get_mut(index).map(|session| &mut session.wire) {
+                wire.core.give_up_incomplete();
+                if wire.core.owed_bytes() < bytes / 2 {
+                    continue;
+                }
+            }
+            // NTCP2 has no code for it.
+            let udp = self.sessions.get(index).is_some_and(|session| session.transport() == Transport::Ssu2);
+            self.close(index, Some(if udp { Reason::CONNECTION_LIMITS } else { Reason::NORMAL }));
+        }
+    }
+}
