@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 from .metrics import Metrics
@@ -19,6 +20,7 @@ class Ramson(Router):
     chatter = re.compile(r" INFO actix_server")
     page = EXPORTER
     info_name = os.path.join("data", "router.info")
+    publish = "none"  # what it publishes behind a NAT
 
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
@@ -50,7 +52,7 @@ level = "{os.environ.get("RAMSON_LOG", "info")}"
         if name not in self.transports:
             return f"[{name}]\nenabled = false\n"
         if self.nat:
-            return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\n"
+            return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\npublish = \"{self.publish}\"\n"
         return f"""[{name}]
 enabled = true
 listen = "{self.endpoint}"
@@ -63,6 +65,20 @@ publish = "{self.endpoint}"
         with open(config, "w") as f:
             f.write(self._configuration())
         return [self.lab.ramson, "run", "--config", config, "--data", os.path.join(self.dir, "data")]
+
+    def drain(self, limit=30):
+        """Asks it to end, and not to wait for the end of others' tunnels."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            pass  # it carries tunnels of others
+        return super().drain(limit) if self.process.poll() is None else self._ended()
+
+    def _ended(self):
+        status = self.process.wait()
+        self.kill()
+        return status
 
     def learn(self, other):
         folder = os.path.join(self.dir, "bootstrap")

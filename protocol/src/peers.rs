@@ -27,6 +27,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Random candidates looked at per hop before all are looked at.
 const TRIES_PER_HOP: usize = 64;
@@ -44,11 +45,19 @@ pub struct Config {
     pub min_bandwidth: Bandwidth,
     /// Private networks: all hops may lie in one subnet.
     pub same_subnet: bool,
+    /// Our own family, by the hash of [`Facts::family`]: none of it is a hop of ours.
+    pub family: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max: 20_000, min_version: Version(0, 9, 58), min_bandwidth: Bandwidth::L, same_subnet: false }
+        Self {
+            max: 20_000,
+            min_version: Version(0, 9, 58),
+            min_bandwidth: Bandwidth::L,
+            same_subnet: false,
+            family: None,
+        }
     }
 }
 
@@ -100,8 +109,15 @@ pub struct Peers {
     index: BTreeMap<RouterHash, usize>,
 }
 
+/// What was known so soon after the start came from disk, or from those who gave us our first routers.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// Who has been known for so long is an acquaintance.
+const ACQUAINTED: Duration = Duration::from_secs(3600);
+
 struct Entry {
     hash: RouterHash,
+    since: Mono,
     facts: Option<Facts>,
     profile: Profile,
 }
@@ -167,6 +183,16 @@ impl Peers {
     /// The profile of a router, for the operator.
     pub fn profile(&self, hash: &RouterHash) -> Option<&Profile> {
         self.index.get(hash).map(|at| &self.entries[*at].profile)
+    }
+
+    /// True if we have known a router for long.
+    pub fn is_acquaintance(&self, hash: &RouterHash, now: Mono) -> bool {
+        self.index.get(hash).is_some_and(|at| self.entries[*at].is_acquaintance(now))
+    }
+
+    /// Routers that we have known for long.
+    pub fn acquaintances(&self, now: Mono) -> usize {
+        self.entries.iter().filter(|entry| entry.is_acquaintance(now)).count()
     }
 
     /// How many routers may be hops now.
@@ -239,7 +265,8 @@ impl Peers {
             return;
         }
         let near = facts.subnets.iter().any(|subnet| chosen.subnets.contains(subnet));
-        let kin = facts.family.is_some_and(|family| chosen.families.contains(&family));
+        let kin =
+            facts.family.is_some_and(|family| chosen.families.contains(&family) || self.config.family == Some(family));
         if (near && !self.config.same_subnet) || kin {
             return;
         }
@@ -306,7 +333,7 @@ impl Peers {
             self.evict(now, rng);
         }
         let at = self.entries.len();
-        self.entries.push(Entry { hash, facts: None, profile: Profile::new(now) });
+        self.entries.push(Entry { hash, since: now, facts: None, profile: Profile::new(now) });
         self.index.insert(hash, at);
         at
     }
@@ -360,6 +387,12 @@ impl Peers {
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
         key
+    }
+}
+
+impl Entry {
+    fn is_acquaintance(&self, now: Mono) -> bool {
+        self.since <= FIRST || now.saturating_sub(self.since) >= ACQUAINTED
     }
 }
 

@@ -7,6 +7,7 @@ mod cli;
 mod config_command;
 mod data_dir;
 mod exporter;
+mod family;
 mod info;
 mod log;
 mod name;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Info { data, json } => info::info(&data, json),
         Command::Import { data, paths } => info::import(&data, &paths),
         Command::Name { data, command } => name::run(&data, command),
+        Command::Family { name, file } => family::make(&name, &file),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

@@ -240,3 +240,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn none_of_our_own_family_is_a_hop_of_ours() {
+    let mut peers = network(30, |i, f| f.family = (i < 28).then_some(77));
+    peers.config.family = Some(77);
+    assert_eq!(peers.select(&wish(3), NOW, &mut rng()), Err(TooFew { found: 2 }));
+}
+
+#[test]
+fn whom_we_knew_from_the_start_or_know_for_an_hour_is_an_acquaintance() {
+    let (mut peers, mut rng) = (Peers::new(Config::default()), rng());
+    let at = |secs| Now { mono: Duration::from_secs(secs), ..NOW };
+    peers.update(hash(1), facts(1), at(5), &mut rng);
+    peers.update(hash(2), facts(2), at(100), &mut rng);
+    let known = |secs| [1, 2].map(|n| peers.is_acquaintance(&hash(n), at(secs).mono));
+    assert_eq!((known(101), known(100 + 3600)), ([true, false], [true, true]));
+    assert_eq!(peers.acquaintances(at(101).mono), 1);
+}
