@@ -413,12 +413,13 @@ impl Reachability {
         all
     }
 
-    /// True for an address of an interface that can be published: of this machine's loopback only if that alone is
-    /// listened on.
+    /// True for an address of an interface that can be published. A private one can in a private network, unless the way to
+    /// the world leads from there: then a NAT stands before us. One of the loopback must be listened on by name.
     fn is_ours(&self, ip: IpAddr) -> bool {
         let named =
             Transport::ALL.iter().any(|t| self.offer(*t).is_some_and(|o| o.listen.iter().any(|a| a.ip() == ip)));
-        is_public(ip) || (self.config.private && (!ip.is_loopback() || named))
+        let uplink = self.interfaces.source[usize::from(ip.is_ipv6())].is_some();
+        is_public(ip) || (self.config.private && if ip.is_loopback() { named } else { !uplink })
     }
 
     /// True if calls of a family can be made: something listens there, and there is a way to the world.

@@ -354,3 +354,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn in_a_private_network_a_private_address_is_published_unless_a_nat_stands_before_it() {
+    let everywhere = offer(&["0.0.0.0:9"], Publish::Auto);
+    let config = Config { ssu2: everywhere, private: true, ..Config::default() };
+    let alone = Interfaces { addresses: vec![ip("127.0.0.1"), ip("10.3.0.1")], source: [None, None] };
+    let machine = Reachability::new(config.clone(), alone, at(0));
+    assert_eq!((v4(&machine).ssu2[0], v4(&machine).usable), (socket("10.3.0.1:9"), true));
+    let mut machine = Reachability::new(config, interfaces(&["192.168.1.2"]), at(0));
+    assert!(v4(&machine).ssu2.is_empty() && v4(&machine).usable);
+    sees(&mut machine, at(1), 1..3, "10.9.0.1:9");
+    tested(&mut machine, at(60), Status::Ok);
+    assert_eq!(v4(&machine).ssu2, [socket("10.9.0.1:9")], "two peers are enough where there may be few");
+}
