@@ -12,6 +12,7 @@ use ramson_protocol::data::router_info::{Bandwidth, Caps, Congestion, RouterInfo
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::Transport;
 use ramson_protocol::netdb::family::FamilyKey;
+use ramson_protocol::netdb::fitness::{Condition, Fitness};
 use ramson_protocol::reach::{Publish, View};
 use ramson_protocol::time::Wall;
 use ramson_protocol::wire;
@@ -109,7 +110,7 @@ pub struct Profile {
     /// The id of the network, 2 for the live one.
     pub net_id: u8,
     /// Whether we keep a part of the netDb.
-    pub floodfill: bool,
+    pub floodfill: Floodfill,
     /// What NTCP2 offers, if it is spoken.
     pub ntcp2: Option<Offer>,
     /// What SSU2 offers, if it is spoken.
@@ -118,6 +119,18 @@ pub struct Profile {
     pub share: u64,
     /// The family of routers that we belong to, with its key.
     pub family: Option<FamilyKey>,
+}
+
+/// Whether we keep a part of the netDb for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Floodfill {
+    /// Never.
+    #[default]
+    No,
+    /// Always, as long as peers can call us.
+    Yes,
+    /// If we are fit for it.
+    Auto,
 }
 
 /// What a transport offers to peers.
@@ -135,6 +148,11 @@ fn called(families: impl Iterator<Item = bool>) -> String {
 }
 
 impl Profile {
+    /// Whether we begin as a floodfill.
+    pub fn starts_as_floodfill(&self) -> bool {
+        self.floodfill == Floodfill::Yes
+    }
+
     fn addresses(&self, keys: &NodeKeys, view: &View) -> Vec<RouterAddressBuf> {
         // Before the first look at the interfaces, or without any, it counts where we listen.
         let usable = [true, false].map(|v4| view.family(v4).usable);
@@ -181,14 +199,21 @@ pub struct State {
     pub view: View,
     /// How congested we are.
     pub congestion: Congestion,
+    /// Whether we are a floodfill, if peers can call us.
+    pub floodfill: bool,
     /// Routers and leasesets that we know: floodfills say it. Zero is not said, for it would be said after each start.
     pub counts: (usize, usize),
 }
 
 impl State {
+    /// Of a router that stands like this, and of which nothing more is known.
+    pub fn of(view: View) -> Self {
+        Self { view, ..Self::default() }
+    }
+
     /// Of a router that is published at one address, and of which nothing more is known.
     pub fn published_at(at: SocketAddr) -> Self {
-        Self { view: View::published_at(at), ..Self::default() }
+        Self::of(View::published_at(at))
     }
 }
 
@@ -199,7 +224,7 @@ impl State {
 pub fn router_info(keys: &NodeKeys, profile: &Profile, state: &State, now: Wall) -> wire::Result<RouterInfo> {
     let reachable = state.view.is_reachable();
     // Who cannot be called answers nobody. INTEROP: i2pd drops it as we do, Java never builds through `fU`.
-    let floodfill = profile.floodfill && reachable;
+    let floodfill = state.floodfill && reachable;
     let share = Bandwidth::of_share(profile.share);
     let caps = Caps {
         // Who carries nothing for others is not to be asked.
@@ -244,6 +269,7 @@ pub struct Identity {
     signed_at: Duration,
     /// When a changed congestion was last published.
     congested_at: Option<Duration>,
+    fitness: Fitness,
     /// The last one was given to the database to publish.
     told: bool,
     _vital: Vital,
@@ -272,7 +298,7 @@ impl Identity {
     ) -> Self {
         let now = shared.now().mono;
         let _vital = shared.vitals().guard("the keeper of our RouterInfo");
-        let state = State { view: shared.reach().view.clone(), ..State::default() };
+        let state = State { floodfill: profile.starts_as_floodfill(), ..State::of(shared.reach().view.clone()) };
         Self {
             shared,
             keys,
@@ -284,6 +310,7 @@ impl Identity {
             state,
             signed_at: now,
             congested_at: None,
+            fitness: Fitness::default(),
             told: false,
             _vital,
         }
@@ -319,17 +346,39 @@ impl Identity {
         let due = now.saturating_sub(self.signed_at) >= REPUBLISH;
         // What peers see of us, and what is tested, is no part of what we say.
         let says_else = !says_the_same(&view, &self.state.view);
-        if congestion != self.state.congestion || says_else || due {
+        let floodfill = self.is_floodfill(now, &view);
+        if congestion != self.state.congestion || floodfill != self.state.floodfill || says_else || due {
             self.sign(view, congestion);
+        }
+    }
+
+    fn is_floodfill(&mut self, now: Duration, view: &View) -> bool {
+        match self.profile.floodfill {
+            Floodfill::No => false,
+            Floodfill::Yes => true,
+            Floodfill::Auto => {
+                let condition = Condition {
+                    up: now.saturating_sub(self.started),
+                    reachable: view.is_reachable(),
+                    right_clock: self.shared.believes_clock(),
+                    class: Bandwidth::of_share(self.profile.share),
+                    congestion: self.transit.congestion(),
+                };
+                self.fitness.judge(now, &condition)
+            }
         }
     }
 
     fn sign(&mut self, view: View, congestion: Congestion) {
         let now = self.shared.now();
+        let floodfill = self.is_floodfill(now.mono, &view);
+        if floodfill != self.state.floodfill {
+            tracing::info!(floodfill, "whether we are a floodfill has changed");
+        }
         if congestion != self.state.congestion {
             self.congested_at = Some(now.mono);
         }
-        let state = State { view, congestion, counts: self.netdb.counts() };
+        let state = State { view, congestion, floodfill, counts: self.netdb.counts() };
         match router_info(&self.keys, &self.profile, &state, now.wall) {
             Ok(info) => {
                 self.state = state;
@@ -423,8 +472,8 @@ mod tests {
         let at = "10.1.0.1:20001".parse().unwrap();
         let offer = Some(Offer { publish: Publish::Fixed(vec![at]), mtu: 1500 });
         let (ntcp2, ssu2) = (offer.clone(), offer);
-        let profile = Profile { net_id: 99, floodfill: true, ntcp2, ssu2, share: 20_000_000, family: None };
-        let state = State { congestion: Congestion::D, counts: (12, 3), ..State::published_at(at) };
+        let profile = Profile { net_id: 99, floodfill: Floodfill::Yes, ntcp2, ssu2, share: 20_000_000, family: None };
+        let state = State { congestion: Congestion::D, floodfill: true, counts: (12, 3), ..State::published_at(at) };
         let now = Wall::from_secs(1_790_000_000);
         let info = router_info(&keys, &profile, &state, now).unwrap();
         info.verify().unwrap();
@@ -441,8 +490,8 @@ mod tests {
         let keys = NodeKeys::generate(&mut rand::rng());
         let offer = Some(Offer { publish: Publish::Auto, mtu: 1500 });
         let (ntcp2, ssu2) = (offer.clone(), offer);
-        let profile = Profile { net_id: 99, floodfill: true, ntcp2, ssu2, share: 20_000_000, family: None };
-        let state = State { view: View { families, hidden: false }, congestion, counts: (0, 0) };
+        let profile = Profile { net_id: 99, floodfill: Floodfill::Yes, ntcp2, ssu2, share: 20_000_000, family: None };
+        let state = State { congestion, floodfill: true, ..State::of(View { families, hidden: false }) };
         router_info(&keys, &profile, &state, Wall::from_secs(1_790_000_000)).unwrap()
     }
 

@@ -6,7 +6,7 @@ use crate::connections::{Connections, Follow, NewsBatch, Report};
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Identity, Offer, Profile, Share, State, router_info};
+use crate::identity::{Floodfill, Identity, Offer, Profile, Share, State, router_info};
 use crate::judge::Judge;
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Recheck};
@@ -321,7 +321,7 @@ fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
     let (keys, profile) = (&config.keys, &config.profile);
     let draining = Arc::new(AtomicBool::new(false));
     let gate = Gate::new(config.live.blocklist.clone());
-    let state = State { view: reach.view().clone(), ..State::default() };
+    let state = State { floodfill: profile.starts_as_floodfill(), ..State::of(reach.view().clone()) };
     let info = router_info(keys, profile, &state, clock.now().wall).map_err(io::Error::other)?;
     (config.on_router_info)(&info);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -354,7 +354,8 @@ fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
         net_id: profile.net_id,
         abilities,
         reach: Reach { view: reach.view().clone(), evidence: reach.evidence() },
-        floodfill: profile.floodfill,
+        // Who may become one keeps what a floodfill keeps.
+        floodfill: profile.floodfill != Floodfill::No,
         clock,
         router_info: info,
         transports,

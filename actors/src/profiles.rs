@@ -23,6 +23,8 @@ use ramson_protocol::peers::{self, Chosen, Peers, Purpose, TooFew, Wish};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use rand_chacha::ChaCha20Rng;
+use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -99,6 +101,8 @@ pub(crate) struct Profiles {
     path: Option<PathBuf>,
     /// So few routers have been known for long that the word of others must do.
     few_acquaintances: bool,
+    /// Routers with which a session stands.
+    connected: HashSet<RouterHash>,
     _vital: Vital,
 }
 
@@ -114,7 +118,7 @@ impl Profiles {
             tracing::warn!(%error, "the profiles of earlier runs could not be read");
         }
         let _vital = shared.vitals().guard("the keeper of profiles");
-        Self { shared, peers, pace: Pace::default(), rng, path, few_acquaintances: true, _vital }
+        Self { shared, peers, pace: Pace::default(), rng, path, few_acquaintances: true, connected: HashSet::new(), _vital }
     }
 
     fn learn(&mut self, info: &RouterInfo) {
@@ -133,13 +137,16 @@ impl Profiles {
     fn choose(&mut self, wish: &Choose) -> Result<Chosen, TooFew> {
         let (us, now) = (self.shared.hash(), self.shared.now());
         let Choose { hops, direction, purpose, avoid, order } = *wish;
-        let wish = Wish { hops, direction, purpose, exclude: &[us], order };
+        let exclude: SmallVec<[RouterHash; 2]> = [us].into_iter().chain(avoid).collect();
+        let hidden = direction == Direction::Inbound && !self.shared.reach().view.is_reachable();
+        let last = hidden.then_some(&self.connected);
+        // Each rule of convenience falls if it leaves nobody.
+        let wishes = [(&exclude[..], last), (&exclude[..1], last), (&exclude[..1], None)];
         let mut chosen = Err(TooFew { found: 0 });
-        if let Some(avoid) = avoid {
-            let exclude = [us, avoid];
-            chosen = self.peers.select(&Wish { exclude: &exclude, ..wish }, now, &mut self.rng);
+        for (exclude, last) in wishes {
+            let wish = Wish { hops, direction, purpose, exclude, last, order };
+            chosen = chosen.or_else(|_| self.peers.select(&wish, now, &mut self.rng));
         }
-        let chosen = chosen.or_else(|_| self.peers.select(&wish, now, &mut self.rng));
         for hop in chosen.iter().flat_map(|chosen| &chosen.hops) {
             if self.few_acquaintances || self.peers.is_acquaintance(&hop.hash, now.mono) {
                 self.shared.witnesses().name(hop.hash, now.mono);
@@ -196,8 +203,13 @@ impl Handler<PeerNews> for Profiles {
         let now = self.shared.now().mono;
         match news {
             // A session that ends says nothing about the router: most end because nobody used them.
-            PeerNews::Down(_) => {}
-            PeerNews::Up(peer) => self.peers.note(&peer, Event::Reached, now),
+            PeerNews::Down(peer) => {
+                self.connected.remove(&peer);
+            }
+            PeerNews::Up(peer) => {
+                self.connected.insert(peer);
+                self.peers.note(&peer, Event::Reached, now);
+            }
             PeerNews::Unreachable(peer) => self.peers.note(&peer, Event::Unreachable, now),
         }
     }

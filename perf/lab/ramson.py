@@ -24,7 +24,7 @@ class Ramson(Router):
 
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
-        self.exploratory, self.transports = exploratory, transports
+        self.exploratory, self.transports, self.more = exploratory, transports, ""
 
     def _configuration(self):
         return f"""
@@ -46,7 +46,7 @@ quantity = {self.exploratory}
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
-"""
+{self.more}"""
 
     def _transport(self, name):
         if name not in self.transports:
@@ -124,3 +124,26 @@ publish = "{self.endpoint}"
         """Entries of its netDb: `router_info`, or `lease_set` of any kind. The exporter counts them every few seconds."""
         entries = self.metrics().by("ramson_netdb_entries", "kind")
         return entries["router_info"] if kind == "router_info" else entries.total() - entries["router_info"]
+
+
+class FoundRamson(Ramson):
+    """A Ramson that listens everywhere and finds out by itself where it can be called."""
+
+    publish = "auto"
+    listen = "0.0.0.0"
+
+    def _transport(self, name):
+        if name not in self.transports:
+            return f"[{name}]\nenabled = false\n"
+        return f"[{name}]\nenabled = true\nlisten = \"{self.listen}:{self.port}\"\npublish = \"{self.publish}\"\n"
+
+    def is_published(self):
+        """Whether its RouterInfo names its address, and so says that it can be called."""
+        return self.address.encode() in self.router_info()
+
+    def reachability(self):
+        """What peers have found, such as ["ok"]."""
+        return [status for status, yes in self.metrics().by("ramson_reachability", "status").items() if yes]
+
+    def state(self):
+        return [f"published: {self.is_published()}; found {self.reachability()}", *super().state()]

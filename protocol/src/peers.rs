@@ -26,7 +26,7 @@ use ramson_crypto::hash::sha256;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// Random candidates looked at per hop before all are looked at.
@@ -81,6 +81,9 @@ pub struct Wish<'a> {
     pub purpose: Purpose,
     /// Routers that must not be among them: ourselves, the gateway of the paired tunnel, the user's ban list.
     pub exclude: &'a [RouterHash],
+    /// Of an inbound tunnel to a router that nobody can call: those with whom a session stands, of whom one is to be the
+    /// last hop. Any other would have to be introduced while the build waits.
+    pub last: Option<&'a HashSet<RouterHash>>,
     /// The pool's secret: hops are ordered by it, so that a pool's tunnels never have two routers in either order.
     pub order: [u8; 32],
 }
@@ -264,6 +267,9 @@ impl Peers {
         if chosen.at.is_empty() && wish.direction == Direction::Outbound && !facts.dialable {
             return;
         }
+        if chosen.at.is_empty() && wish.last.is_some_and(|connected| !connected.contains(&entry.hash)) {
+            return;
+        }
         let near = facts.subnets.iter().any(|subnet| chosen.subnets.contains(subnet));
         let kin =
             facts.family.is_some_and(|family| chosen.families.contains(&family) || self.config.family == Some(family));
@@ -288,6 +294,11 @@ impl Peers {
             && let Some(first) = chosen.iter().position(|e| e.facts.as_ref().is_some_and(|f| f.dialable))
         {
             chosen[..=first].rotate_right(1);
+        }
+        if let Some(connected) = wish.last
+            && let Some(last) = chosen.iter().position(|entry| connected.contains(&entry.hash))
+        {
+            chosen[last..].rotate_left(1);
         }
         let facts = || chosen.iter().filter_map(|e| e.facts.as_ref());
         let short = facts().all(|f| f.version >= facts::SHORT_BUILDS);

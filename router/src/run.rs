@@ -5,7 +5,6 @@ use crate::data_dir::{DataDir, write_atomically};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::{ListenAt, Published};
-use crate::settings::router::Floodfill;
 use crate::{bootstrap, exporter, family, log};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -49,7 +48,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             net_id = settings.network.id,
-            floodfill = settings.router.floodfill != Floodfill::No,
+            floodfill = ?settings.router.floodfill.0,
             threads = node.transports().stats().len(),
             cipher = ramson_crypto::tunnel::Kernel::best().name(),
             aead = ramson_crypto::aead::Kernel::best().name(),
@@ -146,7 +145,7 @@ pub(crate) fn start_node(
         keys: data.keys()?,
         profile: Profile {
             net_id: settings.network.id,
-            floodfill: settings.router.floodfill != Floodfill::No,
+            floodfill: settings.router.floodfill.0,
             ntcp2: offer("ntcp2", settings.ntcp2.enabled, &settings.ntcp2.publish, MTU)?,
             ssu2: offer("ssu2", settings.ssu2.enabled, &settings.ssu2.publish, settings.ssu2.mtu)?,
             // The line's, which the node knows.

@@ -1,7 +1,7 @@
 use super::requests::Public;
 use super::*;
 use crate::expected::Via;
-use crate::identity::{NodeKeys, Offer, Profile, State, router_info};
+use crate::identity::{Floodfill, NodeKeys, Offer, Profile, State, router_info};
 use crate::messages::Origin;
 use crate::node::{Node, NodeConfig};
 use ramson_crypto::sign::SigningKey;
@@ -23,6 +23,7 @@ fn wall() -> Wall {
 
 fn profile(floodfill: bool, port: u16) -> Profile {
     let offer = Some(Offer { publish: Publish::Fixed(vec![at(port)]), mtu: 1500 });
+    let floodfill = if floodfill { Floodfill::Yes } else { Floodfill::No };
     Profile { net_id: 99, floodfill, ntcp2: offer, ssu2: None, share: 10_000_000, family: None }
 }
 

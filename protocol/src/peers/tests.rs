@@ -46,7 +46,7 @@ fn network(n: usize, change: impl Fn(usize, &mut Facts)) -> Peers {
 
 fn wish(hops: usize) -> Wish<'static> {
     let (direction, purpose) = (Direction::Outbound, Purpose::Client);
-    Wish { hops, direction, purpose, exclude: &[], order: [9; 32] }
+    Wish { hops, direction, purpose, exclude: &[], last: None, order: [9; 32] }
 }
 
 fn counts(peers: &Peers, wish: &Wish<'_>, n: usize, rounds: usize) -> Vec<usize> {
@@ -257,4 +257,19 @@ fn whom_we_knew_from_the_start_or_know_for_an_hour_is_an_acquaintance() {
     let known = |secs| [1, 2].map(|n| peers.is_acquaintance(&hash(n), at(secs).mono));
     assert_eq!((known(101), known(100 + 3600)), ([true, false], [true, true]));
     assert_eq!(peers.acquaintances(at(101).mono), 1);
+}
+
+#[test]
+fn the_last_hop_to_a_router_that_nobody_can_call_is_one_that_is_connected() {
+    let peers = network(60, |_, _| {});
+    let connected: HashSet<RouterHash> = [hash(7), hash(9)].into();
+    let mut rng = rng();
+    for _ in 0..50 {
+        let wish = Wish { direction: Direction::Inbound, last: Some(&connected), ..wish(3) };
+        let hops = peers.select(&wish, NOW, &mut rng).unwrap().hops;
+        assert!(connected.contains(&hops[2].hash));
+    }
+    let nobody = HashSet::new();
+    let wish = Wish { direction: Direction::Inbound, last: Some(&nobody), ..wish(3) };
+    assert!(peers.select(&wish, NOW, &mut rng).is_err(), "whoever asks decides what then");
 }

@@ -4,6 +4,7 @@ use super::Settings;
 use super::key::{Value, quoted};
 use super::publish::Published;
 use super::section::section;
+use ramson_actors::identity::Floodfill;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
@@ -13,7 +14,7 @@ section! {
     Router = "router" {
         /// Keep and serve a part of the network database: `true` always, as long as peers can call us; `"auto"` if the line, the
         /// time that we have been up, and the load allow it; `false` never.
-        floodfill: Floodfill = Floodfill::No => Start;
+        floodfill: Keeps = Keeps(Floodfill::No) => Start;
         /// Say nothing of where we are, publish nothing, and carry nothing for others: for a router that only uses the network.
         hidden: bool = false => Start;
         /// Ask the gateway before this machine for ports, by UPnP, PCP and NAT-PMP, where `publish` is `"auto"` and the address
@@ -27,18 +28,6 @@ section! {
     }
 }
 
-/// Whether to be a floodfill.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Floodfill {
-    /// Never.
-    #[default]
-    No,
-    /// As long as peers can call us.
-    Yes,
-    /// If we are fit for it.
-    Auto,
-}
-
 impl Router {
     /// # Errors
     /// What cannot be, and what to write.
@@ -46,7 +35,7 @@ impl Router {
         let nowhere = |enabled: bool, publish: &Published| !enabled || *publish == Published::Nothing;
         let unpublished =
             nowhere(all.ntcp2.enabled, &all.ntcp2.publish) && nowhere(all.ssu2.enabled, &all.ssu2.publish);
-        if self.floodfill == Floodfill::Yes && (unpublished || self.hidden) {
+        if self.floodfill.0 == Floodfill::Yes && (unpublished || self.hidden) {
             return Err(
                 "router.floodfill = true, but nobody can call this router, and a floodfill has to answer: publish an address \
                  (ntcp2.publish, ssu2.publish: \"auto\"), or write false"
@@ -65,36 +54,40 @@ impl Router {
     }
 }
 
-impl Value for Floodfill {
+/// Whether to be a floodfill, as it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Keeps(pub(crate) Floodfill);
+
+impl Value for Keeps {
     const KIND: &'static str = "`true`, `false`, or `\"auto\"`";
 
     fn text(&self) -> String {
-        match self {
-            Self::No => "false".to_owned(),
-            Self::Yes => "true".to_owned(),
-            Self::Auto => quoted("auto"),
+        match self.0 {
+            Floodfill::No => "false".to_owned(),
+            Floodfill::Yes => "true".to_owned(),
+            Floodfill::Auto => quoted("auto"),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Floodfill {
+impl<'de> Deserialize<'de> for Keeps {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Word;
 
         impl Visitor<'_> for Word {
-            type Value = Floodfill;
+            type Value = Keeps;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("true, false, or \"auto\"")
             }
 
-            fn visit_bool<E: Error>(self, on: bool) -> Result<Floodfill, E> {
-                Ok(if on { Floodfill::Yes } else { Floodfill::No })
+            fn visit_bool<E: Error>(self, on: bool) -> Result<Keeps, E> {
+                Ok(Keeps(if on { Floodfill::Yes } else { Floodfill::No }))
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Floodfill, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<Keeps, E> {
                 match text {
-                    "auto" => Ok(Floodfill::Auto),
+                    "auto" => Ok(Keeps(Floodfill::Auto)),
                     other => Err(E::custom(format!("`{other}`: write true, false, or \"auto\""))),
                 }
             }
