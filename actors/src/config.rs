@@ -1,13 +1,15 @@
 //! What a node is told at its start; and a node for tests.
 
-use crate::identity::{NodeKeys, Offer, Profile};
+use crate::identity::{Floodfill, NodeKeys, Offer, Profile};
 use crate::messages::Incoming;
 use crate::netdb::NetDbConfig;
 use crate::pool::PoolConfig;
 use crate::settings::Live;
+use crate::time_keeper::ClockConfig;
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::reach::Publish;
 use rand_chacha::ChaCha20Rng;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,6 +34,12 @@ pub struct NodeConfig {
     pub live: Live,
     /// Our own exploratory tunnels.
     pub pool: PoolConfig,
+    /// How our clock is kept.
+    pub clock: ClockConfig,
+    /// Whether the gateway before us is asked for ports where addresses are to be found out.
+    pub map_ports: bool,
+    /// Nothing is said of where we are, and our RouterInfo is not published.
+    pub hidden: bool,
     /// Where the profiles of other routers are kept, if anywhere.
     pub profiles: Option<PathBuf>,
     /// Where bans are kept, if anywhere.
@@ -61,10 +69,10 @@ impl NodeConfig {
     /// A router of network 99 that speaks and publishes NTCP2 at one address on loopback, with one I/O thread, new keys, no
     /// tunnels of its own and nothing on disk but its database. Tests change what they are about.
     pub fn for_tests(address: SocketAddr, database: PathBuf) -> Self {
-        let offer = Offer { publish: vec![address], mtu: 1500 };
+        let offer = Offer { publish: Publish::Fixed(vec![address]), mtu: 1500 };
         Self {
             keys: NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>()),
-            profile: Profile { net_id: 99, floodfill: false, ntcp2: Some(offer), ssu2: None, share: 0 },
+            profile: Profile { net_id: 99, floodfill: Floodfill::No, ntcp2: Some(offer), ssu2: None, share: 0, family: None },
             allow_private: true,
             ntcp2: Listen { addresses: vec![address], max_handshakes: 100, segmentation_offload: true },
             ssu2: Listen::default(),
@@ -72,6 +80,9 @@ impl NodeConfig {
             threads: 1,
             live: Live::for_tests(),
             pool: PoolConfig::exploratory(0, 1),
+            clock: ClockConfig::default(),
+            map_ports: false,
+            hidden: false,
             profiles: None,
             bans: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },

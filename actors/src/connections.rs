@@ -1,27 +1,28 @@
 //! The routers that we are connected to, or want to be.
 //!
-//! State owned: the table of connections, what peers say of our clock. In: news of the data plane ([`NewsBatch`]), of which
+//! State owned: the table of connections. In: news of the data plane ([`NewsBatch`]), of which
 //! none is lost: what finds no room here the data plane keeps and offers again. Out: news to each connection's actor and to
-//! whoever keeps profiles, RouterInfos that SSU2 waits for. Mailbox: 256 batches.
+//! whoever keeps profiles, RouterInfos that SSU2 waits for, what peers say of our clock and address to those who keep these. Mailbox: 256 batches.
 //!
 //! A router that is wanted gets an actor only if the [desk](ramson_protocol::dialing::desk) has a place for it: so there are
 //! never more actors than sessions and places.
 
-use crate::clock_keeper::ClockKeeper;
 use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{PeerNews, Recheck};
 use crate::netdb::NetDb;
 use crate::peer::{Ended, Happened, PeerConnection};
-use crate::reach::Reach;
+use crate::reach::Heard;
 use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
+use crate::time_keeper::PeerClock;
 use actix::prelude::*;
-use ramson_protocol::dialing::call::In;
+use ramson_protocol::dialing::call;
 use ramson_protocol::dialing::desk::{Errand, Refusal};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
+use ramson_protocol::reach::In;
 use ramson_transports::event::{Direction, News};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -43,6 +44,14 @@ pub(crate) struct NewsBatch(pub(crate) Vec<News>);
 #[rtype(result = "()")]
 pub(crate) struct Follow(pub(crate) Recipient<PeerNews>);
 
+/// Tell these what peers say of our clock and of our address.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) clock: Recipient<PeerClock>,
+    pub(crate) reach: Recipient<Heard>,
+}
+
 /// A router that we are connected to, or want to be.
 struct Connection {
     actor: Addr<PeerConnection>,
@@ -56,7 +65,8 @@ pub(crate) struct Connections {
     netdb: NetDb,
     table: HashMap<RouterHash, Connection>,
     followers: Vec<Recipient<PeerNews>>,
-    clock: ClockKeeper,
+    clock: Option<Recipient<PeerClock>>,
+    reach: Option<Recipient<Heard>>,
     _vital: Vital,
 }
 
@@ -65,7 +75,7 @@ impl Connections {
     pub(crate) fn new(shared: Shared, netdb: NetDb) -> Self {
         let _vital = shared.vitals().guard("the table of connections");
         let (table, followers) = (HashMap::new(), Vec::new());
-        Self { shared, netdb, table, followers, clock: ClockKeeper::default(), _vital }
+        Self { shared, netdb, table, followers, clock: None, reach: None, _vital }
     }
 
     fn on_news(&mut self, news: News, ctx: &mut Context<Self>) {
@@ -75,15 +85,16 @@ impl Connections {
             News::Connected { peer, direction, transport, addr, router_info, skew_ms } => {
                 self.shared.dial_history().worked(&peer, transport);
                 self.shared.desk().forgive(&peer);
-                // Anyone can call us and claim any time, so only routers that we chose to call are asked for theirs.
-                if direction == Direction::Outbound {
-                    self.compare_clocks(addr, skew_ms);
+                // Anyone can call us and claim any time, so only whom we called is asked for his.
+                match direction {
+                    Direction::Outbound => self.compare_clocks(&peer, addr, skew_ms, true),
+                    Direction::Inbound => self.heard(In::Called { transport, by: addr.ip() }),
                 }
                 if let Some(info) = router_info {
                     self.netdb.verified_router_info(info);
                 }
                 let actor = self.connection(peer, true, ctx);
-                wait_for_room(&actor, Happened(In::Up));
+                wait_for_room(&actor, Happened(call::In::Up));
                 if let Some(connection) = self.table.get_mut(&peer) {
                     connection.ip = Some(addr.ip());
                 }
@@ -95,7 +106,7 @@ impl Connections {
             News::Disconnected { peer, .. } => {
                 self.shared.set_place(peer, None);
                 if let Some(connection) = self.table.get(&peer) {
-                    wait_for_room(&connection.actor, Happened(In::Down));
+                    wait_for_room(&connection.actor, Happened(call::In::Down));
                 }
                 self.tell(PeerNews::Down(peer));
             }
@@ -108,19 +119,25 @@ impl Connections {
                 }
                 // With a clock that is far off no session comes to stand: only failures can tell.
                 if let Some(skew_ms) = skew_ms {
-                    self.compare_clocks(addr, skew_ms);
+                    self.compare_clocks(&peer, addr, skew_ms, false);
                 }
                 if let Some(connection) = self.table.get(&peer) {
-                    wait_for_room(&connection.actor, Happened(if ours { In::NotCalled } else { In::Failed }));
+                    wait_for_room(&connection.actor, Happened(if ours { call::In::NotCalled } else { call::In::Failed }));
                 }
             }
-            News::Introducers(introducers) => {
+            News::Introducers { v4, introducers } => {
                 tracing::info!(count = introducers.len(), "routers introduce others to us");
-                self.shared.set_reach(Reach { introducers });
+                self.must_hear(In::Introducers { v4, introducers });
             }
-            News::Reachability { v4, status } => {
-                let family = if v4 { "ipv4" } else { "ipv6" };
+            News::Reachability { address, status } => {
+                let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
                 tracing::info!(family, status = status.label(), "peers have tested whether we can be reached");
+                self.must_hear(In::Tested { address, status });
+            }
+            News::Seen { by, from, at } => {
+                if self.shared.witnesses().is_one(&by, self.shared.now().mono) {
+                    self.heard(In::Seen { by: from.ip(), at });
+                }
             }
         }
     }
@@ -135,12 +152,26 @@ impl Connections {
         });
     }
 
-    fn compare_clocks(&mut self, peer: SocketAddr, skew_ms: i64) {
-        if let Some(ms) = self.clock.sample(peer.ip(), self.shared.allow_private(), skew_ms) {
-            tracing::warn!(correction_ms = ms, "our clock differs from our peers': corrected");
-            self.shared.clock().adjust(ms);
+    /// What a peer says of its clock, to whoever keeps ours. If there is no room others will say it.
+    fn compare_clocks(&self, peer: &RouterHash, at: SocketAddr, skew_ms: i64, established: bool) {
+        let is_witness = self.shared.witnesses().is_one(peer, self.shared.now().mono);
+        if let Some(clock) = &self.clock {
+            let _ = clock.try_send(PeerClock { by: at.ip(), skew_ms, is_witness, established });
         }
-        control::CLOCK_CORRECTION.set([], self.shared.clock().correction_ms() as f64 / 1000.0);
+    }
+
+    /// Something of which there will be more.
+    fn heard(&self, what: In) {
+        if let Some(reach) = &self.reach {
+            let _ = reach.try_send(Heard(what));
+        }
+    }
+
+    /// Something that is said once.
+    fn must_hear(&self, what: In) {
+        if let Some(reach) = &self.reach {
+            wait_for_room(reach, Heard(what));
+        }
     }
 
     fn tell(&self, news: PeerNews) {
@@ -171,7 +202,7 @@ impl Connections {
         match refused {
             None => {
                 let actor = self.connection(peer, false, ctx);
-                wait_for_room(&actor, Happened(In::Wanted));
+                wait_for_room(&actor, Happened(call::In::Wanted));
             }
             Some(refusal) => {
                 control::CALLS_REFUSED.add([errand.label(), refusal.label()], 1);
@@ -230,6 +261,14 @@ impl Handler<Follow> for Connections {
     fn handle(&mut self, follow: Follow, _: &mut Context<Self>) {
         self.followers.retain(Recipient::connected);
         self.followers.push(follow.0);
+    }
+}
+
+impl Handler<Report> for Connections {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, _: &mut Context<Self>) {
+        (self.clock, self.reach) = (Some(report.clock), Some(report.reach));
     }
 }
 

@@ -13,7 +13,6 @@
 
 #![forbid(unsafe_code)]
 
-mod clock_keeper;
 mod config;
 mod connections;
 mod disk;
@@ -37,7 +36,9 @@ pub mod series;
 pub mod settings;
 pub mod shared;
 pub mod supervise;
+pub mod time_keeper;
 mod transit;
 mod tunnel_ids;
+mod witnesses;
 
 pub use reach::Reach;

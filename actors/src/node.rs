@@ -2,11 +2,11 @@
 
 pub use crate::config::{Listen, NodeConfig};
 
-use crate::connections::{Connections, Follow, NewsBatch};
+use crate::connections::{Connections, Follow, NewsBatch, Report};
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
-use crate::identity::{Identity, Profile, Share, router_info};
+use crate::identity::{Floodfill, Identity, Offer, Profile, Share, State, router_info};
 use crate::judge::{Ban, Bans, Judge, Pardon};
 use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Recheck};
@@ -14,11 +14,12 @@ use crate::netdb::{self, NetDb};
 use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{PoolHandle, Pools};
 use crate::profiles::Profiles;
-use crate::reach::Reach;
+use crate::reach::{self, Reach, ReachKeeper, Release, interfaces};
 use crate::series::control;
 use crate::settings::Live;
 use crate::shared::{Shared, SharedParts};
 use crate::supervise::Vitals;
+use crate::time_keeper::{Kept, TimeKeeper};
 use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
 use bytes::Bytes;
@@ -26,12 +27,14 @@ use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
 use ramson_protocol::blame::{Sentence, Who};
-use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::dialing::desk::{self, Desk};
 use ramson_protocol::dialing::{Abilities, Transport};
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::link::limits::Limits;
-use ramson_transports::clock::Clock;
+use ramson_protocol::netdb::family::FamilyKey;
+use ramson_protocol::reach::{Config as ReachConfig, Offer as ReachOffer, Reachability};
+use ramson_protocol::time::Mono;
+use ramson_transports::call_from::CallFrom;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::handle::Bound;
 use ramson_transports::ssu2::{self, Ssu2Config};
@@ -52,9 +55,9 @@ const CLIENT_THREADS: usize = 1;
 /// Threads that open build records, and threads that open garlic.
 const OPENERS: usize = 2;
 
-/// How long a drain lasts at most. Tunnels of others live for ten minutes; those who made them see the congestion cap G
-/// and the refusals, and have time to build others.
-pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long a drain lasts at most: as long as a tunnel of others lives. Those who made them meet refusals, and build others
+/// as these end.
+pub const DRAIN: Duration = Duration::from_secs(11 * 60);
 
 /// A running node; cheap to clone. It ends with [`Node::drain`] or [`Node::stop`]; nothing of it is left then but what
 /// clones of this hold.
@@ -66,6 +69,7 @@ pub struct Node {
     connections: Addr<Connections>,
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
+    reach: Addr<ReachKeeper>,
     profiles: Addr<Profiles>,
     judge: Addr<Judge>,
     pools: Pools,
@@ -112,7 +116,7 @@ impl Node {
     /// If an address cannot be listened on, a thread not be started, or the database not be opened.
     pub fn start(mut config: NodeConfig) -> io::Result<Self> {
         config.profile.share = config.live.share();
-        let (shared, bound) = bind(&config)?;
+        let (shared, bound) = bind(&mut config)?;
         let arbiters: Vec<Arbiter> = (0..netdb::ARBITERS + TUNNEL_ARBITERS).map(|_| Arbiter::new()).collect();
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let arbiters = Arc::new(Mutex::new(arbiters));
@@ -144,7 +148,8 @@ impl Node {
         let published = Arc::new(Published::default());
         let tunnels = for_tunnels.to_vec();
         let transit = start_transit(&shared, config.live.admission(), &static_key, tunnels, &published);
-        let profiles = Profiles::new(shared.clone(), config.profiles).start();
+        let profiles =
+            Profiles::new(shared.clone(), config.profiles, config.profile.family.as_ref().map(FamilyKey::name)).start();
         netdb.subscribe(profiles.clone().recipient());
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
         let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
@@ -160,6 +165,9 @@ impl Node {
         let (transit_load, on_change) = (Arc::clone(&published), config.on_router_info);
         let identity =
             Identity::new(shared.clone(), keys, config.profile, transit_load, netdb.clone(), on_change).start();
+        let reach = ReachKeeper::new(shared.clone(), identity.clone(), bound.reach, config.map_ports).start();
+        let clock = TimeKeeper::new(shared.clone(), identity.clone(), config.clock).start();
+        wait_for_room(&connections, Report { clock: clock.recipient(), reach: reach.clone().recipient() });
         let (mailboxes, vitals) = (shared.mailboxes().clone(), shared.vitals().clone());
         let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
         bound.clients.run(shared.clock(), &sink)?;
@@ -172,6 +180,7 @@ impl Node {
             connections,
             transit,
             identity,
+            reach,
             profiles,
             judge,
             pools,
@@ -272,8 +281,8 @@ impl Node {
         wait_for_room(&self.profiles, Recheck);
     }
 
-    /// Drains and stops: publishes that we take nothing any more, refuses new tunnels, lets what runs go on for
-    /// [`DRAIN`] at most, then ends all sessions and writes the database.
+    /// Drains and stops: refuses new tunnels, lets those of others go on to their end, for [`DRAIN`] at most, then ends all
+    /// sessions and writes the database. What we publish says nothing of it: it would tell when we start and end.
     pub async fn drain(&self) {
         self.shared.drain();
         wait_for_room(&self.transit, Drain);
@@ -290,6 +299,8 @@ impl Node {
 
     /// Ends all sessions, writes the database, and ends every actor and thread.
     pub async fn stop(&self) {
+        // Whoever does not answer has ended already.
+        let _ = self.reach.send(Release).await;
         self.shared.vitals().end();
         self.netdb.close().await;
         let (shared, arbiters) = (self.shared.clone(), std::mem::take(&mut *self.arbiters.lock()));
@@ -323,16 +334,18 @@ impl Remains {
 struct Planes {
     transports: Bound,
     clients: clients::Bound,
+    reach: Reachability,
 }
 
 /// Binds the sockets of the data plane, and gathers what every actor may use.
-fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
+fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
+    let clock = Kept::clock(config.clock.path.as_deref().and_then(Kept::read));
+    let reach = reachability(config, clock.now().mono);
     let (keys, profile) = (&config.keys, &config.profile);
-    let clock = Clock::new();
     let draining = Arc::new(AtomicBool::new(false));
     let gate = Gate::new(config.live.blocklist.clone());
-    let info = router_info(keys, profile, &Reach::default(), Congestion::None, (0, 0), clock.now().wall);
-    let info = info.map_err(io::Error::other)?;
+    let state = State { floodfill: profile.starts_as_floodfill(), ..State::of(reach.view().clone()) };
+    let info = router_info(keys, profile, &state, clock.now().wall).map_err(io::Error::other)?;
     (config.on_router_info)(&info);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if config.threads == 0 { cores } else { config.threads };
@@ -343,8 +356,12 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
         iv: keys.ntcp2_iv,
         net_id: profile.net_id,
         listen: config.ntcp2.addresses.clone(),
-        ssu2: ssu2_config(config, &gate),
-        bind: profile.published().map(SocketAddr::ip).collect(),
+        ssu2: ssu2_config(config, &gate, &reach),
+        call_from: {
+            let from = CallFrom::default();
+            from.set(reach.view().call_from());
+            Arc::new(from)
+        },
         threads,
         line: config.live.line,
         limits: limits(config.ntcp2.max_handshakes, config.allow_private),
@@ -354,15 +371,18 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
         draining: Arc::clone(&draining),
     })?;
     let (clients, clients_bound) = clients::Clients::bind(CLIENT_THREADS, transports.io())?;
-    let abilities = abilities(profile, &transports, config.allow_private);
+    let abilities = reach::abilities(abilities(profile, config.allow_private), reach.view());
     let private = config.allow_private;
     let limits = if private { desk::Limits::private() } else { desk::Limits::default() };
-    let desk = Desk::new(limits, own_addresses(config), private);
+    let mut desk = Desk::new(limits, own_addresses(config), private);
+    desk.published(reach.view().published().collect());
     let shared = Shared::new(SharedParts {
         keys: keys.router.clone(),
         net_id: profile.net_id,
         abilities,
-        floodfill: profile.floodfill,
+        reach: Reach { view: reach.view().clone(), evidence: reach.evidence() },
+        // Who may become one keeps what a floodfill keeps.
+        floodfill: profile.floodfill != Floodfill::No,
         clock,
         router_info: info,
         transports,
@@ -372,14 +392,14 @@ fn bind(config: &NodeConfig) -> io::Result<(Shared, Planes)> {
         gate,
         vitals: Vitals::default(),
     });
-    Ok((shared, Planes { transports: bound, clients: clients_bound }))
+    Ok((shared, Planes { transports: bound, clients: clients_bound, reach }))
 }
 
 /// Where we are, as far as we know: whatever a RouterInfo says, nobody else is to be called there. The route to anywhere
 /// tells what address this machine has.
 fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
     let listening = config.ntcp2.addresses.iter().chain(&config.ssu2.addresses).copied();
-    let mut ours: Vec<SocketAddr> = listening.chain(config.profile.published().copied()).collect();
+    let mut ours: Vec<SocketAddr> = listening.collect();
     for (bind, anywhere) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
         // This sends nothing.
         let route =
@@ -412,19 +432,28 @@ fn start_transit(
     TransitManager::new(shared.clone(), config, opener, arbiters, Arc::clone(published)).start()
 }
 
-/// How we can call others.
-fn abilities(profile: &Profile, transports: &Transports, private: bool) -> Abilities {
-    Abilities {
-        ntcp2: profile.ntcp2.is_some(),
-        ssu2: profile.ssu2.is_some(),
-        v4: transports.can_reach([0; 4].into()),
-        v6: transports.can_reach([0; 16].into()),
-        private,
-    }
+/// The machine that finds out where peers can call us.
+fn reachability(config: &NodeConfig, now: Mono) -> Reachability {
+    let offer = |offer: &Option<Offer>, listen: &Listen| {
+        let publish = offer.as_ref()?.publish.clone();
+        Some(ReachOffer { listen: listen.addresses.clone(), publish })
+    };
+    let config = ReachConfig {
+        ntcp2: offer(&config.profile.ntcp2, &config.ntcp2),
+        ssu2: offer(&config.profile.ssu2, &config.ssu2),
+        private: config.allow_private,
+        hidden: config.hidden,
+    };
+    Reachability::new(config, interfaces(), now)
+}
+
+/// How we can call others, but for the families, which follow from where we are.
+fn abilities(profile: &Profile, private: bool) -> Abilities {
+    Abilities { ntcp2: profile.ntcp2.is_some(), ssu2: profile.ssu2.is_some(), v4: false, v6: false, private }
 }
 
 /// What SSU2 is told, if it is spoken.
-fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
+fn ssu2_config(config: &NodeConfig, gate: &Gate, reach: &Reachability) -> Option<Ssu2Config> {
     let (keys, listen, offer) = (&config.keys, &config.ssu2, config.profile.ssu2.as_ref()?);
     Some(Ssu2Config {
         static_key: keys.ssu2.static_key.clone(),
@@ -440,7 +469,7 @@ fn ssu2_config(config: &NodeConfig, gate: &Gate) -> Option<Ssu2Config> {
             net_id: config.profile.net_id,
             keys: Arc::new(keys.router.clone()),
             allow_private: config.allow_private,
-            publish: offer.publish.clone(),
+            standing: [true, false].map(|v4| reach::standing(reach.view(), v4)),
         },
     })
 }

@@ -134,7 +134,7 @@ impl PeerConnection {
             return VecDeque::new();
         }
         let history = self.shared.dial_history();
-        let ways = calls(info, self.shared.abilities(), &history, now.mono, now.wall.secs());
+        let ways = calls(info, &self.shared.abilities(), &history, now.mono, now.wall.secs());
         ways.into_iter().filter(|call| call.addr().is_none_or(|addr| !gate.bars_address(addr.ip()))).collect()
     }
 

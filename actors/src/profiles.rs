@@ -18,12 +18,14 @@ use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::peers::facts::Facts;
+use ramson_protocol::peers::facts::{self, Facts};
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
 use ramson_protocol::peers::{self, Chosen, Peers, Purpose, TooFew, Wish};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use rand_chacha::ChaCha20Rng;
+use smallvec::SmallVec;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +39,9 @@ const COUNT: Duration = Duration::from_secs(5);
 /// each hop one more; a burst of a whole pool goes at once.
 const PACE: Duration = Duration::from_millis(50);
 const BURST: u32 = 16;
+
+/// With fewer routers that have been known for long anybody's word on our clock and address is heard whom we chose.
+const ENOUGH_ACQUAINTANCES: usize = 25;
 
 /// A build that would have to wait longer is refused.
 const MAX_WAIT: Duration = Duration::from_secs(3);
@@ -95,21 +100,26 @@ pub(crate) struct Profiles {
     rng: ChaCha20Rng,
     /// Where they are kept, if anywhere.
     path: Option<PathBuf>,
+    /// So few routers have been known for long that the word of others must do.
+    few_acquaintances: bool,
+    /// Routers with which a session stands.
+    connected: HashSet<RouterHash>,
     _vital: Vital,
 }
 
 impl Profiles {
-    /// With what was kept of earlier runs.
-    pub(crate) fn new(shared: Shared, path: Option<PathBuf>) -> Self {
+    /// With what was kept of earlier runs. None of our own `family` is ever chosen.
+    pub(crate) fn new(shared: Shared, path: Option<PathBuf>, family: Option<&str>) -> Self {
         let (now, mut rng) = (shared.now().mono, shared.rng());
-        let mut peers = Peers::new(peers::Config { same_subnet: shared.allow_private(), ..peers::Config::default() });
+        let (same_subnet, family) = (shared.allow_private(), family.map(facts::family));
+        let mut peers = Peers::new(peers::Config { same_subnet, family, ..peers::Config::default() });
         if let Some(path) = &path
             && let Err(error) = file::read(path, &mut peers, now, &mut rng)
         {
             tracing::warn!(%error, "the profiles of earlier runs could not be read");
         }
         let _vital = shared.vitals().guard("the keeper of profiles");
-        Self { shared, peers, pace: Pace::default(), rng, path, _vital }
+        Self { shared, peers, pace: Pace::default(), rng, path, few_acquaintances: true, connected: HashSet::new(), _vital }
     }
 
     fn learn(&mut self, info: &RouterInfo) {
@@ -118,7 +128,7 @@ impl Profiles {
             return;
         }
         let barred = self.shared.gate().bars_router(&hash);
-        match Facts::of(info, self.shared.abilities()).filter(|_| !barred) {
+        match Facts::of(info, &self.shared.abilities()).filter(|_| !barred) {
             Some(facts) => self.peers.update(hash, facts, self.shared.now(), &mut self.rng),
             None => self.peers.forget(&hash),
         }
@@ -128,18 +138,26 @@ impl Profiles {
     fn choose(&mut self, wish: &Choose) -> Result<Chosen, TooFew> {
         let (us, now) = (self.shared.hash(), self.shared.now());
         let Choose { hops, direction, purpose, avoid, order } = *wish;
-        let wish = Wish { hops, direction, purpose, exclude: &[us], order };
-        if let Some(avoid) = avoid {
-            let exclude = [us, avoid];
-            let chosen = self.peers.select(&Wish { exclude: &exclude, ..wish }, now, &mut self.rng);
-            if chosen.is_ok() {
-                return chosen;
+        let exclude: SmallVec<[RouterHash; 2]> = [us].into_iter().chain(avoid).collect();
+        let hidden = direction == Direction::Inbound && !self.shared.reach().view.is_reachable();
+        let last = hidden.then_some(&self.connected);
+        // Each rule of convenience falls if it leaves nobody.
+        let wishes = [(&exclude[..], last), (&exclude[..1], last), (&exclude[..1], None)];
+        let mut chosen = Err(TooFew { found: 0 });
+        for (exclude, last) in wishes {
+            let wish = Wish { hops, direction, purpose, exclude, last, order };
+            chosen = chosen.or_else(|_| self.peers.select(&wish, now, &mut self.rng));
+        }
+        for hop in chosen.iter().flat_map(|chosen| &chosen.hops) {
+            if self.few_acquaintances || self.peers.is_acquaintance(&hop.hash, now.mono) {
+                self.shared.witnesses().name(hop.hash, now.mono);
             }
         }
-        self.peers.select(&wish, now, &mut self.rng)
+        chosen
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
+        self.few_acquaintances = self.peers.acquaintances(self.shared.now().mono) < ENOUGH_ACQUAINTANCES;
         control::PROFILES.set([], self.peers.len() as f64);
         control::USABLE.set([], self.peers.usable(self.shared.now()) as f64);
     }
@@ -186,8 +204,13 @@ impl Handler<PeerNews> for Profiles {
         let now = self.shared.now().mono;
         match news {
             // A session that ends says nothing about the router: most end because nobody used them.
-            PeerNews::Down(_) => {}
-            PeerNews::Up(peer) => self.peers.note(&peer, Event::Reached, now),
+            PeerNews::Down(peer) => {
+                self.connected.remove(&peer);
+            }
+            PeerNews::Up(peer) => {
+                self.connected.insert(peer);
+                self.peers.note(&peer, Event::Reached, now);
+            }
             PeerNews::Unreachable(peer) => self.peers.note(&peer, Event::Unreachable, now),
         }
     }

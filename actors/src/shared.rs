@@ -7,6 +7,7 @@ use crate::paths::OutboundTunnelRef;
 use crate::reach::Reach;
 use crate::supervise::Vitals;
 use crate::tunnel_ids::TunnelIds;
+use crate::witnesses::Witnesses;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 use ramson_clients::Clients;
@@ -51,7 +52,9 @@ struct Inner {
     expected: Expected,
     mailboxes: Mailboxes,
     vitals: Vitals,
-    abilities: Abilities,
+    abilities: ArcSwap<Abilities>,
+    witnesses: Witnesses,
+    clock_believed: AtomicBool,
     dial_history: parking_lot::Mutex<DialHistory>,
     desk: parking_lot::Mutex<Desk>,
     /// Where the routers are that we are connected to.
@@ -68,6 +71,8 @@ pub struct SharedParts {
     pub net_id: u8,
     /// How we can call others.
     pub abilities: Abilities,
+    /// How peers reach us.
+    pub reach: Reach,
     /// Whether we are a floodfill.
     pub floodfill: bool,
     /// The clock of all threads.
@@ -105,11 +110,13 @@ impl Shared {
             expected: Expected::default(),
             mailboxes: Mailboxes::default(),
             vitals: parts.vitals,
-            abilities: parts.abilities,
+            abilities: ArcSwap::from_pointee(parts.abilities),
+            witnesses: Witnesses::default(),
+            clock_believed: AtomicBool::new(false),
             dial_history: parking_lot::Mutex::default(),
             desk: parking_lot::Mutex::new(parts.desk),
             places: parking_lot::Mutex::default(),
-            reach: ArcSwap::default(),
+            reach: ArcSwap::from_pointee(parts.reach),
             gate: parts.gate,
         }))
     }
@@ -131,12 +138,32 @@ impl Shared {
 
     /// Whether peers in private ranges are accepted, and may share a subnet.
     pub fn allow_private(&self) -> bool {
-        self.0.abilities.private
+        self.abilities().private
     }
 
     /// How we can call others.
-    pub fn abilities(&self) -> &Abilities {
-        &self.0.abilities
+    pub fn abilities(&self) -> Arc<Abilities> {
+        self.0.abilities.load_full()
+    }
+
+    /// Changes how we can call others.
+    pub(crate) fn set_abilities(&self, abilities: Abilities) {
+        self.0.abilities.store(Arc::new(abilities));
+    }
+
+    /// Whose word on our clock and address is heard.
+    pub(crate) fn witnesses(&self) -> &Witnesses {
+        &self.0.witnesses
+    }
+
+    /// True once somebody else has told us about the same time as our clock.
+    pub fn believes_clock(&self) -> bool {
+        self.0.clock_believed.load(Relaxed)
+    }
+
+    /// Somebody has.
+    pub(crate) fn believe_clock(&self) {
+        self.0.clock_believed.store(true, Relaxed);
     }
 
     /// Who is let in, and called.
@@ -168,13 +195,14 @@ impl Shared {
         };
     }
 
-    /// How peers reach us where we publish no address.
+    /// How peers reach us, and why.
     pub fn reach(&self) -> Arc<Reach> {
         self.0.reach.load_full()
     }
 
-    /// Publishes how peers reach us: for the switch.
+    /// Publishes how peers reach us.
     pub(crate) fn set_reach(&self, reach: Reach) {
+        self.desk().published(reach.view.published().collect());
         self.0.reach.store(Arc::new(reach));
     }
 

@@ -115,6 +115,10 @@ pub(crate) struct TransitManager {
     published: Arc<Published>,
     /// Bytes of the line and of transit at the last sample.
     last: (u64, u64),
+    /// When that was, and how long each I/O thread had been busy by then.
+    busy: (Mono, Vec<u64>),
+    /// Requests that found no worker since then.
+    no_worker: u64,
     _vital: Vital,
 }
 
@@ -146,6 +150,8 @@ impl TransitManager {
             rng,
             published,
             last: (0, 0),
+            busy: (now, Vec::new()),
+            no_worker: 0,
         }
     }
 
@@ -165,6 +171,7 @@ impl TransitManager {
             return answered("dropped", "replayed");
         }
         if self.opening >= MAX_OPENING {
+            self.no_worker += 1;
             return answered("dropped", "queue_full");
         }
         self.opening += 1;
@@ -336,10 +343,29 @@ impl TransitManager {
         }
         let (line, transit) = (inbound.max(outbound), cells * CELL_BYTES);
         let (last_line, last_transit) = std::mem::replace(&mut self.last, (line, transit));
-        self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit));
+        let strain = self.strain();
+        control::STRAIN.set([], strain);
+        self.admission.sample(line.saturating_sub(last_line), transit.saturating_sub(last_transit), strain);
         self.give_back();
         self.published.set(self.admission.congestion());
         control::CONGESTION.set([], f64::from(self.admission.congestion() as u8));
+    }
+
+    /// How much of what bounds us beside the line was in use since the last sample, from 0 to 1: the busiest I/O thread's
+    /// time, and the workers that open requests.
+    fn strain(&mut self) -> f64 {
+        let now = self.shared.now().mono;
+        let busy: Vec<u64> = self.shared.transports().stats().iter().map(|thread| thread.busy_ns.get()).collect();
+        let (last, before) = std::mem::replace(&mut self.busy, (now, busy.clone()));
+        let passed = now.saturating_sub(last).as_nanos() as f64;
+        let more = busy.iter().zip(before.iter().chain(std::iter::repeat(&0)));
+        let busiest = more.map(|(now, before)| now.saturating_sub(*before)).max().unwrap_or(0) as f64;
+        if std::mem::take(&mut self.no_worker) > 0 {
+            return 1.0;
+        }
+        let opening = self.opening as f64 / MAX_OPENING as f64;
+        // A thread that is never idle handles more at once; what it does then is measured by loss, not by this.
+        (busiest / passed.max(1.0)).max(opening).min(1.0)
     }
 
     fn gauges(&self) {

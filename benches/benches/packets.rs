@@ -10,6 +10,7 @@ use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
+use ramson_protocol::ssu2::local::OurEnd;
 use ramson_protocol::ssu2::packet::{OVERHEAD, Opener, Placed, Sealer, blocks};
 use ramson_protocol::ssu2::session::{Config, Event, Session};
 use ramson_protocol::time::{Mono, Now, Wall};
@@ -72,7 +73,7 @@ fn established(role: Role, peer: SocketAddr) -> Established {
         role,
         peer: RouterHash([9; 32]),
         addr: peer,
-        local: 0,
+        local: OurEnd::socket(0),
         local_id: ours.into(),
         remote_id: theirs.into(),
         local_intro: MaskKey::new([ours; 32]),

@@ -219,7 +219,7 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
         net_id: NET,
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         ssu2: None,
-        bind: Vec::new(),
+        call_from: Arc::default(),
         threads: 1,
         line: shape::Limits::even(10_000_000_000),
         limits,

@@ -54,7 +54,7 @@ fn still() -> (Transports, Bound) {
         net_id: 99,
         listen: Vec::new(),
         ssu2: None,
-        bind: Vec::new(),
+        call_from: Arc::default(),
         threads: 1,
         line: shape::Limits::even(1_000_000),
         limits: Default::default(),

@@ -52,9 +52,9 @@ class Host:
         holder = self.nat.holder if self.nat else self._holder
         return subprocess.Popen(["nsenter", "-t", str(holder.pid), "-n", *argv], **options)
 
-    def put_behind_nat(self, exporter, symmetric=False):
+    def put_behind_nat(self, exporter, symmetric=False, forwards=None):
         """From now on what is started here runs behind a NAT, whose public address is the host's."""
-        self.nat = Nat(self.namespace, self.n, exporter, symmetric)
+        self.nat = Nat(self.namespace, self.n, exporter, symmetric, forwards)
 
     def forbid_calls(self, other, protocol="tcp"):
         """Lets it begin no connection to the port of router `other`, which can still call it: the way to decide which of

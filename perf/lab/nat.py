@@ -1,7 +1,8 @@
 """A NAT in front of a router: a second namespace, and nftables between the two.
 
 The router's own namespace is the gateway, with the public address; the router itself runs behind it in a private network.
-Only what the router has called comes through, and the page of its exporter, which the laboratory must read.
+Only what the router has called comes through, what the gateway forwards, and the page of its exporter, which the laboratory
+must read.
 """
 
 import shutil
@@ -22,10 +23,11 @@ def nft(namespace, rules):
 
 
 class Nat:
-    """The NAT of one host. `symmetric` draws a new port for every peer."""
+    """The NAT of one host. `symmetric` draws a new port for every peer. `forwards` is a port that leads to the router, or
+    `"all"` for a NAT that maps one address to one other."""
 
-    def __init__(self, gateway, n, port, symmetric=False):
-        self._gateway, self._symmetric, self._exporter = gateway, symmetric, port
+    def __init__(self, gateway, n, port, symmetric=False, forwards=None):
+        self._gateway, self._symmetric, self._exporter, self.forwards = gateway, symmetric, port, forwards
         self._ports = 30000
         self.inner = f"192.168.{n}.2"
         self.holder = new_namespace()
@@ -50,8 +52,22 @@ class Nat:
         self._rules()
         self._in("conntrack -D -p udp")
 
+    def forward(self, forwards):
+        """From now on this port leads to the router, `"all"` of them, or none."""
+        self.forwards = forwards
+        self._rules()
+        if shutil.which("conntrack"):
+            # What was called through what is gone falls silent, as behind a gateway that was restarted.
+            subprocess.run(["nsenter", "-t", str(self._gateway), "-n", "conntrack", "-F"], capture_output=True, check=False)
+
     def _rules(self):
         masquerade = f"masquerade to :{self._ports}-{self._ports + 999}" + " fully-random" * self._symmetric
+        inward = ""
+        if self.forwards == "all":
+            masquerade = "masquerade"
+            inward = f'iifname "eth0" meta l4proto {{ tcp, udp }} dnat to {self.inner}'
+        elif self.forwards:
+            inward = f'iifname "eth0" meta l4proto {{ tcp, udp }} th dport {self.forwards} dnat to {self.inner}'
         rules = f"""
             flush ruleset
             table ip nat {{
@@ -62,6 +78,7 @@ class Nat:
                 chain in {{
                     type nat hook prerouting priority dstnat;
                     iifname "eth0" tcp dport {self._exporter} dnat to {self.inner}
+                    {inward}
                 }}
             }}
             table ip filter {{
@@ -73,7 +90,7 @@ class Nat:
                 }}
                 chain to_gateway {{
                     type filter hook input priority filter;
-                    iifname "eth0" meta l4proto {{ tcp, udp }} ct state new drop
+                    iifname "eth0" meta l4proto {{ tcp, udp }} ct state new ct status != dnat drop
                 }}
             }}
         """

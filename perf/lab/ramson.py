@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 from .metrics import Metrics
@@ -19,10 +20,11 @@ class Ramson(Router):
     chatter = re.compile(r" INFO actix_server")
     page = EXPORTER
     info_name = os.path.join("data", "router.info")
+    publish = "none"  # what it publishes behind a NAT
 
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
-        self.exploratory, self.transports = exploratory, transports
+        self.exploratory, self.transports, self.more = exploratory, transports, ""
 
     def _configuration(self):
         return f"""
@@ -44,13 +46,13 @@ quantity = {self.exploratory}
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
-"""
+{self.more}"""
 
     def _transport(self, name):
         if name not in self.transports:
             return f"[{name}]\nenabled = false\n"
         if self.nat:
-            return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\n"
+            return f"[{name}]\nenabled = true\nlisten = \"{self.nat.inner}:{self.port}\"\npublish = \"{self.publish}\"\n"
         return f"""[{name}]
 enabled = true
 listen = "{self.endpoint}"
@@ -63,6 +65,20 @@ publish = "{self.endpoint}"
         with open(config, "w") as f:
             f.write(self._configuration())
         return [self.lab.ramson, "run", "--config", config, "--data", os.path.join(self.dir, "data")]
+
+    def drain(self, limit=30):
+        """Asks it to end, and not to wait for the end of others' tunnels."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            pass  # it carries tunnels of others
+        return super().drain(limit) if self.process.poll() is None else self._ended()
+
+    def _ended(self):
+        status = self.process.wait()
+        self.kill()
+        return status
 
     def learn(self, other):
         folder = os.path.join(self.dir, "bootstrap")
@@ -108,3 +124,26 @@ publish = "{self.endpoint}"
         """Entries of its netDb: `router_info`, or `lease_set` of any kind. The exporter counts them every few seconds."""
         entries = self.metrics().by("ramson_netdb_entries", "kind")
         return entries["router_info"] if kind == "router_info" else entries.total() - entries["router_info"]
+
+
+class FoundRamson(Ramson):
+    """A Ramson that listens everywhere and finds out by itself where it can be called."""
+
+    publish = "auto"
+    listen = "0.0.0.0"
+
+    def _transport(self, name):
+        if name not in self.transports:
+            return f"[{name}]\nenabled = false\n"
+        return f"[{name}]\nenabled = true\nlisten = \"{self.listen}:{self.port}\"\npublish = \"{self.publish}\"\n"
+
+    def is_published(self):
+        """Whether its RouterInfo names its address, and so says that it can be called."""
+        return self.address.encode() in self.router_info()
+
+    def reachability(self):
+        """What peers have found, such as ["ok"]."""
+        return [status for status, yes in self.metrics().by("ramson_reachability", "status").items() if yes]
+
+    def state(self):
+        return [f"published: {self.is_published()}; found {self.reachability()}", *super().state()]

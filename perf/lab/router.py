@@ -55,9 +55,9 @@ class Router(Host):
 
     # The same for all.
 
-    def hide(self, symmetric=False):
+    def hide(self, symmetric=False, forwards=None):
         """Puts it behind a NAT, through which its page can still be read."""
-        self.put_behind_nat(self.page, symmetric)
+        self.put_behind_nat(self.page, symmetric, forwards)
 
     def start(self):
         """Starts it; its standard output goes to `out.log`."""

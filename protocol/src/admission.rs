@@ -8,7 +8,7 @@
 //! sample     the line's use, once a second -> the congestion that we publish
 //! ```
 //! Invariants: all tables are bounded; what is promised never exceeds the transit share; the letter that is published
-//! rises at once and falls only with a distance, so that it does not flicker.
+//! follows an average of minutes, and falls only with a distance, so that it does not flicker.
 //!
 //! spec: proposal 168 (bandwidth), proposal 162 (congestion); INTEROP: thresholds and Java's throttle by neighbour.
 
@@ -65,12 +65,18 @@ const OVER_MINIMUM: u32 = 4;
 /// From this use of a limit on, requests are refused by chance, surely at the limit itself.
 const CHANCE_FROM: f64 = 0.9;
 
-/// Loads at which D, E and G are published, and how far below them the letter falls again. INTEROP: as i2pd.
-const LEVELS: [(f64, Congestion); 3] = [(0.70, Congestion::D), (0.90, Congestion::E), (1.0, Congestion::G)];
+/// Loads at which D and E are published, and how far below them the letter falls again. INTEROP: as i2pd. G is for those
+/// who take no tunnels at all.
+const LEVELS: [(f64, Congestion); 2] = [(0.70, Congestion::D), (0.90, Congestion::E)];
 const HYSTERESIS: f64 = 0.10;
 
-/// The weight of one second in the average of the line's use: about fifteen seconds count.
+/// The weight of one second in the average by which requests are decided: about fifteen seconds count.
 const SMOOTHING: f64 = 1.0 / 15.0;
+
+/// The weight of one second in the average that is published: about five minutes count.
+///
+/// spec: proposal 162 §Recommendations — "average over several minutes"
+const PUBLISHED_SMOOTHING: f64 = 1.0 / 300.0;
 
 /// Limits that the operator sets.
 #[derive(Clone, Copy, Debug)]
@@ -206,6 +212,9 @@ pub struct Admission {
     promised: u64,
     line_use: f64,
     transit_use: f64,
+    strain: f64,
+    /// The load of the last minutes.
+    lately: f64,
     congestion: Congestion,
     draining: bool,
     buckets: HashMap<RouterHash, Bucket>,
@@ -227,6 +236,8 @@ impl Admission {
             promised: 0,
             line_use: 0.0,
             transit_use: 0.0,
+            strain: 0.0,
+            lately: 0.0,
             congestion: Congestion::None,
             draining: false,
             buckets: HashMap::new(),
@@ -264,7 +275,7 @@ impl Admission {
 
     /// What is to be published.
     pub fn congestion(&self) -> Congestion {
-        if self.draining { Congestion::G } else { self.congestion }
+        if self.config.max_tunnels == 0 { Congestion::G } else { self.congestion }
     }
 
     /// Before a request is opened: false if this peer has sent too many; all that nobody is known to have sent count
@@ -306,7 +317,7 @@ impl Admission {
         if let Some(verdict) = self.neighbours(request, now) {
             return verdict;
         }
-        let load = self.transit_load().max(self.line_use);
+        let load = self.load();
         if load >= 1.0 || self.promised.saturating_add(USUAL_USE) > self.config.share {
             return Verdict::Refuse(Reason::Bandwidth);
         }
@@ -361,21 +372,25 @@ impl Admission {
         }
     }
 
-    /// What passed in the last second: all bytes in the busier direction, and those of tunnels of others.
-    pub fn sample(&mut self, line_bytes: u64, transit_bytes: u64) {
+    /// What passed in the last second: all bytes in the busier direction, and those of tunnels of others; and how much of
+    /// what else bounds us (processor, queues, descriptors) was in use, from 0 to 1.
+    pub fn sample(&mut self, line_bytes: u64, transit_bytes: u64, strain: f64) {
         let ratio = |bytes: u64, of: u64| bytes as f64 / of.max(1) as f64;
         self.line_use += SMOOTHING * (ratio(line_bytes, self.config.line) - self.line_use);
         self.transit_use += SMOOTHING * (ratio(transit_bytes, self.config.share) - self.transit_use);
         let tunnels = self.tunnels as f64 / self.config.max_tunnels.max(1) as f64;
-        let load = self.line_use.max(self.transit_load()).max(tunnels);
-        let above = |margin: f64| LEVELS.iter().rev().find(|(at, _)| load >= at - margin).map(|(_, c)| *c);
+        self.strain += SMOOTHING * (strain.clamp(0.0, 1.0) - self.strain);
+        let load = self.load().max(tunnels);
+        self.lately += PUBLISHED_SMOOTHING * (load - self.lately);
+        let lately = self.lately;
+        let above = |margin: f64| LEVELS.iter().rev().find(|(at, _)| lately >= at - margin).map(|(_, c)| *c);
         let rising = above(0.0).unwrap_or_default();
         let staying = above(HYSTERESIS).unwrap_or_default();
         self.congestion = rising.max(self.congestion.min(staying));
     }
 
-    fn transit_load(&self) -> f64 {
-        self.transit_use
+    fn load(&self) -> f64 {
+        self.transit_use.max(self.line_use).max(self.strain)
     }
 
     /// INTEROP: above the limit refuse, far above it drop.

@@ -3,6 +3,7 @@
 //! spec: network-database (overview), i2np. All of it sans-IO; an embedded store and the messages are the caller's.
 
 pub mod family;
+pub mod fitness;
 pub mod flood;
 pub mod lookup;
 pub mod publish;

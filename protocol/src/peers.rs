@@ -26,7 +26,8 @@ use ramson_crypto::hash::sha256;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 /// Random candidates looked at per hop before all are looked at.
 const TRIES_PER_HOP: usize = 64;
@@ -44,11 +45,19 @@ pub struct Config {
     pub min_bandwidth: Bandwidth,
     /// Private networks: all hops may lie in one subnet.
     pub same_subnet: bool,
+    /// Our own family, by the hash of [`Facts::family`]: none of it is a hop of ours.
+    pub family: Option<u64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max: 20_000, min_version: Version(0, 9, 58), min_bandwidth: Bandwidth::L, same_subnet: false }
+        Self {
+            max: 20_000,
+            min_version: Version(0, 9, 58),
+            min_bandwidth: Bandwidth::L,
+            same_subnet: false,
+            family: None,
+        }
     }
 }
 
@@ -72,6 +81,9 @@ pub struct Wish<'a> {
     pub purpose: Purpose,
     /// Routers that must not be among them: ourselves, the gateway of the paired tunnel, the user's ban list.
     pub exclude: &'a [RouterHash],
+    /// Of an inbound tunnel to a router that nobody can call: those with whom a session stands, of whom one is to be the
+    /// last hop. Any other would have to be introduced while the build waits.
+    pub last: Option<&'a HashSet<RouterHash>>,
     /// The pool's secret: hops are ordered by it, so that a pool's tunnels never have two routers in either order.
     pub order: [u8; 32],
 }
@@ -100,8 +112,15 @@ pub struct Peers {
     index: BTreeMap<RouterHash, usize>,
 }
 
+/// What was known so soon after the start came from disk, or from those who gave us our first routers.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// Who has been known for so long is an acquaintance.
+const ACQUAINTED: Duration = Duration::from_secs(3600);
+
 struct Entry {
     hash: RouterHash,
+    since: Mono,
     facts: Option<Facts>,
     profile: Profile,
 }
@@ -167,6 +186,16 @@ impl Peers {
     /// The profile of a router, for the operator.
     pub fn profile(&self, hash: &RouterHash) -> Option<&Profile> {
         self.index.get(hash).map(|at| &self.entries[*at].profile)
+    }
+
+    /// True if we have known a router for long.
+    pub fn is_acquaintance(&self, hash: &RouterHash, now: Mono) -> bool {
+        self.index.get(hash).is_some_and(|at| self.entries[*at].is_acquaintance(now))
+    }
+
+    /// Routers that we have known for long.
+    pub fn acquaintances(&self, now: Mono) -> usize {
+        self.entries.iter().filter(|entry| entry.is_acquaintance(now)).count()
     }
 
     /// How many routers may be hops now.
@@ -238,8 +267,12 @@ impl Peers {
         if chosen.at.is_empty() && wish.direction == Direction::Outbound && !facts.dialable {
             return;
         }
+        if chosen.at.is_empty() && wish.last.is_some_and(|connected| !connected.contains(&entry.hash)) {
+            return;
+        }
         let near = facts.subnets.iter().any(|subnet| chosen.subnets.contains(subnet));
-        let kin = facts.family.is_some_and(|family| chosen.families.contains(&family));
+        let kin =
+            facts.family.is_some_and(|family| chosen.families.contains(&family) || self.config.family == Some(family));
         if (near && !self.config.same_subnet) || kin {
             return;
         }
@@ -261,6 +294,11 @@ impl Peers {
             && let Some(first) = chosen.iter().position(|e| e.facts.as_ref().is_some_and(|f| f.dialable))
         {
             chosen[..=first].rotate_right(1);
+        }
+        if let Some(connected) = wish.last
+            && let Some(last) = chosen.iter().position(|entry| connected.contains(&entry.hash))
+        {
+            chosen[last..].rotate_left(1);
         }
         let facts = || chosen.iter().filter_map(|e| e.facts.as_ref());
         let short = facts().all(|f| f.version >= facts::SHORT_BUILDS);
@@ -306,7 +344,7 @@ impl Peers {
             self.evict(now, rng);
         }
         let at = self.entries.len();
-        self.entries.push(Entry { hash, facts: None, profile: Profile::new(now) });
+        self.entries.push(Entry { hash, since: now, facts: None, profile: Profile::new(now) });
         self.index.insert(hash, at);
         at
     }
@@ -360,6 +398,12 @@ impl Peers {
         let mut key = [0; 32];
         rng.fill_bytes(&mut key);
         key
+    }
+}
+
+impl Entry {
+    fn is_acquaintance(&self, now: Mono) -> bool {
+        self.since <= FIRST || now.saturating_sub(self.since) >= ACQUAINTED
     }
 }
 

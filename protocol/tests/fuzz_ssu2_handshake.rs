@@ -16,7 +16,7 @@ use ramson_protocol::link::limits::Limits;
 use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Output, Outside, Target};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, Short, VERSION};
-use ramson_protocol::ssu2::local::{Local, Remote};
+use ramson_protocol::ssu2::local::{Local, OurEnd, Remote};
 use ramson_protocol::ssu2::message::{Opening, open, seal};
 use ramson_protocol::ssu2::peer_test::PeerTests;
 use ramson_protocol::ssu2::peer_test::message::Message;
@@ -79,14 +79,14 @@ fn endpoints() {
     bolero::check!().with_iterations(2_000).for_each(|bytes: &[u8]| {
         let mut endpoint = endpoint();
         let now = at(Duration::from_secs(1));
-        endpoint.dial(now, Target { remote: remote(), local: 0, token: None, ask_for_tag: true });
-        endpoint.handle_datagram(now, from(), 0, &mut bytes.to_vec());
+        endpoint.dial(now, Target { remote: remote(), local: OurEnd::socket(0), token: None, ask_for_tag: true });
+        endpoint.handle_datagram(now, from(), OurEnd::socket(0), &mut bytes.to_vec());
         let (kind, payload) = bytes.split_first().unwrap_or((&0, &[]));
         for kind in [Kind(*kind % 12), Kind::TOKEN_REQUEST, Kind::RETRY, Kind::PEER_TEST, Kind::HOLE_PUNCH] {
             let header =
                 Long { destination: 42, number: 5, kind, version: VERSION, net_id: NET, flag: 0, source: 9, token: 6 };
             let mut datagram = seal(&header, payload, &MaskKey::new(INTRO));
-            endpoint.handle_datagram(now, from(), 0, &mut datagram);
+            endpoint.handle_datagram(now, from(), OurEnd::socket(0), &mut datagram);
         }
         let mut outputs = 0;
         while let Some(output) = endpoint.poll_output() {
@@ -136,7 +136,7 @@ fn machines() {
         for kind in [Kind::PEER_TEST, Kind::HOLE_PUNCH] {
             let header =
                 Long { destination: 1, number: 2, kind, version: VERSION, net_id: NET, flag: 0, source: 3, token: 4 };
-            let outside = Outside { from: from(), local: 0, header, payload: bytes.to_vec() };
+            let outside = Outside { from: from(), local: OurEnd::socket(0), header, payload: bytes.to_vec() };
             tests.handle_outside(now, &outside);
             relay.handle_outside(now, &outside, &view);
         }

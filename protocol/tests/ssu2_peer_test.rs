@@ -11,6 +11,7 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::endpoint::Outside;
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::MaskKey;
+use ramson_protocol::ssu2::local::OurEnd;
 use ramson_protocol::ssu2::message::open;
 use ramson_protocol::ssu2::peer_test::message::{Message, Test, to_sign};
 use ramson_protocol::ssu2::peer_test::{Output, PeerTests, Status};
@@ -120,7 +121,8 @@ impl Net {
                         self.push(Event::Datagram { from, to, bytes });
                     }
                 }
-                Output::Status { v4, status, .. } => {
+                Output::Status { address, status, .. } => {
+                    let v4 = address.is_ipv4();
                     assert!(v4);
                     assert_eq!(who, ALICE);
                     self.statuses.push(status);
@@ -143,7 +145,7 @@ impl Net {
                 };
                 let key = MaskKey::new(self.routers[n].intro);
                 let (header, payload) = open(&mut bytes, &key, Cause::OutsideTag).unwrap();
-                let outside = Outside { from, local: 0, header, payload: payload.to_vec() };
+                let outside = Outside { from, local: OurEnd::socket(0), header, payload: payload.to_vec() };
                 self.with(n, |machine, _| machine.handle_outside(now, &outside));
             }
         }

@@ -11,6 +11,7 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::endpoint::Outside;
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::header::MaskKey;
+use ramson_protocol::ssu2::local::OurEnd;
 use ramson_protocol::ssu2::message::open;
 use ramson_protocol::ssu2::relay::message::{Agreement, Code, Response};
 use ramson_protocol::ssu2::relay::{BlockKind, Introduction, MAX_TAGS, Output, Relay};
@@ -156,7 +157,7 @@ impl Net {
                 };
                 let key = MaskKey::new(self.routers[n].intro);
                 let (header, payload) = open(&mut bytes, &key, Cause::OutsideTag).unwrap();
-                let outside = Outside { from, local: 0, header, payload: payload.to_vec() };
+                let outside = Outside { from, local: OurEnd::socket(0), header, payload: payload.to_vec() };
                 self.with(n, |machine, view| machine.handle_outside(now, &outside, view));
             }
         }

@@ -82,6 +82,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: Option<BansCommand>,
     },
+    /// Make the key of a family of routers. Every router of the family gets a copy, and names it with router.family.
+    Family {
+        /// The family's name: letters, digits, dots, dashes.
+        name: String,
+        /// The file to write. An existing one is not replaced.
+        #[arg(long)]
+        file: PathBuf,
+    },
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),

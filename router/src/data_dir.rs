@@ -1,11 +1,17 @@
 //! The data folder: our keys, our RouterInfo, the database. A kill at any moment loses none of them.
 
 use ramson_actors::identity::NodeKeys;
+use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+/// Ports that are drawn from, and how often, until one is free.
+const PORTS: std::ops::RangeInclusive<u16> = 9000..=31_000;
+const DRAWS: usize = 20;
 
 /// Why the data folder cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +22,9 @@ pub(crate) enum DataError {
     /// Another process uses the folder.
     #[error("{0} is in use by another ramson: stop it, or give this one a folder of its own with --data")]
     InUse(PathBuf),
+    /// The file with our port is damaged.
+    #[error("{0} has no port: write the number there that your firewall lets in, or remove the file to have one drawn")]
+    BadPort(PathBuf),
     /// The key file is damaged.
     #[error("{0} is no key file: restore it from a backup, or move it away to begin with a new identity")]
     BadKeys(PathBuf),
@@ -65,6 +74,28 @@ impl DataDir {
     /// The folder itself.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The port that this router has chosen for itself: that of the folder, or a new one, which is then on disk.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub(crate) fn port(&self) -> Result<u16, DataError> {
+        let path = self.path.join("port");
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().ok().filter(|port| *port != 0).ok_or(DataError::BadPort(path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let port = free_port();
+                let written = write_atomically(&path, format!("{port}\n").as_bytes(), 0o600);
+                written.map_err(|e| DataError::Io("write", path, e)).map(|()| port)
+            }
+            Err(e) => Err(DataError::Io("read", path, e)),
+        }
+    }
+
+    /// Where the correction of our clock stands.
+    pub(crate) fn clock_path(&self) -> PathBuf {
+        self.path.join("clock")
     }
 
     /// Where our RouterInfo stands.
@@ -117,6 +148,17 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Re
     Ok(())
 }
 
+/// A port at random that nobody has taken on this machine. INTEROP: i2pd and Java I2P draw theirs from the same, so that a
+/// port tells nothing.
+fn free_port() -> u16 {
+    let mut rng = rand::make_rng::<ChaCha20Rng>();
+    let mut draw = || rng.random_range(PORTS);
+    let free =
+        |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok() && UdpSocket::bind(("0.0.0.0", *port)).is_ok();
+    let found = (0..DRAWS).map(|_| draw()).find(free);
+    found.unwrap_or_else(draw)
+}
+
 /// Descriptors that this process has open, and may have at most.
 pub(crate) fn descriptors() -> (u64, u64) {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |d| d.count() as u64);
@@ -145,6 +187,19 @@ mod tests {
         fs::write(&path, b"damaged").unwrap();
         assert!(matches!(data.keys(), Err(DataError::BadKeys(_))));
         assert_eq!(fs::read(&path).unwrap(), b"damaged");
+    }
+
+    #[test]
+    fn a_port_is_drawn_once_and_kept_and_a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let port = data.port().unwrap();
+        assert!(PORTS.contains(&port));
+        assert_eq!(data.port().unwrap(), port);
+        fs::write(folder.path().join("port"), "0").unwrap();
+        assert!(data.port().unwrap_err().to_string().contains("has no port"));
+        let others: std::collections::HashSet<u16> = (0..20).map(|_| free_port()).collect();
+        assert!(others.len() > 15, "everyone draws its own");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config_command;
 mod control;
 mod data_dir;
 mod exporter;
+mod family;
 mod info;
 mod log;
 mod name;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Import { data, paths } => info::import(&data, &paths),
         Command::Name { data, command } => name::run(&data, command),
         Command::Bans { data, json, what } => bans::bans(&data, json, what),
+        Command::Family { name, file } => family::make(&name, &file),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

@@ -207,6 +207,8 @@ mod tests {
             "number" if key.default.contains('.') => "0.5".to_owned(),
             "number" => "99".to_owned(),
             "text" => "\"warn\"".to_owned(),
+            kind if kind.starts_with("list of time servers") => "\"time.example.org\"".to_owned(),
+            kind if kind.contains("`false`, or") => "\"auto\"".to_owned(),
             kind if kind.starts_with("duration") => "\"7s\"".to_owned(),
             kind if kind.starts_with("rate") => "\"7kB/s\"".to_owned(),
             kind if kind.starts_with("address") => "\"127.0.0.1:7\"".to_owned(),

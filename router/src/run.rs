@@ -3,8 +3,9 @@
 use crate::Failure;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::reload::{Reloader, live};
-use crate::settings::{OneOrMany, Settings};
-use crate::{bootstrap, control, exporter, log};
+use crate::settings::Settings;
+use crate::settings::publish::{ListenAt, Published};
+use crate::{bootstrap, control, exporter, family, log};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -12,14 +13,19 @@ use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
+use ramson_actors::time_keeper::ClockConfig;
 use ramson_protocol::data::router_info::RouterInfo;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
+use std::time::Duration;
 
 /// The largest IP packet of NTCP2, whose fragments TCP sees to.
 const MTU: u16 = 1500;
+
+/// A node that is stopped at once has so long to write what it knows.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// Runs a node.
 ///
@@ -45,7 +51,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             net_id = settings.network.id,
-            floodfill = settings.router.floodfill,
+            floodfill = ?settings.router.floodfill.0,
             threads = node.transports().stats().len(),
             cipher = ramson_crypto::tunnel::Kernel::best().name(),
             aead = ramson_crypto::aead::Kernel::best().name(),
@@ -78,7 +84,8 @@ fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) 
     tokio::sync::mpsc::unbounded_channel()
 }
 
-/// Until SIGTERM or SIGINT, and then until the drain is over. A second one ends the process at once.
+/// Until SIGTERM or SIGINT, and then until the drain is over. A second one ends the process at once; a SIGHUP meanwhile does
+/// not.
 ///
 /// # Errors
 /// If something has ended that the node cannot do without.
@@ -99,12 +106,22 @@ async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader)
             }
         }
     }
-    tracing::info!("draining");
+    tracing::info!(
+        "draining: no new tunnels of others are taken, those that stand end within eleven minutes; a second signal stops at once"
+    );
+    let second = async {
+        while signals.recv().await == Some(SIGHUP) {
+            tracing::warn!("the configuration is not read again while the router drains");
+        }
+    };
     tokio::select! {
         () = node.drain() => tracing::info!("stopped"),
-        _ = signals.recv() => {
+        () = second => {
             tracing::warn!("stopped at once");
-            std::process::exit(0);
+            // What is known goes to disk, and a third signal would find nobody.
+            if actix::clock::timeout(AT_ONCE, node.stop()).await.is_err() {
+                std::process::exit(1);
+            }
         }
     }
     Ok(())
@@ -126,27 +143,26 @@ pub(crate) fn start_node(
         routers.extend(found);
     }
     let router_info_path = data.router_info_path();
+    let port = data.port()?;
     let node = Node::start(NodeConfig {
         keys: data.keys()?,
         profile: Profile {
             net_id: settings.network.id,
-            floodfill: settings.router.floodfill,
-            ntcp2: settings.ntcp2.enabled.then(|| Offer { publish: settings.ntcp2.publish.0.clone(), mtu: MTU }),
-            ssu2: settings
-                .ssu2
-                .enabled
-                .then(|| Offer { publish: settings.ssu2.publish.0.clone(), mtu: settings.ssu2.mtu }),
+            floodfill: settings.router.floodfill.0,
+            ntcp2: offer("ntcp2", settings.ntcp2.enabled, &settings.ntcp2.publish, MTU)?,
+            ssu2: offer("ssu2", settings.ssu2.enabled, &settings.ssu2.publish, settings.ssu2.mtu)?,
             // The line's, which the node knows.
             share: 0,
+            family: family::read(&settings.router.family)?,
         },
         allow_private: settings.network.allow_private_addresses,
         ntcp2: Listen {
-            addresses: listen(settings.ntcp2.enabled, &settings.ntcp2.listen),
+            addresses: listen(settings.ntcp2.enabled, &settings.ntcp2.listen, port),
             max_handshakes: settings.ntcp2.max_handshakes,
             segmentation_offload: true,
         },
         ssu2: Listen {
-            addresses: listen(settings.ssu2.enabled, &settings.ssu2.listen),
+            addresses: listen(settings.ssu2.enabled, &settings.ssu2.listen, port),
             max_handshakes: settings.ssu2.max_handshakes,
             segmentation_offload: settings.ssu2.segmentation_offload,
         },
@@ -154,6 +170,9 @@ pub(crate) fn start_node(
         threads: settings.router.io_threads,
         live: live(settings)?,
         pool: PoolConfig::exploratory(settings.exploratory.quantity, settings.exploratory.length),
+        clock: ClockConfig { servers: settings.clock.servers.of(settings.network.id), path: Some(data.clock_path()) },
+        map_ports: settings.router.port_mapping,
+        hidden: settings.router.hidden,
         profiles: Some(data.profiles_path()),
         bans: Some(data.bans_path()),
         netdb: NetDbConfig {
@@ -170,13 +189,27 @@ pub(crate) fn start_node(
         data: sink,
     })
     .map_err(|e| {
-        let (tcp, udp) = (&settings.ntcp2.listen.0, &settings.ssu2.listen.0);
+        let tcp = listen(settings.ntcp2.enabled, &settings.ntcp2.listen, port);
+        let udp = listen(settings.ssu2.enabled, &settings.ssu2.listen, port);
         format!("cannot start: {e}; is {tcp:?} (TCP) or {udp:?} (UDP) in use, or not an address of this machine?")
     })?;
     Ok(node)
 }
 
 /// Where a transport listens, if it is to be spoken.
-fn listen(enabled: bool, addresses: &OneOrMany) -> Vec<SocketAddr> {
-    if enabled { addresses.0.clone() } else { Vec::new() }
+fn listen(enabled: bool, listen: &ListenAt, port: u16) -> Vec<SocketAddr> {
+    // A kernel without IPv6 has no such sockets.
+    let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
+    if enabled { listen.addresses(port, v6) } else { Vec::new() }
+}
+
+/// What a transport offers, if it is to be spoken.
+///
+/// # Errors
+/// If a name that it is to publish is not found.
+fn offer(section: &str, enabled: bool, publish: &Published, mtu: u16) -> Result<Option<Offer>, Failure> {
+    if !enabled {
+        return Ok(None);
+    }
+    Ok(Some(Offer { publish: publish.resolve(section)?, mtu }))
 }

@@ -9,7 +9,9 @@
 //! key has a default, an unknown key is an error that names the nearest one, and every duration, size and rate carries
 //! its unit. `docs/configuration.md` is made from the same declarations.
 
+mod address;
 pub(crate) mod bandwidth;
+pub(crate) mod clock;
 pub(crate) mod exploratory;
 pub(crate) mod key;
 pub(crate) mod log;
@@ -18,6 +20,7 @@ pub(crate) mod netdb;
 pub(crate) mod network;
 pub(crate) mod ntcp2;
 pub(crate) mod page;
+pub(crate) mod publish;
 pub(crate) mod router;
 mod section;
 pub(crate) mod ssu2;
@@ -27,7 +30,6 @@ pub(crate) mod transit;
 
 use key::{Change, Key};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Declares the whole of the sections.
@@ -58,6 +60,7 @@ macro_rules! settings {
 
 settings! {
     network: network::Network,
+    clock: clock::Clock,
     router: router::Router,
     ntcp2: ntcp2::Ntcp2,
     ssu2: ssu2::Ssu2,
@@ -71,27 +74,6 @@ settings! {
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
 const RENAMED: [(&str, &str, &str); 1] = [("ntcp2", "threads", "router.io_threads")];
-
-/// One socket address or a list of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(from = "RawOneOrMany")]
-pub(crate) struct OneOrMany(pub Vec<SocketAddr>);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawOneOrMany {
-    One(SocketAddr),
-    Many(Vec<SocketAddr>),
-}
-
-impl From<RawOneOrMany> for OneOrMany {
-    fn from(raw: RawOneOrMany) -> Self {
-        match raw {
-            RawOneOrMany::One(a) => Self(vec![a]),
-            RawOneOrMany::Many(all) => Self(all),
-        }
-    }
-}
 
 /// Why a configuration cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -143,22 +125,17 @@ impl Settings {
                 "ntcp2.enabled and ssu2.enabled are both false, which leaves no transport: enable one".to_owned()
             );
         }
-        let private = |a: &SocketAddr| !ramson_protocol::data::router_address::is_public(a.ip());
+        let private = self.network.allow_private_addresses;
         for (name, enabled, listen, publish) in [
             ("ntcp2", self.ntcp2.enabled, &self.ntcp2.listen, &self.ntcp2.publish),
             ("ssu2", self.ssu2.enabled, &self.ssu2.listen, &self.ssu2.publish),
         ] {
-            if enabled && listen.0.is_empty() {
-                return Err(format!("{name}.listen is empty: give an address, such as \"0.0.0.0:20003\""));
-            }
-            if !self.network.allow_private_addresses && publish.0.iter().any(private) {
-                return Err(format!(
-                    "{name}.publish is a private or reserved address, which no peer of the live network can call: publish \
-                     the public one, or set network.allow_private_addresses = true in a private network"
-                ));
+            if enabled {
+                listen.check(name)?;
+                publish.check(name, listen, private)?;
             }
         }
-        Ok(())
+        self.router.check(self)
     }
 }
 

@@ -52,15 +52,29 @@ pub enum News {
         /// The termination reason, ours or the peer's.
         reason: u8,
     },
-    /// What peer tests say of our reachability over one address family has changed.
+    /// A peer that we called has said where it sees us.
+    Seen {
+        /// The peer.
+        by: RouterHash,
+        /// Where it is.
+        from: SocketAddr,
+        /// Where it sees us.
+        at: SocketAddr,
+    },
+    /// What peer tests say of an address of ours has changed.
     Reachability {
-        /// Over IPv4, or IPv6.
-        v4: bool,
+        /// The address.
+        address: SocketAddr,
         /// The verdict.
         status: Status,
     },
-    /// These routers introduce others to us from now on; they are to be published.
-    Introducers(Vec<Introducer>),
+    /// These routers introduce others to us over one address family from now on; they are to be published.
+    Introducers {
+        /// Over IPv4, or IPv6.
+        v4: bool,
+        /// At most three.
+        introducers: Vec<Introducer>,
+    },
     /// Messages wait for a session with a router: it must be dialled, or declared unreachable. Told again every few seconds
     /// while they wait.
     NeedSession {

@@ -1,5 +1,6 @@
 //! The data plane as a whole: starts its threads, and takes commands for them.
 
+use crate::call_from::CallFrom;
 use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::hop::Hop;
@@ -12,7 +13,7 @@ use crate::ports::account::Account;
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
 use crate::ports::ssu2::{Input as Ssu2Input, Ssu2Handle, Target as Ssu2Target};
-use crate::ssu2::{self, Ssu2Config, ThreadContext};
+use crate::ssu2::{self, Ssu2Config, Standing, ThreadContext};
 use crate::stats::IoStats;
 use crate::udp::{self, Socket};
 use arc_swap::ArcSwap;
@@ -29,7 +30,7 @@ use ramson_protocol::shape;
 use ramson_protocol::ssu2::session;
 use ramson_protocol::tunnel::iv_filter;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
@@ -51,8 +52,8 @@ pub struct TransportsConfig {
     pub listen: Vec<SocketAddr>,
     /// SSU2, if it is spoken.
     pub ssu2: Option<Ssu2Config>,
-    /// What outbound sockets are bound to: our published addresses.
-    pub bind: Vec<IpAddr>,
+    /// From where we call; may be changed later.
+    pub call_from: Arc<CallFrom>,
     /// How many I/O threads there are; at least one is started.
     pub threads: usize,
     /// What the line bears, for all threads together.
@@ -77,7 +78,7 @@ pub struct Transports {
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
     idle_close: Arc<IdleClose>,
-    bind: Vec<IpAddr>,
+    call_from: Arc<CallFrom>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -95,6 +96,7 @@ pub struct Bound {
     unstarted: Vec<UnstartedIoThread>,
     udp: Vec<Option<Box<Udp>>>,
     ssu2: Option<Ssu2Bound>,
+    call_from: Arc<CallFrom>,
     ntcp2: ntcp2::Bound,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -115,7 +117,7 @@ impl Transports {
             Some(ssu2) => bind_ssu2(ssu2, io.len()).map(|(udp, ssu2)| (udp, Some(ssu2)))?,
             None => (Vec::new(), None),
         };
-        let bind = config.bind.clone();
+        let call_from = config.call_from;
         let (ntcp2, ntcp2_handle) = ntcp2::bind(HandshakeConfig {
             router: config.router,
             router_info: Arc::clone(&router_info),
@@ -123,7 +125,7 @@ impl Transports {
             iv: config.iv,
             net_id: config.net_id,
             listen: config.listen,
-            bind: config.bind,
+            call_from: Arc::clone(&call_from),
             padding: PaddingOptions::default(),
             limits: config.limits,
             clock: config.clock.clone(),
@@ -142,11 +144,12 @@ impl Transports {
             unstarted,
             udp,
             ssu2,
+            call_from: Arc::clone(&call_from),
             ntcp2,
             threads: Arc::clone(&threads),
         };
         let ssu2 = bound.ssu2.as_ref().map(|(unstarted, ..)| unstarted.handle());
-        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, idle_close, bind, threads }, bound))
+        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, idle_close, call_from, threads }, bound))
     }
 
     /// The line, with its limits and how full it is.
@@ -181,9 +184,9 @@ impl Transports {
         }
     }
 
-    /// True if we have an address of this family to call from.
-    pub fn can_reach(&self, ip: IpAddr) -> bool {
-        self.bind.is_empty() || self.bind.iter().any(|b| b.is_ipv4() == ip.is_ipv4())
+    /// From where we call; may be changed.
+    pub fn call_from(&self) -> &CallFrom {
+        &self.call_from
     }
 
     /// Sends a message to a router. Without a session it waits for one, and an event asks for it, as far as the account
@@ -227,6 +230,19 @@ impl Transports {
         if let Some(ssu2) = &self.ssu2 {
             // It takes the new one at the next change if it misses this.
             let _: bool = ssu2.push(Ssu2Input::RouterInfo);
+        }
+    }
+
+    /// Tells SSU2 how we stand towards callers in one address family. False if it does not keep up: it is to be told again.
+    #[must_use]
+    pub fn stand(&self, standing: Standing) -> bool {
+        self.ssu2.as_ref().is_none_or(|ssu2| ssu2.push(Ssu2Input::Standing(standing)))
+    }
+
+    /// Has our address of a family tested soon. Tests come by themselves if this is lost.
+    pub fn test_address(&self, v4: bool) {
+        if let Some(ssu2) = &self.ssu2 {
+            let _: bool = ssu2.push(Ssu2Input::Test { v4 });
         }
     }
 
@@ -305,6 +321,7 @@ impl Bound {
                 clock: self.clock.clone(),
                 sink: Arc::clone(sink),
                 io: self.io.clone(),
+                call_from: Arc::clone(&self.call_from),
             };
             let thread = unstarted.into_thread(config, sockets, context);
             spawn(&self.threads, "ssu2".to_owned(), sink, move || thread.run())?;
@@ -412,7 +429,7 @@ mod tests {
             net_id: 99,
             listen: vec![([127, 0, 0, 1], 0).into()],
             ssu2: None,
-            bind: Vec::new(),
+            call_from: Arc::default(),
             threads: 1,
             line: shape::Limits::even(1_000_000),
             limits: Limits::default(),

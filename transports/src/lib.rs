@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod call_from;
 pub mod clock;
 pub mod event;
 pub mod handle;

@@ -26,6 +26,7 @@ pub(crate) use bridge::bridge;
 pub use outcome::{Failed, Outcome, Refusal};
 pub use stats::{HandshakeCount, HandshakeLabel, HandshakeStats};
 
+use crate::call_from::CallFrom;
 use crate::clock::Clock;
 use crate::inbox::Inbox;
 use crate::ports::established::Established;
@@ -37,7 +38,7 @@ use ramson_protocol::link::gate::Gate;
 use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -46,9 +47,8 @@ use std::thread::JoinHandle;
 pub struct HandshakeConfig {
     /// Where to listen; empty for a router that only calls.
     pub listen: Vec<SocketAddr>,
-    /// Our published addresses, from which we call: peers ban a router that calls from another one. The first of the
-    /// right family is taken; without one the system chooses.
-    pub bind: Vec<IpAddr>,
+    /// From where we call.
+    pub call_from: Arc<CallFrom>,
     /// Our network.
     pub net_id: u8,
     /// Our own hash.

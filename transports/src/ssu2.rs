@@ -15,10 +15,11 @@ mod known_routers;
 mod services;
 mod thread;
 
+use crate::call_from::CallFrom;
 use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::ports::io::IoHandle;
-pub use crate::ports::ssu2::Stats;
+pub use crate::ports::ssu2::{Standing, Stats};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
@@ -67,8 +68,8 @@ pub struct Services {
     pub keys: Arc<RouterKeys>,
     /// Whether reserved addresses are as good as public ones.
     pub allow_private: bool,
-    /// The addresses that we publish. In a family without any we let ourselves be introduced.
-    pub publish: Vec<SocketAddr>,
+    /// How we stand towards callers, over IPv4 and IPv6.
+    pub standing: [Standing; 2],
 }
 
 /// What the thread shares with the rest of the data plane.
@@ -79,4 +80,5 @@ pub(crate) struct ThreadContext {
     pub(crate) clock: Clock,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) io: Vec<IoHandle>,
+    pub(crate) call_from: Arc<CallFrom>,
 }

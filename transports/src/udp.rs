@@ -9,7 +9,7 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, SockAddr, Type};
 use std::io::{self, IoSliceMut};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 /// Receive calls fill at most so many buffers, of which each holds a datagram, or with `UDP_GRO` sixty of one sender. What
 /// is not filled takes no memory. Measured: 128 peers, 100 MB/s of datagrams that the kernel does not join, the last
@@ -95,20 +95,33 @@ impl Socket {
         self.state.gro_segments() > 1
     }
 
-    /// Sends datagrams of `segment` bytes each, the last perhaps shorter. What the network or the system refuses is
-    /// lost, as any datagram may be.
+    /// Sends datagrams of `segment` bytes each, the last perhaps shorter, from one of our addresses, or from the one that
+    /// the system chooses. What the network or the system refuses is lost, as any datagram may be.
     ///
     /// # Errors
-    /// `WouldBlock` if the kernel's buffer is full; nothing was sent then.
-    pub(crate) fn send(&self, to: SocketAddr, datagrams: &[u8], segment: usize, ecn: bool) -> io::Result<()> {
+    /// `WouldBlock` if the kernel's buffer is full, `AddrNotAvailable` if the machine has not the address `from`; nothing
+    /// was sent then.
+    pub(crate) fn send(
+        &mut self,
+        from: Option<IpAddr>,
+        to: SocketAddr,
+        datagrams: &[u8],
+        segment: usize,
+        ecn: bool,
+    ) -> io::Result<()> {
         let ecn = ecn.then_some(EcnCodepoint::Ect0);
         let transmit = |contents, segment_size| {
-            let transmit = Transmit { destination: to, ecn, contents, segment_size, src_ip: None };
+            let transmit = Transmit { destination: to, ecn, contents, segment_size, src_ip: from };
             self.state.try_send(UdpSockRef::from(&self.io), &transmit)
         };
         let several = datagrams.len() > segment;
         match transmit(datagrams, several.then_some(segment)) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(e),
+            Err(e) if from.is_some_and(|ip| is_gone(ip, &e)) => {
+                // `quinn_udp` takes the refusal for one of its options, and would do without them from now on.
+                self.state = UdpSocketState::new(UdpSockRef::from(&self.io))?;
+                Err(io::ErrorKind::AddrNotAvailable.into())
+            }
             // A driver that cannot cut segments says so only now; `quinn_udp` has taken note for the next time.
             Err(_) if several && self.segments() == 1 => {
                 datagrams.chunks(segment.max(1)).for_each(|datagram| drop(transmit(datagram, None)));
@@ -117,6 +130,13 @@ impl Socket {
             _ => Ok(()),
         }
     }
+}
+
+/// True if a sending from this address failed since the machine does not have it. Without a network the system says the
+/// same.
+fn is_gone(ip: IpAddr, error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, InvalidInput, NetworkUnreachable};
+    matches!(error.kind(), AddrNotAvailable | InvalidInput | NetworkUnreachable) && UdpSocket::bind((ip, 0)).is_err()
 }
 
 /// Buffers for what sockets bring, shared by all sockets of a thread.
@@ -131,6 +151,8 @@ pub(crate) struct Receiver {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Batch {
     pub(crate) from: SocketAddr,
+    /// Which of our addresses they were sent to, at a socket that has several.
+    pub(crate) to: Option<IpAddr>,
     pub(crate) start: usize,
     pub(crate) len: usize,
     /// Bytes of one datagram.
@@ -143,7 +165,7 @@ impl Batch {
     /// One more datagram can lie behind these.
     fn takes(&self, datagram: &Self) -> bool {
         let single = datagram.len <= datagram.stride;
-        let alike = (self.from, self.congested) == (datagram.from, datagram.congested);
+        let alike = (self.from, self.to, self.congested) == (datagram.from, datagram.to, datagram.congested);
         single && alike && datagram.len <= self.stride && self.len.is_multiple_of(self.stride)
     }
 }
@@ -166,7 +188,7 @@ impl Receiver {
         drop(slices);
         match received {
             Ok(n) => {
-                self.join(n);
+                self.join(n, socket.local.ip().is_unspecified());
                 Ok((self.batches.len(), n == self.meta.len()))
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok((0, false)),
@@ -176,13 +198,15 @@ impl Receiver {
     }
 
     /// Brings together what came one by one, as the kernel does if it can: opened side by side packets cost less than
-    /// the copy.
-    fn join(&mut self, count: usize) {
+    /// the copy. `several` says that the socket has several addresses.
+    fn join(&mut self, count: usize, several: bool) {
         self.batches.clear();
         for (index, meta) in self.meta.iter().enumerate().take(count) {
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
             let congested = meta.ecn == Some(EcnCodepoint::Ce);
-            let batch = Batch { from, start: index * self.size, len: meta.len, stride: meta.stride.max(1), congested };
+            let to = meta.dst_ip.map(|ip| ip.to_canonical()).filter(|ip| several && may_answer_from(*ip));
+            let (start, len, stride) = (index * self.size, meta.len, meta.stride.max(1));
+            let batch = Batch { from, to, start, len, stride, congested };
             match self.batches.last_mut() {
                 Some(last) if last.takes(&batch) && last.len + batch.len <= self.size => {
                     self.bytes.copy_within(batch.start..batch.start + batch.len, last.start + last.len);
@@ -201,6 +225,14 @@ impl Receiver {
     /// All received bytes, in which each [`Batch`] has its place.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         &mut self.bytes
+    }
+}
+
+/// True unless an answer from this address takes more than the address: one of the link needs its interface named.
+fn may_answer_from(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unicast_link_local(),
     }
 }
 
@@ -231,9 +263,9 @@ mod tests {
         assert_eq!(sockets[1][0].local_addr().unwrap().port(), port);
         sockets.truncate(1);
         let receiver_socket = Socket::new(sockets.remove(0).remove(0), true).unwrap();
-        let sender = Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0), true).unwrap();
+        let mut sender = Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0), true).unwrap();
         let sent: Vec<u8> = (0..10 * 1072 + 40).map(|i| (i / 1072) as u8).collect();
-        sender.send(receiver_socket.local(), &sent, 1072, true).unwrap();
+        sender.send(None, receiver_socket.local(), &sent, 1072, true).unwrap();
         let mut receiver = Receiver::new(receiver_socket.joins());
         let got = receive_all(&mut receiver, &receiver_socket, 11);
         assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [vec![1072; 10], vec![40]].concat());
@@ -250,15 +282,15 @@ mod tests {
             return;
         }
         let sender = || Socket::new(bind(&listen, 1).unwrap().remove(0).remove(0), false).unwrap();
-        let (first, second) = (sender(), sender());
-        let send = |socket: &Socket, byte: u8, len: usize| {
-            socket.send(receiver_socket.local(), &vec![byte; len], len, true).unwrap();
+        let (mut first, mut second) = (sender(), sender());
+        let send = |socket: &mut Socket, byte: u8, len: usize| {
+            socket.send(None, receiver_socket.local(), &vec![byte; len], len, true).unwrap();
         };
         // A short one ends a batch, a longer one begins another, and so does another sender.
         for (byte, len) in [(1, 100), (2, 100), (3, 60), (4, 60), (5, 100)] {
-            send(&first, byte, len);
+            send(&mut first, byte, len);
         }
-        [6, 7].into_iter().for_each(|byte| send(&second, byte, 100));
+        [6, 7].into_iter().for_each(|byte| send(&mut second, byte, 100));
         std::thread::sleep(Duration::from_millis(20));
         let mut receiver = Receiver::new(true);
         let (count, _) = receiver.receive(&receiver_socket).unwrap();
@@ -270,5 +302,35 @@ mod tests {
         let firsts = batches.iter().flat_map(|b| (b.start..b.start + b.len).step_by(b.stride));
         let firsts: Vec<_> = firsts.map(|at| receiver.bytes[at]).collect();
         assert_eq!(firsts, [1, 2, 3, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn an_answer_leaves_from_the_address_that_was_called() {
+        let open = |at: &str| Socket::new(bind(&[at.parse().unwrap()], 1).unwrap().remove(0).remove(0), true).unwrap();
+        let (mut everywhere, mut caller) = (open("0.0.0.0:0"), open("127.0.0.1:0"));
+        let port = everywhere.local().port();
+        // All of 127/8 is on this machine, and the system would answer from 127.0.0.1.
+        for called in [IpAddr::from([127, 0, 0, 9]), IpAddr::from([127, 7, 0, 1])] {
+            caller.send(None, SocketAddr::new(called, port), &[1; 100], 100, false).unwrap();
+            let mut receiver = Receiver::new(everywhere.joins());
+            receive_all(&mut receiver, &everywhere, 1);
+            let batch = receiver.batch(0);
+            assert_eq!(batch.to, Some(called));
+            everywhere.send(batch.to, batch.from, &[2; 100], 100, false).unwrap();
+            let mut receiver = Receiver::new(caller.joins());
+            receive_all(&mut receiver, &caller, 1);
+            assert_eq!((receiver.batch(0).from, receiver.batch(0).to), (SocketAddr::new(called, port), None));
+        }
+    }
+
+    #[test]
+    fn an_address_that_the_machine_has_no_more_is_told_and_costs_no_offload() {
+        let mut socket =
+            Socket::new(bind(&["0.0.0.0:0".parse().unwrap()], 1).unwrap().remove(0).remove(0), true).unwrap();
+        let (segments, to) = (socket.segments(), SocketAddr::new(IpAddr::from([127, 0, 0, 1]), socket.local().port()));
+        let gone = Some(IpAddr::from([203, 0, 113, 9]));
+        let refused = socket.send(gone, to, &[1; 300], 100, true).unwrap_err();
+        assert_eq!((refused.kind(), socket.segments()), (io::ErrorKind::AddrNotAvailable, segments));
+        socket.send(None, to, &[1; 300], 100, true).unwrap();
     }
 }

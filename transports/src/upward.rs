@@ -35,7 +35,8 @@ enum Subject {
     Wanted(RouterHash),
     Info(RouterHash),
     Reachability(bool),
-    Introducers,
+    Introducers(bool),
+    Seen(RouterHash),
 }
 
 impl Subject {
@@ -45,8 +46,9 @@ impl Subject {
             News::ConnectFailed { peer, transport, .. } => Self::Call(*peer, *transport),
             News::NeedSession { peer, .. } => Self::Wanted(*peer),
             News::NeedRouterInfo(router) => Self::Info(*router),
-            News::Reachability { v4, .. } => Self::Reachability(*v4),
-            News::Introducers(_) => Self::Introducers,
+            News::Reachability { address, .. } => Self::Reachability(address.is_ipv4()),
+            News::Introducers { v4, .. } => Self::Introducers(*v4),
+            News::Seen { by, .. } => Self::Seen(*by),
         }
     }
 }

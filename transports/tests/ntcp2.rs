@@ -20,6 +20,7 @@ use ramson_protocol::link::gate::OpenGate;
 use ramson_protocol::link::limits::Limits;
 use ramson_protocol::link::padding::PaddingOptions;
 use ramson_protocol::ntcp2::block::{Block, Blocks};
+use ramson_transports::call_from::CallFrom;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::Direction;
 use ramson_transports::ntcp2::{DialTarget, Failed, HandshakeConfig, HandshakeHandle, HandshakeSink, Outcome, spawn};
@@ -70,7 +71,7 @@ impl Router {
         let mut random = || keys_bytes(&mut rng);
         let mut config = HandshakeConfig {
             listen: vec![SocketAddr::new(ip, 0)],
-            bind: vec![ip],
+            call_from: calls_from(ip),
             net_id: NET,
             router: keys.identity.hash(),
             static_key: SecretKey::from_bytes(random()),
@@ -134,6 +135,12 @@ impl Drop for Router {
         self.handle.stop();
         self.join.take().unwrap().join().unwrap();
     }
+}
+
+fn calls_from(ip: IpAddr) -> Arc<CallFrom> {
+    let from = CallFrom::default();
+    from.set([ip.is_ipv4().then_some(ip), ip.is_ipv6().then_some(ip)]);
+    Arc::new(from)
 }
 
 fn keys_bytes(rng: &mut ChaCha20Rng) -> [u8; 32] {
@@ -237,6 +244,15 @@ fn two_routers_meet_over_ipv6() {
     out.receive(|blocks| assert_eq!(blocks, [Block::Padding(30)]));
 }
 
+/// Behind a NAT what is published is on no interface; and what was on one may go.
+#[test]
+fn a_router_calls_though_the_machine_has_not_the_address_that_it_is_to_call_from() {
+    let elsewhere = "203.0.113.7".parse().unwrap();
+    let alice = Router::start_with("127.0.0.1", |config| config.call_from = calls_from(elsewhere));
+    let bob = Router::start("127.0.0.1");
+    meet(&alice, &bob);
+}
+
 #[test]
 fn a_hundred_routers_call_one() {
     let called = Router::start_with("127.0.0.1", |c| c.limits.burst_per_ip = 1000);
@@ -253,7 +269,7 @@ fn a_hundred_routers_call_one() {
 
 #[test]
 fn a_router_that_only_calls_needs_no_published_address() {
-    let (a, b) = (Router::start_with("127.0.0.1", |c| c.bind.clear()), Router::start("127.0.0.1"));
+    let (a, b) = (Router::start_with("127.0.0.1", |c| c.call_from = Arc::default()), Router::start("127.0.0.1"));
     a.publish(|mut builder| {
         builder.addresses = vec![RouterAddressBuf::ntcp2_unpublished(&a.config.static_key.public(), "4")];
         builder

@@ -1,20 +1,20 @@
 use super::requests::Public;
 use super::*;
 use crate::expected::Via;
-use crate::identity::{NodeKeys, Offer, Profile, router_info};
+use crate::identity::{Floodfill, NodeKeys, Offer, Profile, State, router_info};
 use crate::messages::Origin;
 use crate::node::{Node, NodeConfig};
-use crate::reach::Reach;
 use ramson_crypto::sign::SigningKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::lease_set2::LeaseSet2Builder;
-use ramson_protocol::data::router_info::Congestion;
 use ramson_protocol::i2np::Message as I2np;
 use ramson_protocol::i2np::database_store::Reply;
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, TunnelId};
+use ramson_protocol::reach::Publish;
 use ramson_protocol::time::Wall;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn wall() -> Wall {
@@ -22,13 +22,18 @@ fn wall() -> Wall {
 }
 
 fn profile(floodfill: bool, port: u16) -> Profile {
-    let publish = vec![format!("127.0.0.1:{port}").parse().unwrap()];
-    Profile { net_id: 99, floodfill, ntcp2: Some(Offer { publish, mtu: 1500 }), ssu2: None, share: 10_000_000 }
+    let offer = Some(Offer { publish: Publish::Fixed(vec![at(port)]), mtu: 1500 });
+    let floodfill = if floodfill { Floodfill::Yes } else { Floodfill::No };
+    Profile { net_id: 99, floodfill, ntcp2: offer, ssu2: None, share: 10_000_000, family: None }
+}
+
+fn at(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 fn stranger() -> RouterInfo {
     let keys = NodeKeys::generate(&mut rand::rng());
-    router_info(&keys, &profile(false, 1), &Reach::default(), Congestion::None, (0, 0), wall()).unwrap()
+    router_info(&keys, &profile(false, 1), &State::published_at(at(1)), wall()).unwrap()
 }
 
 fn lease_set() -> Entry {

@@ -18,7 +18,21 @@ series! {
         Counter CONNECT_FAILURES = "ramson_connect_failures_total" ["reason"]
             "Routers that could not be reached by any of their addresses.";
         Gauge CLOCK_CORRECTION = "ramson_clock_correction_seconds" []
-            "What is added to this machine's clock, by the word of our peers.";
+            "How far our clock is ahead of this machine's, by the word of time servers and peers.";
+        Gauge CLOCK_CONFIRMED = "ramson_clock_confirmed" []
+            "1 once several time servers or peers agree with our clock.";
+        Counter CLOCK_CORRECTIONS = "ramson_clock_corrections_total" ["by"]
+            "Corrections of our clock, by whose word.";
+        Counter CLOCK_JUMPS = "ramson_clock_jumps_total" []
+            "Jumps of this machine's clock.";
+        Counter CLOCK_DISAGREEMENTS = "ramson_clock_disagreements_total" []
+            "Rounds in which time servers contradicted our peers, or what they had said before.";
+        Counter CLOCK_SERVERS = "ramson_clock_servers_total" ["outcome"]
+            "Time servers that were asked, by what came of it.";
+        Gauge REACHABLE = "ramson_published" ["family"]
+            "1 if we publish an address of this family at which peers can call us.";
+        Counter GATEWAY = "ramson_gateway_requests_total" ["protocol", "outcome"]
+            "Requests to the gateway before us to map a port, by what came of it.";
         Counter DUPLICATES = "ramson_message_ids_total" ["event"]
             "Message ids in the filters of repeated messages; forgotten_early are those that were forgotten for want of room.";
         Counter NEWS_DEFERRED = "ramson_control_news_deferred_total" []
@@ -49,6 +63,8 @@ series! {
             "Routers of these through which we would build a tunnel now.";
         Gauge CONGESTION = "ramson_congestion_level" []
             "How congested we say that we are: 0 is not at all, 1 is D, 2 is E, 3 is G.";
+        Gauge STRAIN = "ramson_strain_ratio" []
+            "How much of the busiest I/O thread, or of the workers that open build requests, is in use; beside the line it decides what is admitted.";
         Gauge TRANSIT_TUNNELS = "ramson_transit_tunnels" ["role"]
             "Tunnels of others that pass through us, by our part in them.";
         Gauge TRANSIT_PROMISED = "ramson_transit_promised_bytes_per_second" []

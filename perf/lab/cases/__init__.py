@@ -6,6 +6,7 @@ Ramson's own metrics can answer.
 """
 
 from . import (
+    address_lost,
     endpoint,
     floodfill,
     gateway,
@@ -17,11 +18,14 @@ from . import (
     ipv6_participant,
     ipv6_sessions,
     java_neighbour,
+    mapped,
     mixed_participant,
     nat,
+    one_to_one,
     own_tunnels,
     participant,
     participant_i2pd,
+    port_forward,
     rebinding,
     rebinding_i2pd,
     sessions,
@@ -35,6 +39,7 @@ from . import (
     ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
+    two_addresses,
 )
 
 ALL = (
@@ -64,6 +69,11 @@ ALL = (
     rebinding_i2pd,
     introduced_to_i2pd,
     introduced_java,
+    one_to_one,
+    port_forward,
+    two_addresses,
+    mapped,
+    address_lost,
     hostile,
     floodfill,
     soak,

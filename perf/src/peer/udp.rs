@@ -8,7 +8,7 @@ use ramson_protocol::link::limits::Limits;
 use ramson_protocol::ssu2::endpoint::{self, Endpoint, Output};
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::SHORT_LEN;
-use ramson_protocol::ssu2::local::Remote;
+use ramson_protocol::ssu2::local::{OurEnd, Remote};
 use ramson_protocol::ssu2::packet::{MIN_PAYLOAD, OVERHEAD, Placed, Sealer};
 use ramson_protocol::ssu2::session::{Config, Event, Session};
 use ramson_protocol::time::{Mono, Wall};
@@ -186,7 +186,7 @@ fn shake_hands(
         choose_id: Box::new(move |_| ids.next_u64()),
     };
     let mut endpoint = Endpoint::new(config, rng.random(), now());
-    endpoint.dial(now(), endpoint::Target { remote, local: 0, token: None, ask_for_tag: false });
+    endpoint.dial(now(), endpoint::Target { remote, local: OurEnd::socket(0), token: None, ask_for_tag: false });
     let end = Instant::now() + HANDSHAKE;
     let mut buffer = [0; 2048];
     while Instant::now() < end {
@@ -204,7 +204,7 @@ fn shake_hands(
         let due = endpoint.poll_timeout().map_or(HANDSHAKE, |due| due.saturating_sub(now().mono));
         socket.set_read_timeout(Some(due.max(Duration::from_millis(1))))?;
         match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => endpoint.handle_datagram(now(), from, 0, &mut buffer[..len]),
+            Ok((len, from)) => endpoint.handle_datagram(now(), from, OurEnd::socket(0), &mut buffer[..len]),
             Err(e) if is_timeout(&e) => endpoint.handle_timeout(now()),
             Err(e) => return Err(e.into()),
         }

@@ -86,13 +86,18 @@ fn a_promise_keeps_to_the_share_and_a_minimum_that_cannot_be_met_is_refused() {
     assert!(a.promised() <= CONFIG.share);
 }
 
+/// A line in use by this part, for so many seconds.
+fn pass(a: &mut Admission, share: f64, seconds: usize) {
+    for _ in 0..seconds {
+        a.sample((CONFIG.line as f64 * share) as u64, 0, 0.0);
+    }
+}
+
 #[test]
-fn congestion_rises_at_once_and_falls_with_a_distance() {
+fn congestion_follows_minutes_and_falls_with_a_distance() {
     let mut a = admission();
     let at = |a: &mut Admission, share: f64| {
-        for _ in 0..200 {
-            a.sample((CONFIG.line as f64 * share) as u64, 0);
-        }
+        pass(a, share, 3000);
         a.congestion()
     };
     assert_eq!(at(&mut a, 0.65), Congestion::None);
@@ -102,11 +107,43 @@ fn congestion_rises_at_once_and_falls_with_a_distance() {
     assert_eq!(at(&mut a, 0.85), Congestion::E);
     assert_eq!(at(&mut a, 0.75), Congestion::D);
     assert_eq!(at(&mut a, 0.5), Congestion::None);
-    assert_eq!(at(&mut a, 1.01), Congestion::G);
+    assert_eq!(at(&mut a, 1.01), Congestion::E, "some tunnels end in every second");
     assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Refuse(Reason::Bandwidth));
+}
+
+#[test]
+fn a_burst_of_seconds_is_refused_and_not_published() {
+    let mut a = admission();
+    pass(&mut a, 1.2, 45);
+    assert_eq!(
+        (a.decide(&request(1, 2), Mono::ZERO), a.congestion()),
+        (Verdict::Refuse(Reason::Bandwidth), Congestion::None)
+    );
+}
+
+#[test]
+fn a_busy_processor_is_a_load_as_a_full_line_is() {
+    let mut a = admission();
+    for _ in 0..3000 {
+        a.sample(0, 0, 1.0);
+    }
+    assert_eq!(a.congestion(), Congestion::E);
+    let taken =
+        (0..1000).filter(|n| matches!(a.decide(&request(*n, n + 5000), Mono::ZERO), Verdict::Accept { .. })).count();
+    assert!(taken < 10, "{taken}");
+}
+
+#[test]
+fn who_drains_refuses_and_does_not_publish_it_and_who_takes_nobody_says_so() {
+    let mut a = admission();
     a.drain();
-    assert_eq!(at(&mut a, 0.0), Congestion::G);
+    assert_eq!(a.congestion(), Congestion::None);
     assert_eq!(a.decide(&request(1, 2), Mono::ZERO), Verdict::Refuse(Reason::Draining));
+    let mut a = admission();
+    a.set_config(Config { max_tunnels: 0, ..CONFIG });
+    assert_eq!(a.congestion(), Congestion::G);
+    a.set_config(CONFIG);
+    assert_eq!(a.congestion(), Congestion::None);
 }
 
 #[test]

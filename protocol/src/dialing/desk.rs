@@ -154,6 +154,8 @@ pub struct Desk {
     limits: Limits,
     /// Addresses of ours. In a private network only with their ports.
     ours: Vec<SocketAddr>,
+    /// Those that we publish now, which may change.
+    published: Vec<SocketAddr>,
     ports_tell: bool,
     /// Who is looked for or called.
     entered: BTreeMap<RouterHash, Errand>,
@@ -172,6 +174,7 @@ impl Desk {
         Self {
             limits,
             ours,
+            published: Vec::new(),
             ports_tell: private,
             entered: BTreeMap::new(),
             taken: [0; 3],
@@ -180,6 +183,11 @@ impl Desk {
             addresses: Places::default(),
             networks: Places::default(),
         }
+    }
+
+    /// We publish these addresses from now on.
+    pub fn published(&mut self, addresses: Vec<SocketAddr>) {
+        self.published = addresses;
     }
 
     /// Takes a place for a router that is wanted. One that has a place keeps it, and it becomes ours if we want it, too.
@@ -292,7 +300,7 @@ impl Desk {
     }
 
     fn is_ours(&self, addr: SocketAddr) -> bool {
-        self.ours.iter().any(|ours| {
+        self.ours.iter().chain(&self.published).any(|ours| {
             let same = ours.ip().to_canonical() == addr.ip().to_canonical();
             same && (!self.ports_tell || ours.port() == addr.port())
         })
@@ -413,6 +421,8 @@ mod tests {
         }
         let mut private = Desk::new(Limits::private(), vec![addr("127.0.0.1:4000")], true);
         assert_eq!(private.dial(addr("127.0.0.1:4000"), NOW), Err(Refusal::Ourselves));
+        private.published(vec![addr("127.0.0.2:4000")]);
+        assert_eq!(private.dial(addr("127.0.0.2:4000"), NOW), Err(Refusal::Ourselves));
         assert!((5000..6000).all(|port| private.dial(SocketAddr::from(([127, 0, 0, 1], port)), NOW).is_ok()));
     }
 

@@ -7,7 +7,45 @@
 use crate::base64;
 use crate::data::key_type::SigType;
 use crate::data::router_info::RouterInfo;
-use ramson_crypto::sign;
+use crate::id::RouterHash;
+use ramson_crypto::sign::{self, SigningKey};
+
+/// Bytes of the longest name of a family. INTEROP: i2pd and Java I2P take any; names of certificates stay below.
+pub const MAX_NAME: usize = 64;
+
+/// The key of a family that we belong to.
+#[derive(Clone)]
+pub struct FamilyKey {
+    name: String,
+    key: SigningKey,
+}
+
+impl FamilyKey {
+    /// A family of this name with this private key; `None` if the name is no word of letters, digits, dots and dashes.
+    pub fn new(name: &str, seed: [u8; 32]) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let good = !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(plain);
+        good.then(|| Self { name: name.to_owned(), key: SigningKey::from_seed(seed) })
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The options of a RouterInfo by which the router of this hash says that it belongs to the family.
+    pub fn options(&self, router: &RouterHash) -> [(&'static str, String); 3] {
+        let signature = self.key.sign(&[self.name.as_bytes(), &router.0].concat());
+        let key = format!("{}:{}", SigType::Ed25519.code(), base64::encode(&self.key.public()));
+        [("family", self.name.clone()), ("family.key", key), ("family.sig", base64::encode(&signature))]
+    }
+}
+
+impl std::fmt::Debug for FamilyKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FamilyKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 /// What a RouterInfo's claim to a family is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,24 +78,25 @@ mod tests {
     use crate::data::router_info::{Caps, RouterInfoBuilder, Version};
     use crate::data::router_keys::RouterKeys;
     use crate::time::Wall;
-    use ramson_crypto::sign::SigningKey;
     use rand::SeedableRng;
 
     #[test]
     fn a_claim_holds_with_a_signature_over_this_routers_hash_only() {
         let keys = RouterKeys::generate(&mut rand_chacha::ChaCha20Rng::seed_from_u64(1));
-        let family = SigningKey::from_seed([1; 32]);
+        let family = FamilyKey::new("herbs", [1; 32]).unwrap();
         let info = |hash: [u8; 32]| {
-            RouterInfoBuilder::new(2, Version(0, 9, 69), Caps::default())
-                .option("family", "herbs")
-                .option("family.key", format!("7:{}", base64::encode(&family.public())))
-                .option("family.sig", base64::encode(&family.sign(&[b"herbs", &hash[..]].concat())))
-                .sign(&keys, Wall(0))
-                .unwrap()
+            let mut builder = RouterInfoBuilder::new(2, Version(0, 9, 69), Caps::default());
+            for (key, value) in family.options(&RouterHash(hash)) {
+                builder = builder.option(key, value);
+            }
+            builder.sign(&keys, Wall(0)).unwrap()
         };
         assert_eq!(claim(&info(keys.identity.hash().0)), Claim::Valid);
         assert_eq!(claim(&info([0; 32])), Claim::Forged);
         let none = RouterInfoBuilder::default().sign(&keys, Wall(0)).unwrap();
         assert_eq!(claim(&none), Claim::None);
+        for name in ["", "two words", "a=b", &"x".repeat(MAX_NAME + 1)] {
+            assert!(FamilyKey::new(name, [1; 32]).is_none(), "{name}");
+        }
     }
 }

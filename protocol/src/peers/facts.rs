@@ -40,6 +40,12 @@ impl Subnet {
     }
 }
 
+/// What stands for a family among the facts: a hash of its name.
+pub fn family(name: &str) -> u64 {
+    let hash = sha256(&[name.as_bytes()]);
+    u64::from_le_bytes(std::array::from_fn(|i| hash[i]))
+}
+
 /// The facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -80,10 +86,7 @@ impl Facts {
         for socket in info.ssu2().filter_map(|address| address.socket) {
             add(socket.ip(), abilities.ssu2);
         }
-        let family = info.family().filter(|name| !name.is_empty()).map(|name| {
-            let hash = sha256(&[name.as_bytes()]);
-            u64::from_le_bytes(std::array::from_fn(|i| hash[i]))
-        });
+        let family = info.family().filter(|name| !name.is_empty()).map(family);
         let (version, caps, published) = (info.version(), info.caps(), info.published());
         Some(Self { key, version, caps, published, subnets, family, dialable, published_address })
     }

@@ -46,7 +46,7 @@ fn network(n: usize, change: impl Fn(usize, &mut Facts)) -> Peers {
 
 fn wish(hops: usize) -> Wish<'static> {
     let (direction, purpose) = (Direction::Outbound, Purpose::Client);
-    Wish { hops, direction, purpose, exclude: &[], order: [9; 32] }
+    Wish { hops, direction, purpose, exclude: &[], last: None, order: [9; 32] }
 }
 
 fn counts(peers: &Peers, wish: &Wish<'_>, n: usize, rounds: usize) -> Vec<usize> {
@@ -239,4 +239,37 @@ proptest! {
             Err(TooFew { found }) => prop_assert_eq!(found, n.saturating_sub(excluded)),
         }
     }
+}
+
+#[test]
+fn none_of_our_own_family_is_a_hop_of_ours() {
+    let mut peers = network(30, |i, f| f.family = (i < 28).then_some(77));
+    peers.config.family = Some(77);
+    assert_eq!(peers.select(&wish(3), NOW, &mut rng()), Err(TooFew { found: 2 }));
+}
+
+#[test]
+fn whom_we_knew_from_the_start_or_know_for_an_hour_is_an_acquaintance() {
+    let (mut peers, mut rng) = (Peers::new(Config::default()), rng());
+    let at = |secs| Now { mono: Duration::from_secs(secs), ..NOW };
+    peers.update(hash(1), facts(1), at(5), &mut rng);
+    peers.update(hash(2), facts(2), at(100), &mut rng);
+    let known = |secs| [1, 2].map(|n| peers.is_acquaintance(&hash(n), at(secs).mono));
+    assert_eq!((known(101), known(100 + 3600)), ([true, false], [true, true]));
+    assert_eq!(peers.acquaintances(at(101).mono), 1);
+}
+
+#[test]
+fn the_last_hop_to_a_router_that_nobody_can_call_is_one_that_is_connected() {
+    let peers = network(60, |_, _| {});
+    let connected: HashSet<RouterHash> = [hash(7), hash(9)].into();
+    let mut rng = rng();
+    for _ in 0..50 {
+        let wish = Wish { direction: Direction::Inbound, last: Some(&connected), ..wish(3) };
+        let hops = peers.select(&wish, NOW, &mut rng).unwrap().hops;
+        assert!(connected.contains(&hops[2].hash));
+    }
+    let nobody = HashSet::new();
+    let wish = Wish { direction: Direction::Inbound, last: Some(&nobody), ..wish(3) };
+    assert!(peers.select(&wish, NOW, &mut rng).is_err(), "whoever asks decides what then");
 }

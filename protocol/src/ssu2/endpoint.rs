@@ -24,7 +24,7 @@ pub use stats::{Count, Stats};
 use super::error::Cause;
 use super::established::Established;
 use super::header::{self, Kind, Long};
-use super::local::Local;
+use super::local::{Local, OurEnd};
 use super::message;
 use super::responder;
 use super::token::{Issuer, Received};
@@ -83,8 +83,8 @@ pub enum Output {
     Send {
         /// The address that the datagram goes to.
         to: SocketAddr,
-        /// From which of our sockets.
-        local: usize,
+        /// From which end of ours.
+        local: OurEnd,
         /// The whole datagram, sealed.
         bytes: Bytes,
     },
@@ -119,8 +119,8 @@ pub struct Failed {
 pub struct Outside {
     /// Where it came from.
     pub from: SocketAddr,
-    /// At which of our sockets.
-    pub local: usize,
+    /// At which end of ours.
+    pub local: OurEnd,
     /// Its header: a PeerTest or a HolePunch of our version and network.
     pub header: Long,
     /// The blocks of the message, opened.
@@ -184,9 +184,9 @@ impl Endpoint {
         self.local.router_info = router_info;
     }
 
-    /// Takes in a datagram that belongs to no established session; `local` is the socket that it came in at. Its
-    /// content is unspecified afterwards.
-    pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, local: usize, datagram: &mut [u8]) {
+    /// Takes in a datagram that belongs to no established session; `local` is where it came in. Its content is
+    /// unspecified afterwards.
+    pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, local: OurEnd, datagram: &mut [u8]) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if datagram.len() < header::MIN_DATAGRAM || datagram.len() > header::MAX_DATAGRAM {
             return self.stats.drop(Cause::Short);
@@ -215,7 +215,7 @@ impl Endpoint {
         &mut self,
         now: Now,
         from: SocketAddr,
-        local: usize,
+        local: OurEnd,
         kind: Kind,
         datagram: &mut [u8],
     ) -> Result<(), Cause> {
@@ -228,7 +228,7 @@ impl Endpoint {
     }
 
     /// A PeerTest or HolePunch: opened here, understood elsewhere.
-    fn outside(&mut self, now: Now, from: SocketAddr, local: usize, datagram: &mut [u8]) -> Result<(), Cause> {
+    fn outside(&mut self, now: Now, from: SocketAddr, local: OurEnd, datagram: &mut [u8]) -> Result<(), Cause> {
         let (header, plain) = message::open(datagram, &self.local.intro, Cause::OutsideTag)?;
         responder::check(&self.local, &header)?;
         let skew = message::Opening::parse(plain)?.skew(now.wall, Mono::ZERO);
@@ -287,7 +287,7 @@ impl Endpoint {
         stats
     }
 
-    fn send(&mut self, to: SocketAddr, local: usize, bytes: Bytes) {
+    fn send(&mut self, to: SocketAddr, local: OurEnd, bytes: Bytes) {
         self.outputs.push_back(Output::Send { to, local, bytes });
     }
 
@@ -296,7 +296,7 @@ impl Endpoint {
         self.outputs.push_back(Output::Failed(failed));
     }
 
-    fn establish(&mut self, local: usize, mut established: Box<Established>) {
+    fn establish(&mut self, local: OurEnd, mut established: Box<Established>) {
         established.local = local;
         self.stats.establish(established.role);
         if let Some((token, expires)) = established.new_token {

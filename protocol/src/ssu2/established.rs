@@ -2,6 +2,7 @@
 
 use super::header::MaskKey;
 use super::keys::DataKeys;
+use super::local::OurEnd;
 use crate::data::router_info::VerifiedRouterInfo;
 use crate::id::RouterHash;
 use crate::link::padding::PaddingOptions;
@@ -30,8 +31,8 @@ pub struct Established {
     pub peer: RouterHash,
     /// Where it is.
     pub addr: SocketAddr,
-    /// Which of our sockets the handshake went through.
-    pub local: usize,
+    /// Our end, to which the peer sent or which we called from.
+    pub local: OurEnd,
     /// The connection id in packets to us.
     pub local_id: u64,
     /// The connection id in packets to the peer.

@@ -14,7 +14,7 @@ use super::error::Cause;
 use super::established::Established;
 use super::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, SHORT_LEN, Short, VERSION};
 use super::keys::{self, DataKeys};
-use super::local::{Ids, Local, Remote, ephemeral, max_datagram};
+use super::local::{Ids, Local, OurEnd, Remote, ephemeral, max_datagram};
 use super::message::{self, Opening, protect};
 use crate::gzip::gzip;
 use crate::link::block::HEADER_LEN;
@@ -216,7 +216,7 @@ impl AwaitCreated {
             role: Role::Initiator,
             peer: remote.hash,
             addr: remote.addr,
-            local: 0,
+            local: OurEnd::default(),
             local_id: self.ids.local,
             remote_id: self.ids.remote,
             local_intro: local.intro.clone(),

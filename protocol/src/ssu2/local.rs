@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The largest IP packet that SSU2 sends, and what is assumed of a path unless an address says less.
 pub const MAX_MTU: u16 = 1500;
@@ -16,6 +16,23 @@ pub const MAX_MTU: u16 = 1500;
 ///
 /// spec: ssu2 §MTU
 pub const MIN_MTU: u16 = 1280;
+
+/// Our end of a way: a socket, and which address of this machine. What is called at one address must answer from it: a NAT
+/// lets nothing else in, and peers take another address for another router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OurEnd {
+    /// The number of the socket.
+    pub socket: usize,
+    /// The address; `None` leaves the choice to the system, which is right where the socket has only one.
+    pub ip: Option<IpAddr>,
+}
+
+impl OurEnd {
+    /// A socket, from whichever of its addresses the system chooses.
+    pub fn socket(socket: usize) -> Self {
+        Self { socket, ip: None }
+    }
+}
 
 /// Who we are, with everything computed that is the same for every handshake.
 pub struct Local {

@@ -14,7 +14,7 @@
 
 use super::block::{FIRST_FRAGMENT, FOLLOW_ON_FRAGMENT, FOLLOW_ON_HEADER_LEN, I2NP};
 use super::fragment::MAX_FRAGMENTS;
-use crate::i2np::header::MAX_BODY;
+use crate::i2np::header::{MAX_BODY, MessageType, SKEW};
 use crate::id::MessageId;
 use crate::link::block::{HEADER_LEN, I2NP_HEADER_LEN};
 use crate::wire::Writer;
@@ -146,7 +146,9 @@ impl Outbox {
         header[3] = kind;
         header[4..8].copy_from_slice(&id.0.to_be_bytes());
         header[8..].copy_from_slice(&expiration.to_be_bytes());
-        self.push(WHOLE_HEADER + body, expiration, true, |out| {
+        // The expiration of a cell is ours; that of another message may be by a clock that is behind.
+        let skew = if kind == MessageType::TunnelData.code() { 0 } else { SKEW.as_secs() as u32 };
+        self.push(WHOLE_HEADER + body, expiration.saturating_add(skew), true, |out| {
             out.put(&header);
             parts.iter().for_each(|part| out.put(part));
         });

@@ -92,9 +92,9 @@ pub enum Output {
     },
     /// The verdict over one address family has changed.
     Status {
-        /// True for IPv4, false for IPv6.
-        v4: bool,
-        /// Whether we can be reached over that family.
+        /// Our address that was tested.
+        address: SocketAddr,
+        /// Whether we can be reached there.
         status: Status,
         /// Our address as Charlie saw it.
         seen: Option<SocketAddr>,
@@ -169,16 +169,21 @@ impl PeerTests {
         }
     }
 
-    /// Our address of one family: what we publish, or as peers see it. Another IP than before makes everything known
-    /// of it void; `None` ends the testing. Tests begin soon.
+    /// Our address of one family: what we publish, or might. Another than before makes everything known of it void;
+    /// `None` ends the testing. Tests begin soon.
     pub fn set_address(&mut self, now: Now, v4: bool, address: Option<SocketAddr>) {
         let family = &mut self.families[index(v4)];
-        if family.address.map(|a| a.ip()) != address.map(|a| a.ip()) {
+        if family.address != address {
             family.judge.reset();
             family.own = None;
             family.next = now.mono;
         }
         family.address = address;
+    }
+
+    /// The next test of a family is due now.
+    pub fn retest(&mut self, now: Now, v4: bool) {
+        self.families[index(v4)].next = now.mono;
     }
 
     /// What is thought of one address family, and why.

@@ -14,7 +14,7 @@ use super::established::{Established, MAX_EARLY};
 use super::header::{self, KEYED_LEN, Kind, LONG_LEN, Long, MaskKey, SHORT_LEN, Short, VERSION};
 use super::initiator::{CONFIRMED_OVERHEAD, long, pad, push, timed_payload};
 use super::keys::{self, DataKeys};
-use super::local::{Ids, Local, ephemeral};
+use super::local::{Ids, Local, OurEnd, ephemeral};
 use super::message::{self, Opening, protect};
 use super::verify::Verified;
 use crate::gzip::gunzip;
@@ -353,7 +353,7 @@ impl Accepted {
             role: Role::Responder,
             peer: peer.info.hash(),
             addr: self.from,
-            local: 0,
+            local: OurEnd::default(),
             local_id: self.ids.local,
             remote_id: self.ids.remote,
             local_intro: local.intro.clone(),

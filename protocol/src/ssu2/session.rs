@@ -327,6 +327,11 @@ impl Session {
         self.state == State::Open
     }
 
+    /// From now on it keeps a NAT in front of us open.
+    pub fn keep_alive(&mut self) {
+        self.config.keep_alive = Some(KEEP_ALIVE);
+    }
+
     /// Nothing more comes of this session: drop it.
     pub fn is_ended(&self) -> bool {
         self.state == State::Ended

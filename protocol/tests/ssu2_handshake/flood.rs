@@ -6,7 +6,7 @@ use ramson_protocol::link::limits::Limits;
 use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Output};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::initiator::{self, AwaitCreated};
-use ramson_protocol::ssu2::local::{Ids, Local};
+use ramson_protocol::ssu2::local::{Ids, Local, OurEnd};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn spoofed_requests_leave_no_state_and_are_not_amplified() {
     let (_, session_request) = AwaitCreated::start(&local, &remote, ids, 77, false, &mut rng, now).unwrap();
     for n in 0..50_000 {
         for request in [&token_request, &session_request] {
-            net.nodes[BOB].endpoint.handle_datagram(now, spoofed(n), 0, &mut request.clone());
+            net.nodes[BOB].endpoint.handle_datagram(now, spoofed(n), OurEnd::socket(0), &mut request.clone());
             let mut sent = 0;
             while let Some(output) = net.nodes[BOB].endpoint.poll_output() {
                 let Output::Send { to, bytes, .. } = output else { panic!("{output:?}") };

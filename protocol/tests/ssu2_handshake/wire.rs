@@ -11,7 +11,7 @@ use ramson_protocol::link::limits::Limits;
 use ramson_protocol::ssu2::endpoint::{Config, Endpoint, Failed, Output, Outside, Target};
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::{self, Kind, MaskKey};
-use ramson_protocol::ssu2::local::{Local, Remote};
+use ramson_protocol::ssu2::local::{Local, OurEnd, Remote};
 use ramson_protocol::time::{Mono, Now, Wall};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -216,7 +216,7 @@ impl Net {
     }
 
     pub(crate) fn target(&self, to: usize) -> Target {
-        Target { remote: self.nodes[to].remote(), local: 3, token: None, ask_for_tag: self.ask_for_tag }
+        Target { remote: self.nodes[to].remote(), local: OurEnd::socket(3), token: None, ask_for_tag: self.ask_for_tag }
     }
 
     pub(crate) fn dial(&mut self, from: usize, to: usize) {
@@ -315,7 +315,7 @@ impl Net {
         let id = header::connection_id(bytes, &MaskKey::new(node.intro));
         // Datagrams of sessions go elsewhere.
         if id.is_none_or(|id| !node.ids.contains(&id)) {
-            node.endpoint.handle_datagram(now, from, 3, &mut bytes.to_vec());
+            node.endpoint.handle_datagram(now, from, OurEnd::socket(3), &mut bytes.to_vec());
             self.drain(to);
         }
     }

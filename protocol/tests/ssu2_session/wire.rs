@@ -6,6 +6,7 @@ use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
+use ramson_protocol::ssu2::local::OurEnd;
 use ramson_protocol::ssu2::session::{Config, Event, Session, Stats};
 use ramson_protocol::time::{Mono, Now, Wall};
 use rand::{RngExt, SeedableRng};
@@ -102,7 +103,7 @@ pub(crate) fn established(role: Role, addr: SocketAddr) -> Established {
         role,
         peer: RouterHash([9; 32]),
         addr,
-        local: 0,
+        local: OurEnd::socket(0),
         local_id,
         remote_id,
         local_intro: intro(local_intro),

@@ -113,21 +113,12 @@ impl Value for Vec<PathBuf> {
     }
 }
 
-impl Value for super::OneOrMany {
-    const KIND: &'static str = "address with port, or a list of them";
-
-    fn text(&self) -> String {
-        match self.0.as_slice() {
-            [one] => quoted(&one.to_string()),
-            many => list(many.iter().map(|addr| quoted(&addr.to_string()))),
-        }
-    }
-}
-
-fn quoted(text: &str) -> String {
+/// A text as it is written in the file.
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-fn list(values: impl Iterator<Item = String>) -> String {
+/// A list as it is written in the file.
+pub(super) fn list(values: impl Iterator<Item = String>) -> String {
     format!("[{}]", values.collect::<Vec<_>>().join(", "))
 }

@@ -1,9 +1,8 @@
 //! `[ntcp2]`
 
-use super::OneOrMany;
+use super::publish::{ListenAt, Published};
 use super::section::section;
 use crate::units::Span;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 section! {
@@ -11,10 +10,12 @@ section! {
     Ntcp2 = "ntcp2" {
         /// Whether to speak it.
         enabled: bool = true => Start;
-        /// Where to listen: one address, or several of different families.
-        listen: OneOrMany = OneOrMany(vec![SocketAddr::from(([0, 0, 0, 0], 20003))]) => Start;
-        /// The addresses to publish; without any, peers cannot call us.
-        publish: OneOrMany = OneOrMany::default() => Start;
+        /// Where to listen: `"auto"` is every address of this machine, at a port that is drawn from 9000 to 31000 at the first
+        /// start and kept in the data folder; else one address, or several.
+        listen: ListenAt = ListenAt::Auto => Start;
+        /// The addresses to publish, one of each family: `"auto"` finds them out and follows when they change, `"none"` has
+        /// peers not call us. A name is looked up at the start.
+        publish: Published = Published::Auto => Start;
         /// Sessions without traffic are closed after this.
         // INTEROP: i2pd closes idle sessions after about two minutes; a floodfill keeps them longer to spare handshakes.
         idle_close: Span = Span(Duration::from_secs(180)) => Live;

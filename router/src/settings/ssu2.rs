@@ -1,7 +1,7 @@
 //! `[ssu2]`
 
-use super::OneOrMany;
 use super::ntcp2::Ntcp2;
+use super::publish::{ListenAt, Published};
 use super::section::section;
 use crate::units::Span;
 
@@ -13,10 +13,10 @@ section! {
     Ssu2 = "ssu2" {
         /// Whether to speak it.
         enabled: bool = true => Start;
-        /// Where to listen: one address, or several of different families.
-        listen: OneOrMany = Ntcp2::default().listen => Start;
-        /// The addresses to publish; without any, peers reach us through introducers.
-        publish: OneOrMany = OneOrMany::default() => Start;
+        /// Where to listen, as for NTCP2, at the same port.
+        listen: ListenAt = ListenAt::Auto => Start;
+        /// The addresses to publish, as for NTCP2; without any, peers reach us through introducers.
+        publish: Published = Published::Auto => Start;
         /// Sessions without traffic are closed after this.
         idle_close: Span = Ntcp2::default().idle_close => Live;
         /// Handshakes that may run at once.

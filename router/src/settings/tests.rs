@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::key::Life;
+use super::publish::Published;
 use crate::units::Rate;
 use std::collections::HashSet;
 
@@ -44,7 +45,7 @@ fn a_full_file_is_read() {
                 publish = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n[bandwidth]\ninbound = \"25MB/s\"\n";
     let settings = checked(text).unwrap();
     assert_eq!(settings.network.id, 99);
-    assert_eq!(settings.ntcp2.publish.0.len(), 2);
+    assert!(matches!(settings.ntcp2.publish, Published::At(all) if all.len() == 2));
     assert_eq!(settings.bandwidth.inbound, Rate(25_000_000));
 }
 
@@ -52,6 +53,21 @@ fn a_full_file_is_read() {
 fn a_private_address_is_not_published_to_the_live_network() {
     let error = checked("[ntcp2]\npublish = \"10.3.0.1:20003\"\n").unwrap_err();
     assert!(error.contains("allow_private_addresses"), "{error}");
+}
+
+#[test]
+fn a_floodfill_that_nobody_can_call_is_refused() {
+    for text in [
+        "[router]\nfloodfill = true\n[ntcp2]\npublish = \"none\"\n[ssu2]\npublish = []\n",
+        "[router]\nfloodfill = true\n[ntcp2]\npublish = \"none\"\n[ssu2]\nenabled = false\n",
+        "[router]\nfloodfill = true\nhidden = true\n",
+    ] {
+        let error = checked(text).unwrap_err();
+        assert!(error.contains("router.floodfill"), "{text}: {error}");
+    }
+    assert!(checked("[router]\nfloodfill = true\n").is_ok(), "the address may be found out");
+    assert!(checked("[router]\nfloodfill = \"auto\"\n").is_ok());
+    assert!(checked("[router]\nhidden = true\n[ssu2]\npublish = \"9.9.9.9:9\"\n").unwrap_err().contains("hidden"));
 }
 
 #[test]
@@ -105,7 +121,7 @@ fn a_change_says_what_it_was_and_when_it_takes_effect() {
     assert_eq!(
         told,
         [
-            ("ntcp2.listen", "\"0.0.0.0:20003\"", "\"0.0.0.0:1\"", Life::Start),
+            ("ntcp2.listen", "\"auto\"", "\"0.0.0.0:1\"", Life::Start),
             ("bandwidth.inbound", "\"25MB/s\"", "\"2MB/s\"", Life::Live),
         ]
     );

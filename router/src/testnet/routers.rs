@@ -3,9 +3,8 @@
 use crate::Failure;
 use crate::data_dir::DataDir;
 use crate::settings::Settings;
-use ramson_actors::Reach;
-use ramson_actors::identity::{Offer, Profile, router_info};
-use ramson_protocol::data::router_info::Congestion;
+use ramson_actors::identity::{Floodfill, Offer, Profile, State, router_info};
+use ramson_protocol::reach::Publish;
 use ramson_protocol::time::Wall;
 use std::fs;
 use std::io;
@@ -43,12 +42,15 @@ impl Routers {
         fs::create_dir_all(&infos)?;
         for (n, address) in routers.addresses.iter().enumerate() {
             let keys = DataDir::open(&routers.folder(n))?.keys()?;
-            let offer = Some(Offer { publish: vec![*address], mtu: 1500 });
+            let offer = Some(Offer { publish: Publish::Fixed(vec![*address]), mtu: 1500 });
             let (ntcp2, ssu2) = (offer.clone().filter(|_| speaks_ntcp2(n)), offer);
-            let profile = Profile { net_id: NET_ID, floodfill: is_floodfill(n), ntcp2, ssu2, share: 20_000_000 };
+            let is_floodfill = is_floodfill(n);
+            let floodfill = if is_floodfill { Floodfill::Yes } else { Floodfill::No };
+            let profile = Profile { net_id: NET_ID, floodfill, ntcp2, ssu2, share: 20_000_000, family: None };
             let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
             let now = Wall(u64::try_from(since.as_millis())?);
-            let info = router_info(&keys, &profile, &Reach::default(), Congestion::None, (all, 0), now)?;
+            let state = State { floodfill: is_floodfill, counts: (all, 0), ..State::published_at(*address) };
+            let info = router_info(&keys, &profile, &state, now)?;
             fs::write(infos.join(format!("routerInfo-{n}.dat")), info.as_bytes())?;
             fs::write(routers.folder(n).join("ramson.toml"), routers.config_text(n))?;
         }

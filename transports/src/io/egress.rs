@@ -9,6 +9,7 @@ use crate::ports::io::{Handoff, HandoffItem, Input, home};
 use crate::relay::CELL_MESSAGE;
 use crate::stats::{DropCause, Transport};
 use bytes::Bytes;
+use ramson_protocol::i2np::header::SKEW;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::Wall;
@@ -199,7 +200,7 @@ impl Links {
     /// Puts into `session`'s queue what waited for it.
     pub(super) fn send_pending(&mut self, peer: usize) {
         for message in self.peers.take_pending(peer) {
-            if message.expiration < self.now.wall {
+            if message.expiration.plus(SKEW) < self.now.wall {
                 self.stats.dropped(DropCause::Expired);
                 continue;
             }

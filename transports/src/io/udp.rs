@@ -21,6 +21,7 @@ use ramson_protocol::link::reason::Reason;
 use ramson_protocol::link::role::Role;
 use ramson_protocol::ssu2::block::{self, Block};
 use ramson_protocol::ssu2::header::{self, MaskKey};
+use ramson_protocol::ssu2::local::OurEnd;
 use ramson_protocol::ssu2::session::{Config as SessionConfig, Event as SessionEvent, KEEP_ALIVE, Session as Core};
 use ramson_protocol::time::Mono;
 use rand::Rng;
@@ -161,7 +162,8 @@ impl Links {
         }
     }
 
-    fn on_batch(&mut self, relay: &mut Relay, local: usize, batch: Batch, bytes: &mut [u8]) {
+    fn on_batch(&mut self, relay: &mut Relay, socket: usize, batch: Batch, bytes: &mut [u8]) {
+        let local = OurEnd { socket, ip: batch.to };
         let origin = Origin { from: batch.from, local, congested: batch.congested };
         let mut cells = 0;
         for group in bytes[batch.start..batch.start + batch.len].chunks_mut(batch.stride * LANES) {
@@ -290,16 +292,20 @@ impl Links {
     }
 
     /// A block that a service sends in a session with a router.
-    pub(super) fn send_service_block(&mut self, to: &RouterHash, block: &ssu2::Block) {
+    pub(super) fn send_service_block(&mut self, to: &RouterHash, service: &ssu2::Block) {
         let Some(peer) = self.peers.find(to).and_then(|peer| self.peers.get(peer)) else { return };
         let mut all = peer.primary.iter().chain(&peer.older).copied();
         let session = all.find(|index| self.sessions.get(*index).is_some_and(|s| s.transport() == Transport::Ssu2));
         let Some(index) = session else { return };
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
-            if let Some(info) = &block.router_info {
+            if service.kind == block::RELAY_TAG_REQUEST {
+                // Whom we ask to introduce others must be able to reach us.
+                wire.core.keep_alive();
+            }
+            if let Some(info) = &service.router_info {
                 wire.core.queue_router_info(info, false);
             }
-            if let Ok(block) = Block::parse(block.kind, &block.data) {
+            if let Ok(block) = Block::parse(service.kind, &service.data) {
                 wire.core.queue_block(&block);
             }
         }
@@ -398,14 +404,20 @@ impl Links {
         let Some(udp) = &mut self.udp else { return };
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Wire::Ssu2(wire) = &mut session.wire else { return };
-        let Some(socket) = udp.sockets.get(wire.local) else { return };
+        let Some(socket) = udp.sockets.get_mut(wire.local.socket) else { return };
         let sent = &self.stats.wire(Transport::Ssu2).sent;
         let segments = socket.segments();
         loop {
             udp.out.clear();
             let Some(transmit) = wire.core.poll_transmit(self.now, &mut udp.out, segments) else { break };
             session.last_out = self.now.mono;
-            if socket.send(transmit.to, &udp.out, transmit.segment, true).is_ok() {
+            let mut result = socket.send(wire.local.ip, transmit.to, &udp.out, transmit.segment, true);
+            if result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::AddrNotAvailable) {
+                // The address is gone. The peer takes the new one for a move, and tests the way there.
+                wire.local.ip = None;
+                result = socket.send(None, transmit.to, &udp.out, transmit.segment, true);
+            }
+            if result.is_ok() {
                 sent.bytes.add(udp.out.len() as u64);
                 sent.frames.add(transmit.packets as u64);
                 self.shaper.wrote(udp.out.len());

@@ -23,13 +23,16 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(TcpListener::from_std(socket.into()))
 }
 
-/// Begins to connect, from the address that we publish.
+/// Begins to connect, from the address that calls are to leave from. If the machine has it no more, the system chooses.
 pub(super) fn connect(addr: SocketAddr, config: &HandshakeConfig) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    if let Some(ip) = config.bind.iter().find(|ip| ip.is_ipv4() == addr.is_ipv4()) {
-        socket.bind(&SocketAddr::new(*ip, 0).into())?;
+    if let Some(ip) = config.call_from.to(addr.ip()) {
+        match socket.bind(&SocketAddr::new(ip, 0).into()) {
+            Err(e) if e.kind() != io::ErrorKind::AddrNotAvailable => return Err(e),
+            _ => {}
+        }
     }
     match socket.connect(&addr.into()) {
         Err(e) if e.kind() != io::ErrorKind::WouldBlock && e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),

@@ -1,5 +1,6 @@
 //! Datagrams on their way from the thread that received them to the one whose they are.
 
+use ramson_protocol::ssu2::local::OurEnd;
 use std::net::SocketAddr;
 
 /// A batch is handed over before it grows above this.
@@ -24,8 +25,8 @@ struct Head {
 pub(crate) struct Origin {
     /// Who sent it.
     pub(crate) from: SocketAddr,
-    /// Which of our addresses it came to.
-    pub(crate) local: usize,
+    /// Where it came in.
+    pub(crate) local: OurEnd,
     /// A router on the way was congested.
     pub(crate) congested: bool,
 }
@@ -68,7 +69,7 @@ mod tests {
     #[test]
     fn what_is_pushed_comes_out_in_its_order() {
         let mut all = Datagrams::default();
-        let origin = |local| Origin { from: "127.0.0.1:9".parse().unwrap(), local, congested: false };
+        let origin = |n| Origin { from: "127.0.0.1:9".parse().unwrap(), local: OurEnd::socket(n), congested: false };
         for n in 0..5 {
             all.push(origin(n), n as u64, &vec![n as u8; 10 + n]);
         }

@@ -66,6 +66,19 @@ pub(crate) struct Target {
     pub(crate) ours: bool,
 }
 
+/// How we stand towards callers in one address family.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// IPv4, or IPv6.
+    pub v4: bool,
+    /// We publish an address of this family. Without one we let ourselves be introduced.
+    pub published: bool,
+    /// What peers are to test, whether or not it is published.
+    pub tested: Option<SocketAddr>,
+    /// Where those reach us who are introduced: what peers see.
+    pub seen: Option<SocketAddr>,
+}
+
 /// What arrives in the thread's inbox.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -87,6 +100,13 @@ pub(crate) enum Input {
     Down(RouterHash, u64),
     /// A token for our next session with a router at this address, and the second at which it expires.
     Token(SocketAddr, u64, u32),
+    /// How we stand towards callers in one address family has changed.
+    Standing(Standing),
+    /// Have our address of this family tested soon: IPv4, or IPv6.
+    Test {
+        /// Of IPv4, or of IPv6.
+        v4: bool,
+    },
     /// Our RouterInfo has changed.
     RouterInfo,
     /// End the thread.

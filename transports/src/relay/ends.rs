@@ -5,6 +5,7 @@ use crate::event::Received;
 use crate::hop::HopKind;
 use crate::stats::DropCause;
 use bytes::Bytes;
+use ramson_protocol::i2np::header::SKEW;
 use ramson_protocol::i2np::tunnel_gateway::TunnelGateway;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::TunnelId;
@@ -136,7 +137,8 @@ impl Relay {
             Delivery::Router(to) if to == self.router => self.emit(on, from, false, message),
             Delivery::Router(to) => match Message::split_std(message) {
                 Ok((header, body)) if header.kind != MessageType::TunnelData => {
-                    if header.expiration < self.now.wall {
+                    // Whoever made the tunnel may have a clock behind ours, and the receiver judges once more.
+                    if header.expiration.plus(SKEW) < self.now.wall {
                         return self.stats.dropped(DropCause::Expired);
                     }
                     let seconds = Wall(header.expiration.0.saturating_add(500)).secs();

@@ -311,6 +311,22 @@ fn an_inbound_gateway_cuts_messages_into_cells_that_the_creator_can_read() {
 }
 
 #[test]
+fn an_outbound_endpoint_passes_on_what_a_clock_behind_ours_has_dated_and_nothing_older() {
+    let mut rig = Rig::with(Kind::Endpoint);
+    let dated = |rig: &Rig, behind: u64| {
+        let (now, kind) = (rig.now.wall, MessageType::DatabaseStore);
+        let expiration = now.minus(Duration::from_secs(behind));
+        Message { kind, id: MessageId(77), expiration, body: Bytes::from_static(&[1; 40]) }.to_std().unwrap()
+    };
+    for (behind, passes) in [(15, true), (59, true), (62, false)] {
+        let message = dated(&rig, behind);
+        rig.give_endpoint(5, Delivery::Router(OTHER), &message, 1);
+        assert_eq!(rig.flush().len(), usize::from(passes), "{behind} s");
+    }
+    assert_eq!(rig.drops(), [(DropCause::Expired, 1)]);
+}
+
+#[test]
 fn an_outbound_endpoint_delivers_to_routers_to_tunnels_and_to_ourselves() {
     let mut rig = Rig::with(Kind::Endpoint);
     rig.install(6, Kind::WithoutHops);

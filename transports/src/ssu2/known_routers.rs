@@ -5,7 +5,7 @@ use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::directory::Directory;
 use ramson_protocol::ssu2::endpoint::Endpoint;
 use ramson_protocol::time::Now;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -55,6 +55,16 @@ impl KnownRouters {
     /// A router says where it sees us. What it said before is returned, if it has a session.
     pub(super) fn sees_us(&mut self, peer: &RouterHash, addr: SocketAddr) -> Option<SocketAddr> {
         self.connected.get_mut(peer)?.sees_us.replace(addr)
+    }
+
+    /// At most so many routers that introduce others, that are connected over this family, and not among `asked`.
+    pub(super) fn introducing(&self, v4: bool, asked: &FxHashSet<RouterHash>, count: usize) -> Vec<RouterHash> {
+        let introduces = |router: &RouterHash| {
+            let over = self.addr(router).is_some_and(|addr| addr.is_ipv4() == v4);
+            over && self.info(router).is_some_and(|info| info.ssu2().any(|a| a.caps.introducer && a.socket.is_some()))
+        };
+        let all = self.connected.keys().filter(|router| !asked.contains(router) && introduces(router));
+        all.take(count).copied().collect()
     }
 
     /// Where a router is with which a session stands.

@@ -6,7 +6,7 @@
 use super::Services as Config;
 use super::known_routers::{KnownRouters, View};
 use crate::event::News;
-use crate::ports::ssu2::{Block, Stats, Target};
+use crate::ports::ssu2::{Block, Standing, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
@@ -18,7 +18,7 @@ use ramson_protocol::ssu2::introducers::Introducers;
 use ramson_protocol::ssu2::peer_test::{self, PeerTests};
 use ramson_protocol::ssu2::relay::{self, Introduction, Relay};
 use ramson_protocol::time::{Mono, Now};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -31,6 +31,9 @@ const CALL_LIMIT: Duration = Duration::from_secs(25);
 
 /// After a rebinding of our NAT all peers hear from us, at most this often.
 const SHOW_EVERY: Duration = Duration::from_secs(5);
+
+/// How often peers with whom sessions stand are asked to introduce others to us, while such are missing.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// What is to be done.
 #[derive(Debug)]
@@ -64,10 +67,11 @@ pub(super) struct Services {
     relay: Relay,
     introducers: Introducers,
     pub(super) known: KnownRouters,
-    /// Families in which we publish no address: IPv4, IPv6.
-    hidden: [bool; 2],
-    /// Our addresses by the word of peers, and by whose.
-    seen: [Option<(SocketAddr, RouterHash)>; 2],
+    /// How we stand towards callers: IPv4, IPv6.
+    standing: [Standing; 2],
+    /// Whom we have asked for a tag in a session that stood already.
+    asked: FxHashSet<RouterHash>,
+    next_asking: Mono,
     /// The NAT in front of us was rebound and peers were not shown yet; whether our IP is the same.
     rebound: Option<bool>,
     /// When they may be shown.
@@ -84,24 +88,37 @@ impl Services {
             relay: Relay::new(me, seeds[1]),
             introducers: Introducers::new(),
             known: KnownRouters::default(),
-            hidden: [true; 2],
-            seen: [None; 2],
+            standing: config.standing,
+            asked: FxHashSet::default(),
+            next_asking: now.mono,
             rebound: None,
             next_show: now.mono,
             calls: FxHashMap::default(),
             acts: VecDeque::new(),
         };
-        for addr in config.publish {
-            services.hidden[usize::from(addr.is_ipv6())] = false;
-            services.tests.set_address(now, addr.is_ipv4(), Some(addr));
-            services.relay.set_address(addr.is_ipv4(), Some(addr));
-        }
+        config.standing.into_iter().for_each(|standing| services.stand(now, standing));
         services
+    }
+
+    /// From now on we stand so in one family.
+    pub(super) fn stand(&mut self, now: Now, standing: Standing) {
+        let Standing { v4, published, tested, seen } = standing;
+        self.standing[usize::from(!v4)] = standing;
+        self.tests.set_address(now, v4, tested);
+        self.relay.set_address(v4, if published { tested } else { seen });
+        if published {
+            self.asked.clear();
+        }
+    }
+
+    /// Our address of a family is to be tested soon.
+    pub(super) fn retest(&mut self, now: Now, v4: bool) {
+        self.tests.retest(now, v4);
     }
 
     /// True if whom we call there is to be asked for a tag: we cannot be called.
     pub(super) fn wants_tag(&self, addr: SocketAddr) -> bool {
-        self.hidden[usize::from(addr.is_ipv6())]
+        !self.standing[usize::from(addr.is_ipv6())].published
     }
 
     /// True if a router at this address is about to call us.
@@ -120,6 +137,7 @@ impl Services {
     /// A session has ended.
     pub(super) fn down(&mut self, now: Now, peer: &RouterHash, id: u64) {
         if self.known.down(peer, id) {
+            self.asked.remove(peer);
             self.relay.session_ended(peer);
             self.introducers.withdrawn(peer);
             self.refresh(now);
@@ -135,7 +153,6 @@ impl Services {
             self.rebound = Some(same_ip);
             self.show_address(now);
         }
-        self.seen(now, by, addr);
     }
 
     /// Has our peers hear from us if it must be, and not too often: anyone can say that we have moved.
@@ -148,19 +165,22 @@ impl Services {
         }
     }
 
-    /// A peer says where it sees us. Two that agree on the address are believed where we publish none.
-    pub(super) fn seen(&mut self, now: Now, by: RouterHash, addr: SocketAddr) {
-        self.known.sees_us(&by, addr);
-        let family = usize::from(addr.is_ipv6());
-        if !self.hidden[family] {
+    /// Where we cannot be called any more, those with whom sessions stand are asked for tags, as whoever is called is.
+    fn ask_for_tags(&mut self, now: Now) {
+        if now.mono < self.next_asking {
             return;
         }
-        match &self.seen[family] {
-            Some((known, who)) if known.ip() == addr.ip() && *who != by => {
-                self.tests.set_address(now, addr.is_ipv4(), Some(addr));
-                self.relay.set_address(addr.is_ipv4(), Some(addr));
+        self.next_asking = now.mono + ASK_EVERY;
+        for v4 in [true, false] {
+            if self.standing[usize::from(!v4)].published {
+                continue;
             }
-            _ => self.seen[family] = Some((addr, by)),
+            let missing = self.introducers.missing(v4);
+            for peer in self.known.introducing(v4, &self.asked, missing) {
+                self.asked.insert(peer);
+                let block = Block { kind: block::RELAY_TAG_REQUEST, data: Vec::new(), router_info: None };
+                self.acts.push_back(Act::Block(peer, block));
+            }
         }
     }
 
@@ -276,16 +296,18 @@ impl Services {
             self.calls.remove(&peer);
             self.acts.push_back(Act::CallFailed(peer, "introduction", Fault::PeerMisbehaved));
         }
+        self.ask_for_tags(now);
         self.refresh(now);
         self.show_address(now);
     }
 
     /// Chooses introducers anew where one is missing, and has them published.
     fn refresh(&mut self, now: Now) {
-        let changed = [true, false].into_iter().filter(|v4| self.introducers.refresh(now, *v4)).count() > 0;
-        if changed {
-            let all = [true, false].iter().flat_map(|v4| self.introducers.chosen(*v4)).copied().collect();
-            self.acts.push_back(Act::News(News::Introducers(all)));
+        for v4 in [true, false] {
+            if self.introducers.refresh(now, v4) {
+                let introducers = self.introducers.chosen(v4).copied().collect();
+                self.acts.push_back(Act::News(News::Introducers { v4, introducers }));
+            }
         }
     }
 
@@ -297,7 +319,7 @@ impl Services {
                     Act::Block(to, Block { kind: block::PEER_TEST, data, router_info })
                 }
                 peer_test::Output::Datagram { to, bytes } => Act::Datagram(to, bytes),
-                peer_test::Output::Status { v4, status, .. } => Act::News(News::Reachability { v4, status }),
+                peer_test::Output::Status { address, status, .. } => Act::News(News::Reachability { address, status }),
                 peer_test::Output::NeedRouterInfo(router) => Act::News(News::NeedRouterInfo(router)),
             };
             self.acts.push_back(act);
@@ -348,6 +370,7 @@ impl Services {
 mod tests {
     use super::*;
     use ramson_crypto::x25519::PublicKey;
+    use ramson_protocol::data::router_address::RouterAddressBuf;
     use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
     use ramson_protocol::data::router_keys::RouterKeys;
     use ramson_protocol::time::Wall;
@@ -361,9 +384,14 @@ mod tests {
         RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XU")).sign(keys, now().wall).unwrap()
     }
 
-    fn services(publish: Vec<SocketAddr>) -> Services {
+    fn standing(published: Option<SocketAddr>) -> Standing {
+        Standing { v4: true, published: published.is_some(), tested: published, seen: None }
+    }
+
+    fn services(published: Option<SocketAddr>) -> Services {
         let keys = Arc::new(RouterKeys::generate(&mut rand::rng()));
-        Services::new(Config { net_id: 99, keys, allow_private: true, publish }, [[1; 32], [2; 32]], now())
+        let standing = [standing(published), Standing::default()];
+        Services::new(Config { net_id: 99, keys, allow_private: true, standing }, [[1; 32], [2; 32]], now())
     }
 
     #[test]
@@ -375,12 +403,11 @@ mod tests {
                 .filter(|act| matches!(act, Act::Rebound { same_ip: true }))
                 .count()
         };
-        for (publish, expected) in [(vec![], 1), (vec![ours(2000)], 0)] {
-            let mut services = services(publish);
+        for (published, expected) in [(None, 1), (Some(ours(2000)), 0)] {
+            let mut services = services(published);
             for (n, peer) in [bob, carol].into_iter().enumerate() {
                 services.up(peer, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
                 // Through a symmetric NAT each sees another port.
-                services.seen(now(), peer, ours(2000 + n as u16));
                 services.seen_anew(now(), peer, ours(2000 + n as u16));
             }
             assert_eq!(shows(&mut services, now()), 0, "nothing has changed");
@@ -395,7 +422,7 @@ mod tests {
 
     #[test]
     fn whom_we_are_to_be_introduced_to_is_known_when_it_answers() {
-        let mut services = services(vec![SocketAddr::from(([10, 0, 0, 1], 2000))]);
+        let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
         let (bob, charlie) = (RouterHash([7; 32]), info(&RouterKeys::generate(&mut rand::rng())));
         services.up(bob, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
         let target = Target {
@@ -411,5 +438,32 @@ mod tests {
             matches!(services.poll(now()), Some(Act::Block(to, block)) if to == bob && block.kind == block::RELAY_REQUEST)
         );
         assert!(services.known.info(&charlie.hash()).is_some(), "its answer is signed");
+    }
+
+    #[test]
+    fn who_is_published_no_more_asks_those_for_tags_who_introduce_and_whom_it_knows_already() {
+        let keys = RouterKeys::generate(&mut rand::rng());
+        let at = SocketAddr::from(([10, 0, 0, 2], 2000));
+        let address = RouterAddressBuf::ssu2(at, &PublicKey([3; 32]), &[4; 32], "BC", 1500);
+        let builder = RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XR")).address(address);
+        let introduces = builder.sign(&keys, now().wall).unwrap();
+        let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
+        services.up(introduces.hash(), 1, at, Some(introduces.clone()));
+        let other = info(&RouterKeys::generate(&mut rand::rng()));
+        services.up(other.hash(), 2, SocketAddr::from(([10, 0, 0, 3], 2000)), Some(other));
+        let asked = |services: &mut Services, secs| {
+            let now = now().plus(Duration::from_secs(secs));
+            services.tick(now);
+            let acts = std::iter::from_fn(|| services.poll(now));
+            let asked = acts.filter_map(|act| match act {
+                Act::Block(to, block) if block.kind == block::RELAY_TAG_REQUEST => Some(to),
+                _ => None,
+            });
+            asked.collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&mut services, 10), []);
+        services.stand(now(), standing(None));
+        assert_eq!(asked(&mut services, 20), [introduces.hash()]);
+        assert_eq!(asked(&mut services, 30), [], "once is enough");
     }
 }

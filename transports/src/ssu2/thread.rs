@@ -20,12 +20,12 @@ use ramson_protocol::ssu2::endpoint::{self, Endpoint, Failed, Output};
 use ramson_protocol::ssu2::error::Cause;
 use ramson_protocol::ssu2::established::Established;
 use ramson_protocol::ssu2::header::MaskKey;
-use ramson_protocol::ssu2::local::{Local, Remote};
+use ramson_protocol::ssu2::local::{Local, OurEnd, Remote};
 use ramson_protocol::time::{Mono, Now};
 use rand::Rng;
 use rustc_hash::FxHashMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,6 +179,8 @@ impl Thread {
             Input::Moved(peer, id, addr) => self.services.known.moved(&peer, id, addr),
             Input::Down(peer, id) => self.services.down(now, &peer, id),
             Input::Token(from, token, expires) => self.endpoint.learn_token(from, token, expires),
+            Input::Standing(standing) => self.services.stand(now, standing),
+            Input::Test { v4 } => self.services.retest(now, v4),
             Input::RouterInfo => self.endpoint.set_router_info(self.context.router_info.load().as_ref().clone()),
             Input::Stop => self.stopping = true,
         }
@@ -196,13 +198,31 @@ impl Thread {
         }
     }
 
-    /// The socket for an address.
-    fn socket_for(&self, addr: SocketAddr) -> Option<usize> {
-        self.sockets.iter().position(|s| s.local().is_ipv4() == addr.is_ipv4())
+    /// What to call an address from: the address that calls are to leave from and a socket that has it, else any socket
+    /// of the family.
+    fn end_for(&self, addr: SocketAddr) -> Option<OurEnd> {
+        let from = self.context.call_from.to(addr.ip());
+        let bound = |ip: IpAddr| self.sockets.iter().position(|s| s.local().ip() == ip);
+        let everywhere = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        if let Some(socket) = from.and_then(bound) {
+            return Some(OurEnd::socket(socket));
+        }
+        let any = || self.sockets.iter().position(|s| s.local().is_ipv4() == addr.is_ipv4()).map(OurEnd::socket);
+        bound(everywhere).map(|socket| OurEnd { socket, ip: from }).or_else(any)
+    }
+
+    /// Sends a datagram of its own. What does not go out is lost as in the network: handshakes and services send again.
+    fn send(&mut self, end: OurEnd, to: SocketAddr, bytes: &[u8]) {
+        let Some(socket) = self.sockets.get_mut(end.socket) else { return };
+        let sent = socket.send(end.ip, to, bytes, bytes.len(), false);
+        if sent.is_err_and(|e| e.kind() == io::ErrorKind::AddrNotAvailable) {
+            // The address that was called, or that calls left from, is gone.
+            let _ = socket.send(None, to, bytes, bytes.len(), false);
+        }
     }
 
     fn dial(&mut self, now: Now, target: Target, addr: SocketAddr, token: Option<u64>) {
-        let Some(local) = self.socket_for(addr) else {
+        let Some(local) = self.end_for(addr) else {
             return self.dial_failed(target.peer, addr, "no_socket", Fault::Local, None);
         };
         let ask_for_tag = self.services.wants_tag(addr);
@@ -232,12 +252,7 @@ impl Thread {
 
     fn put_out(&mut self, now: Now, output: Output) {
         match output {
-            Output::Send { to, local, bytes } => {
-                if let Some(socket) = self.sockets.get(local) {
-                    // A full buffer loses it; handshakes send again.
-                    let _ = socket.send(to, &bytes, bytes.len(), false);
-                }
-            }
+            Output::Send { to, local, bytes } => self.send(local, to, &bytes),
             Output::Established(established) => self.give_away(now, established),
             Output::Failed(failed) => self.on_failed(&failed),
             Output::Outside(outside) => self.services.on_outside(now, &self.endpoint, &outside),
@@ -253,8 +268,8 @@ impl Thread {
                 let _ = io.command(Command::Ssu2Block(to, Box::new(block)));
             }
             Act::Datagram(to, bytes) => {
-                if let Some(socket) = self.socket_for(to).and_then(|local| self.sockets.get(local)) {
-                    let _ = socket.send(to, &bytes, bytes.len(), false);
+                if let Some(end) = self.end_for(to) {
+                    self.send(end, to, &bytes);
                 }
             }
             Act::Dial(target, addr, token) => self.dial(now, target, addr, Some(token)),
@@ -297,7 +312,11 @@ impl Thread {
         self.recent.insert(id, (thread, now.mono));
         self.services.up(peer, id, addr, info);
         if let Some(seen) = seen {
-            self.services.seen(now, peer, seen);
+            self.services.known.sees_us(&peer, seen);
+            // Whoever calls us may say what he likes; whom we have called, we have perhaps chosen.
+            if outbound {
+                self.up.tell(News::Seen { by: peer, from: addr, at: seen });
+            }
         }
         if let Some(tag) = tag {
             self.services.tag(now, peer, tag);

@@ -23,7 +23,7 @@ fn refused(a: &Router, b: &Router, refusal: Refusal) {
 #[test]
 fn a_router_that_calls_from_an_address_it_does_not_publish_is_told_that_it_is_banned() {
     let b = Router::start("127.0.0.1");
-    let a = Router::start_with("127.0.0.1", |c| c.bind = vec!["127.0.0.9".parse().unwrap()]);
+    let a = Router::start_with("127.0.0.1", |c| c.call_from = calls_from("127.0.0.9".parse().unwrap()));
     refused(&a, &b, Refusal::WrongAddress);
     assert_eq!(Refusal::WrongAddress.reason(), Reason::BANNED);
     assert_eq!(b.count(Direction::Inbound, "wrong_address"), 1);

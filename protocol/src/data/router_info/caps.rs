@@ -46,9 +46,9 @@ impl Bandwidth {
             Self::M => "M",
             Self::N => "N",
             Self::O => "O",
-            // O stands beside them for routers that know no higher letter.
-            Self::P => "PO",
-            Self::X => "XO",
+            // INTEROP: no O stands beside them any more: it was for routers that are long gone.
+            Self::P => "P",
+            Self::X => "X",
         }
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         let caps = Caps::parse("XOfRE");
         assert_eq!(caps.bandwidth, Some(Bandwidth::X));
         assert!(caps.floodfill && caps.reachable && !caps.unreachable && !caps.hidden);
-        assert_eq!(caps.to_string(), "XOfRE");
+        assert_eq!(caps.to_string(), "XfRE");
         assert_eq!(Caps::parse("?zLU").to_string(), "LU");
         assert_eq!(Bandwidth::of_share(25_000_000), Bandwidth::X);
     }

@@ -9,6 +9,7 @@ use crate::link::role::Role;
 use crate::link::skew::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::header::{self, KEYED_LEN, Kind, Long};
+use crate::ssu2::local::OurEnd;
 use crate::ssu2::message::{self, Opening};
 use crate::ssu2::responder::{self, Accepted, AwaitConfirmed, MIN_REQUEST, Request};
 use crate::ssu2::verify::{self, Verified};
@@ -28,7 +29,7 @@ const DATAGRAMS_OF_A_HANDSHAKE: u32 = 2;
 /// A handshake that another router began and whose address is proven.
 pub(super) struct Inbound {
     state: AwaitConfirmed,
-    local: usize,
+    local: OurEnd,
     /// The SessionCreated, sent again unchanged.
     datagram: Bytes,
     first: Mono,
@@ -55,7 +56,7 @@ impl Endpoint {
         &mut self,
         now: Now,
         from: SocketAddr,
-        local: usize,
+        local: OurEnd,
         datagram: &mut [u8],
     ) -> Result<(), Cause> {
         self.admit(from, now)?;
@@ -71,7 +72,7 @@ impl Endpoint {
         Ok(())
     }
 
-    fn send_retry(&mut self, now: Now, to: SocketAddr, local: usize, header: &Long, answer: Result<u64, Reason>) {
+    fn send_retry(&mut self, now: Now, to: SocketAddr, local: OurEnd, header: &Long, answer: Result<u64, Reason>) {
         let retry = responder::retry(&self.local, header, to, answer, &mut self.rng, now);
         self.stats.retries[0] += 1;
         self.send(to, local, Bytes::from(retry));
@@ -91,7 +92,7 @@ impl Endpoint {
         &mut self,
         now: Now,
         from: SocketAddr,
-        local: usize,
+        local: OurEnd,
         datagram: &mut [u8],
     ) -> Result<(), Cause> {
         if datagram.len() < MIN_REQUEST {
@@ -200,7 +201,7 @@ impl Endpoint {
         &mut self,
         now: Now,
         from: SocketAddr,
-        local: usize,
+        local: OurEnd,
         id: u64,
         datagram: &mut [u8],
     ) -> Result<(), Cause> {
@@ -234,7 +235,7 @@ impl Endpoint {
     }
 
     /// Verifies the RouterInfo, asks the gate.
-    fn decide(&mut self, now: Now, from: SocketAddr, local: usize, accepted: Accepted) {
+    fn decide(&mut self, now: Now, from: SocketAddr, local: OurEnd, accepted: Accepted) {
         let skew = accepted.skew;
         let rules = Rules {
             ours: self.local.hash,

@@ -5,7 +5,7 @@ use crate::link::role::Role;
 use crate::link::skew::ClockSkew;
 use crate::ssu2::error::Cause;
 use crate::ssu2::initiator::{self, AwaitCreated, Retry};
-use crate::ssu2::local::{Ids, Remote};
+use crate::ssu2::local::{Ids, OurEnd, Remote};
 use crate::time::{Mono, Now};
 use bytes::Bytes;
 use rand::Rng;
@@ -22,8 +22,8 @@ const DRAWS: usize = 8;
 pub struct Target {
     /// Whom: what its SSU2 address says.
     pub remote: Remote,
-    /// From which of our sockets.
-    pub local: usize,
+    /// From which end of ours.
+    pub local: OurEnd,
     /// The token of a RelayResponse, if it was introduced to us. Others are known here.
     pub token: Option<u64>,
     /// Whether to ask it for a relay tag.

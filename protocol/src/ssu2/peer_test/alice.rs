@@ -20,8 +20,10 @@ const STEP: Duration = Duration::from_secs(3);
 const SENDINGS: u8 = 3;
 /// Between tests while nothing is settled, and while there is nobody to ask.
 const SOON: std::ops::Range<u64> = 8..16;
-/// Between tests, once settled.
-const LATER: std::ops::Range<u64> = 64 * 60..72 * 60;
+/// Between tests once it is settled that strangers reach us. INTEROP: Java, 13 minutes.
+const LATER: std::ops::Range<u64> = 11 * 60..14 * 60;
+/// Between tests once it is settled that they do not: what was repaired should be noticed.
+const UNTIL_BETTER: std::ops::Range<u64> = 4 * 60..6 * 60;
 
 /// How long a NAT may let somebody in to whom we sent a message 6, and how many of those are remembered.
 const HOLE: Duration = Duration::from_secs(300);
@@ -247,12 +249,16 @@ impl PeerTests {
         let charlie = own.charlie.as_ref().map(|c| c.hash);
         let (bob, bob_ip, seen, at) = (own.bob, own.bob_at.ip(), own.seen, now.wall);
         let changed = family.judge.hear(Evidence { bob, bob_ip, charlie, result, seen, at });
-        let again = if family.judge.is_settled() { LATER } else { SOON };
+        let again = match family.judge.status() {
+            _ if !family.judge.is_settled() => SOON,
+            Status::Ok => LATER,
+            Status::Unknown | Status::Firewalled | Status::SymmetricNat => UNTIL_BETTER,
+        };
         family.next = now.mono + Duration::from_secs(self.rng.random_range(again));
         let status = family.judge.status();
         self.tally.count("alice", result.label());
         if changed {
-            self.outputs.push_back(Output::Status { v4, status, seen });
+            self.outputs.push_back(Output::Status { address: own.test.address, status, seen });
         }
     }
 }

@@ -117,7 +117,7 @@ fn datagrams(addr: SocketAddr) -> ssu2::Established {
         role: Role::Initiator,
         peer: RouterHash([4; 32]),
         addr,
-        local: 0,
+        local: ramson_protocol::ssu2::local::OurEnd::default(),
         local_id: 1,
         remote_id: 2,
         local_intro: MaskKey::new([3; 32]),
