@@ -4,6 +4,7 @@ use crate::identity::{NodeKeys, Offer, Profile};
 use crate::messages::Incoming;
 use crate::netdb::NetDbConfig;
 use crate::pool::PoolConfig;
+use crate::reseeder::ReseedConfig;
 use crate::settings::Live;
 use actix::prelude::*;
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub netdb: NetDbConfig,
     /// RouterInfos to begin with, unverified.
     pub bootstrap: Vec<Bytes>,
+    /// Who is asked for RouterInfos when too few are known, if anyone.
+    pub reseed: Option<ReseedConfig>,
     /// Called with our RouterInfo whenever it changes, and once before the first connection.
     pub on_router_info: Box<dyn Fn(&RouterInfo)>,
     /// Who gets Data messages that come out of our own tunnels.
@@ -76,6 +79,7 @@ impl NodeConfig {
             bans: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },
             bootstrap: Vec::new(),
+            reseed: None,
             on_router_info: Box::new(|_| {}),
             data: None,
         }

@@ -33,10 +33,12 @@ mod peer;
 pub mod pool;
 mod profiles;
 mod reach;
+pub mod reseeder;
 pub mod series;
 pub mod settings;
 pub mod shared;
 pub mod supervise;
+mod threads;
 mod transit;
 mod tunnel_ids;
 

@@ -15,13 +15,14 @@ use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::Reach;
+use crate::reseeder::{Reseeder, Reseeding};
 use crate::series::control;
 use crate::settings::Live;
 use crate::shared::{Shared, SharedParts};
 use crate::supervise::Vitals;
+use crate::threads::name_this;
 use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
@@ -71,6 +72,7 @@ pub struct Node {
     pools: Pools,
     exploratory: PoolHandle,
     published: Arc<Published>,
+    reseeding: Reseeding,
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
 }
 
@@ -114,6 +116,10 @@ impl Node {
         config.profile.share = config.live.share();
         let (shared, bound) = bind(&config)?;
         let arbiters: Vec<Arbiter> = (0..netdb::ARBITERS + TUNNEL_ARBITERS).map(|_| Arbiter::new()).collect();
+        for (n, arbiter) in arbiters.iter().enumerate() {
+            let name = if n < netdb::ARBITERS { c"netdb" } else { c"tunnels" };
+            arbiter.spawn_fn(move || name_this(name));
+        }
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let arbiters = Arc::new(Mutex::new(arbiters));
         let started = Self::start_actors(config, shared.clone(), bound, handles, Arc::clone(&arbiters));
@@ -164,7 +170,13 @@ impl Node {
         let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
         bound.clients.run(shared.clock(), &sink)?;
         bound.transports.run(&sink)?;
-        read_files(netdb.clone(), config.bootstrap);
+        if !config.bootstrap.is_empty() {
+            netdb.read_files(config.bootstrap);
+        }
+        let reseeding = Reseeding::default();
+        if let Some(reseed) = config.reseed {
+            Reseeder::new(shared.clone(), netdb.clone(), reseed, reseeding.clone()).start();
+        }
         Ok(Self {
             shared,
             netdb,
@@ -177,6 +189,7 @@ impl Node {
             pools,
             exploratory,
             published,
+            reseeding,
             arbiters,
         })
     }
@@ -216,6 +229,11 @@ impl Node {
         Remains(self.shared.downgrade())
     }
 
+    /// How it stands with reseeding, in words.
+    pub fn reseeding(&self) -> String {
+        self.reseeding.get()
+    }
+
     /// Where the database lies.
     pub fn database(&self) -> &PathBuf {
         &self.database
@@ -233,7 +251,7 @@ impl Node {
             return Err("draining".to_owned());
         }
         if self.netdb.counts().0 == 0 {
-            return Err("no routers known: give some with network.bootstrap or `ramson import`".to_owned());
+            return Err(format!("no routers known: {}", self.reseeding.get()));
         }
         let own = self.own_tunnels();
         if own.outbound.is_empty() || own.inbound.is_empty() {
@@ -388,15 +406,6 @@ fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
     }
     ours.retain(|addr| !addr.ip().is_unspecified());
     ours
-}
-
-/// Takes RouterInfos from files into the database, each in its turn.
-fn read_files(netdb: NetDb, found: Vec<Bytes>) {
-    actix::spawn(async move {
-        let total = found.len();
-        let taken = netdb.bootstrap(found).await;
-        tracing::info!(taken, total, "RouterInfos read from files");
-    });
 }
 
 fn start_transit(

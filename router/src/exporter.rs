@@ -19,7 +19,7 @@ use ramson_actors::mailbox::Mailbox;
 use ramson_actors::node::Node;
 use ramson_actors::series::{Row, control};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,23 +42,32 @@ pub(crate) fn install() -> io::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Serves until the system ends. The address that is served is returned: a port of 0 picks a free one.
+/// Serves until the system ends, on a socket that listens. The address that is served is returned: a port of 0 has picked a
+/// free one.
 ///
 /// # Errors
-/// If the address cannot be listened on.
-pub(crate) fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
+/// If the socket cannot be served.
+pub(crate) fn serve(listener: TcpListener, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
     let state = web::Data::from(Arc::new(State { node, prometheus, started: Instant::now() }));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .route("/", web::get().to(index))
             .route("/metrics", web::get().to(scrape))
+            // Programs that watch whether something is up ask with HEAD.
             .route("/health/live", web::get().to(live))
+            .route("/health/live", web::head().to(live))
             .route("/health/ready", web::get().to(ready))
+            .route("/health/ready", web::head().to(ready))
     });
-    let server = server.workers(1).disable_signals().shutdown_timeout(1).bind(listen)?;
-    let addr = server.addrs().first().copied().unwrap_or(listen);
+    let addr = listener.local_addr()?;
+    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?;
     actix::spawn(server.run());
     Ok(addr)
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ramson: /metrics, /health/live, /health/ready\n")
 }
 
 async fn scrape(state: web::Data<State>) -> HttpResponse {

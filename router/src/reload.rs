@@ -37,7 +37,11 @@ impl Reloader {
                 }
                 tracing::info!(changed = changes.len(), "the configuration was read again, and the blocklists");
             }
-            Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
+            Err(error) => {
+                // An error with the line and a mark below it is one line in the log.
+                let error = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" | ");
+                tracing::error!("the configuration was not reloaded; the old one stays in force: {error}");
+            }
         }
     }
 
@@ -189,7 +193,7 @@ mod tests {
     #[actix::test]
     async fn a_key_that_waits_for_the_next_start_is_named_until_then() {
         let mut rig = Rig::new();
-        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 7");
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 700");
         for _ in 0..2 {
             let changes = rig.reloader.reload().unwrap();
             assert_eq!(changes.len(), 1, "{changes:?}");
@@ -207,6 +211,7 @@ mod tests {
             "number" if key.default.contains('.') => "0.5".to_owned(),
             "number" => "99".to_owned(),
             "text" => "\"warn\"".to_owned(),
+            kind if kind.contains("list of hosts") => "[\"https://a.example/\"]".to_owned(),
             kind if kind.starts_with("duration") => "\"7s\"".to_owned(),
             kind if kind.starts_with("rate") => "\"7kB/s\"".to_owned(),
             kind if kind.starts_with("address") => "\"127.0.0.1:7\"".to_owned(),

@@ -81,5 +81,9 @@ series! {
             "Rounds of publishing our own RouterInfo, by whether a floodfill confirmed it.";
         Counter NETDB_PUBLISHER = "ramson_netdb_publish_stores_total" ["event"]
             "Stores of our own RouterInfo with floodfills, by what came of them.";
+        Counter RESEEDS = "ramson_reseeds_total" ["outcome"]
+            "Rounds of reseeding by what they brought: routers of several signers, those of bundles that were kept, or nothing.";
+        Counter RESEED_FETCHES = "ramson_reseed_fetches_total" ["outcome"]
+            "Reseed hosts that were asked, by what came of it.";
     }
 }

@@ -101,5 +101,7 @@ series! {
             "Handshakes of SSU2 under way.";
         Counter LOG_LINES = "ramson_log_lines_left_out_total" []
             "Lines that one place in the code would have written too many of.";
+        Counter LOG_BY_LEVEL = "ramson_log_lines_total" ["level"]
+            "Lines of the log by level, those that were left out among them.";
     }
 }

@@ -11,3 +11,20 @@ section! {
         io_threads: usize = 0 => Start;
     }
 }
+
+/// More threads than any machine has use for.
+const MOST_THREADS: usize = 256;
+
+impl Router {
+    /// # Errors
+    /// What cannot be, and what to write.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.io_threads > MOST_THREADS {
+            return Err(format!(
+                "router.io_threads = {}: {MOST_THREADS} at most; 0 is one for each core, which is best",
+                self.io_threads
+            ));
+        }
+        Ok(())
+    }
+}
