@@ -24,6 +24,7 @@ from . import (
     participant_i2pd,
     rebinding,
     rebinding_i2pd,
+    reseed,
     sessions,
     soak,
     ssu2_endpoint,
@@ -66,6 +67,7 @@ ALL = (
     introduced_java,
     hostile,
     floodfill,
+    reseed,
     soak,
 )
 
