@@ -140,6 +140,7 @@ impl Node {
         handles: Vec<ArbiterHandle>,
         arbiters: Arc<Mutex<Vec<Arbiter>>>,
     ) -> io::Result<Self> {
+        export_limits(&config.live);
         let (for_netdb, for_tunnels) = handles.split_at(netdb::ARBITERS);
         let keys = Arc::new(config.keys);
         let database = config.netdb.database.clone();
@@ -281,6 +282,7 @@ impl Node {
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
         wait_for_room(&self.identity, Share(live.share()));
         // Whoever adds a setting is told here that somebody must hear of it.
+        export_limits(&live);
         let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
         self.transports().line().set(line);
         self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
@@ -325,6 +327,12 @@ impl Node {
             tracing::error!("the data plane did not stop cleanly");
         }
     }
+}
+
+/// What the series of others' tunnels are to be divided by.
+fn export_limits(live: &Live) {
+    control::TRANSIT_LIMIT.set([], live.share() as f64);
+    control::TRANSIT_TUNNELS_LIMIT.set([], live.max_transit as f64);
 }
 
 /// Says whether anything of a node that was stopped is left.

@@ -44,6 +44,27 @@ pub(crate) enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// Say what the router that runs is, what others think of it, and what it is busy with.
+    Status {
+        /// The data folder of the router.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// As JSON, in one line.
+        #[arg(long)]
+        json: bool,
+        /// Again every two seconds, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Say what of this machine keeps a router from its best, and the command that mends it. Nothing is changed or sent.
+    Doctor {
+        /// The configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The data folder of the router.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Show our router hash, RouterInfo file and addresses.
     Info {
         /// The data folder.

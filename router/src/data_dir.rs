@@ -122,6 +122,11 @@ impl DataDir {
         }
     }
 
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where our RouterInfo stands.
     pub(crate) fn router_info_path(&self) -> PathBuf {
         self.path.join("router.info")

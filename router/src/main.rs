@@ -8,6 +8,7 @@ mod cli;
 mod config_command;
 mod control;
 mod data_dir;
+mod doctor;
 mod exporter;
 mod info;
 mod log;
@@ -16,9 +17,11 @@ mod output;
 mod reload;
 mod reseed;
 mod run;
+mod samples;
 mod service;
 mod settings;
 mod start;
+mod status;
 mod testnet;
 mod units;
 mod version;
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
         Command::Info { data, json } => info::info(&data, json),
         Command::Name { data, command } => name::run(&data, command),
         Command::Bans { data, json, what } => bans::bans(&data, json, what),
+        Command::Status { data, json, watch } => status::status(&data, json, watch),
+        Command::Doctor { config, data } => doctor::doctor(config.as_deref(), &data),
         Command::Import { config, data, paths } => info::import(config.as_deref(), &data, &paths),
         Command::Reseed(Reseeding { command: Some(command), .. }) => reseed::command(&command),
         Command::Reseed(Reseeding { source, config, data, .. }) => {

@@ -3,6 +3,7 @@
 //! Everything that can fail is done before anything is changed. A live key takes effect at once; of each changed key that
 //! is not live, the log says that it waits for the next start.
 
+use crate::exporter::table;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
 use crate::{Failure, log};
@@ -32,12 +33,14 @@ impl Reloader {
     pub(crate) fn on_signal(&mut self) {
         match self.reload() {
             Ok(changes) => {
+                table::RELOADS.add(["ok"], 1);
                 for change in &changes {
                     tell(change);
                 }
                 tracing::info!(changed = changes.len(), "the configuration was read again, and the blocklists");
             }
             Err(error) => {
+                table::RELOADS.add(["failed"], 1);
                 // An error with the line and a mark below it is one line in the log.
                 let error = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" | ");
                 tracing::error!("the configuration was not reloaded; the old one stays in force: {error}");

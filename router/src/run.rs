@@ -47,7 +47,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
         if let Err(error) = control::serve(data.path(), node.clone()) {
-            tracing::warn!(%error, "`ramson bans` cannot ask this router: is the path of the data folder too long for a socket?");
+            tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }
         if let Some(listener) = metrics {
             exporter::serve(listener, node.clone(), prometheus)?;
