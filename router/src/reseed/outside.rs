@@ -166,35 +166,4 @@ pub(super) fn file_name(signer: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signer_makes_no_path() {
-        assert_eq!(file_name("someone@mail.i2p"), "someone_at_mail.i2p");
-        assert_eq!(file_name("../../etc/passwd"), ".._.._etc_passwd");
-    }
-
-    #[test]
-    fn what_is_kept_is_there_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let world = World::new(&Settings::default(), Vec::new(), folder.path().join("kept")).unwrap();
-        assert!(world.kept().is_empty());
-        world.keep("a@mail.i2p", b"one");
-        world.keep("a@mail.i2p", b"two");
-        world.keep("b@mail.i2p", b"three");
-        let mut kept = world.kept();
-        kept.sort();
-        assert_eq!(kept, [b"three".to_vec(), b"two".to_vec()]);
-    }
-
-    #[test]
-    fn a_proxy_that_is_none_says_what_to_write() {
-        let settings = |proxy: &str| Settings::parse(&format!("[network]\nreseed_proxy = {proxy:?}\n")).unwrap();
-        for good in ["", "socks5://127.0.0.1:9050", "http://user:pass@proxy.example:3128"] {
-            assert!(Client::new(&settings(good)).is_ok(), "{good}");
-        }
-        let error = Client::new(&settings("ftp://x")).err().unwrap().to_string();
-        assert!(error.contains("network.reseed_proxy") && error.contains("socks5://"), "{error}");
-    }
-}
+mod tests;
