@@ -29,7 +29,7 @@ pub(crate) mod transit;
 pub(crate) use address::{Endpoint, OneOrMany};
 use key::{Change, Key};
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Declares the whole of the sections.
@@ -187,6 +187,10 @@ fn one_of_each_family(name: &str, listen: &OneOrMany, publish: &OneOrMany) -> Re
             return Err(format!(
                 "{name}.publish = \"{addr}\": nobody can call port 0: write the port that others call"
             ));
+        }
+        let ip = addr.ip();
+        if ip.is_unspecified() || ip.is_multicast() || ip == Ipv4Addr::BROADCAST {
+            return Err(format!("{name}.publish = \"{addr}\" is no address of one machine: write the one that others call"));
         }
         // An address of IPv6 that is not specified takes callers over IPv4, too, on most systems.
         let heard = listen.0.iter().any(|listen| listen.is_ipv4() == addr.is_ipv4());

@@ -123,6 +123,7 @@ fn values_that_cannot_be_name_their_key() {
         ("[network]\nreseed = [\"reseed.example.org\"]\n", "network.reseed"),
         ("[ntcp2]\npublish = \"203.0.112.7:0\"\n", "ntcp2.publish"),
         ("[ntcp2]\npublish = \"[2a01::7]:20003\"\n", "ntcp2.listen"),
+        ("[network]\nallow_private_addresses = true\n[ssu2]\npublish = \"0.0.0.0:20003\"\n", "ssu2.publish"),
         ("[ssu2]\npublish = [\"203.0.112.7:1\", \"203.0.112.8:1\"]\n", "ssu2.publish"),
         ("[ssu2]\nlisten = [\"0.0.0.0:1\", \"0.0.0.0:2\"]\n", "ssu2.listen"),
         ("[ntcp2]\nenabled = false\n[ssu2]\nenabled = false\n", "ntcp2.enabled"),
