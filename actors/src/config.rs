@@ -4,6 +4,7 @@ use crate::identity::{Floodfill, NodeKeys, Offer, Profile};
 use crate::messages::Incoming;
 use crate::netdb::NetDbConfig;
 use crate::pool::PoolConfig;
+use crate::reseeder::ReseedConfig;
 use crate::settings::Live;
 use crate::time_keeper::ClockConfig;
 use actix::prelude::*;
@@ -48,6 +49,8 @@ pub struct NodeConfig {
     pub netdb: NetDbConfig,
     /// RouterInfos to begin with, unverified.
     pub bootstrap: Vec<Bytes>,
+    /// Who is asked for RouterInfos when too few are known, if anyone.
+    pub reseed: Option<ReseedConfig>,
     /// Called with our RouterInfo whenever it changes, and once before the first connection.
     pub on_router_info: Box<dyn Fn(&RouterInfo)>,
     /// Who gets Data messages that come out of our own tunnels.
@@ -72,7 +75,14 @@ impl NodeConfig {
         let offer = Offer { publish: Publish::Fixed(vec![address]), mtu: 1500 };
         Self {
             keys: NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>()),
-            profile: Profile { net_id: 99, floodfill: Floodfill::No, ntcp2: Some(offer), ssu2: None, share: 0, family: None },
+            profile: Profile {
+                net_id: 99,
+                floodfill: Floodfill::No,
+                ntcp2: Some(offer),
+                ssu2: None,
+                share: 0,
+                family: None,
+            },
             allow_private: true,
             ntcp2: Listen { addresses: vec![address], max_handshakes: 100, segmentation_offload: true },
             ssu2: Listen::default(),
@@ -87,6 +97,7 @@ impl NodeConfig {
             bans: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },
             bootstrap: Vec::new(),
+            reseed: None,
             on_router_info: Box::new(|_| {}),
             data: None,
         }

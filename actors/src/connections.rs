@@ -122,7 +122,10 @@ impl Connections {
                     self.compare_clocks(&peer, addr, skew_ms, false);
                 }
                 if let Some(connection) = self.table.get(&peer) {
-                    wait_for_room(&connection.actor, Happened(if ours { call::In::NotCalled } else { call::In::Failed }));
+                    wait_for_room(
+                        &connection.actor,
+                        Happened(if ours { call::In::NotCalled } else { call::In::Failed }),
+                    );
                 }
             }
             News::Introducers { v4, introducers } => {

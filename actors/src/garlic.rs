@@ -5,6 +5,7 @@
 
 use crate::drops::ControlDrop;
 use crate::supervise::{Vital, Vitals};
+use crate::threads::name_this;
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_protocol::garlic::clove::{Block, CloveDelivery, blocks};
@@ -24,6 +25,7 @@ pub(crate) struct GarlicOpener {
 impl GarlicOpener {
     /// A worker with our static key.
     pub(crate) fn new(key: Arc<StaticKey>, vitals: &Vitals) -> Self {
+        name_this(c"garlic-opener");
         Self { key, _vital: vitals.guard("a worker that opens garlic") }
     }
 }

@@ -9,6 +9,7 @@
 
 mod asking;
 mod directory;
+mod imported;
 mod outbox;
 mod publishing;
 mod reply;
@@ -39,8 +40,9 @@ use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::flood;
 use ramson_protocol::netdb::lookup::Throttle;
 use ramson_protocol::netdb::router_set::RouterSet;
-use ramson_protocol::netdb::rules::{Refusal, Rules, is_newer, judge_signatures};
+use ramson_protocol::netdb::rules::{Refusal, Rules, Source};
 use ramson_protocol::netdb::store;
+use ramson_protocol::time::Wall;
 use ramson_protocol::wire::Reader;
 use ramson_transports::account::Account;
 use requests::{All, Asked, Await, Get, Offered, Own, Stored, Subscribe};
@@ -54,6 +56,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use storage::Storage;
 use verifier::Verifier;
+
+pub use imported::Imported;
 
 /// Shards, by the first bits of a key.
 const SHARDS: usize = 4;
@@ -205,16 +209,49 @@ impl NetDb {
         self.tell(key, Offered { info: info.into(), from, flood: false, verified: true });
     }
 
-    /// RouterInfos from files: each waits for its turn. How many were taken.
-    pub async fn bootstrap(&self, found: Vec<Bytes>) -> usize {
-        let mut taken = 0;
+    /// RouterInfos from files and bundles: each waits for its turn.
+    pub async fn bootstrap(&self, found: Vec<Bytes>) -> Imported {
+        let mut imported = Imported::default();
         for bytes in found {
             let received = RouterInfoReceived { from: None, bytes, flood: false };
-            if let Some(offered) = offered(&received) {
-                taken += usize::from(self.ask(offered.info.hash().into(), offered).await == Some(true));
+            let Some(offered) = offered(&received) else {
+                imported.refuse("malformed");
+                continue;
+            };
+            let (hash, entry) = (offered.info.hash(), Entry::from(offered.info.clone()));
+            let now = self.0.shared.now().wall;
+            // The shard judges again; here it is asked why.
+            if let Err(refusal) = self.0.rules.judge_content(&entry, Source::Import, None, 0, now) {
+                control::NETDB_STORES.add([refusal.name()], 1);
+                imported.refuse(refusal.name());
+            } else if self.ask(hash.into(), offered).await == Some(true) {
+                imported.taken += 1;
+            } else if self.known_router(hash).await.is_some() {
+                imported.refuse(Refusal::NotNewer.name());
+            } else {
+                imported.refuse(Refusal::BadSignature.name());
             }
         }
-        taken
+        imported
+    }
+
+    /// Takes RouterInfos from files, each in its turn, and says in the log what became of them.
+    pub(crate) fn read_files(&self, found: Vec<Bytes>) {
+        let netdb = self.clone();
+        actix::spawn(async move {
+            let imported = netdb.bootstrap(found).await;
+            if imported.is_poor() {
+                let advice = imported.advice(netdb.0.rules.net_id);
+                tracing::warn!("RouterInfos of network.bootstrap: {imported}; {advice}");
+            } else {
+                tracing::info!("RouterInfos of network.bootstrap: {imported}");
+            }
+        });
+    }
+
+    /// By what rules entries are taken.
+    pub(crate) fn rules_of(&self) -> Rules {
+        self.0.rules
     }
 
     /// A RouterInfo of ours, or one that a search in the network brings.
@@ -423,30 +460,42 @@ fn offered(received: &RouterInfoReceived) -> Option<Offered> {
     }
 }
 
-/// Takes RouterInfos into a database that no node has open: how many were taken, and refused.
+/// Takes RouterInfos into a database that no node has open, by the rules that a node with this number of its network would
+/// apply at this time.
 ///
 /// # Errors
 /// If the database cannot be opened or written.
-pub fn import(database: &Path, found: Vec<Bytes>) -> io::Result<(usize, usize)> {
-    let total = found.len();
+pub fn import(database: &Path, found: Vec<Bytes>, rules: &Rules, now: Wall) -> io::Result<Imported> {
     let held = storage::read_offline(database)?;
     let mut newest: HashMap<NetDbKey, Entry> = held.into_iter().map(|entry| (entry.key(), entry)).collect();
     let mut taken = HashMap::new();
-    let mut good = 0;
+    let mut imported = Imported::default();
     for bytes in found {
-        let Ok(info) = RouterInfo::parse(bytes) else { continue };
-        let entry = Entry::from(info);
-        if judge_signatures(&entry).is_err() {
+        let Ok(info) = RouterInfo::parse(bytes) else {
+            imported.refuse("malformed");
             continue;
-        }
-        good += 1;
-        if newest.get(&entry.key()).is_none_or(|held| is_newer(&entry, held)) {
-            newest.insert(entry.key(), entry.clone());
-            taken.insert(entry.key(), entry);
+        };
+        let entry = Entry::from(info);
+        match rules.judge(&entry, Source::Import, newest.get(&entry.key()), 0, now) {
+            Err(refusal) => imported.refuse(refusal.name()),
+            Ok(()) => {
+                imported.taken += 1;
+                newest.insert(entry.key(), entry.clone());
+                taken.insert(entry.key(), entry);
+            }
         }
     }
     storage::write_offline(database, taken.into_values().collect())?;
-    Ok((good, total - good))
+    Ok(imported)
+}
+
+/// The RouterInfos of a database that no node has open.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn routers_in(database: &Path) -> io::Result<Vec<RouterInfo>> {
+    let held = storage::read_offline(database)?;
+    Ok(held.into_iter().filter_map(|entry| entry.as_router_info().cloned()).collect())
 }
 
 #[cfg(test)]

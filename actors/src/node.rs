@@ -15,14 +15,15 @@ use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::{self, Reach, ReachKeeper, Release, interfaces};
+use crate::reseeder::{Reseeder, Reseeding};
 use crate::series::control;
 use crate::settings::Live;
 use crate::shared::{Shared, SharedParts};
 use crate::supervise::Vitals;
+use crate::threads::name_this;
 use crate::time_keeper::{Kept, TimeKeeper};
 use crate::transit::{BuildOpener, Published, TransitManager};
 use actix::prelude::*;
-use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_clients::handle as clients;
 use ramson_protocol::admission;
@@ -75,6 +76,7 @@ pub struct Node {
     pools: Pools,
     exploratory: PoolHandle,
     published: Arc<Published>,
+    reseeding: Reseeding,
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
 }
 
@@ -118,6 +120,10 @@ impl Node {
         config.profile.share = config.live.share();
         let (shared, bound) = bind(&mut config)?;
         let arbiters: Vec<Arbiter> = (0..netdb::ARBITERS + TUNNEL_ARBITERS).map(|_| Arbiter::new()).collect();
+        for (n, arbiter) in arbiters.iter().enumerate() {
+            let name = if n < netdb::ARBITERS { c"netdb" } else { c"tunnels" };
+            arbiter.spawn_fn(move || name_this(name));
+        }
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
         let arbiters = Arc::new(Mutex::new(arbiters));
         let started = Self::start_actors(config, shared.clone(), bound, handles, Arc::clone(&arbiters));
@@ -138,6 +144,7 @@ impl Node {
         handles: Vec<ArbiterHandle>,
         arbiters: Arc<Mutex<Vec<Arbiter>>>,
     ) -> io::Result<Self> {
+        export_limits(&config.live);
         let (for_netdb, for_tunnels) = handles.split_at(netdb::ARBITERS);
         let keys = Arc::new(config.keys);
         let database = config.netdb.database.clone();
@@ -172,7 +179,13 @@ impl Node {
         let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
         bound.clients.run(shared.clock(), &sink)?;
         bound.transports.run(&sink)?;
-        read_files(netdb.clone(), config.bootstrap);
+        if !config.bootstrap.is_empty() {
+            netdb.read_files(config.bootstrap);
+        }
+        let reseeding = Reseeding::default();
+        if let Some(reseed) = config.reseed {
+            Reseeder::new(shared.clone(), netdb.clone(), reseed, reseeding.clone()).start();
+        }
         Ok(Self {
             shared,
             netdb,
@@ -186,6 +199,7 @@ impl Node {
             pools,
             exploratory,
             published,
+            reseeding,
             arbiters,
         })
     }
@@ -225,6 +239,11 @@ impl Node {
         Remains(self.shared.downgrade())
     }
 
+    /// How it stands with reseeding, in words.
+    pub fn reseeding(&self) -> String {
+        self.reseeding.get()
+    }
+
     /// Where the database lies.
     pub fn database(&self) -> &PathBuf {
         &self.database
@@ -242,7 +261,7 @@ impl Node {
             return Err("draining".to_owned());
         }
         if self.netdb.counts().0 == 0 {
-            return Err("no routers known: give some with network.bootstrap or `ramson import`".to_owned());
+            return Err(format!("no routers known: {}", self.reseeding.get()));
         }
         let own = self.own_tunnels();
         if own.outbound.is_empty() || own.inbound.is_empty() {
@@ -272,6 +291,7 @@ impl Node {
         wait_for_room(&self.transit, crate::transit::Limits(live.admission()));
         wait_for_room(&self.identity, Share(live.share()));
         // Whoever adds a setting is told here that somebody must hear of it.
+        export_limits(&live);
         let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
         self.transports().line().set(line);
         self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
@@ -318,6 +338,12 @@ impl Node {
             tracing::error!("the data plane did not stop cleanly");
         }
     }
+}
+
+/// What the series of others' tunnels are to be divided by.
+fn export_limits(live: &Live) {
+    control::TRANSIT_LIMIT.set([], live.share() as f64);
+    control::TRANSIT_TUNNELS_LIMIT.set([], live.max_transit as f64);
 }
 
 /// Says whether anything of a node that was stopped is left.
@@ -408,15 +434,6 @@ fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
     }
     ours.retain(|addr| !addr.ip().is_unspecified());
     ours
-}
-
-/// Takes RouterInfos from files into the database, each in its turn.
-fn read_files(netdb: NetDb, found: Vec<Bytes>) {
-    actix::spawn(async move {
-        let total = found.len();
-        let taken = netdb.bootstrap(found).await;
-        tracing::info!(taken, total, "RouterInfos read from files");
-    });
 }
 
 fn start_transit(

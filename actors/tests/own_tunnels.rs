@@ -4,6 +4,7 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
+use ramson_actors::identity::Floodfill;
 use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
 use ramson_actors::node::{Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;

@@ -1,12 +1,13 @@
 //! The command line.
 
 use crate::name::NameCommand;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// An I2P router built to carry traffic fast.
 #[derive(Debug, Parser)]
-#[command(name = "ramson", version)]
+#[command(name = "ramson", version = crate::version::long())]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -43,6 +44,27 @@ pub(crate) enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// Say what the router that runs is, what others think of it, and what it is busy with.
+    Status {
+        /// The data folder of the router.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+        /// As JSON, in one line.
+        #[arg(long)]
+        json: bool,
+        /// Again every two seconds, until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Say what of this machine keeps a router from its best, and the command that mends it. Nothing is changed or sent.
+    Doctor {
+        /// The configuration file.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The data folder of the router.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Show our router hash, RouterInfo file and addresses.
     Info {
         /// The data folder.
@@ -54,6 +76,9 @@ pub(crate) enum Command {
     },
     /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
     Import {
+        /// The configuration file, for the number of the network; without it, that of our RouterInfo counts, or the live one.
+        #[arg(long)]
+        config: Option<PathBuf>,
         /// The data folder.
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
@@ -90,6 +115,8 @@ pub(crate) enum Command {
         #[arg(long)]
         file: PathBuf,
     },
+    /// Take RouterInfos from a signed bundle (i2pseeds.su3), or make and offer such bundles.
+    Reseed(Reseeding),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -119,6 +146,90 @@ pub(crate) enum BansCommand {
     },
 }
 
+/// A bundle to be taken, or what else can be done with bundles.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Reseeding {
+    /// What to do with bundles; without it one is taken into the database, while the node does not run.
+    #[command(subcommand)]
+    pub command: Option<ReseedCommand>,
+    /// The bundle: a file, or an address that begins with https://.
+    #[arg(required = true)]
+    pub source: Option<String>,
+    /// The configuration file, for the number of the network, the proxy, and who may sign.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The data folder.
+    #[arg(long, default_value_os_t = default_data())]
+    pub data: PathBuf,
+}
+
+/// Bundles of our own.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReseedCommand {
+    /// Make a bundle of routers that are fresh and can be called.
+    Make(Making),
+    /// Offer bundles over HTTPS, made anew every hour.
+    Serve(Serving),
+}
+
+/// What goes into a bundle.
+#[derive(Debug, Args)]
+pub(crate) struct Offering {
+    /// RouterInfos to choose from: files and netDb folders. Without any, the database of the data folder, whose node must not
+    /// run.
+    pub paths: Vec<PathBuf>,
+    /// The data folder.
+    #[arg(long, default_value_os_t = default_data())]
+    pub data: PathBuf,
+    /// The number of the network.
+    #[arg(long, default_value_t = 2)]
+    pub network: u8,
+    /// Also routers at addresses that are not public, as in a private network.
+    #[arg(long)]
+    pub private: bool,
+    /// Routers in a bundle, at most.
+    #[arg(long, default_value_t = ramson_protocol::reseed::bundle::USUAL)]
+    pub count: usize,
+}
+
+/// How a bundle is made.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
+    /// What goes into it.
+    #[command(flatten)]
+    pub offer: Offering,
+    /// Who signs: an id like you@mail.i2p. Key and certificate are made if there are none.
+    #[arg(long)]
+    pub signer: String,
+    /// The folder for them.
+    #[arg(long, default_value = "reseed-keys")]
+    pub keys: PathBuf,
+    /// The file to write.
+    #[arg(long, default_value = "i2pseeds.su3")]
+    pub out: PathBuf,
+}
+
+/// How bundles are offered.
+#[derive(Debug, Args)]
+pub(crate) struct Serving {
+    /// What goes into them.
+    #[command(flatten)]
+    pub offer: Offering,
+    /// Who signs: an id like you@mail.i2p. Key and certificate are made if there are none.
+    #[arg(long)]
+    pub signer: String,
+    /// The folder for them, and for https.crt and https.key.
+    #[arg(long, default_value = "reseed-keys")]
+    pub keys: PathBuf,
+    /// Where to listen.
+    #[arg(long, default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// A name or address at which others call us, for a certificate of HTTPS that is made now; may be given several times.
+    #[arg(long)]
+    pub name: Vec<String>,
+}
+
 /// What can be done with a configuration file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -130,13 +241,25 @@ pub(crate) enum ConfigCommand {
     },
 }
 
-/// The pages of `docs/` that are made from the sources.
-#[derive(Clone, Copy, Debug, Subcommand)]
+/// What is made from the sources: pages of `docs/`, and files of packages.
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Page {
-    /// The keys of the configuration.
+    /// The keys of the configuration, in Markdown.
     Configuration,
-    /// The series of `/metrics`.
+    /// A configuration file in which every key stands with its default, as a comment.
+    Example,
+    /// The series of `/metrics`, in Markdown.
     Metrics,
+    /// Manual pages, one for each command.
+    Man {
+        /// The folder to write them to.
+        folder: PathBuf,
+    },
+    /// Completions for a shell.
+    Completions {
+        /// Which.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `$XDG_DATA_HOME/ramson`, or `~/.local/share/ramson`, or `./ramson-data` without a home.

@@ -8,6 +8,7 @@
 //! ```
 //! | command | fields | answer |
 //! |---|---|---|
+//! | `status` | | what `ramson status --json` prints |
 //! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
 //! | `ban` | `who`, `seconds`, `reason` | `null` |
 //! | `lift` | `who` | `null`; an error if nobody of that name is banned |
@@ -47,6 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
+    /// What is the router, and what is it busy with?
+    Status {},
     /// Who is banned?
     Bans {},
     /// Ban somebody.
@@ -138,6 +141,7 @@ async fn talk(mut client: UnixStream, node: &Node) -> io::Result<()> {
 /// Words for the operator.
 async fn answer(request: Request, node: &Node) -> Result<Value, String> {
     match request {
+        Request::Status {} => Ok(crate::status::gather(node)),
         Request::Bans {} => {
             let now = node.shared().now().mono;
             let bans = node.bans().await.into_iter().map(|ban| Banned {
@@ -242,6 +246,20 @@ mod tests {
         assert_eq!(asked(folder.path(), lift.clone()).await, Ok(Value::Null));
         assert!(asked(folder.path(), lift).await.unwrap_err().contains("not banned"));
         assert!(!node.shared().gate().bars_address([192, 0, 2, 7].into()));
+        node.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_router_that_runs_says_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
+        serve(folder.path(), node.clone()).unwrap();
+        let status = asked(folder.path(), Request::Status {}).await.unwrap();
+        let at = |path: &str| status.pointer(path).cloned().unwrap_or_default();
+        assert_eq!(at("/router/hash"), json!(node.shared().hash().to_base64()));
+        assert_eq!((at("/router/network"), at("/ready")), (json!(99), json!(false)));
+        assert!(at("/not_ready_because").as_str().is_some_and(|why| why.contains("no routers known")), "{status}");
         node.stop().await;
     }
 

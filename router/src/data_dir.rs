@@ -1,13 +1,25 @@
-//! The data folder: our keys, our RouterInfo, the database. A kill at any moment loses none of them.
+//! The data folder: our keys, our RouterInfo, the database. A kill at any moment loses none of them, and nobody else can
+//! read them: the folder and its files are for their user alone.
+//!
+//! ```text
+//! router.keys: "RAMSONK" | format 1 | the keys | SHA-256 of all before 32
+//! ```
+//! The first routers wrote the keys alone. Such a file is read, and written anew with what guards it.
 
 use ramson_actors::identity::NodeKeys;
+use ramson_crypto::hash::sha256;
+use ramson_protocol::data::router_info::RouterInfo;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// What a file of keys begins with; the last byte is the format.
+const KEYS_MAGIC: [u8; 8] = *b"RAMSONK\x01";
 
 /// Ports that are drawn from, and how often, until one is free.
 const PORTS: std::ops::RangeInclusive<u16> = 9000..=31_000;
@@ -26,8 +38,17 @@ pub(crate) enum DataError {
     #[error("{0} has no port: write the number there that your firewall lets in, or remove the file to have one drawn")]
     BadPort(PathBuf),
     /// The key file is damaged.
-    #[error("{0} is no key file: restore it from a backup, or move it away to begin with a new identity")]
+    #[error("{0} is damaged, or no key file: restore it from a backup, or move it away to begin with a new identity")]
     BadKeys(PathBuf),
+    /// A newer ramson has written the key file.
+    #[error("{0} is of a newer ramson: run that one, or restore the file that this one has written")]
+    NewerKeys(PathBuf),
+    /// Keys and RouterInfo do not belong together.
+    #[error(
+        "{0} and router.info beside it are of two routers: one of them is damaged or from elsewhere. Restore router.keys from a \
+         backup; if it is the right one, remove router.info"
+    )]
+    OtherKeys(PathBuf),
 }
 
 /// An open data folder; other processes are kept out while it lives.
@@ -43,7 +64,9 @@ impl DataDir {
     /// # Errors
     /// If it cannot be made, or another process has it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        fs::create_dir_all(path).map_err(|e| DataError::Io("make the folder", path.to_owned(), e))?;
+        let failed = |e| DataError::Io("make the folder", path.to_owned(), e);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        make_private(path);
         let lock_path = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
         let lock = lock.map_err(|e| DataError::Io("open", lock_path, e))?;
@@ -60,11 +83,11 @@ impl DataDir {
     /// If they cannot be read or written. A damaged file is never replaced.
     pub(crate) fn keys(&self) -> Result<NodeKeys, DataError> {
         let path = self.path.join("router.keys");
-        match fs::read(&path) {
-            Ok(bytes) => NodeKeys::from_bytes(&bytes).map_err(|_| DataError::BadKeys(path)),
+        match fs::read(&path).map(Zeroizing::new) {
+            Ok(bytes) => self.read_keys(&path, &bytes),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let keys = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
-                write_atomically(&path, &keys.to_bytes(), 0o600).map_err(|e| DataError::Io("write", path, e))?;
+                write_keys(&path, &keys)?;
                 Ok(keys)
             }
             Err(e) => Err(DataError::Io("read", path, e)),
@@ -93,9 +116,46 @@ impl DataDir {
         }
     }
 
+    /// The port that the router of a folder has chosen, if it has run.
+    pub(crate) fn chosen_port(folder: &Path) -> Option<u16> {
+        fs::read_to_string(folder.join("port")).ok()?.trim().parse().ok()
+    }
+
     /// Where the correction of our clock stands.
     pub(crate) fn clock_path(&self) -> PathBuf {
         self.path.join("clock")
+    }
+
+    /// Keys as they are written now, or as they once were. Those are written anew if they are ours beyond doubt.
+    fn read_keys(&self, path: &Path, bytes: &[u8]) -> Result<NodeKeys, DataError> {
+        let bad = || DataError::BadKeys(path.to_owned());
+        let (magic, format) = KEYS_MAGIC.split_at(7);
+        if !bytes.starts_with(magic) {
+            let keys = NodeKeys::from_bytes(bytes).map_err(|_| bad())?;
+            if *keys.to_bytes() != bytes {
+                return Err(bad());
+            }
+            self.check_identity(&keys, path)?;
+            write_keys(path, &keys)?;
+            return Ok(keys);
+        }
+        if bytes.get(7).is_some_and(|found| *found > format[0]) {
+            return Err(DataError::NewerKeys(path.to_owned()));
+        }
+        let (content, sum) = bytes.split_last_chunk::<32>().ok_or_else(bad)?;
+        let keys = content.strip_prefix(&KEYS_MAGIC).filter(|_| sha256(&[content]) == *sum).ok_or_else(bad)?;
+        let keys = NodeKeys::from_bytes(keys).map_err(|_| bad())?;
+        self.check_identity(&keys, path)?;
+        Ok(keys)
+    }
+
+    /// What we signed last must be of the same router, if it is there and whole.
+    fn check_identity(&self, keys: &NodeKeys, path: &Path) -> Result<(), DataError> {
+        let signed = fs::read(self.router_info_path()).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
+        match signed.filter(|info| info.verify().is_ok()) {
+            Some(info) if info.hash() != keys.router.identity.hash() => Err(DataError::OtherKeys(path.to_owned())),
+            _ => Ok(()),
+        }
     }
 
     /// Where our RouterInfo stands.
@@ -118,6 +178,11 @@ impl DataDir {
         self.path.join("ssu2.tokens")
     }
 
+    /// The folder for bundles of RouterInfos that were good.
+    pub(crate) fn reseed_path(&self) -> PathBuf {
+        self.path.join("reseed")
+    }
+
     /// Where the profiles of other routers stand.
     pub(crate) fn profiles_path(&self) -> PathBuf {
         self.path.join("profiles")
@@ -126,6 +191,35 @@ impl DataDir {
     /// Where bans stand.
     pub(crate) fn bans_path(&self) -> PathBuf {
         self.path.join("bans")
+    }
+}
+
+/// The keys, and what tells a damaged file from a whole one.
+fn write_keys(path: &Path, keys: &NodeKeys) -> Result<(), DataError> {
+    let mut content = Zeroizing::new(KEYS_MAGIC.to_vec());
+    content.extend_from_slice(&keys.to_bytes());
+    let sum = sha256(&[&content]);
+    content.extend_from_slice(&sum);
+    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io("write", path.to_owned(), e))
+}
+
+/// Takes from others what rights they have in the folder, from an earlier version or another hand.
+fn make_private(folder: &Path) {
+    let files = fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+    for path in files.unwrap_or_default().iter().map(PathBuf::as_path).chain([folder]) {
+        let Ok(about) = fs::symlink_metadata(path) else { continue };
+        let open = about.permissions().mode() & 0o077;
+        if open == 0 || about.is_symlink() {
+            continue;
+        }
+        let private = Permissions::from_mode(about.permissions().mode() & 0o700);
+        match fs::set_permissions(path, private) {
+            Ok(()) if path.ends_with("router.keys") => {
+                tracing::warn!("router.keys could be read by other users of this machine; it cannot any more");
+            }
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "other users can read {}: chmod it", path.display()),
+        }
     }
 }
 
@@ -174,7 +268,10 @@ fn descriptor_limit() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
 
     #[test]
     fn keys_stay_the_same_are_private_and_a_damaged_file_is_not_replaced() {
@@ -183,10 +280,67 @@ mod tests {
         let first = data.keys().unwrap().to_bytes();
         assert_eq!(*first, *data.keys().unwrap().to_bytes());
         let path = folder.path().join("router.keys");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        fs::write(&path, b"damaged").unwrap();
-        assert!(matches!(data.keys(), Err(DataError::BadKeys(_))));
-        assert_eq!(fs::read(&path).unwrap(), b"damaged");
+        assert_eq!(mode(&path), 0o600);
+        let whole = fs::read(&path).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &flipped).unwrap();
+            assert!(data.keys().is_err(), "bit {bit}");
+            assert_eq!(fs::read(&path).unwrap(), flipped);
+        }
+        for end in 0..whole.len() {
+            fs::write(&path, &whole[..end]).unwrap();
+            assert!(matches!(data.keys(), Err(DataError::BadKeys(_))), "cut off at {end}");
+        }
+        fs::write(&path, b"RAMSONK\x02 something of the future").unwrap();
+        assert!(matches!(data.keys(), Err(DataError::NewerKeys(_))));
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(*first, *data.keys().unwrap().to_bytes());
+    }
+
+    #[test]
+    fn keys_of_the_first_routers_are_read_and_guarded_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let keys = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
+        let path = folder.path().join("router.keys");
+        fs::write(&path, &*keys.to_bytes()).unwrap();
+        assert_eq!(*data.keys().unwrap().to_bytes(), *keys.to_bytes());
+        assert!(fs::read(&path).unwrap().starts_with(&KEYS_MAGIC));
+        assert_eq!(*data.keys().unwrap().to_bytes(), *keys.to_bytes());
+    }
+
+    #[test]
+    fn keys_that_did_not_sign_our_router_info_are_another_routers() {
+        use ramson_actors::identity::{Floodfill, Profile, State, router_info};
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let other = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
+        let profile = Profile { net_id: 99, floodfill: Floodfill::No, ntcp2: None, ssu2: None, share: 1, family: None };
+        let now = crate::reseed::now();
+        let info = router_info(&other, &profile, &State::default(), now).unwrap();
+        let _ = data.keys().unwrap();
+        fs::write(data.router_info_path(), b"damaged").unwrap();
+        assert!(data.keys().is_ok(), "a damaged router.info says nothing");
+        fs::write(data.router_info_path(), info.as_bytes()).unwrap();
+        let error = data.keys().unwrap_err();
+        assert!(matches!(error, DataError::OtherKeys(_)) && error.to_string().contains("backup"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_and_what_was_open_in_it_become_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = folder.path().join("a/b");
+        drop(DataDir::open(&new).unwrap());
+        assert_eq!(mode(&new), 0o700);
+        let old = folder.path().join("old");
+        fs::create_dir(&old).unwrap();
+        fs::set_permissions(&old, Permissions::from_mode(0o755)).unwrap();
+        fs::write(old.join("profiles"), b"x").unwrap();
+        fs::set_permissions(old.join("profiles"), Permissions::from_mode(0o644)).unwrap();
+        drop(DataDir::open(&old).unwrap());
+        assert_eq!((mode(&old), mode(&old.join("profiles"))), (0o700, 0o600));
     }
 
     #[test]

@@ -19,9 +19,17 @@ use ramson_actors::mailbox::Mailbox;
 use ramson_actors::node::Node;
 use ramson_actors::series::{Row, control};
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+/// What counts in this process, and since when.
+struct Recorder {
+    handle: PrometheusHandle,
+    started: Instant,
+}
+
+static RECORDER: OnceLock<Recorder> = OnceLock::new();
 
 /// What the handlers share.
 struct State {
@@ -39,26 +47,41 @@ pub(crate) fn install() -> io::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new().set_buckets(&buckets).map_err(io::Error::other)?;
     let handle = builder.install_recorder().map_err(io::Error::other)?;
     series().for_each(Row::describe);
+    control::begin();
+    ["ok", "failed"].iter().for_each(|outcome| table::RELOADS.add([outcome], 0));
+    ["error", "warn", "info"].iter().for_each(|level| table::LOG_BY_LEVEL.add([level], 0));
+    table::LOG_LINES.add([], 0);
+    // This is called once.
+    let _ = RECORDER.set(Recorder { handle: handle.clone(), started: Instant::now() });
     Ok(handle)
 }
 
-/// Serves until the system ends. The address that is served is returned: a port of 0 picks a free one.
+/// Serves until the system ends, on a socket that listens. The address that is served is returned: a port of 0 has picked a
+/// free one.
 ///
 /// # Errors
-/// If the address cannot be listened on.
-pub(crate) fn serve(listen: SocketAddr, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
+/// If the socket cannot be served.
+pub(crate) fn serve(listener: TcpListener, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
     let state = web::Data::from(Arc::new(State { node, prometheus, started: Instant::now() }));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(state.clone())
+            .route("/", web::get().to(index))
             .route("/metrics", web::get().to(scrape))
+            // Programs that watch whether something is up ask with HEAD.
             .route("/health/live", web::get().to(live))
+            .route("/health/live", web::head().to(live))
             .route("/health/ready", web::get().to(ready))
+            .route("/health/ready", web::head().to(ready))
     });
-    let server = server.workers(1).disable_signals().shutdown_timeout(1).bind(listen)?;
-    let addr = server.addrs().first().copied().unwrap_or(listen);
+    let addr = listener.local_addr()?;
+    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?;
     actix::spawn(server.run());
     Ok(addr)
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain").body("ramson: /metrics, /health/live, /health/ready\n")
 }
 
 async fn scrape(state: web::Data<State>) -> HttpResponse {
@@ -70,6 +93,9 @@ async fn scrape(state: web::Data<State>) -> HttpResponse {
 fn render(node: &Node, prometheus: &PrometheusHandle, started: Instant) -> String {
     let mut page = Page::default();
     process::put(&mut page, started);
+    process::put_disk(&mut page, node.database());
+    published(&mut page, node);
+    page.put(&table::ACCEPT_ERRORS.0, [], node.transports().accept_errors() as f64);
     for mailbox in Mailbox::ALL {
         page.put(&table::MAILBOX.0, [mailbox.label()], node.shared().mailboxes().depth(mailbox) as f64);
     }
@@ -78,6 +104,21 @@ fn render(node: &Node, prometheus: &PrometheusHandle, started: Instant) -> Strin
     let mut text = prometheus.render();
     page.write(table::TABLE, &mut text);
     text
+}
+
+/// What our RouterInfo says.
+fn published(page: &mut Page, node: &Node) {
+    let info = node.shared().router_info();
+    let caps = info.caps();
+    let bandwidth = caps.bandwidth.map_or_else(String::new, |letter| format!("{letter:?}"));
+    let network = info.net_id().unwrap_or_default().to_string();
+    page.put(&table::PUBLISHED.0, [&caps.to_string(), &bandwidth, &network], 1.0);
+    page.put(&table::PUBLISHED_AGE.0, [], node.shared().now().wall.since(info.published()).as_secs_f64());
+}
+
+/// The page of this process, as a scrape would have it.
+pub(crate) fn page(node: &Node) -> String {
+    RECORDER.get().map_or_else(String::new, |recorder| render(node, &recorder.handle, recorder.started))
 }
 
 /// All series, of the control plane and those that are read at a scrape.

@@ -3,15 +3,18 @@
 use crate::Failure;
 use crate::bootstrap;
 use crate::data_dir::DataDir;
+use crate::output::say;
+use crate::reseed::now;
+use crate::settings::Settings;
 use ramson_actors::netdb;
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::netdb::rules::Rules;
 use std::path::{Path, PathBuf};
 
 /// Prints our hash, RouterInfo file and addresses.
 ///
 /// # Errors
 /// If there is no RouterInfo yet.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
 pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
     let path = data.join("router.info");
     let bytes = std::fs::read(&path).map_err(|e| {
@@ -41,32 +44,44 @@ pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
             "published_ms": info.published().0,
             "addresses": addresses,
         });
-        println!("{value:#}");
+        say(&format!("{value:#}\n"))?;
     } else {
-        println!("hash         {hash}\nrouter info  {}\ncaps         {caps}", path.display());
+        let mut text = format!("hash         {hash}\nrouter info  {}\ncaps         {caps}\n", path.display());
         for (style, at) in addresses {
-            println!("address      {style} {at}");
+            text += &format!("address      {style} {at}\n");
         }
+        say(&text)?;
     }
     Ok(())
 }
 
-/// Takes RouterInfos into the database.
+/// Takes RouterInfos into the database, by the rules of the network that the configuration names, or our RouterInfo.
 ///
 /// # Errors
-/// If the folder is in use, or something named cannot be read.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub(crate) fn import(data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
+/// If the folder is in use, something named cannot be read, or nothing is taken.
+pub(crate) fn import(config: Option<&Path>, data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
     let data = DataDir::open(data)?;
+    let own = std::fs::read(data.router_info_path()).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
+    let net_id = match (config, own.as_ref().and_then(RouterInfo::net_id)) {
+        (None, Some(net_id)) => net_id,
+        _ => Settings::load(config)?.network.id,
+    };
     let mut found = Vec::new();
     for path in paths {
-        found.extend(bootstrap::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?);
+        let read = bootstrap::read(path)?;
+        if let Some(complaint) = read.complaint() {
+            crate::complain(&complaint);
+        }
+        found.extend(read.routers);
     }
-    let total = found.len();
-    let (taken, refused) = netdb::import(&data.database_path(), found)?;
-    println!("{taken} RouterInfos taken of {total}; {refused} refused (damaged, or signature wrong)");
-    if total > 0 && taken == 0 {
-        return Err("nothing was taken".into());
+    let rules = Rules { net_id, own: own.map(|info| info.hash()).unwrap_or_default(), floodfill: false };
+    let imported = netdb::import(&data.database_path(), found, &rules, now())?;
+    say(&format!("{imported}\n"))?;
+    if imported.taken + imported.known == 0 {
+        return Err(format!("nothing was taken: {}", imported.advice(net_id)).into());
+    }
+    if imported.is_poor() {
+        crate::complain(&imported.advice(net_id));
     }
     Ok(())
 }

@@ -8,19 +8,28 @@ mod cli;
 mod config_command;
 mod control;
 mod data_dir;
+mod doctor;
 mod exporter;
 mod family;
 mod info;
 mod log;
 mod name;
+mod output;
 mod reload;
+mod reseed;
 mod run;
+mod samples;
+mod service;
 mod settings;
+mod start;
+mod status;
 mod testnet;
 mod units;
+mod version;
+mod watch;
 
 use clap::Parser;
-use cli::{Cli, Command, ConfigCommand};
+use cli::{Cli, Command, ConfigCommand, Reseeding};
 use std::process::ExitCode;
 
 /// What a command ends with when it fails: words for the operator.
@@ -31,10 +40,16 @@ fn main() -> ExitCode {
         Command::Run { config, data, while_stdin_is_open } => run::run(config.as_deref(), &data, while_stdin_is_open),
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
-        Command::Import { data, paths } => info::import(&data, &paths),
         Command::Name { data, command } => name::run(&data, command),
         Command::Bans { data, json, what } => bans::bans(&data, json, what),
         Command::Family { name, file } => family::make(&name, &file),
+        Command::Status { data, json, watch } => status::status(&data, json, watch),
+        Command::Doctor { config, data } => doctor::doctor(config.as_deref(), &data),
+        Command::Import { config, data, paths } => info::import(config.as_deref(), &data, &paths),
+        Command::Reseed(Reseeding { command: Some(command), .. }) => reseed::command(&command),
+        Command::Reseed(Reseeding { source, config, data, .. }) => {
+            reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
+        }
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

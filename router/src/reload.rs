@@ -3,6 +3,7 @@
 //! Everything that can fail is done before anything is changed. A live key takes effect at once; of each changed key that
 //! is not live, the log says that it waits for the next start.
 
+use crate::exporter::table;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
 use crate::{Failure, log};
@@ -32,12 +33,18 @@ impl Reloader {
     pub(crate) fn on_signal(&mut self) {
         match self.reload() {
             Ok(changes) => {
+                table::RELOADS.add(["ok"], 1);
                 for change in &changes {
                     tell(change);
                 }
                 tracing::info!(changed = changes.len(), "the configuration was read again, and the blocklists");
             }
-            Err(error) => tracing::error!(%error, "the configuration was not reloaded; the old one stays in force"),
+            Err(error) => {
+                table::RELOADS.add(["failed"], 1);
+                // An error with the line and a mark below it is one line in the log.
+                let error = error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" | ");
+                tracing::error!("the configuration was not reloaded; the old one stays in force: {error}");
+            }
         }
     }
 
@@ -189,7 +196,7 @@ mod tests {
     #[actix::test]
     async fn a_key_that_waits_for_the_next_start_is_named_until_then() {
         let mut rig = Rig::new();
-        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 7");
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 700");
         for _ in 0..2 {
             let changes = rig.reloader.reload().unwrap();
             assert_eq!(changes.len(), 1, "{changes:?}");
@@ -209,6 +216,7 @@ mod tests {
             "text" => "\"warn\"".to_owned(),
             kind if kind.starts_with("list of time servers") => "\"time.example.org\"".to_owned(),
             kind if kind.contains("`false`, or") => "\"auto\"".to_owned(),
+            kind if kind.contains("list of hosts") => "[\"https://a.example/\"]".to_owned(),
             kind if kind.starts_with("duration") => "\"7s\"".to_owned(),
             kind if kind.starts_with("rate") => "\"7kB/s\"".to_owned(),
             kind if kind.starts_with("address") => "\"127.0.0.1:7\"".to_owned(),

@@ -4,22 +4,28 @@ use crate::Failure;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
-use crate::settings::publish::{ListenAt, Published};
-use crate::{bootstrap, control, exporter, family, log};
+use crate::settings::publish::Published;
+use crate::start::Protocol;
+use crate::{bootstrap, control, exporter, family, log, reseed, service, start, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
 use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
-use ramson_actors::node::{Listen, Node, NodeConfig};
+use ramson_actors::node::{DRAIN, Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_actors::time_keeper::ClockConfig;
 use ramson_protocol::data::router_info::RouterInfo;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
+
+/// What the end takes beside the drain, as the service manager is told.
+const STOP: Duration = Duration::from_secs(20);
 
 /// The largest IP packet of NTCP2, whose fragments TCP sees to.
 const MTU: u16 = 1500;
@@ -32,31 +38,26 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
 pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
+    // First of all: a signal that comes while we begin is kept, and does not end the process.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let path = config.map(Path::to_owned);
     let settings = Settings::load(config)?;
     let filter = log::start(&settings.log.level)?;
+    // What we write is nobody else's to read, whoever writes it.
+    umask(Mode::RWXG | Mode::RWXO);
+    start::check_limits(&settings)?;
     let prometheus = exporter::install()?;
     let data = DataDir::open(data)?;
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let metrics = settings.metrics.listen.0.map(listen_for_metrics).transpose()?;
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
         if let Err(error) = control::serve(data.path(), node.clone()) {
-            tracing::warn!(%error, "`ramson bans` cannot ask this router: is the path of the data folder too long for a socket?");
+            tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }
-        if let Some(listen) = settings.metrics.listen {
-            let addr = exporter::serve(listen, node.clone(), prometheus)
-                .map_err(|e| format!("cannot serve metrics on {listen}: {e}; change metrics.listen"))?;
-            tracing::info!(port = addr.port(), "metrics are served");
+        if let Some(listener) = metrics {
+            exporter::serve(listener, node.clone(), prometheus)?;
         }
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            net_id = settings.network.id,
-            floodfill = ?settings.router.floodfill.0,
-            threads = node.transports().stats().len(),
-            cipher = ramson_crypto::tunnel::Kernel::best().name(),
-            aead = ramson_crypto::aead::Kernel::best().name(),
-            "running"
-        );
+        tell_start(&settings, data.port()?, &node);
         let (sender, receiver) = async_channel();
         if while_stdin_is_open {
             let sender = sender.clone();
@@ -73,9 +74,36 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
                 }
             }
         });
+        service::started();
+        watch::begin(node.clone());
         let reloader = Reloader::new(path, settings, node.clone(), Some(filter));
         serve(receiver, &node, reloader).await
     })
+}
+
+/// # Errors
+/// If the address cannot be had, with what to do.
+fn listen_for_metrics(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(listen).map_err(|e| start::cannot_listen("metrics.listen", Protocol::Tcp, listen, &e).into())
+}
+
+/// Says what runs, and where it can be reached.
+fn tell_start(settings: &Settings, port: u16, node: &Node) {
+    tracing::info!(
+        version = version::long(),
+        net_id = settings.network.id,
+        floodfill = ?settings.router.floodfill.0,
+        threads = node.transports().stats().len(),
+        cipher = ramson_crypto::tunnel::Kernel::best().name(),
+        aead = ramson_crypto::aead::Kernel::best().name(),
+        "running"
+    );
+    for (key, protocol, addr) in start::ports(settings, port) {
+        tracing::info!("{key}: listening on {addr} ({})", protocol.name());
+    }
+    if settings.network.bootstrap.is_empty() && node.netdb().counts().0 == 0 {
+        tracing::info!("no routers known yet: {}", node.reseeding());
+    }
 }
 
 type SignalReceiver = tokio::sync::mpsc::UnboundedReceiver<i32>;
@@ -93,7 +121,11 @@ async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader)
     loop {
         tokio::select! {
             signal = signals.recv() => match signal {
-                Some(SIGHUP) => reloader.on_signal(),
+                Some(SIGHUP) => {
+                    service::reloading();
+                    reloader.on_signal();
+                    service::started();
+                }
                 Some(_) | None => break,
             },
             what = node.failed() => {
@@ -109,6 +141,7 @@ async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader)
     tracing::info!(
         "draining: no new tunnels of others are taken, those that stand end within eleven minutes; a second signal stops at once"
     );
+    service::stopping(DRAIN + STOP);
     let second = async {
         while signals.recv().await == Some(SIGHUP) {
             tracing::warn!("the configuration is not read again while the router drains");
@@ -138,9 +171,14 @@ pub(crate) fn start_node(
 ) -> Result<Node, Failure> {
     let mut routers: Vec<Bytes> = Vec::new();
     for path in &settings.network.bootstrap {
-        let found = bootstrap::read(path)
-            .map_err(|e| format!("cannot read network.bootstrap entry {}: {e}", path.display()))?;
-        routers.extend(found);
+        let found = bootstrap::read(path).map_err(|e| format!("network.bootstrap: {e}"))?;
+        if let Some(complaint) = found.complaint() {
+            tracing::warn!("network.bootstrap: {complaint}");
+        }
+        if found.routers.is_empty() {
+            tracing::warn!("network.bootstrap: there is no RouterInfo in {}", path.display());
+        }
+        routers.extend(found.routers);
     }
     let router_info_path = data.router_info_path();
     let port = data.port()?;
@@ -157,12 +195,12 @@ pub(crate) fn start_node(
         },
         allow_private: settings.network.allow_private_addresses,
         ntcp2: Listen {
-            addresses: listen(settings.ntcp2.enabled, &settings.ntcp2.listen, port),
+            addresses: start::listen(settings.ntcp2.enabled, &settings.ntcp2.listen, port),
             max_handshakes: settings.ntcp2.max_handshakes,
             segmentation_offload: true,
         },
         ssu2: Listen {
-            addresses: listen(settings.ssu2.enabled, &settings.ssu2.listen, port),
+            addresses: start::listen(settings.ssu2.enabled, &settings.ssu2.listen, port),
             max_handshakes: settings.ssu2.max_handshakes,
             segmentation_offload: settings.ssu2.segmentation_offload,
         },
@@ -181,6 +219,7 @@ pub(crate) fn start_node(
             max_lease_sets: settings.netdb.max_lease_sets,
         },
         bootstrap: routers,
+        reseed: reseed::hosts::plan(settings, data.reseed_path())?,
         on_router_info: Box::new(move |info: &RouterInfo| {
             if let Err(error) = write_atomically(&router_info_path, info.as_bytes(), 0o644) {
                 tracing::error!(%error, "router.info could not be written");
@@ -188,19 +227,8 @@ pub(crate) fn start_node(
         }),
         data: sink,
     })
-    .map_err(|e| {
-        let tcp = listen(settings.ntcp2.enabled, &settings.ntcp2.listen, port);
-        let udp = listen(settings.ssu2.enabled, &settings.ssu2.listen, port);
-        format!("cannot start: {e}; is {tcp:?} (TCP) or {udp:?} (UDP) in use, or not an address of this machine?")
-    })?;
+    .map_err(|e| start::explain(&e, settings, port))?;
     Ok(node)
-}
-
-/// Where a transport listens, if it is to be spoken.
-fn listen(enabled: bool, listen: &ListenAt, port: u16) -> Vec<SocketAddr> {
-    // A kernel without IPv6 has no such sockets.
-    let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok();
-    if enabled { listen.addresses(port, v6) } else { Vec::new() }
 }
 
 /// What a transport offers, if it is to be spoken.

@@ -28,6 +28,7 @@ pub(crate) mod ssu2;
 mod tests;
 pub(crate) mod transit;
 
+pub(crate) use address::Endpoint;
 use key::{Change, Key};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,27 @@ settings! {
 /// Keys that have another name now: the section and name before, and the key that does the same.
 const RENAMED: [(&str, &str, &str); 1] = [("ntcp2", "threads", "router.io_threads")];
 
+/// What other routers call a key, and what is to be written here.
+const FOREIGN: [(&str, &str); 14] = [
+    ("bandwidth", "bandwidth.inbound and bandwidth.outbound, such as \"25MB/s\""),
+    ("datadir", "--data on the command line"),
+    ("host", "ntcp2.publish and ssu2.publish, with the port"),
+    ("ifname", "ntcp2.listen and ssu2.listen, with an address"),
+    ("ipv4", "an address of IPv4 in ntcp2.listen and ssu2.listen, or none"),
+    ("ipv6", "an address of IPv6 in ntcp2.listen and ssu2.listen, such as \"[::]:20003\", or none"),
+    ("logfile", "nothing: the log goes to standard error"),
+    ("loglevel", "log.level"),
+    ("nat", "nothing: it is found and served by itself; router.port_mapping says whether a gateway is asked"),
+    ("netid", "network.id"),
+    ("notransit", "transit.max_tunnels = 0"),
+    ("port", "ntcp2.listen and ssu2.listen, such as \"0.0.0.0:20003\""),
+    ("share", "bandwidth.transit_share, such as 0.8"),
+    ("transittunnels", "transit.max_tunnels"),
+];
+
+/// A name is near to another from here on, by Jaro and Winkler.
+const NEAR: f64 = 0.84;
+
 /// Why a configuration cannot be used. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
@@ -105,19 +127,20 @@ impl Settings {
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// A message with the line, and for an unknown key the one that it was renamed to, or the nearest that is known.
+    /// A message with the line, and what to write instead.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e| match (renamed(text, e.message()), nearest(e.message())) {
-            (Some((old, new)), _) => format!("{e}{old} is named {new} now"),
-            (None, Some(hint)) => format!("{e}did you mean `{hint}`?"),
-            (None, None) => e.to_string(),
-        })
+        // Editors of other systems put a mark in front.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        toml::from_str(text).map_err(|e| format!("{e}{}", advice(text, &e)).trim_end().to_owned())
     }
 
     /// Whether the values can be, and go together.
     fn check(&self) -> Result<(), String> {
+        self.network.check()?;
         self.bandwidth.check()?;
         self.exploratory.check()?;
+        self.netdb.check()?;
+        self.ntcp2.check()?;
         self.ssu2.check()?;
         self.log.check()?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {
@@ -139,6 +162,39 @@ impl Settings {
     }
 }
 
+/// What to write instead of what the error is about.
+fn advice(text: &str, error: &toml::de::Error) -> String {
+    if let Some((old, new)) = renamed(text, error.message()) {
+        return format!("{old} is named {new} now");
+    }
+    let at = error.span().map_or(0, |span| span.start);
+    if let Some((wrong, expected)) = unknown(error.message()) {
+        return unknown_advice(wrong, &expected, section_at(text, at));
+    }
+    // A value of another kind: what the key takes is known.
+    let Some(key) = key_at(text, at) else { return String::new() };
+    let key = Settings::sections().into_iter().flat_map(|(_, _, keys)| keys).find(|known| known.name == key);
+    key.map(|key| format!("{} takes: {}", key.name, key.kind)).unwrap_or_default()
+}
+
+fn unknown_advice(wrong: &str, expected: &[&str], section: Option<&str>) -> String {
+    if let Some(hint) = near(wrong, expected.iter().copied()) {
+        return format!("did you mean `{hint}`?");
+    }
+    let elsewhere: Vec<_> = Settings::sections()
+        .into_iter()
+        .filter(|(name, _, keys)| {
+            Some(*name) != section && keys.iter().any(|key| key.name == format!("{name}.{wrong}"))
+        })
+        .map(|(name, ..)| format!("[{name}]"))
+        .collect();
+    if !elsewhere.is_empty() {
+        return format!("`{wrong}` is a key of {}", elsewhere.join(", "));
+    }
+    let foreign = FOREIGN.iter().find(|(name, _)| *name == wrong.to_ascii_lowercase());
+    foreign.map(|(_, instead)| format!("instead of `{wrong}` write {instead}")).unwrap_or_default()
+}
+
 /// The key that the error is about, if that is one of [`RENAMED`], and what it is named now.
 fn renamed(text: &str, message: &str) -> Option<(String, &'static str)> {
     let table: toml::Table = text.parse().ok()?;
@@ -149,10 +205,28 @@ fn renamed(text: &str, message: &str) -> Option<(String, &'static str)> {
     Some((format!("{section}.{key}"), now))
 }
 
-/// For "unknown field `x`, expected one of `a`, `b`": the nearest of those expected.
-fn nearest(message: &str) -> Option<String> {
+/// Of "unknown field `x`, expected one of `a`, `b`": the one that is not known, and those that are.
+fn unknown(message: &str) -> Option<(&str, Vec<&str>)> {
     let rest = message.strip_prefix("unknown field `")?;
     let (wrong, expected) = rest.split_once('`')?;
-    let known = expected.split('`').skip(1).step_by(2);
-    known.max_by(|a, b| strsim::jaro_winkler(wrong, a).total_cmp(&strsim::jaro_winkler(wrong, b))).map(str::to_owned)
+    Some((wrong, expected.split('`').skip(1).step_by(2).collect()))
+}
+
+/// The nearest of those that are known, if any is near.
+fn near<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::jaro_winkler(wrong, known);
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|best| likeness(best) >= NEAR)
+}
+
+/// The section that a place in the text belongs to.
+fn section_at(text: &str, at: usize) -> Option<&str> {
+    let headers = text.get(..at)?.lines().rev().map(str::trim);
+    headers.filter_map(|line| line.strip_prefix('[')?.split(']').next()).map(str::trim).next()
+}
+
+/// The section and key of the line that a place in the text is in.
+fn key_at(text: &str, at: usize) -> Option<String> {
+    let line = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let (key, _) = text.get(line..)?.lines().next()?.split_once('=')?;
+    Some(format!("{}.{}", section_at(text, line)?, key.trim()))
 }

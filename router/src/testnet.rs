@@ -15,6 +15,7 @@ use actix::prelude::*;
 use ramson_actors::node::Node;
 use routers::Routers;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -49,7 +50,7 @@ pub(crate) fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBu
         let mut routers = Routers::start(&base, count)?;
         let (stream, progress) = Stream::start(rate * 1e6);
         let node = run::start_node(&routers.own_settings()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
-        let metrics = exporter::serve(([127, 0, 0, 1], 0).into(), node.clone(), prometheus)?;
+        let metrics = exporter::serve(TcpListener::bind(("127.0.0.1", 0))?, node.clone(), prometheus)?;
         let summary = Summary::begin(count, &base, metrics, &routers.metrics());
         let outcome = drive(&node, &stream, &progress, summary, seconds, &stop).await;
         node.stop().await;

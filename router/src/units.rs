@@ -1,7 +1,9 @@
 //! Durations and rates as an operator writes them: always with their unit.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 /// What an operator wrote could not be read as a quantity.
@@ -14,13 +16,11 @@ pub(crate) struct BadUnit {
 }
 
 /// A duration, such as `30s` or `10min`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub Duration);
 
 /// Bytes per second, such as `25MB/s` or `200Mbit/s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub u64);
 
 impl fmt::Display for Span {
@@ -102,6 +102,41 @@ impl TryFrom<String> for Rate {
             Some(n) => Ok(Self(n as u64)),
             None => Err(BadUnit { text, what: "rate", example: "\"25MB/s\" or \"200Mbit/s\"" }),
         }
+    }
+}
+
+/// Reads a quantity, and tells who wrote a bare number what is missing.
+struct WithUnit<T>(PhantomData<T>);
+
+impl<T: TryFrom<String, Error = BadUnit>> Visitor<'_> for WithUnit<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number and a unit in quotation marks")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        T::try_from(text.to_owned()).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WithUnit(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WithUnit(PhantomData))
     }
 }
 

@@ -275,6 +275,11 @@ impl Transports {
         self.ntcp2.counts()
     }
 
+    /// Times that a caller over NTCP2 could not be accepted, mostly for want of descriptors.
+    pub fn accept_errors(&self) -> u64 {
+        self.ntcp2.accept_errors()
+    }
+
     /// What SSU2 has counted outside of sessions, if it is spoken.
     pub fn ssu2_stats(&self) -> Option<ssu2::Stats> {
         self.ssu2.as_ref().map(Ssu2Handle::stats)

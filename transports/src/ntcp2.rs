@@ -129,6 +129,11 @@ impl HandshakeHandle {
         self.stats.counts()
     }
 
+    /// Callers that could not be accepted so far.
+    pub fn accept_errors(&self) -> u64 {
+        self.stats.accept_errors.get()
+    }
+
     /// Closes all listeners and half-open connections and ends the thread.
     pub fn stop(&self) {
         // If 4096 commands wait, they are dials, and one less does not matter.

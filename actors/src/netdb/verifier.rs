@@ -4,6 +4,7 @@
 //! State owned: none. In: [`Verify`]. Out: the entry back, or why it is refused.
 
 use crate::supervise::{Vital, Vitals};
+use crate::threads::name_this;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::netdb::rules::{Refusal, judge_signatures};
@@ -16,6 +17,7 @@ pub(super) struct Verifier {
 impl Verifier {
     /// A worker of the node with these vitals.
     pub(super) fn new(vitals: &Vitals) -> Self {
+        name_this(c"verifier");
         Self { _vital: vitals.guard("a worker that verifies signatures") }
     }
 }

@@ -3,6 +3,7 @@
 //! State owned: a generator. In: [`Prepare`]. Out: the sealed build, as its answer.
 
 use crate::supervise::{Vital, Vitals};
+use crate::threads::name_this;
 use actix::prelude::*;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::peers::Chosen;
@@ -21,6 +22,7 @@ pub(super) struct Builder {
 impl Builder {
     /// A worker of the router with this hash.
     pub(super) fn new(us: RouterHash, vitals: &Vitals) -> Self {
+        name_this(c"build-sealer");
         Self { us, rng: rand::make_rng(), _vital: vitals.guard("a worker that seals builds") }
     }
 }

@@ -1,6 +1,8 @@
 //! What the control plane exports. It counts through the recorder of the process as things happen.
 
+use crate::drops::ControlDrop;
 use crate::series;
+use crate::series::Counter;
 
 series! {
     /// All series of the control plane.
@@ -69,6 +71,10 @@ series! {
             "Tunnels of others that pass through us, by our part in them.";
         Gauge TRANSIT_PROMISED = "ramson_transit_promised_bytes_per_second" []
             "Bandwidth that tunnels of others were promised when they were accepted.";
+        Gauge TRANSIT_LIMIT = "ramson_transit_limit_bytes_per_second" []
+            "Bandwidth that tunnels of others may use together, as configured; the bandwidth letter that we publish follows it.";
+        Gauge TRANSIT_TUNNELS_LIMIT = "ramson_transit_tunnels_limit" []
+            "Tunnels of others that we carry at most, as configured.";
         Counter BUILD_REQUESTS = "ramson_build_requests_total" ["answer", "reason"]
             "Requests of others to build a tunnel through us, by answer and why.";
         Gauge NETDB_ENTRIES = "ramson_netdb_entries" ["kind"]
@@ -97,5 +103,42 @@ series! {
             "Rounds of publishing our own RouterInfo, by whether a floodfill confirmed it.";
         Counter NETDB_PUBLISHER = "ramson_netdb_publish_stores_total" ["event"]
             "Stores of our own RouterInfo with floodfills, by what came of them.";
+        Counter RESEEDS = "ramson_reseeds_total" ["outcome"]
+            "Rounds of reseeding by what they brought: routers of several signers, those of bundles that were kept, or nothing.";
+        Counter RESEED_FETCHES = "ramson_reseed_fetches_total" ["outcome"]
+            "Reseed hosts that were asked, by what came of it.";
     }
+}
+
+/// Begins the counters at zero, under all values of their labels that are known beforehand: the first event is a step then,
+/// which a rate can see, and a rule over it has a value from the first scrape on.
+pub fn begin() {
+    for counter in [&NEWS_DEFERRED, &UNEXPECTED_ENDS, &NETDB_FLOODS, &NETDB_STORAGE_ERRORS] {
+        counter.add([], 0);
+    }
+    let known: [(&Counter<1>, &[&'static str]); 11] = [
+        (&DUPLICATES, &["forgotten_early"]),
+        (&CHARGES, &["malformed", "misbehaved", "ours"]),
+        (&TUNNEL_TESTS, &["ok", "failed"]),
+        (&NETDB_LOOKUPS, &["found", "not_found", "throttled"]),
+        (&NETDB_SEARCHES, &["found", "not_found"]),
+        (&NETDB_QUERIES, &["tunnels", "session"]),
+        (&NETDB_PUBLISHES, &["confirmed", "unconfirmed"]),
+        (&NETDB_STORES, &["taken", "not_newer", "bad_signature", "from_the_future", "too_old", "wrong_network"]),
+        (&CONNECT_FAILURES, &["no_router_info", "no_address", "dial", "timed_out", "resting"]),
+        (&RESEEDS, &["taken", "kept", "failed"]),
+        (&RESEED_FETCHES, &["good", "unreachable"]),
+    ];
+    for (counter, values) in known {
+        values.iter().for_each(|value| counter.add([value], 0));
+    }
+    ControlDrop::ALL.iter().for_each(|drop| DROPS.add([drop.label()], 0));
+    for direction in ["inbound", "outbound"] {
+        ["ok", "refused", "timeout", "unsent", "no_peers"]
+            .iter()
+            .for_each(|result| OWN_BUILDS.add([direction, result], 0));
+    }
+    let refusals = ["draining", "tunnel_limit", "bandwidth", "minimum", "previous_hop", "next_hop", "chance"];
+    BUILD_REQUESTS.add(["accepted", "accepted"], 0);
+    refusals.iter().for_each(|reason| BUILD_REQUESTS.add(["refused", reason], 0));
 }

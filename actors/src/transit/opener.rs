@@ -1,6 +1,7 @@
 //! Workers that open build records: each costs a Diffie-Hellman, and a flood of them must not hold up anything else.
 
 use crate::supervise::{Vital, Vitals};
+use crate::threads::name_this;
 use actix::prelude::*;
 use ramson_protocol::garlic::noise_n::StaticKey;
 use ramson_protocol::id::RouterHash;
@@ -18,6 +19,7 @@ pub(crate) struct BuildOpener {
 impl BuildOpener {
     /// A worker with our static key and our hash.
     pub(crate) fn new(key: Arc<StaticKey>, us: RouterHash, vitals: &Vitals) -> Self {
+        name_this(c"build-opener");
         Self { key, us, _vital: vitals.guard("a worker that opens build records") }
     }
 }

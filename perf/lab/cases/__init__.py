@@ -28,6 +28,7 @@ from . import (
     port_forward,
     rebinding,
     rebinding_i2pd,
+    reseed,
     sessions,
     soak,
     ssu2_endpoint,
@@ -76,6 +77,7 @@ ALL = (
     address_lost,
     hostile,
     floodfill,
+    reseed,
     soak,
 )
 

@@ -99,7 +99,7 @@ pub enum BundleError {
     #[error("its archive has {0} files, where {MAX_ENTRIES} are the most")]
     TooMany(usize),
     /// No file of it was good.
-    #[error("nothing in it is good: {}", counted(.0))]
+    #[error("nothing in it is good; refused: {}", counted(.0))]
     NothingGood(BTreeMap<&'static str, usize>),
 }
 
@@ -124,10 +124,10 @@ impl BundleError {
     }
 }
 
-/// Counts by cause, as words: `3 too_old, 1 wrong_network`.
+/// Counts by cause, as words: `3 too_old, 1 wrong_network`, or `none`.
 pub fn counted(causes: &BTreeMap<&'static str, usize>) -> String {
     let parts: Vec<_> = causes.iter().map(|(cause, n)| format!("{n} {cause}")).collect();
-    if parts.is_empty() { "it is empty".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
 /// Opens a file that came from wherever.

@@ -3,14 +3,21 @@
 use super::page::Page;
 use super::table;
 use crate::data_dir::descriptors;
-use std::time::Instant;
+use crate::version;
+use ramson_actors::identity::API_VERSION;
+use rustix::fs::statvfs;
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Processor time, memory, descriptors, and what this build is.
 pub(super) fn put(page: &mut Page, started: Instant) {
     let cipher = ramson_crypto::tunnel::Kernel::best().name();
     let aead = ramson_crypto::aead::Kernel::best().name();
-    page.put(&table::BUILD.0, [env!("CARGO_PKG_VERSION"), cipher, aead], 1.0);
+    let api = API_VERSION.to_string();
+    page.put(&table::BUILD.0, [env!("CARGO_PKG_VERSION"), version::COMMIT, &api, cipher, aead], 1.0);
     page.put(&table::UPTIME.0, [], started.elapsed().as_secs_f64());
+    let began = SystemTime::now().checked_sub(started.elapsed()).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    page.put(&table::STARTED.0, [], began.unwrap_or_default().as_secs_f64());
     let (open, limit) = descriptors();
     page.put(&table::OPEN_FDS.0, [], open as f64);
     page.put(&table::MAX_FDS.0, [], limit as f64);
@@ -20,6 +27,33 @@ pub(super) fn put(page: &mut Page, started: Instant) {
     if let Some(bytes) = resident_bytes() {
         page.put(&table::MEMORY.0, [], bytes as f64);
     }
+    if let Some(overruns) = udp_overruns() {
+        page.put(&table::UDP_OVERRUNS.0, [], overruns as f64);
+    }
+}
+
+/// The database's file and its disk.
+pub(super) fn put_disk(page: &mut Page, database: &Path) {
+    if let Ok(about) = std::fs::metadata(database) {
+        page.put(&table::DATABASE_BYTES.0, [], about.len() as f64);
+        let written = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        page.put(&table::DATABASE_WRITTEN.0, [], written.unwrap_or_default().as_secs_f64());
+    }
+    if let Some(disk) = database.parent().and_then(|folder| statvfs(folder).ok()) {
+        page.put(&table::DISK_FREE.0, [], (disk.f_bavail * disk.f_frsize) as f64);
+    }
+}
+
+/// Datagrams that found a full buffer, over both families.
+fn udp_overruns() -> Option<u64> {
+    let v4 = std::fs::read_to_string("/proc/self/net/snmp").ok()?;
+    let mut lines = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let at = names.split_whitespace().position(|name| name == "RcvbufErrors")?;
+    let v4: u64 = values.split_whitespace().nth(at)?.parse().ok()?;
+    let v6 = std::fs::read_to_string("/proc/self/net/snmp6").unwrap_or_default();
+    let v6 = v6.lines().find_map(|line| line.strip_prefix("Udp6RcvbufErrors")?.trim().parse::<u64>().ok());
+    Some(v4 + v6.unwrap_or(0))
 }
 
 /// Resident memory of this process.

@@ -5,8 +5,14 @@ use ramson_actors::series;
 series! {
     /// All series that are read at a scrape.
     TABLE {
-        Gauge BUILD = "ramson_build_info" ["version", "cipher", "aead"]
-            "Always 1: the version, and which of the ciphers' implementations this processor runs.";
+        Gauge BUILD = "ramson_build_info" ["version", "commit", "api", "cipher", "aead"]
+            "Always 1: version, commit, the version of I2P's interfaces, and which of the ciphers' implementations this processor runs.";
+        Gauge PUBLISHED = "ramson_published_info" ["caps", "bandwidth", "network"]
+            "Always 1: the capabilities that our RouterInfo says, of them the bandwidth letter, and the number of the network.";
+        Gauge PUBLISHED_AGE = "ramson_router_info_age_seconds" []
+            "Time since our RouterInfo was signed; it is signed anew every 18 minutes.";
+        Gauge STARTED = "process_start_time_seconds" []
+            "When the process began, in seconds since 1970.";
         Gauge UPTIME = "ramson_uptime_seconds" []
             "Time since the exporter began.";
         Gauge READY = "ramson_ready" []
@@ -19,6 +25,18 @@ series! {
             "Processor time of all threads, user and system.";
         Gauge MEMORY = "process_resident_memory_bytes" []
             "Resident memory.";
+        Gauge DATABASE_BYTES = "ramson_netdb_file_bytes" []
+            "Size of the file of the network database.";
+        Gauge DATABASE_WRITTEN = "ramson_netdb_file_written_timestamp_seconds" []
+            "When the file of the network database was last changed, in seconds since 1970.";
+        Gauge DISK_FREE = "ramson_disk_free_bytes" []
+            "Room on the disk of the data folder that we may use.";
+        Counter UDP_OVERRUNS = "ramson_udp_receive_overruns_total" []
+            "Datagrams that the kernel threw away because a socket's buffer was full, of all sockets of this machine or container.";
+        Counter ACCEPT_ERRORS = "ramson_accept_errors_total" []
+            "Callers over NTCP2 that could not be accepted, mostly for want of descriptors.";
+        Counter RELOADS = "ramson_reloads_total" ["outcome"]
+            "Times that the configuration was read again: put in force (ok), or refused because of an error (failed).";
         Gauge MAILBOX = "ramson_mailbox_depth" ["actor"]
             "Messages that wait in the mailboxes of actors.";
         Gauge SESSIONS = "ramson_sessions" ["transport", "direction"]
@@ -101,5 +119,7 @@ series! {
             "Handshakes of SSU2 under way.";
         Counter LOG_LINES = "ramson_log_lines_left_out_total" []
             "Lines that one place in the code would have written too many of.";
+        Counter LOG_BY_LEVEL = "ramson_log_lines_total" ["level"]
+            "Lines of the log by level, those that were left out among them.";
     }
 }

@@ -1,6 +1,13 @@
 //! Addresses as an operator writes them, and what to write instead of those that are none.
 
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// A socket address, or `false` for none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Endpoint(pub Option<SocketAddr>);
 
 /// An address with port.
 ///
@@ -37,6 +44,37 @@ fn advice(text: &str) -> String {
         return format!("`{text}`: `{host}` is no address of IPv4; {EXAMPLE}");
     }
     format!("`{text}`: host names are not taken, since the name may stand for another address tomorrow; {EXAMPLE}")
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl Visitor<'_> for Words {
+            type Value = Endpoint;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address with port, such as \"127.0.0.1:9656\", or false for none")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Endpoint, E> {
+                match text.trim() {
+                    "" | "off" | "none" | "false" => Ok(Endpoint(None)),
+                    text => Ok(Endpoint(Some(parse(text).map_err(E::custom)?))),
+                }
+            }
+
+            fn visit_i64<E: Error>(self, port: i64) -> Result<Endpoint, E> {
+                Err(E::custom(advice(&port.to_string())))
+            }
+
+            fn visit_bool<E: Error>(self, on: bool) -> Result<Endpoint, E> {
+                if on { Err(E::custom(advice(""))) } else { Ok(Endpoint(None)) }
+            }
+        }
+
+        from.deserialize_any(Words)
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use crate::units::{Rate, Span};
 use ramson_protocol::shape::{Limits, MAX_DELAY};
 use std::time::Duration;
 
+/// A line that bears less carries no tunnel.
+const LEAST: Rate = Rate(10_000);
+
 /// The longest delay that can be set.
 const LONGEST_DELAY: Duration = Duration::from_millis(20);
 
@@ -27,6 +30,13 @@ impl Bandwidth {
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {
+        for (key, rate) in [("inbound", self.inbound), ("outbound", self.outbound)] {
+            if rate.0 < LEAST.0 {
+                return Err(format!(
+                    "bandwidth.{key} = \"{rate}\" carries no tunnel: write {LEAST} or more; to carry none of others, transit.max_tunnels = 0"
+                ));
+            }
+        }
         if !(0.0..=1.0).contains(&self.transit_share) {
             return Err("bandwidth.transit_share is a share: write a number from 0 to 1, such as 0.8".to_owned());
         }

@@ -2,7 +2,6 @@
 //! effect while the router runs.
 
 use crate::units::{Rate, Span};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// When a changed value takes effect.
@@ -97,11 +96,11 @@ impl Value for Rate {
     }
 }
 
-impl Value for Option<SocketAddr> {
-    const KIND: &'static str = "address with port";
+impl Value for super::Endpoint {
+    const KIND: &'static str = "address with port, or `false`";
 
     fn text(&self) -> String {
-        self.map_or_else(|| "none".to_owned(), |addr| quoted(&addr.to_string()))
+        self.0.map_or_else(|| "false".to_owned(), |addr| quoted(&addr.to_string()))
     }
 }
 

@@ -23,3 +23,32 @@ section! {
         max_handshakes: usize = 512 => Start;
     }
 }
+
+/// Sessions that are closed sooner are only begun again.
+const LEAST_IDLE: Duration = Duration::from_secs(10);
+const MOST_IDLE: Duration = Duration::from_secs(24 * 3600);
+
+/// Fewer at once keep everybody out, more are an attack.
+const HANDSHAKES: std::ops::RangeInclusive<usize> = 8..=65_536;
+
+/// What is common to both transports.
+///
+/// # Errors
+/// What cannot be, and what to write.
+pub(super) fn check_transport(name: &str, idle_close: Span, max_handshakes: usize) -> Result<(), String> {
+    if !(LEAST_IDLE..=MOST_IDLE).contains(&idle_close.0) {
+        return Err(format!("{name}.idle_close = \"{idle_close}\": write 10s to 1d; 3min is usual"));
+    }
+    if !HANDSHAKES.contains(&max_handshakes) {
+        return Err(format!("{name}.max_handshakes = {max_handshakes}: write 8 to 65536; 512 is usual"));
+    }
+    Ok(())
+}
+
+impl Ntcp2 {
+    /// # Errors
+    /// What cannot be, and what to write.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        check_transport("ntcp2", self.idle_close, self.max_handshakes)
+    }
+}

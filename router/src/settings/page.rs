@@ -17,6 +17,11 @@ At SIGHUP the file is read again, all or nothing: if anything in it is wrong, th
 changed key that is *live* takes effect at once; of any other the log says that it takes effect at the next start.
 ";
 
+const EXAMPLE: &str = "\
+# The configuration of Ramson. Every key stands here with its default: take the # away to change it.
+# `ramson config check --config THIS_FILE` says what is wrong with it, `systemctl reload ramson` has it read again.
+";
+
 /// The page, in Markdown.
 pub(crate) fn configuration() -> String {
     let mut page = INTRODUCTION.to_owned();
@@ -28,6 +33,39 @@ pub(crate) fn configuration() -> String {
         }
     }
     page
+}
+
+/// A configuration file with every key at its default, as a comment, so that it changes nothing.
+pub(crate) fn example() -> String {
+    let mut page = EXAMPLE.to_owned();
+    for (name, about, keys) in Settings::sections() {
+        let _ = writeln!(page, "\n[{name}]\n# {}", joined(about));
+        for key in keys {
+            let key_name = key.name.strip_prefix(name).map_or(key.name.as_str(), |rest| rest.trim_start_matches('.'));
+            let live = if key.life == Life::Live { " A change is live." } else { "" };
+            page += "\n";
+            for line in wrapped(&format!("{}{live}", joined(key.doc)), 100) {
+                let _ = writeln!(page, "# {line}");
+            }
+            let _ = writeln!(page, "#{key_name} = {}", key.default);
+        }
+    }
+    page
+}
+
+/// Words in lines of so many characters at most, if no word is longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Writing to a string cannot fail.
@@ -48,6 +86,20 @@ fn joined(lines: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_example_changes_nothing_and_with_its_keys_taken_in_neither() {
+        use super::super::Settings;
+        let text = super::example();
+        assert_eq!(Settings::parse(&text).unwrap().changes(&Settings::default()), []);
+        let keys =
+            text.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line));
+        let taken: String = keys.map(|line| format!("{line}\n")).collect();
+        assert_eq!(Settings::parse(&taken).unwrap().changes(&Settings::default()), [], "{taken}");
+        let stands = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/ramson.toml");
+        let stale = "packaging/ramson.toml is stale: cargo run -p ramson -- doc example > packaging/ramson.toml";
+        assert!(std::fs::read_to_string(stands).unwrap_or_default() == text, "{stale}");
+    }
+
     #[test]
     fn the_page_in_docs_is_the_one_that_is_made_now() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");

@@ -28,10 +28,19 @@ section! {
     }
 }
 
+/// More threads than any machine has use for.
+const MOST_THREADS: usize = 256;
+
 impl Router {
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self, all: &Settings) -> Result<(), String> {
+        if self.io_threads > MOST_THREADS {
+            return Err(format!(
+                "router.io_threads = {}: {MOST_THREADS} at most; 0 is one for each core, which is best",
+                self.io_threads
+            ));
+        }
         let nowhere = |enabled: bool, publish: &Published| !enabled || *publish == Published::Nothing;
         let unpublished =
             nowhere(all.ntcp2.enabled, &all.ntcp2.publish) && nowhere(all.ssu2.enabled, &all.ssu2.publish);

@@ -1,6 +1,6 @@
 //! `[ssu2]`
 
-use super::ntcp2::Ntcp2;
+use super::ntcp2::{Ntcp2, check_transport};
 use super::publish::{ListenAt, Published};
 use super::section::section;
 use crate::units::Span;
@@ -35,6 +35,6 @@ impl Ssu2 {
         if !MTU.contains(&self.mtu) {
             return Err("ssu2.mtu: an IP packet of SSU2 has 1280 to 1500 bytes; 1500 is usual".to_owned());
         }
-        Ok(())
+        check_transport("ssu2", self.idle_close, self.max_handshakes)
     }
 }

@@ -22,6 +22,48 @@ fn an_unknown_key_names_the_nearest_and_its_line() {
 }
 
 #[test]
+fn a_far_key_is_given_no_wrong_hint() {
+    let error = |text: &str| Settings::parse(text).unwrap_err();
+    let far = error("[router]\nlisten = \"0.0.0.0:1\"\n");
+    assert!(!far.contains("did you mean") && far.contains("is a key of [ntcp2], [ssu2], [metrics]"), "{far}");
+    let foreign = error("ipv4 = true\n");
+    assert!(!foreign.contains("did you mean") && foreign.contains("instead of `ipv4` write"), "{foreign}");
+    assert!(error("[router]\nloglevel = \"info\"\n").contains("write log.level"));
+    let nonsense = error("[router]\nzzz = 1\n");
+    assert!(!nonsense.contains("did you mean") && !nonsense.contains("instead of"), "{nonsense}");
+}
+
+#[test]
+fn a_value_of_another_kind_says_what_the_key_takes() {
+    for (text, words) in [
+        ("[bandwidth]\ninbound = 25\n", "`25` is no rate: write a number and a unit, such as \"25MB/s\""),
+        ("[bandwidth]\noutbound = 1.5\n", "`1.5` is no rate"),
+        ("[ntcp2]\nidle_close = 30\n", "`30` is no duration: write a number and a unit, such as \"30s\""),
+        ("[bandwidth]\ninbound = true\n", "bandwidth.inbound takes: rate, such as"),
+        ("[ntcp2]\nenabled = \"yes\"\n", "ntcp2.enabled takes: `true` or `false`"),
+        ("[transit]\nmax_tunnels = -1\n", "transit.max_tunnels takes: number"),
+        ("[network]\nid = 300\n", "network.id takes: number"),
+        ("[network]\nbootstrap = \"/x\"\n", "network.bootstrap takes: list of paths"),
+        ("[network]\nreseed = 1\n", "network.reseed takes: `true`, `false`, or a list of hosts"),
+        ("[ntcp2]\npublish = \"relay.example.org:20003\"\n", "host names are not taken"),
+        ("[ssu2]\nlisten = 20003\n", "\"0.0.0.0:20003\""),
+        ("[ssu2]\nlisten = [\"20003\"]\n", "\"0.0.0.0:20003\""),
+        ("[metrics]\nlisten = \"localhost:9656\"\n", "host names are not taken"),
+    ] {
+        let error = Settings::parse(text).unwrap_err();
+        assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn metrics_can_be_switched_off() {
+    for off in ["false", "\"\"", "\"off\""] {
+        let settings = checked(&format!("[metrics]\nlisten = {off}\n")).unwrap();
+        assert_eq!(settings.metrics.listen.0, None, "{off}");
+    }
+}
+
+#[test]
 fn a_renamed_key_names_the_one_that_took_its_place() {
     let error = Settings::parse("[ntcp2]\nenabled = true\nthreads = 2\n").unwrap_err();
     assert!(error.contains("ntcp2.threads is named router.io_threads now") && error.contains("line 3"), "{error}");
@@ -41,7 +83,7 @@ fn every_renamed_key_leads_to_one_that_is_known() {
 
 #[test]
 fn a_full_file_is_read() {
-    let text = "[network]\nid = 99\nallow_private_addresses = true\n[ntcp2]\nlisten = \"10.3.0.1:20003\"\n\
+    let text = "[network]\nid = 99\nallow_private_addresses = true\n[ntcp2]\nlisten = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n\
                 publish = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n[bandwidth]\ninbound = \"25MB/s\"\n";
     let settings = checked(text).unwrap();
     assert_eq!(settings.network.id, 99);
@@ -85,6 +127,21 @@ fn values_that_cannot_be_name_their_key() {
         ("[ssu2]\nmtu = 9000\n", "ssu2.mtu"),
         ("[ssu2]\nlisten = []\n", "ssu2.listen"),
         ("[log]\nlevel = \"a=b=c\"\n", "log.level"),
+        ("[log]\nlevel = \"warning\"\n", "log.level"),
+        ("[bandwidth]\ninbound = \"0MB/s\"\n", "bandwidth.inbound"),
+        ("[bandwidth]\noutbound = \"1B/s\"\n", "bandwidth.outbound"),
+        ("[ntcp2]\nidle_close = \"0s\"\n", "ntcp2.idle_close"),
+        ("[ssu2]\nmax_handshakes = 0\n", "ssu2.max_handshakes"),
+        ("[netdb]\nmax_routers = 0\n", "netdb.max_routers"),
+        ("[exploratory]\nquantity = 100000\n", "exploratory.quantity"),
+        ("[router]\nio_threads = 1000000\n", "router.io_threads"),
+        ("[network]\nid = 0\n", "network.id"),
+        ("[network]\nreseed = [\"reseed.example.org\"]\n", "network.reseed"),
+        ("[ntcp2]\npublish = \"203.0.112.7:0\"\n", "ntcp2.publish"),
+        ("[ntcp2]\npublish = \"[2a01::7]:20003\"\n", "ntcp2.listen"),
+        ("[network]\nallow_private_addresses = true\n[ssu2]\npublish = \"0.0.0.0:20003\"\n", "ssu2.publish"),
+        ("[ssu2]\npublish = [\"203.0.112.7:1\", \"203.0.112.8:1\"]\n", "ssu2.publish"),
+        ("[ssu2]\nlisten = [\"0.0.0.0:1\", \"0.0.0.0:2\"]\n", "ssu2.listen"),
         ("[ntcp2]\nenabled = false\n[ssu2]\nenabled = false\n", "ntcp2.enabled"),
     ] {
         let error = checked(text).unwrap_err();

@@ -117,7 +117,7 @@ fn an_archive_that_is_none_is_refused() {
         assert!(matches!(opened(&signed(content, |_| {})), Err(BundleError::BadArchive(_))), "{content:?}");
     }
     let error = opened(&signed(&archive(&[]), |_| {})).unwrap_err();
-    assert_eq!(error.to_string(), "nothing in it is good: it is empty");
+    assert_eq!(error.to_string(), "nothing in it is good; refused: none");
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! Which routers go into a bundle: those that are fresh and can be called, picked by chance, so that nobody learns all that
+//! we know.
+
+use super::now;
+use crate::Failure;
+use crate::bootstrap;
+use crate::cli::Offering;
+use bytes::Bytes;
+use ramson_actors::netdb;
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::reseed::bundle::is_fit;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where routers are had from, and how many are given.
+pub(super) struct Offer {
+    paths: Vec<PathBuf>,
+    database: PathBuf,
+    net_id: u8,
+    private: bool,
+    count: usize,
+}
+
+impl Offer {
+    /// As the command line has it: from files and netDb folders, or without any from the database of a data folder.
+    pub(super) fn new(offering: &Offering) -> Self {
+        Self {
+            paths: offering.paths.clone(),
+            database: offering.data.join("netdb.redb"),
+            net_id: offering.network,
+            private: offering.private,
+            count: offering.count,
+        }
+    }
+
+    /// All that can be given.
+    ///
+    /// # Errors
+    /// If nothing can be read, or nothing of it is fit.
+    pub(super) fn all(&self) -> Result<Vec<RouterInfo>, Failure> {
+        let found = self.found()?;
+        let total = found.len();
+        let mut newest: BTreeMap<_, RouterInfo> = BTreeMap::new();
+        for info in found {
+            if is_fit(&info, self.net_id, self.private, now())
+                && newest.get(&info.hash()).is_none_or(|held| held.published() < info.published())
+                && info.verify().is_ok()
+            {
+                newest.insert(info.hash(), info);
+            }
+        }
+        if newest.is_empty() {
+            let private = if self.private { "" } else { ", or --private for addresses that are not public" };
+            return Err(format!(
+                "none of {total} RouterInfos is fit to be given: they must be of network {}, a day old at most, and reachable at a \
+                 public address; see --network{private}",
+                self.net_id
+            )
+            .into());
+        }
+        Ok(newest.into_values().collect())
+    }
+
+    /// Some of all, by chance.
+    ///
+    /// # Errors
+    /// As [`Offer::all`].
+    pub(super) fn pick(&self, rng: &mut impl Rng) -> Result<Vec<RouterInfo>, Failure> {
+        let mut all = self.all()?;
+        all.shuffle(rng);
+        all.truncate(self.count);
+        Ok(all)
+    }
+
+    fn found(&self) -> Result<Vec<RouterInfo>, Failure> {
+        if self.paths.is_empty() {
+            return netdb::routers_in(&self.database).map_err(|e| {
+                format!("{e}; stop the router that uses it, or name files and netDb folders instead").into()
+            });
+        }
+        let mut found: Vec<Bytes> = Vec::new();
+        for path in &self.paths {
+            found.extend(bootstrap::read(path)?.routers);
+        }
+        Ok(found.into_iter().filter_map(|bytes| RouterInfo::parse(bytes).ok()).collect())
+    }
+}
