@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use ramson_actors::Reach;
-use ramson_actors::identity::{NodeKeys, Offer, Profile, router_info};
+use ramson_actors::identity::{Floodfill, NodeKeys, Offer, Profile, State, router_info};
 use ramson_actors::node::{Node, NodeConfig};
 use ramson_actors::reseeder::{Outside, ReseedConfig};
 use ramson_crypto::rsa::PrivateKey;
-use ramson_protocol::data::router_info::{Congestion, RouterInfo};
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::reach::Publish;
+use ramson_protocol::reach::view::View;
 use ramson_protocol::reseed::bundle;
 use ramson_protocol::reseed::certificate::{Certificate, Signers};
 use ramson_protocol::time::Wall;
@@ -27,9 +28,11 @@ fn now() -> Wall {
 fn routers(from: u16, count: u16) -> Vec<RouterInfo> {
     let made = (from..from + count).map(|n| {
         let keys = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
-        let offer = Some(Offer { publish: vec![([127, 0, 0, 1], 20_000 + n).into()], mtu: 1500 });
-        let profile = Profile { net_id: 99, floodfill: false, ntcp2: offer, ssu2: None, share: 1 << 20 };
-        router_info(&keys, &profile, &Reach::default(), Congestion::None, (0, 0), now()).unwrap()
+        let at = ([127, 0, 0, 1], 20_000 + n).into();
+        let ntcp2 = Some(Offer { publish: Publish::Fixed(vec![at]), mtu: 1500 });
+        let (floodfill, family) = (Floodfill::No, None);
+        let profile = Profile { net_id: 99, floodfill, ntcp2, ssu2: None, share: 1 << 20, family };
+        router_info(&keys, &profile, &State::of(View::published_at(at)), now()).unwrap()
     });
     made.collect()
 }
