@@ -70,7 +70,14 @@ impl NodeConfig {
         let offer = Offer { publish: Publish::Fixed(vec![address]), mtu: 1500 };
         Self {
             keys: NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>()),
-            profile: Profile { net_id: 99, floodfill: Floodfill::No, ntcp2: Some(offer), ssu2: None, share: 0, family: None },
+            profile: Profile {
+                net_id: 99,
+                floodfill: Floodfill::No,
+                ntcp2: Some(offer),
+                ssu2: None,
+                share: 0,
+                family: None,
+            },
             allow_private: true,
             ntcp2: Listen { addresses: vec![address], max_handshakes: 100, segmentation_offload: true },
             ssu2: Listen::default(),

@@ -118,7 +118,16 @@ impl Profiles {
             tracing::warn!(%error, "the profiles of earlier runs could not be read");
         }
         let _vital = shared.vitals().guard("the keeper of profiles");
-        Self { shared, peers, pace: Pace::default(), rng, path, few_acquaintances: true, connected: HashSet::new(), _vital }
+        Self {
+            shared,
+            peers,
+            pace: Pace::default(),
+            rng,
+            path,
+            few_acquaintances: true,
+            connected: HashSet::new(),
+            _vital,
+        }
     }
 
     fn learn(&mut self, info: &RouterInfo) {

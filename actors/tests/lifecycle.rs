@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use ramson_actors::identity::Floodfill;
 use ramson_actors::messages::RouterInfoReceived;
 use ramson_actors::node::{Node, NodeConfig};
 use ramson_actors::pool::{PoolConfig, Purpose, Wanted};
@@ -22,7 +23,7 @@ fn free_address() -> SocketAddr {
 
 fn config(folder: &Path, name: &str) -> NodeConfig {
     let mut config = NodeConfig::for_tests(free_address(), folder.join(name));
-    config.profile.floodfill = true;
+    config.profile.floodfill = Floodfill::Yes;
     config.pool = PoolConfig::exploratory(1, 1);
     config
 }

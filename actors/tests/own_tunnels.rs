@@ -4,6 +4,7 @@
 
 use actix::prelude::*;
 use bytes::Bytes;
+use ramson_actors::identity::Floodfill;
 use ramson_actors::messages::{Incoming, Origin, RouterInfoReceived};
 use ramson_actors::node::{Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
@@ -44,7 +45,7 @@ fn start(folder: &Path, n: usize, length: usize, known: &[Bytes]) -> (Node, Rece
     let addr = free_address();
     let (tx, rx) = channel();
     let mut config = NodeConfig::for_tests(addr, folder.join(format!("{n}.redb")));
-    config.profile.floodfill = n < 2;
+    config.profile.floodfill = if n < 2 { Floodfill::Yes } else { Floodfill::No };
     config.pool = PoolConfig::exploratory(2, length);
     config.profiles = Some(folder.join(format!("profiles{n}")));
     config.bootstrap = known.to_vec();

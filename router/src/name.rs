@@ -152,7 +152,9 @@ fn lookup(book: &Book, out: &mut impl Write, text: &str, json: bool) -> Result<(
     }
     let name = host_name(text)?;
     let Some((shelf, entry)) = book.lookup(&name)? else {
-        return Err(format!("{name} is not known: `ramson name import` a list that has it, or `ramson name add` it").into());
+        return Err(
+            format!("{name} is not known: `ramson name import` a list that has it, or `ramson name add` it").into()
+        );
     };
     if json {
         writeln!(out, "{}", as_json(shelf, &name, &entry))?;

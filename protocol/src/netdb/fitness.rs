@@ -56,13 +56,8 @@ impl Fitness {
 mod tests {
     use super::*;
 
-    const FIT: Condition = Condition {
-        up: UP,
-        reachable: true,
-        right_clock: true,
-        class: Bandwidth::X,
-        congestion: Congestion::None,
-    };
+    const FIT: Condition =
+        Condition { up: UP, reachable: true, right_clock: true, class: Bandwidth::X, congestion: Congestion::None };
 
     fn at(secs: u64) -> Mono {
         Duration::from_secs(secs)
