@@ -13,6 +13,7 @@ use ramson_protocol::reach::Publish;
 use rand_chacha::ChaCha20Rng;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that a node is told at its start.
 pub struct NodeConfig {
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub map_ports: bool,
     /// Nothing is said of where we are, and our RouterInfo is not published.
     pub hidden: bool,
+    /// How long tunnels of others may go on once we are to end.
+    pub drain: Duration,
     /// Where the profiles of other routers are kept, if anywhere.
     pub profiles: Option<PathBuf>,
     /// The database.
@@ -88,6 +91,7 @@ impl NodeConfig {
             clock: ClockConfig::default(),
             map_ports: false,
             hidden: false,
+            drain: Duration::from_secs(1),
             profiles: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },
             bootstrap: Vec::new(),

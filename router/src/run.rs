@@ -11,7 +11,7 @@ use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
 use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
-use ramson_actors::node::{Listen, Node, NodeConfig};
+use ramson_actors::node::{DRAIN, Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_actors::time_keeper::ClockConfig;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -170,6 +170,7 @@ pub(crate) fn start_node(
         clock: ClockConfig { servers: settings.clock.servers.of(settings.network.id), path: Some(data.clock_path()) },
         map_ports: settings.router.port_mapping,
         hidden: settings.router.hidden,
+        drain: DRAIN,
         profiles: Some(data.profiles_path()),
         netdb: NetDbConfig {
             database: data.database_path(),
