@@ -14,6 +14,7 @@ use ramson_protocol::reach::Publish;
 use rand_chacha::ChaCha20Rng;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that a node is told at its start.
 pub struct NodeConfig {
@@ -41,6 +42,8 @@ pub struct NodeConfig {
     pub map_ports: bool,
     /// Nothing is said of where we are, and our RouterInfo is not published.
     pub hidden: bool,
+    /// How long tunnels of others may go on once we are to end.
+    pub drain: Duration,
     /// Where the profiles of other routers are kept, if anywhere.
     pub profiles: Option<PathBuf>,
     /// Where bans are kept, if anywhere.
@@ -93,6 +96,7 @@ impl NodeConfig {
             clock: ClockConfig::default(),
             map_ports: false,
             hidden: false,
+            drain: Duration::from_secs(1),
             profiles: None,
             bans: None,
             netdb: NetDbConfig { database, max_routers: 1000, max_lease_sets: 1000 },

@@ -67,6 +67,7 @@ pub struct Node {
     shared: Shared,
     netdb: NetDb,
     database: PathBuf,
+    drain: Duration,
     connections: Addr<Connections>,
     transit: Addr<TransitManager>,
     identity: Addr<Identity>,
@@ -190,6 +191,7 @@ impl Node {
             shared,
             netdb,
             database,
+            drain: config.drain,
             connections,
             transit,
             identity,
@@ -301,7 +303,7 @@ impl Node {
         wait_for_room(&self.profiles, Recheck);
     }
 
-    /// Drains and stops: refuses new tunnels, lets those of others go on to their end, for [`DRAIN`] at most, then ends all
+    /// Drains and stops: refuses new tunnels, lets those of others go on to their end, as long as the configuration says, then ends all
     /// sessions and writes the database. What we publish says nothing of it: it would tell when we start and end.
     pub async fn drain(&self) {
         self.shared.drain();
@@ -310,7 +312,7 @@ impl Node {
         wait_for_room(&self.profiles, Drain);
         wait_for_room(&self.judge, Drain);
         wait_for_room(&self.identity, Drain);
-        let end = self.shared.now().mono + DRAIN;
+        let end = self.shared.now().mono + self.drain;
         while self.shared.now().mono < end && self.published.tunnels() > 0 {
             actix::clock::sleep(Duration::from_millis(200)).await;
         }

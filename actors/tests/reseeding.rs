@@ -8,7 +8,7 @@ use ramson_actors::reseeder::{Outside, ReseedConfig};
 use ramson_crypto::rsa::PrivateKey;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::reach::Publish;
-use ramson_protocol::reach::view::View;
+use ramson_protocol::reach::View;
 use ramson_protocol::reseed::bundle;
 use ramson_protocol::reseed::certificate::{Certificate, Signers};
 use ramson_protocol::time::Wall;

@@ -211,6 +211,7 @@ pub(crate) fn start_node(
         clock: ClockConfig { servers: settings.clock.servers.of(settings.network.id), path: Some(data.clock_path()) },
         map_ports: settings.router.port_mapping,
         hidden: settings.router.hidden,
+        drain: DRAIN,
         profiles: Some(data.profiles_path()),
         bans: Some(data.bans_path()),
         netdb: NetDbConfig {

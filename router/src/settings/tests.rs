@@ -83,7 +83,7 @@ fn every_renamed_key_leads_to_one_that_is_known() {
 
 #[test]
 fn a_full_file_is_read() {
-    let text = "[network]\nid = 99\nallow_private_addresses = true\n[ntcp2]\nlisten = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n\
+    let text = "[network]\nid = 99\nallow_private_addresses = true\n[ntcp2]\nlisten = [\"10.3.0.1:20003\", \"[::]:20003\"]\n\
                 publish = [\"10.3.0.1:20003\", \"[::1]:20003\"]\n[bandwidth]\ninbound = \"25MB/s\"\n";
     let settings = checked(text).unwrap();
     assert_eq!(settings.network.id, 99);

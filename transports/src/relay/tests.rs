@@ -317,7 +317,7 @@ fn an_outbound_endpoint_passes_on_what_a_clock_behind_ours_has_dated_and_nothing
     let dated = |rig: &Rig, behind: u64| {
         let (now, kind) = (rig.now.wall, MessageType::DatabaseStore);
         let expiration = now.minus(Duration::from_secs(behind));
-        Message { kind, id: MessageId(77), expiration, body: Bytes::from_static(&[1; 40]) }.to_std().unwrap()
+        Message { kind, id: MessageId(77), expiration, body: bytes::Bytes::from_static(&[1; 40]) }.to_std().unwrap()
     };
     for (behind, passes) in [(15, true), (59, true), (62, false)] {
         let message = dated(&rig, behind);
