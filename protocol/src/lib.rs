@@ -24,6 +24,7 @@ pub mod noise;
 pub mod ntcp2;
 pub mod peers;
 pub mod pool;
+pub mod ratchet;
 pub mod shape;
 pub mod ssu2;
 pub mod time;
