@@ -27,6 +27,7 @@ pub mod pool;
 pub mod ratchet;
 pub mod shape;
 pub mod ssu2;
+pub mod streaming;
 pub mod time;
 pub mod tunnel;
 pub mod wire;
