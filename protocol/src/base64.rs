@@ -28,6 +28,11 @@ pub fn encode32(bytes: &[u8]) -> String {
     BASE32_NOPAD_NOCASE.encode(bytes).to_ascii_lowercase()
 }
 
+/// Decodes base 32 without padding, in letters of either case.
+pub fn decode32(text: &str) -> Option<Vec<u8>> {
+    BASE32_NOPAD_NOCASE.decode(text.as_bytes()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,10 +66,15 @@ const WINDOW: f64 = 2.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 /// Rounds over which the highest rate counts.
 const RATE_ROUNDS: u64 = 10;
-/// For how long the shortest round trip counts.
-const RTT_LIFE: Duration = Duration::from_secs(20);
+/// For how long the shortest round trip counts. Then it moves towards what is measured by a quarter of the way, not at once: what is measured
+/// has our own queue in it.
+const RTT_LIFE: Duration = Duration::from_secs(10);
 /// Of what is sent in a round so much may be lost without an answer. Hops drop what is above their share, and that looks like this.
 const TOLERATED: f64 = 0.10;
+/// And so many packets, so that chance alone does not count in a small window.
+const TOLERATED_PACKETS: u64 = 6;
+/// A round that was faster by so much than all before is followed by another one like it.
+const GROWTH: f64 = 1.15;
 /// And where more is lost, so much of the rate is kept.
 const BACK_OFF: f64 = 0.8;
 
@@ -137,7 +142,8 @@ impl Model {
     fn end_round(&mut self, ack: &Ack) {
         self.round_end = ack.total;
         let sent = self.lost_in_round + self.acked_in_round;
-        let heavy = sent >= LEAST && self.lost_in_round as f64 > TOLERATED * sent as f64;
+        let heavy =
+            self.lost_in_round > TOLERATED_PACKETS * PACKET && self.lost_in_round as f64 > TOLERATED * sent as f64;
         (self.lost_in_round, self.acked_in_round) = (0, 0);
         if heavy {
             self.ceiling = Some(self.rate() * BACK_OFF);
@@ -156,7 +162,9 @@ impl Model {
             }
             Phase::Drain => {}
             Phase::Cruise { step } => {
-                *step = (*step + 1) % CYCLE.len();
+                let before = self.rates[1..].iter().copied().fold(0.0, f64::max);
+                let grows = *step == 0 && self.rates[0] > before * GROWTH;
+                *step = if grows && !heavy { 0 } else { (*step + 1) % CYCLE.len() };
                 // A cycle later the path may bear more again.
                 if *step == 0 && !heavy {
                     self.ceiling = None;
@@ -176,7 +184,8 @@ impl Congestion for Model {
         if let Some(rtt) = ack.rtt
             && self.min_rtt.is_none_or(|(least, at)| rtt <= least || ack.now > at + RTT_LIFE)
         {
-            self.min_rtt = Some((rtt, ack.now));
+            let least = self.min_rtt.map_or(rtt, |(least, _)| rtt.min(least + rtt.saturating_sub(least) / 4));
+            self.min_rtt = Some((least, ack.now));
         }
         if let Some((bytes, within)) = ack.delivered {
             // Less than a round trip would show a burst of acknowledgements, not the path.
@@ -219,7 +228,8 @@ impl Congestion for Model {
         let rate = self.rate();
         let (rtt, _) = self.min_rtt?;
         // Never slower than the least window each round trip.
-        let floor = LEAST as f64 / rtt.as_secs_f64().max(0.001);
+        let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
+        let floor = least as f64 / rtt.as_secs_f64().max(0.001);
         (rate > 0.0).then(|| (rate * self.gain()).max(floor))
     }
 }
@@ -266,7 +276,8 @@ mod tests {
                 // The bottleneck passes one after another.
                 queue_free = queue_free.max(now) + Duration::from_secs_f64(PACKET as f64 / rate);
                 ways.push_back((queue_free + RTT, now, total, lost));
-                next = now + model.pace().map_or(Duration::ZERO, |pace| Duration::from_secs_f64(PACKET as f64 / pace));
+                let gap = model.pace().map_or(Duration::ZERO, |pace| Duration::from_secs_f64(PACKET as f64 / pace));
+                next = next.max(now.saturating_sub(gap * 4)) + gap;
             }
             now += Duration::from_millis(1);
         }

@@ -468,6 +468,7 @@ impl Streams {
         self.theirs.insert((remote, packet.receive_stream), id);
         self.stats.accepted += 1;
         self.out.push_back(Out::Accepted { stream: id, remote });
+        self.out.push_back(Out::Changed(id));
         let (followers, others) = self
             .early
             .drain(..)
