@@ -16,6 +16,7 @@
 mod clock_keeper;
 mod config;
 mod connections;
+pub mod destination;
 mod dispatch;
 pub mod drops;
 mod expected;

@@ -3,6 +3,7 @@
 pub use crate::config::{Listen, NodeConfig};
 
 use crate::connections::{Connections, Follow, NewsBatch};
+use crate::destination::Destinations;
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
@@ -66,6 +67,7 @@ pub struct Node {
     identity: Addr<Identity>,
     profiles: Addr<Profiles>,
     pools: Pools,
+    destinations: Destinations,
     exploratory: PoolHandle,
     published: Arc<Published>,
     arbiters: Arc<Mutex<Vec<Arbiter>>>,
@@ -161,6 +163,7 @@ impl Node {
         bound.clients.run(shared.clock(), &sink)?;
         bound.transports.run(&sink)?;
         read_files(netdb.clone(), config.bootstrap);
+        let destinations = Destinations::new(shared.clone(), netdb.clone(), pools.clone());
         Ok(Self {
             shared,
             netdb,
@@ -169,6 +172,7 @@ impl Node {
             transit,
             identity,
             profiles,
+            destinations,
             pools,
             exploratory,
             published,
@@ -194,6 +198,11 @@ impl Node {
     /// Opens further pools of tunnels.
     pub fn pools(&self) -> &Pools {
         &self.pools
+    }
+
+    /// Opens destinations.
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// The router's own tunnels that are ready for use.

@@ -51,6 +51,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the destinations of the data folder: their names, and by what name others reach them.
+    Destinations {
+        /// The data folder.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
     Import {
         /// The data folder.

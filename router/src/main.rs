@@ -13,6 +13,7 @@ mod reload;
 mod run;
 mod settings;
 mod testnet;
+mod tunnels;
 mod units;
 
 use clap::Parser;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Run { config, data, while_stdin_is_open } => run::run(config.as_deref(), &data, while_stdin_is_open),
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
+        Command::Destinations { data } => tunnels::list(&data),
         Command::Import { data, paths } => info::import(&data, &paths),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),

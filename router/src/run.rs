@@ -34,6 +34,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
+        let _applications = crate::tunnels::start(&settings.tunnel, &data, &node)?;
         if let Some(listen) = settings.metrics.listen {
             let addr = exporter::serve(listen, node.clone(), prometheus)
                 .map_err(|e| format!("cannot serve metrics on {listen}: {e}; change metrics.listen"))?;
