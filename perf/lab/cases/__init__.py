@@ -35,6 +35,7 @@ from . import (
     ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
+    streams_i2pd,
 )
 
 ALL = (
@@ -48,6 +49,7 @@ ALL = (
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
+    streams_i2pd,
     ssu2_participant,
     ssu2_endpoint,
     ssu2_gateway,
