@@ -419,11 +419,16 @@ impl Stream {
             Phase::Open => {
                 let silence = self.last_heard.max(self.last_sent) + self.config.keep_alive;
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
-                let flush = self.flush.filter(|_| !self.begun || self.send.waiting() > 0 && self.fits());
+                let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.fits());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
                 [keep_alive, flush, self.timeout, ack, self.paced()].into_iter().flatten().min()
             }
         }
+    }
+
+    /// True if less than a packet waits.
+    fn is_partial(&self) -> bool {
+        (1..self.payload).contains(&self.send.waiting())
     }
 
     /// When the pace lets something go that could go otherwise.
@@ -510,8 +515,10 @@ impl Stream {
             return false;
         }
         let (waiting, close) = (self.send.waiting(), self.closing);
-        let partial = waiting > 0 && (flush || self.send.unacked() == 0);
-        (close && waiting == 0) || partial || (waiting >= self.payload && now >= self.next_paced)
+        if waiting >= self.payload {
+            return now >= self.next_paced;
+        }
+        if waiting == 0 { close } else { flush || self.send.unacked() == 0 }
     }
 
     /// A packet of so much payload goes out.

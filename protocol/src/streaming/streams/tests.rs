@@ -318,6 +318,19 @@ fn so_many_streams_and_no_more() {
 }
 
 #[test]
+fn a_far_path_with_losses_and_overtaking_is_used_well() {
+    let far = Path { rate: 3e6, ..QUIET };
+    let config = Config { max_window: 4096, send_buffer: 8 << 20, receive_buffer: 16 << 20, ..Config::default() };
+    for (loss, seconds) in [(0, 26), (5, 28), (20, 32)] {
+        for from in [0, 1] {
+            let path = Path { loss, jitter: Duration::from_millis(20), ..far };
+            let time = Pair::new(path, config).transfer(30_000_000, from);
+            assert!(time < Duration::from_secs(seconds), "{time:?} at {loss} of 1000, from {from}");
+        }
+    }
+}
+
+#[test]
 fn fifty_streams_share_a_path_evenly() {
     let path = Path { rate: 2e6, ..QUIET };
     let mut pair = Pair::new(path, Config::default());
