@@ -16,11 +16,12 @@ use crate::series::{Exported, control};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
+use ramson_protocol::destination::In;
 use ramson_protocol::i2np::delivery_status::DeliveryStatus;
 use ramson_protocol::i2np::duplicates::Duplicates;
 use ramson_protocol::i2np::garlic;
 use ramson_protocol::i2np::header::{Freshness, freshness};
-use ramson_protocol::i2np::ways::{Allowed, Opener, Way, may_come};
+use ramson_protocol::i2np::ways::{Allowed, Opener, Owner, Way, may_come};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_transports::event::Received;
 use std::time::Duration;
@@ -138,6 +139,12 @@ impl Dispatch {
         if !self.filters.of(way).insert(message.id, message.expiration, now) {
             return ControlDrop::Duplicate.count();
         }
+        if let Owner::Destination(id) = way.owner()
+            && matches!(message.kind, MessageType::DatabaseStore | MessageType::DatabaseSearchReply)
+        {
+            // What a destination learns is its own, and never enters the database of the router.
+            return self.shared.destinations().offer(id, Incoming { origin, message });
+        }
         match message.kind {
             MessageType::DatabaseStore => self.netdb.store(Incoming { origin, message }),
             MessageType::DatabaseLookup => self.netdb.lookup(Incoming { origin, message }),
@@ -196,6 +203,13 @@ impl Dispatch {
             Some(Unsealed::Forged) => return ControlDrop::GarlicForged.count(),
             Some(Unsealed::WrongWay) => return ControlDrop::GarlicByAnotherWay.count(),
             None => {}
+        }
+        if let Opener::KeysOf(Owner::Destination(id)) = opener {
+            // Perhaps somebody asks for a session. The thread that knows the keys tries them.
+            if !self.shared.clients().tell_destination(id, In::Garlic(data)) {
+                ControlDrop::DataPlaneFull.count();
+            }
+            return;
         }
         // What opens under the router's key, out of a tunnel of ours, would tell whose the tunnel is.
         if opener != Opener::RouterKey {

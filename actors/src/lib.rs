@@ -15,6 +15,7 @@
 
 mod config;
 mod connections;
+pub mod destination;
 mod disk;
 mod dispatch;
 pub mod drops;

@@ -27,6 +27,8 @@ pub enum Mailbox {
     Judge,
     /// News and answers for our own tunnels.
     Pool,
+    /// Confirmations for all destinations of our own.
+    Destination,
     /// All shards of the database.
     NetDbShard,
     /// Searches in the network.
@@ -37,7 +39,7 @@ pub enum Mailbox {
 
 impl Mailbox {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Dispatch,
         Self::Connections,
         Self::Transit,
@@ -45,6 +47,7 @@ impl Mailbox {
         Self::GarlicOpener,
         Self::Judge,
         Self::Pool,
+        Self::Destination,
         Self::NetDbShard,
         Self::Searches,
         Self::Publishing,
@@ -60,6 +63,7 @@ impl Mailbox {
             Self::GarlicOpener => "garlic_opener",
             Self::Judge => "judge",
             Self::Pool => "pool",
+            Self::Destination => "destination",
             Self::NetDbShard => "netdb_shard",
             Self::Searches => "searches",
             Self::Publishing => "publishing",

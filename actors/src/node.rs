@@ -3,6 +3,7 @@
 pub use crate::config::{Listen, NodeConfig};
 
 use crate::connections::{Connections, Follow, NewsBatch, Report};
+use crate::destination::Destinations;
 use crate::dispatch::{Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
@@ -75,6 +76,7 @@ pub struct Node {
     profiles: Addr<Profiles>,
     judge: Addr<Judge>,
     pools: Pools,
+    destinations: Destinations,
     exploratory: PoolHandle,
     published: Arc<Published>,
     reseeding: Reseeding,
@@ -187,6 +189,7 @@ impl Node {
         if let Some(reseed) = config.reseed {
             Reseeder::new(shared.clone(), netdb.clone(), reseed, reseeding.clone()).start();
         }
+        let destinations = Destinations::new(shared.clone(), netdb.clone(), pools.clone());
         Ok(Self {
             shared,
             netdb,
@@ -198,6 +201,7 @@ impl Node {
             reach,
             profiles,
             judge,
+            destinations,
             pools,
             exploratory,
             published,
@@ -224,6 +228,11 @@ impl Node {
     /// Opens further pools of tunnels.
     pub fn pools(&self) -> &Pools {
         &self.pools
+    }
+
+    /// Opens destinations.
+    pub fn destinations(&self) -> &Destinations {
+        &self.destinations
     }
 
     /// The router's own tunnels that are ready for use.

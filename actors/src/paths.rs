@@ -2,6 +2,7 @@
 
 use arc_swap::ArcSwap;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::time::Mono;
 use std::sync::Arc;
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
@@ -31,6 +32,8 @@ pub struct InboundTunnelRef {
     pub gateway: RouterHash,
     /// Its number at the gateway.
     pub gateway_tunnel: TunnelId,
+    /// When it ends.
+    pub expires: Mono,
 }
 
 /// The way to the newest snapshot of a pool's tunnels; clones share it.

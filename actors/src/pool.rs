@@ -316,7 +316,7 @@ impl TunnelPool {
         self.gauge([all.inbound.len(), all.outbound.len()]);
         let (us, id) = (self.shared.hash(), self.without_hops.id());
         if self.config.inbound.length == 0 {
-            all.inbound.push(InboundTunnelRef { id, gateway: us, gateway_tunnel: id });
+            all.inbound.push(InboundTunnelRef { id, gateway: us, gateway_tunnel: id, expires: Mono::MAX });
         }
         if self.config.outbound.length == 0 {
             all.outbound.push(OutboundTunnelRef { id, first_hop: us });

@@ -1,5 +1,6 @@
 //! What every actor may use: read-mostly facts as snapshots, and the way into the data plane.
 
+use crate::destination::Register;
 use crate::expected::Expected;
 use crate::gate::Gate;
 use crate::mailbox::Mailboxes;
@@ -49,6 +50,7 @@ struct Inner {
     clients: Clients,
     draining: Arc<AtomicBool>,
     tunnel_ids: TunnelIds,
+    destinations: Register,
     expected: Expected,
     mailboxes: Mailboxes,
     vitals: Vitals,
@@ -107,6 +109,7 @@ impl Shared {
             clients: parts.clients,
             draining: parts.draining,
             tunnel_ids: TunnelIds::default(),
+            destinations: Register::default(),
             expected: Expected::default(),
             mailboxes: Mailboxes::default(),
             vitals: parts.vitals,
@@ -235,6 +238,11 @@ impl Shared {
     /// The numbers of all tunnels here.
     pub(crate) fn tunnel_ids(&self) -> &TunnelIds {
         &self.0.tunnel_ids
+    }
+
+    /// Our destinations.
+    pub(crate) fn destinations(&self) -> &Register {
+        &self.0.destinations
     }
 
     /// What we wait for.

@@ -1,10 +1,20 @@
 //! What a user runs over Ramson. Crates below know nothing of it; the `ramson` binary puts it to use.
 //!
-//! [`names`]: which destination is meant by a name, and where such knowledge comes from. [`http_proxy`]: the way of a browser to
-//! eepsites. [`network`]: what both ask of the router.
+//! ```text
+//! client tunnel: local program -> listening socket -> stream to one destination
+//! server tunnel: stream from anybody -> socket to a local server
+//! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
+//! ```
+//! All of them run on one thread of their own: a task waits for its socket or its stream, and bytes pass between the two.
+//! [`names`] says which destination is meant by a name, [`network`] is what applications ask of the router.
 
 #![forbid(unsafe_code)]
 
+mod carry;
+mod host;
 pub mod http_proxy;
 pub mod names;
 pub mod network;
+pub mod tunnel;
+
+pub use host::Host;

@@ -1,13 +1,17 @@
 //! The client plane as a whole: starts its threads, gives tunnels to them, and takes messages for them.
 
+use crate::destination::{NewDestination, Told};
 use crate::own_out::{QUEUE_BYTES, QUEUE_MESSAGES};
+use crate::pipe::{Pipe, Stream};
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
 use crate::stats::ClientStats;
 use crate::thread::UnstartedClientThread;
 use parking_lot::{Mutex, RwLock};
 use ramson_crypto::tunnel::LayerCipher;
+use ramson_protocol::destination::In;
 use ramson_protocol::i2np::Message;
-use ramson_protocol::id::TunnelId;
+use ramson_protocol::id::{DestinationHash, DestinationId, TunnelId};
+use ramson_protocol::streaming::streams::Ports;
 use ramson_protocol::tunnel::Delivery;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::EventSink;
@@ -84,10 +88,16 @@ impl Clients {
     }
 
     /// Gives an inbound tunnel with these layers, the gateway's first, to a thread. Its hop is to be installed afterwards.
-    /// None if the thread does not keep up.
-    pub fn inbound(&self, thread: usize, tunnel: TunnelId, ciphers: Vec<LayerCipher>) -> Option<HopKind> {
+    /// Garlic of a destination's sessions goes to it, all else to the control plane. None if the thread does not keep up.
+    pub fn inbound(
+        &self,
+        thread: usize,
+        tunnel: TunnelId,
+        ciphers: Vec<LayerCipher>,
+        destination: Option<DestinationId>,
+    ) -> Option<HopKind> {
         let over = Over::default();
-        let new = NewInbound { tunnel, ciphers, over: Arc::clone(&over) };
+        let new = NewInbound { destination, tunnel, ciphers, over: Arc::clone(&over) };
         let to: Arc<dyn OwnPort> = self.open(thread, Input::Inbound(new))?;
         self.tunnels.write().insert(tunnel, Place { thread, over, out: None });
         Some(HopKind::InboundEndpoint { to })
@@ -141,6 +151,42 @@ impl Clients {
         }
         self.stats[*thread].refuse();
         Sent::Full
+    }
+
+    /// The thread on which a destination lives, and all its tunnels.
+    pub fn thread_of(&self, destination: DestinationId) -> usize {
+        destination.0 as usize % self.ports.len().max(1)
+    }
+
+    fn port_of(&self, destination: DestinationId) -> Option<&Arc<Port>> {
+        self.ports.get(self.thread_of(destination))
+    }
+
+    /// A destination begins. False if its thread does not keep up.
+    pub fn open_destination(&self, new: NewDestination) -> bool {
+        let port = self.port_of(new.id).cloned();
+        port.is_some_and(|port| port.inbox.push(Input::Destination(Box::new(new))).is_ok())
+    }
+
+    /// A destination is over.
+    pub fn close_destination(&self, id: DestinationId) -> bool {
+        self.tell(id, Told::Close)
+    }
+
+    /// Tells a destination's core something. False if its thread does not keep up: it may be told again later.
+    pub fn tell_destination(&self, id: DestinationId, input: In) -> bool {
+        self.tell(id, Told::Input(input))
+    }
+
+    fn tell(&self, id: DestinationId, told: Told) -> bool {
+        self.port_of(id).is_some_and(|port| port.inbox.push(Input::Tell(id, told)).is_ok())
+    }
+
+    /// Begins a stream from a destination of ours to another. What may go wrong the stream tells when it is read or written. None if the
+    /// thread does not keep up.
+    pub fn connect(&self, id: DestinationId, remote: DestinationHash, ports: Ports) -> Option<Stream> {
+        let pipe = Pipe::new(id, Arc::clone(self.port_of(id)?));
+        self.tell(id, Told::Connect(Arc::clone(&pipe), remote, ports)).then(|| Stream::new(pipe, remote))
     }
 
     /// The counters of each thread.

@@ -9,15 +9,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod destination;
 pub mod handle;
 mod layers;
 pub mod own_in;
 pub mod own_out;
+pub mod pipe;
 mod port;
 pub mod stats;
 mod thread;
 
 pub use handle::{Clients, Sent};
+pub use pipe::Stream;
 
 /// What this plane shares with the data plane.
 pub use ramson_transports::ports::own::{Lane, OwnCells};

@@ -1,10 +1,11 @@
 //! What other threads hold of a client thread.
 
+use crate::destination::{NewDestination, Told};
 use crossbeam::queue::ArrayQueue;
 use mio::Waker;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::Message;
-use ramson_protocol::id::TunnelId;
+use ramson_protocol::id::{DestinationId, TunnelId};
 use ramson_protocol::tunnel::Delivery;
 use ramson_transports::inbox::Inbox;
 use ramson_transports::ports::own::{Lane, OwnCells, OwnPort};
@@ -31,12 +32,20 @@ pub(crate) enum Input {
     Close(TunnelId),
     /// A message into an outbound tunnel.
     Send(TunnelId, Delivery, Message),
+    /// A destination begins.
+    Destination(Box<NewDestination>),
+    /// A destination is told something.
+    Tell(DestinationId, Told),
+    /// A stream's application has done something.
+    Look(DestinationId, u32),
     /// End.
     Stop,
 }
 
 /// An inbound tunnel that begins.
 pub(crate) struct NewInbound {
+    /// The destination that gets the Garlic out of it.
+    pub(crate) destination: Option<DestinationId>,
     pub(crate) tunnel: TunnelId,
     pub(crate) ciphers: Vec<LayerCipher>,
     pub(crate) over: Over,
@@ -76,6 +85,12 @@ impl Held {
         room
     }
 
+    /// Takes room whether there is any or not: for the thread itself.
+    pub(crate) fn add(&self, messages: usize, bytes: usize) {
+        self.messages.fetch_add(messages, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
     /// Gives back the room of so many messages.
     pub(crate) fn give(&self, messages: usize, bytes: usize) {
         self.messages.fetch_sub(messages, Relaxed);
@@ -112,6 +127,12 @@ impl Port {
         while self.inbox.push(Input::Stop).is_err() {
             self.inbox.pop();
         }
+    }
+}
+
+impl std::fmt::Debug for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Port").field("index", &self.index).finish_non_exhaustive()
     }
 }
 

@@ -1,8 +1,13 @@
 //! What each client thread counts, for itself alone. The exporter sums over the threads.
 
+use crate::destination::Counts;
+use parking_lot::Mutex;
 use ramson_protocol::tunnel::reassembly;
 use ramson_transports::stats::{Counter, DropCause, REASSEMBLY};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What [`ClientStats::sizes`] are of.
+pub const SIZES: [&str; 4] = ["destinations", "sessions", "tags", "streams"];
 
 /// The counters of one thread.
 #[derive(Debug, Default)]
@@ -21,6 +26,10 @@ pub struct ClientStats {
     pub turns: Counter,
     /// Nanoseconds spent in turns, without the waiting.
     pub busy_ns: Counter,
+    /// What its destinations have counted, those that are over among them. Renewed once a second.
+    pub destinations: Mutex<Counts>,
+    /// Destinations, their sessions, tags and streams.
+    pub sizes: [Counter; SIZES.len()],
     /// Messages that were refused to their senders. Counted by those, hence not a [`Counter`].
     refused: AtomicU64,
 }

@@ -7,13 +7,16 @@
 //!       -> finished cells to the I/O threads, messages to the control plane
 //! ```
 
+use crate::destination::{Counts, Local, Told, Tunnels, garlic};
 use crate::own_in::OwnIn;
 use crate::own_out::OwnOut;
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
-use crate::stats::ClientStats;
+use crate::stats::{ClientStats, SIZES};
 use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::destination::In;
 use ramson_protocol::i2np::Message;
-use ramson_protocol::id::TunnelId;
+use ramson_protocol::i2np::header::{Freshness, freshness};
+use ramson_protocol::id::{DestinationId, TunnelId};
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
 use ramson_transports::clock::Clock;
@@ -34,6 +37,9 @@ const INBOX_BUDGET: usize = 256;
 
 const WAKE: Token = Token(usize::MAX);
 const TICK: Duration = Duration::from_secs(1);
+
+/// The shortest sleep when only a timer is waited for.
+const LEAST_SLEEP: Duration = Duration::from_micros(500);
 
 /// An I/O thread that had no room is asked again after this.
 const AGAIN: Duration = Duration::from_millis(1);
@@ -63,8 +69,9 @@ impl UnstartedClientThread {
             sink,
             ways: io.iter().map(way).collect(),
             inbound: FxHashMap::default(),
-            outbound: FxHashMap::default(),
-            dirty: Vec::new(),
+            outbound: Outbounds::default(),
+            destinations: FxHashMap::default(),
+            past: Counts::new(),
             received: Vec::new(),
             rng: rand::make_rng(),
             now,
@@ -105,6 +112,21 @@ impl Way {
     }
 }
 
+/// An inbound tunnel of this thread.
+struct Inbound {
+    end: OwnIn,
+    destination: Option<DestinationId>,
+    over: Over,
+}
+
+/// The outbound tunnels of this thread.
+#[derive(Default)]
+struct Outbounds {
+    all: FxHashMap<TunnelId, Outbound>,
+    /// Those that have new messages or new credit.
+    dirty: Vec<TunnelId>,
+}
+
 /// An outbound tunnel of this thread.
 struct Outbound {
     end: OwnOut,
@@ -122,10 +144,11 @@ pub(crate) struct ClientThread {
     clock: Clock,
     sink: Arc<dyn EventSink>,
     ways: Vec<Way>,
-    inbound: FxHashMap<TunnelId, (OwnIn, Over)>,
-    outbound: FxHashMap<TunnelId, Outbound>,
-    /// Outbound tunnels that have new messages or new credit.
-    dirty: Vec<TunnelId>,
+    inbound: FxHashMap<TunnelId, Inbound>,
+    outbound: Outbounds,
+    destinations: FxHashMap<DestinationId, Local>,
+    /// What destinations have counted that are over.
+    past: Counts,
     received: Vec<Received>,
     rng: ChaCha20Rng,
     now: Now,
@@ -159,7 +182,10 @@ impl ClientThread {
         } else if self.ways.iter().any(|way| !way.refused.is_empty()) {
             AGAIN
         } else {
-            self.next_tick.saturating_sub(self.now.mono)
+            let destinations = self.destinations.values().filter_map(Local::poll_timeout);
+            let next = destinations.fold(self.next_tick, Mono::min);
+            // Never shorter than the system's own grain, so that nobody turns in a circle.
+            next.saturating_sub(self.now.mono).max(LEAST_SLEEP)
         };
         let result = self.poll.poll(events, Some(timeout));
         self.port.inbox.awake();
@@ -179,7 +205,8 @@ impl ClientThread {
             self.next_tick = self.now.mono + TICK;
             self.tick();
         }
-        while let Some(tunnel) = self.dirty.pop() {
+        self.serve_destinations();
+        while let Some(tunnel) = self.outbound.dirty.pop() {
             self.send(tunnel);
         }
         self.ways.iter_mut().for_each(Way::hand_over);
@@ -189,30 +216,64 @@ impl ClientThread {
     fn on_input(&mut self, input: Input) {
         match input {
             Input::Cells(cells) => self.on_cells(cells),
-            Input::Credit(tunnel) => self.mark(tunnel),
-            Input::Inbound(NewInbound { tunnel, ciphers, over }) => {
-                self.inbound.insert(tunnel, (OwnIn::new(ciphers), over));
+            Input::Credit(tunnel) => self.outbound.mark(tunnel),
+            Input::Inbound(NewInbound { destination, tunnel, ciphers, over }) => {
+                self.inbound.insert(tunnel, Inbound { end: OwnIn::new(ciphers), destination, over });
             }
             Input::Outbound(NewOutbound { tunnel, ciphers, lane, held, home, over }) => {
                 let end = OwnOut::new(ciphers, lane);
-                self.outbound.insert(tunnel, Outbound { end, held, home, over, dirty: false });
+                self.outbound.all.insert(tunnel, Outbound { end, held, home, over, dirty: false });
             }
             Input::Close(tunnel) => self.close(tunnel),
             Input::Send(tunnel, delivery, message) => self.on_message(tunnel, delivery, message),
+            Input::Destination(new) => {
+                let (id, port) = (new.id, Arc::clone(&self.port));
+                self.destinations.insert(id, Local::new(*new, port, &mut self.rng, self.now));
+            }
+            Input::Tell(id, told) => self.on_told(id, told),
+            Input::Look(id, stream) => {
+                if let Some(local) = self.destinations.get_mut(&id) {
+                    local.look(self.now, stream);
+                }
+            }
             Input::Stop => self.stopping = true,
+        }
+    }
+
+    fn on_told(&mut self, id: DestinationId, told: Told) {
+        let Some(local) = self.destinations.get_mut(&id) else { return };
+        match told {
+            Told::Input(input) => local.input(self.now, input),
+            Told::Connect(pipe, remote, ports) => local.connect(self.now, pipe, remote, ports),
+            Told::Close => {
+                if let Some(local) = self.destinations.remove(&id) {
+                    local.stats().add_to(&mut self.past);
+                }
+            }
+        }
+    }
+
+    /// Timers of destinations, and what they have to send.
+    fn serve_destinations(&mut self) {
+        let Self { destinations, outbound, rng, now, .. } = self;
+        for local in destinations.values_mut() {
+            if local.poll_timeout().is_some_and(|at| at <= now.mono) {
+                local.timeout(*now);
+            }
+            local.drain(*now, rng, outbound);
         }
     }
 
     fn close(&mut self, tunnel: TunnelId) {
         self.inbound.remove(&tunnel);
-        if let Some(out) = self.outbound.remove(&tunnel) {
+        if let Some(out) = self.outbound.all.remove(&tunnel) {
             self.stats.lose(DropCause::UnknownTunnel, out.end.held().0 as u64);
         }
     }
 
     /// A message into an outbound tunnel.
     fn on_message(&mut self, tunnel: TunnelId, delivery: Delivery, message: Message) {
-        let Some(out) = self.outbound.get_mut(&tunnel) else {
+        let Some(out) = self.outbound.all.get_mut(&tunnel) else {
             return self.stats.lose(DropCause::UnknownTunnel, 1);
         };
         let len = message.body.len();
@@ -221,20 +282,31 @@ impl ClientThread {
             out.held.give(1, len);
             self.stats.lose(DropCause::OwnQueueFull, 1);
         }
-        self.mark(tunnel);
+        self.outbound.mark(tunnel);
     }
 
     /// Raw cells of inbound tunnels.
     fn on_cells(&mut self, mut cells: OwnCells) {
-        let Self { inbound, received, stats, now, .. } = self;
+        let Self { inbound, received, destinations, stats, now, .. } = self;
         for (tunnel, run) in cells.runs() {
-            let Some((end, _)) = inbound.get_mut(&tunnel) else {
+            let Some(Inbound { end, destination, .. }) = inbound.get_mut(&tunnel) else {
                 stats.lose(DropCause::UnknownTunnel, run.len() as u64);
                 continue;
             };
+            let mut local = destination.and_then(|id| destinations.get_mut(&id));
             let (before, parts) = (end.stats(), end.reassembly());
             end.handle_cells(now.mono, run, |message| {
-                received.push(Received::TunnelMessage { tunnel, own: true, message });
+                // What belongs to a session stays here; all else may be an answer that the control plane waits for.
+                if let Some(local) = &mut local
+                    && let Some(garlic) = garlic(&message)
+                    && local.knows(&garlic)
+                {
+                    if freshness(message.expiration, now.wall) == Freshness::Fresh {
+                        local.input(*now, In::Garlic(garlic));
+                    }
+                } else {
+                    received.push(Received::TunnelMessage { tunnel, own: true, message });
+                }
             });
             stats.reassembled(parts, end.reassembly());
             let after = end.stats();
@@ -245,18 +317,9 @@ impl ClientThread {
         self.port.keep(cells);
     }
 
-    /// The tunnel is to be polled in this turn.
-    fn mark(&mut self, tunnel: TunnelId) {
-        if let Some(out) = self.outbound.get_mut(&tunnel)
-            && !std::mem::replace(&mut out.dirty, true)
-        {
-            self.dirty.push(tunnel);
-        }
-    }
-
     /// Cells of one outbound tunnel, as far as there is credit.
     fn send(&mut self, tunnel: TunnelId) {
-        let Some(out) = self.outbound.get_mut(&tunnel) else { return };
+        let Some(out) = self.outbound.all.get_mut(&tunnel) else { return };
         let Some(way) = self.ways.get_mut(out.home) else { return };
         out.dirty = false;
         let (held, before) = (out.end.held(), out.end.stats());
@@ -270,19 +333,32 @@ impl ClientThread {
 
     fn tick(&mut self) {
         let over = |over: &Over| over.load(Relaxed);
-        let ended = self.outbound.iter().filter(|(_, out)| over(&out.over)).map(|(id, _)| *id);
+        let ended = self.outbound.all.iter().filter(|(_, out)| over(&out.over)).map(|(id, _)| *id);
         let ended: Vec<TunnelId> =
-            ended.chain(self.inbound.iter().filter(|(_, e)| over(&e.1)).map(|(id, _)| *id)).collect();
+            ended.chain(self.inbound.iter().filter(|(_, own)| over(&own.over)).map(|(id, _)| *id)).collect();
         ended.into_iter().for_each(|tunnel| self.close(tunnel));
-        for (end, _) in self.inbound.values_mut() {
+        self.tick_destinations();
+        for Inbound { end, .. } in self.inbound.values_mut() {
             let before = end.reassembly();
             end.handle_timeout(self.now.mono);
             self.stats.reassembled(before, end.reassembly());
         }
         // What waits may have expired; and an I/O thread that could not tell of credit is not waited for.
         let waiting: Vec<TunnelId> =
-            self.outbound.iter().filter(|(_, out)| out.end.waits()).map(|(id, _)| *id).collect();
-        waiting.into_iter().for_each(|tunnel| self.mark(tunnel));
+            self.outbound.all.iter().filter(|(_, out)| out.end.waits()).map(|(id, _)| *id).collect();
+        waiting.into_iter().for_each(|tunnel| self.outbound.mark(tunnel));
+    }
+
+    fn tick_destinations(&mut self) {
+        let (mut counts, mut sizes) = (self.past.clone(), [0; SIZES.len()]);
+        for local in self.destinations.values_mut() {
+            local.tick(self.now);
+            local.stats().add_to(&mut counts);
+            let [sessions, tags, streams] = local.sizes();
+            sizes.iter_mut().zip([1, sessions, tags, streams]).for_each(|(sum, n)| *sum += n as u64);
+        }
+        *self.stats.destinations.lock() = counts;
+        self.stats.sizes.iter().zip(sizes).for_each(|(size, n)| size.set(n));
     }
 
     fn deliver(&mut self) {
@@ -291,6 +367,35 @@ impl ClientThread {
         }
         if let Err(lost) = self.sink.received(std::mem::take(&mut self.received)) {
             self.stats.lose(DropCause::ControlFull, lost.len() as u64);
+        }
+    }
+}
+
+impl Outbounds {
+    /// The tunnel is to be polled in this turn.
+    fn mark(&mut self, tunnel: TunnelId) {
+        if let Some(out) = self.all.get_mut(&tunnel)
+            && !std::mem::replace(&mut out.dirty, true)
+        {
+            self.dirty.push(tunnel);
+        }
+    }
+}
+
+impl Tunnels for Outbounds {
+    fn waiting(&self, tunnel: TunnelId) -> Option<usize> {
+        self.all.get(&tunnel).map(|out| out.end.held().1)
+    }
+
+    fn send(&mut self, tunnel: TunnelId, delivery: Delivery, message: Message) {
+        if let Some(out) = self.all.get_mut(&tunnel) {
+            let len = message.body.len();
+            // What is put in here is given back when it goes, like what others send. The core sends only where there is room.
+            out.held.add(1, len);
+            if out.end.handle_message(delivery, message).is_err() {
+                out.held.give(1, len);
+            }
+            self.mark(tunnel);
         }
     }
 }

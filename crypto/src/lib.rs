@@ -7,6 +7,7 @@
 pub mod aead;
 pub mod cbc;
 pub mod chacha20;
+pub mod elligator;
 pub mod hash;
 pub mod mask;
 pub mod rsa;

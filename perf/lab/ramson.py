@@ -8,7 +8,8 @@ import signal
 import subprocess
 
 from .metrics import Metrics
-from .router import NETWORK_ID, Router
+from .outcome import eventually
+from .router import NETWORK_ID, Router, destination_name
 
 EXPORTER = 9656
 
@@ -25,6 +26,7 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
+        self.tunnels = []
 
     def _configuration(self):
         return f"""
@@ -46,7 +48,7 @@ quantity = {self.exploratory}
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
-{self.more}"""
+{self.more}{"".join(self.tunnels)}"""
 
     def _transport(self, name):
         if name not in self.transports:
@@ -58,6 +60,25 @@ enabled = true
 listen = "{self.endpoint}"
 publish = "{self.endpoint}"
 """
+
+    def serve(self, name, web, length=2, quantity=2):
+        """Adds a server tunnel to `web`."""
+        self._tunnel(name, length, quantity, type="server", target=f"{web.ip}:{web.port}")
+
+    def reach(self, name, port, destination, length=2, quantity=2):
+        """Adds a client tunnel on `port` to a .b32.i2p name."""
+        self._tunnel(name, length, quantity, type="client", listen=f"{self.ip}:{port}", destination=destination)
+
+    def _tunnel(self, name, length, quantity, **options):
+        lines = [f'{key} = "{value}"\n' for key, value in options.items()]
+        numbers = f"inbound_length = {length}\noutbound_length = {length}\nquantity = {quantity}\n"
+        self.tunnels.append(f'[[tunnel]]\nname = "{name}"\n{"".join(lines)}{numbers}')
+
+    def name_of(self, tunnel):
+        """The .b32.i2p name of one of its tunnels, whose keys it makes at its first start with it."""
+        keys = os.path.join(self.dir, "data", "destinations", f"{tunnel}.dat")
+        eventually(20, lambda: os.path.exists(keys), 0.2)
+        return destination_name(keys)
 
     def command(self):
         os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)

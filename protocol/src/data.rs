@@ -13,6 +13,7 @@ pub mod lease_set2;
 pub mod mapping;
 pub mod meta_lease_set;
 pub mod offline;
+pub mod private_keys;
 pub mod router_address;
 pub mod router_info;
 pub mod router_keys;

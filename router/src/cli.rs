@@ -74,6 +74,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the destinations of the data folder: their names, and by what name others reach them.
+    Destinations {
+        /// The data folder.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
     Import {
         /// The configuration file, for the number of the network; without it, that of our RouterInfo counts, or the live one.

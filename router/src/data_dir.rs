@@ -183,6 +183,16 @@ impl DataDir {
         self.path.join("reseed")
     }
 
+    /// Where keys of a destination of this name stand. Their folder is there then.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn destination_path(&self, name: &str, kind: &str) -> Result<PathBuf, DataError> {
+        let folder = self.path.join("destinations");
+        fs::create_dir_all(&folder).map_err(|e| DataError::Io("make the folder", folder.clone(), e))?;
+        Ok(folder.join(format!("{name}.{kind}")))
+    }
+
     /// Where the profiles of other routers stand.
     pub(crate) fn profiles_path(&self) -> PathBuf {
         self.path.join("profiles")

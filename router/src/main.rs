@@ -24,6 +24,7 @@ mod settings;
 mod start;
 mod status;
 mod testnet;
+mod tunnels;
 mod units;
 mod version;
 mod watch;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Reseed(Reseeding { source, config, data, .. }) => {
             reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
         }
+        Command::Destinations { data } => tunnels::list(&data),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

@@ -27,6 +27,7 @@ pub(crate) mod ssu2;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transit;
+pub(crate) mod tunnel;
 
 pub(crate) use address::Endpoint;
 use key::{Change, Key};
@@ -41,18 +42,24 @@ macro_rules! settings {
         #[serde(default, deny_unknown_fields)]
         pub(crate) struct Settings {
             $(#[doc = concat!("`[", stringify!($name), "]`")] pub $name: $section,)+
+            /// `[[tunnel]]`
+            pub tunnel: Vec<tunnel::Tunnel>,
         }
 
         impl Settings {
             /// All sections: their names, what they are about, and their keys.
             pub(crate) fn sections() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
-                vec![$((stringify!($name), <$section>::ABOUT, <$section>::keys()),)+]
+                vec![
+                    $((stringify!($name), <$section>::ABOUT, <$section>::keys()),)+
+                    ("[tunnel]", tunnel::Tunnel::ABOUT, tunnel::Tunnel::keys()),
+                ]
             }
 
             /// The keys whose values differ from those of `before`.
             pub(crate) fn changes(&self, before: &Self) -> Vec<Change> {
                 let mut all = Vec::new();
                 $(all.extend(self.$name.changes(&before.$name));)+
+                all.extend(tunnel::changes(&self.tunnel, &before.tunnel));
                 all
             }
         }
@@ -143,6 +150,7 @@ impl Settings {
         self.ntcp2.check()?;
         self.ssu2.check()?;
         self.log.check()?;
+        tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {
             return Err(
                 "ntcp2.enabled and ssu2.enabled are both false, which leaves no transport: enable one".to_owned()

@@ -25,6 +25,7 @@ use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_protocol::peers::Chosen;
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
 use ramson_protocol::pool::{BuildFailure, In, Pair, PoolTunnelId};
+use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::build::{Build, Outcome, Path, Started, Tunnel, Verdict};
 use ramson_protocol::tunnel::record::Form;
 use ramson_protocol::tunnel::{Delivery, Direction};
@@ -84,7 +85,7 @@ impl TunnelPool {
         };
         let (us, direct) = (self.shared.hash(), self.without_hops.id());
         let (mut through, mut far_end) = (None, None);
-        let mut reply = InboundTunnelRef { id: direct, gateway: us, gateway_tunnel: direct };
+        let mut reply = InboundTunnelRef { id: direct, gateway: us, gateway_tunnel: direct, expires: Mono::MAX };
         match &pair {
             Some((Route::Outbound(tunnel), hops)) => (through, far_end) = (Some(*tunnel), hops.last().copied()),
             Some((Route::Inbound(tunnel), _)) => (reply, far_end) = (*tunnel, Some(tunnel.gateway)),
@@ -150,7 +151,7 @@ impl TunnelPool {
         let endpoint = match path {
             Path::Inbound { receive, .. } => {
                 let last = building.hops.last().copied().unwrap_or(to);
-                Some((receive, InboundTunnel::begin(&self.shared, receive, build.ciphers(), last)))
+                Some((receive, InboundTunnel::begin(&self.shared, self.config.owner, receive, build.ciphers(), last)))
             }
             Path::Outbound { .. } => None,
         };
@@ -219,12 +220,13 @@ impl TunnelPool {
     ) -> Option<Own> {
         let (gateway, gateway_tunnel) = tunnel.gateway()?;
         if let Some((id, actor)) = endpoint {
-            let route = Route::Inbound(InboundTunnelRef { id: *id, gateway, gateway_tunnel });
+            let route =
+                Route::Inbound(InboundTunnelRef { id: *id, gateway, gateway_tunnel, expires: tunnel.expires() });
             return Some(Own { route, hops, actor: actor.clone().recipient() });
         }
         let id = self.shared.tunnel_ids().reserve(self.config.owner);
         let next = NextHop { router: gateway, tunnel: gateway_tunnel };
-        let actor = OutboundTunnel::begin(&self.shared, id, tunnel.ciphers(), next);
+        let actor = OutboundTunnel::begin(&self.shared, self.config.owner, id, tunnel.ciphers(), next);
         let route = Route::Outbound(OutboundTunnelRef { id, first_hop: gateway });
         Some(Own { route, hops, actor: actor.recipient() })
     }

@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::ways::Owner;
-use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::id::{DestinationId, RouterHash, TunnelId};
 use ramson_transports::hop::{Hop, HopKind, NextHop};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,13 @@ use std::time::Duration;
 /// How long a hop is kept at most: a tunnel's life, and what hops of other makes add to it.
 const KEEP: Duration = Duration::from_secs(660);
 
-/// The client thread on which the router's own tunnels end.
-const THREAD: usize = 0;
+/// The client thread on which tunnels of this owner end, and the destination that gets what comes out of them.
+fn place(shared: &Shared, owner: Owner) -> (usize, Option<DestinationId>) {
+    match owner {
+        Owner::Router => (0, None),
+        Owner::Destination(id) => (shared.clients().thread_of(id), Some(id)),
+    }
+}
 
 /// A number of ours with its hop in the data plane and its end in the client plane; all are given back on drop.
 pub(super) struct Installed {
@@ -68,8 +73,15 @@ pub(super) struct InboundTunnel(Installed);
 
 impl InboundTunnel {
     /// Installs the endpoint at once, since cells may come right behind the build's answer.
-    pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, last: RouterHash) -> Addr<Self> {
-        let kind = shared.clients().inbound(THREAD, id, ciphers);
+    pub(super) fn begin(
+        shared: &Shared,
+        owner: Owner,
+        id: TunnelId,
+        ciphers: Vec<LayerCipher>,
+        last: RouterHash,
+    ) -> Addr<Self> {
+        let (thread, destination) = place(shared, owner);
+        let kind = shared.clients().inbound(thread, id, ciphers, destination);
         Self(Installed::new(shared, id, kind, Some(last))).start()
     }
 }
@@ -96,8 +108,15 @@ pub(super) struct OutboundTunnel(Installed);
 
 impl OutboundTunnel {
     /// Installs the gateway under `id`.
-    pub(super) fn begin(shared: &Shared, id: TunnelId, ciphers: Vec<LayerCipher>, next: NextHop) -> Addr<Self> {
-        let kind = shared.clients().outbound(THREAD, id, ciphers, next);
+    pub(super) fn begin(
+        shared: &Shared,
+        owner: Owner,
+        id: TunnelId,
+        ciphers: Vec<LayerCipher>,
+        next: NextHop,
+    ) -> Addr<Self> {
+        let (thread, _) = place(shared, owner);
+        let kind = shared.clients().outbound(thread, id, ciphers, next);
         Self(Installed::new(shared, id, kind, None)).start()
     }
 }

@@ -59,6 +59,10 @@ series! {
             "Tests of our own tunnels that came back or did not.";
         Histogram TUNNEL_TEST_TIME = "ramson_tunnel_test_seconds" []
             "The round trip through an outbound and an inbound tunnel of our own.";
+        Counter DESTINATION_PUBLISHES = "ramson_destination_publishes_total" ["outcome"]
+            "Rounds of publishing lease sets of our own destinations, by whether a floodfill confirmed it.";
+        Counter DESTINATION_LOOKUPS = "ramson_destination_lookups_total" ["outcome"]
+            "Searches of our own destinations for lease sets of others, by how they ended.";
         Gauge PROFILES = "ramson_peer_profiles" []
             "Routers whose behaviour we keep a profile of.";
         Gauge USABLE = "ramson_peers_usable" []

@@ -40,6 +40,7 @@ from . import (
     ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
+    streams_i2pd,
     two_addresses,
 )
 
@@ -54,6 +55,7 @@ ALL = (
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
+    streams_i2pd,
     ssu2_participant,
     ssu2_endpoint,
     ssu2_gateway,

@@ -64,16 +64,16 @@ impl KeysAndCert {
     /// Our own kind: keys of 32 bytes each and compressible padding made of 32 random bytes.
     ///
     /// spec: common-structures §Padding Generation Guidelines
-    pub(crate) fn compose(encryption: &[u8; 32], signing: &[u8; 32], padding: &[u8; 32]) -> Self {
+    pub(crate) fn compose(kind: EncType, encryption: &[u8; 32], signing: &[u8; 32], padding: &[u8; 32]) -> Self {
         let mut raw = Vec::with_capacity(USUAL_LEN);
         raw.extend_from_slice(encryption);
         for _ in 0..10 {
             raw.extend_from_slice(padding);
         }
         raw.extend_from_slice(signing);
-        let kinds = KeyCertificate { signing: SigType::Ed25519, encryption: EncType::X25519, excess: &[] };
+        let kinds = KeyCertificate { signing: SigType::Ed25519, encryption: kind, excess: &[] };
         Certificate::Key(kinds).write(&mut raw);
-        Self { raw: raw.into(), signing: SigType::Ed25519, encryption: EncType::X25519 }
+        Self { raw: raw.into(), signing: SigType::Ed25519, encryption: kind }
     }
 
     /// The exact bytes.
@@ -201,7 +201,8 @@ impl Destination {
     ///
     /// spec: common-structures §Padding Generation Guidelines — 11 copies, the unused key field among them.
     pub fn compose(signing: &[u8; 32], padding: &[u8; 32]) -> Self {
-        Self::new(KeysAndCert::compose(padding, signing, padding))
+        // INTEROP: Java refuses destinations whose unused key is of another type. What they encrypt with, lease sets name.
+        Self::new(KeysAndCert::compose(EncType::ElGamal, padding, signing, padding))
     }
 }
 

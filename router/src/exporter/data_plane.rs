@@ -3,7 +3,7 @@
 use super::page::Page;
 use super::table;
 use ramson_clients::Clients;
-use ramson_clients::stats::ClientStats;
+use ramson_clients::stats::{ClientStats, SIZES};
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::link::reason::Reason;
 use ramson_protocol::shape::Class;
@@ -44,6 +44,14 @@ fn tunnels(page: &mut Page, threads: &[Arc<IoStats>], clients: &[Arc<ClientStats
     for (at, event) in REASSEMBLY.iter().enumerate() {
         let ours: u64 = clients.iter().map(|client| client.reassembly[at].get()).sum();
         page.put(&table::REASSEMBLY.0, [event], ours as f64 + sum(&|t| t.reassembly[at].get()));
+    }
+    for client in clients {
+        for ((part, event), count) in client.destinations.lock().iter() {
+            page.put(&table::DESTINATIONS.0, [part, event], *count as f64);
+        }
+        for (what, size) in SIZES.iter().zip(&client.sizes) {
+            page.put(&table::DESTINATION_SIZES.0, [what], size.get() as f64);
+        }
     }
     // Every thread has every hop in its table.
     page.put(&table::HOPS.0, [], threads.first().map_or(0, |t| t.hops.get()) as f64);

@@ -61,6 +61,10 @@ series! {
             "Cells and messages that the data plane and the client plane dropped.";
         Counter REASSEMBLY = "ramson_reassembly_total" ["event"]
             "Messages out of tunnels that end here, and why some did not come out.";
+        Counter DESTINATIONS = "ramson_destination_events_total" ["part", "event"]
+            "What our own destinations have sent, opened, refused and ended.";
+        Gauge DESTINATION_SIZES = "ramson_destination_size" ["what"]
+            "Our own destinations, their sessions with others, the tags that these wait for, and their streams.";
         Gauge HOPS = "ramson_hops" []
             "Tunnels in the table of the data plane, of others and our own.";
         Gauge IV_FALSE_POSITIVES = "ramson_iv_filter_false_positive_ratio" []

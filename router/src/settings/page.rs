@@ -70,6 +70,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// Writing to a string cannot fail.
 fn row(page: &mut String, section: &str, key: &Key) {
+    let section = section.trim_matches(['[', ']']);
     let name = key.name.strip_prefix(section).map_or(key.name.as_str(), |rest| rest.trim_start_matches('.'));
     let live = match key.life {
         Life::Live => "yes",

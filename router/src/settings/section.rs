@@ -30,7 +30,7 @@ macro_rules! section {
             pub(crate) fn keys() -> Vec<$crate::settings::key::Key> {
                 let default = Self::default();
                 vec![$($crate::settings::key::Key {
-                    name: concat!($section, ".", stringify!($key)).to_owned(),
+                    name: concat!($section, ".", stringify!($key)).replace("r#", ""),
                     kind: <$kind as $crate::settings::key::Value>::KIND,
                     default: $crate::settings::key::Value::text(&default.$key),
                     life: $crate::settings::key::Life::$life,
@@ -43,7 +43,7 @@ macro_rules! section {
                 let mut changes = Vec::new();
                 $(if self.$key != before.$key {
                     changes.push($crate::settings::key::Change {
-                        name: concat!($section, ".", stringify!($key)).to_owned(),
+                        name: concat!($section, ".", stringify!($key)).replace("r#", ""),
                         before: $crate::settings::key::Value::text(&before.$key),
                         now: $crate::settings::key::Value::text(&self.$key),
                         life: $crate::settings::key::Life::$life,

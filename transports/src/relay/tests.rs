@@ -3,7 +3,6 @@
 use super::*;
 use crate::hop::{Hop, NextHop};
 use crate::ports::own::OwnCells;
-use bytes::Bytes;
 use proptest::prelude::*;
 use ramson_crypto::tunnel::decrypt_batch;
 use ramson_protocol::i2np::Message;

@@ -1,0 +1,407 @@
+//! A destination of our own: its slow life. What it says to others at the speed of its tunnels lives on its client thread
+//! ([`ramson_clients::destination`]).
+//!
+//! ```text
+//! pool's Paths --> lease set, signed --> client thread (goes along with messages)
+//!                                  '---> floodfills, through its own tunnels, until one confirms; then another is asked for it
+//! client thread --> Question --> search, through its own tunnels --> client thread
+//! ```
+//! State owned: the identity, the lease set in force, a publisher, running searches. In: [`Question`](questions::Question) from the client thread,
+//! stores and search replies out of its own tunnels, confirmations. Out: lookups and stores, in garlic to the floodfills. What it knows of
+//! others never enters the router's database, and nobody can ask for it: its tunnels bring answers only. Mailbox: 256; what does not
+//! fit is as if it had been lost on the way.
+
+mod questions;
+
+use crate::drops::ControlDrop;
+use crate::expected::{Via, Waiter};
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::{Arrived, Incoming, Token};
+use crate::netdb::NetDb;
+use crate::paths::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels};
+use crate::pool::{PoolConfig, PoolHandle, Pools, Purpose, Wanted};
+use crate::series::control;
+use crate::shared::Shared;
+use actix::prelude::*;
+use parking_lot::Mutex;
+use ramson_clients::Stream;
+use ramson_clients::destination::NewDestination;
+use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::data::key_type::EncType;
+use ramson_protocol::data::lease::{Lease, MAX_LEASES};
+use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2, LeaseSet2Builder};
+use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::destination::{Config, In as ToCore};
+use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
+use ramson_protocol::garlic::noise_n;
+use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
+use ramson_protocol::i2np::ways::Owner;
+use ramson_protocol::i2np::{Message as I2np, MessageType};
+use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, RouterHash, TunnelId};
+use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
+use ramson_protocol::netdb::router_set::RouterSet;
+use ramson_protocol::netdb::search::Search;
+use ramson_protocol::streaming::streams::{Ports, Signer};
+use ramson_protocol::time::{Mono, Wall};
+use ramson_protocol::tunnel::Delivery;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const MAILBOX: usize = 256;
+
+const TICK: Duration = Duration::from_millis(250);
+
+/// A change of tunnels waits so long for others, before a lease set is made of it. INTEROP: Java waits three seconds.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// A lease set is not made anew more often, but for tunnels that are gone. INTEROP: i2pd submits none within 20 s of another.
+const LEAST_AGE: Duration = Duration::from_secs(5);
+
+/// A floodfill may take so long to confirm, through two tunnels.
+const CONFIRM: Duration = Duration::from_secs(8);
+
+/// A lease set that nothing changed is published again after this: leases live for ten minutes.
+const REPUBLISH: Duration = Duration::from_secs(9 * 60);
+
+/// Questions of the client thread that wait, and streams that wait to be accepted.
+const QUESTIONS: usize = 64;
+const ACCEPTED: usize = 256;
+
+/// What a destination is to be.
+pub struct DestinationConfig {
+    /// Who it is.
+    pub signer: Signer,
+    /// The private half of the key in its lease sets.
+    pub encryption: SecretKey,
+    /// Its tunnels that lead to it.
+    pub inbound: Wanted,
+    /// Its tunnels that lead away.
+    pub outbound: Wanted,
+    /// Whether others find it and may begin streams.
+    pub published: bool,
+}
+
+/// The way to a destination; cheap to clone. It lives until [`DestinationHandle::close`].
+#[derive(Clone)]
+pub struct DestinationHandle {
+    id: DestinationId,
+    hash: DestinationHash,
+    shared: Shared,
+    actor: Addr<LocalDestination>,
+    pool: PoolHandle,
+}
+
+/// The destinations of a node; clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Register(Arc<Mutex<HashMap<DestinationId, Recipient<Incoming>>>>);
+
+impl Register {
+    /// Hands on what came out of a tunnel of this destination.
+    pub(crate) fn offer(&self, id: DestinationId, incoming: Incoming) {
+        let to = self.0.lock().get(&id).cloned();
+        if to.is_none_or(|to| to.try_send(incoming).is_err()) {
+            ControlDrop::MailboxFull.count();
+        }
+    }
+}
+
+/// Opens destinations; cheap to clone.
+#[derive(Clone)]
+pub struct Destinations {
+    shared: Shared,
+    netdb: NetDb,
+    pools: Pools,
+    next: Arc<AtomicU32>,
+}
+
+impl Destinations {
+    pub(crate) fn new(shared: Shared, netdb: NetDb, pools: Pools) -> Self {
+        Self { shared, netdb, pools, next: Arc::default() }
+    }
+
+    /// A new destination, which builds its tunnels at once; and the streams that others begin, if it is published. `None` if its client
+    /// thread does not keep up.
+    pub fn open(&self, config: DestinationConfig) -> Option<(DestinationHandle, mpsc::Receiver<Stream>)> {
+        let id = DestinationId(self.next.fetch_add(1, Relaxed));
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let (accept, accepted) = mpsc::channel(ACCEPTED);
+        let new = NewDestination {
+            id,
+            config: Config { listening: config.published, ..Config::default() },
+            signer: config.signer.clone(),
+            encryption: config.encryption.clone(),
+            questions,
+            accepted: config.published.then_some(accept),
+        };
+        if !self.shared.clients().open_destination(new) {
+            return None;
+        }
+        let owner = Owner::Destination(id);
+        let purpose = Purpose::Client;
+        let pool = self.pools.open(PoolConfig { owner, purpose, inbound: config.inbound, outbound: config.outbound });
+        let hash = config.signer.destination.hash();
+        let actor = LocalDestination::new(self, id, config, pool.clone()).start();
+        self.shared.destinations().0.lock().insert(id, actor.clone().recipient());
+        actix::spawn(questions::forward(asked, actor.clone()));
+        Some((DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }, accepted))
+    }
+}
+
+/// The destination is not wanted any more.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+struct Close;
+
+impl DestinationHandle {
+    /// Its hash.
+    pub fn hash(&self) -> DestinationHash {
+        self.hash
+    }
+
+    /// Begins a stream. `None` if the client thread does not keep up.
+    pub fn connect(&self, remote: DestinationHash, to_port: u16) -> Option<Stream> {
+        self.shared.clients().connect(self.id, remote, Ports { from: 0, to: to_port })
+    }
+
+    /// True if it has tunnels both ways.
+    pub fn is_ready(&self) -> bool {
+        let own = self.pool.paths().get();
+        !own.inbound.is_empty() && !own.outbound.is_empty()
+    }
+
+    /// Ends it, its streams and its tunnels.
+    pub fn close(&self) {
+        wait_for_room(&self.actor, Close);
+    }
+}
+
+/// The actor of a destination.
+pub struct LocalDestination {
+    shared: Shared,
+    netdb: NetDb,
+    id: DestinationId,
+    hash: DestinationHash,
+    signer: Signer,
+    encryption: Vec<u8>,
+    published: bool,
+    pool: PoolHandle,
+    /// What the client thread and the lease set know of the tunnels.
+    outbound: Vec<TunnelId>,
+    inbound: Vec<TunnelId>,
+    changed_at: Option<Mono>,
+    lease_set: Option<(LeaseSet2, Mono)>,
+    publisher: Publisher,
+    floodfills: Arc<RouterSet>,
+    searches: HashMap<DestinationHash, Search>,
+    rng: ChaCha20Rng,
+}
+
+impl LocalDestination {
+    fn new(node: &Destinations, id: DestinationId, config: DestinationConfig, pool: PoolHandle) -> Self {
+        let shared = node.shared.clone();
+        let (mut rng, mut seed) = (shared.rng(), [0; 32]);
+        rng.fill_bytes(&mut seed);
+        let hash = config.signer.destination.hash();
+        // The place of a lease set is that of its destination; no floodfill has that hash.
+        let publisher =
+            PublisherConfig { interval: REPUBLISH, patience: CONFIRM, ..PublisherConfig::new(RouterHash(hash.0)) };
+        Self {
+            netdb: node.netdb.clone(),
+            id,
+            hash,
+            encryption: config.encryption.public().0.to_vec(),
+            signer: config.signer,
+            published: config.published,
+            pool,
+            outbound: Vec::new(),
+            inbound: Vec::new(),
+            changed_at: None,
+            lease_set: None,
+            publisher: Publisher::new(publisher, seed, shared.now()),
+            floodfills: Arc::default(),
+            searches: HashMap::new(),
+            rng,
+            shared,
+        }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Destination(self.id)
+    }
+
+    fn tell(&self, input: ToCore) -> bool {
+        self.shared.clients().tell_destination(self.id, input)
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        let own = self.pool.paths().get();
+        self.tell_outbound(&own);
+        self.renew(&own);
+        let floodfills = self.netdb.floodfills();
+        if !Arc::ptr_eq(&floodfills, &self.floodfills) {
+            self.publisher.handle_input(self.shared.now(), In::Floodfills(RouterSet::clone(&floodfills)));
+            self.floodfills = floodfills;
+        }
+        self.publisher.handle_timeout(self.shared.now());
+        self.drain_publisher(&own, ctx);
+        self.tick_searches(ctx);
+    }
+
+    fn tell_outbound(&mut self, own: &OwnTunnels) {
+        let ids: Vec<TunnelId> = own.outbound.iter().map(|tunnel| tunnel.id).collect();
+        if ids != self.outbound && self.tell(ToCore::Outbound(ids.clone())) {
+            self.outbound = ids;
+        }
+    }
+
+    /// Makes a new lease set if the tunnels have changed.
+    fn renew(&mut self, own: &OwnTunnels) {
+        let now = self.shared.now();
+        let ids: Vec<TunnelId> = own.inbound.iter().map(|tunnel| tunnel.id).collect();
+        if ids == self.inbound || ids.is_empty() || own.outbound.is_empty() {
+            return;
+        }
+        let since = *self.changed_at.get_or_insert(now.mono);
+        let gone = self.inbound.iter().any(|id| !ids.contains(id));
+        let young = self.lease_set.as_ref().is_some_and(|(_, at)| now.mono < *at + LEAST_AGE);
+        if now.mono < since + SETTLE || young && !gone {
+            return;
+        }
+        let leases = own.inbound.iter().take(MAX_LEASES.into()).map(|tunnel| self.lease(tunnel)).collect();
+        // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
+        let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
+        let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
+        let builder = LeaseSet2Builder {
+            flags: if self.published { 0 } else { FLAG_UNPUBLISHED },
+            keys: vec![(EncType::X25519, self.encryption.clone())],
+            leases,
+            ..LeaseSet2Builder::default()
+        };
+        let Signer { destination, key, offline } = &self.signer;
+        match builder.sign(destination, key, offline.as_deref(), version) {
+            Ok(lease_set) if self.tell(ToCore::Published(lease_set.clone())) => {
+                (self.inbound, self.changed_at) = (ids, None);
+                self.lease_set = Some((lease_set, now.mono));
+                if self.published {
+                    self.publisher.handle_input(now, In::Publish);
+                }
+            }
+            // It is tried again with the next tick.
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "a lease set could not be made"),
+        }
+    }
+
+    fn lease(&self, tunnel: &InboundTunnelRef) -> Lease {
+        let now = self.shared.now();
+        let left = tunnel.expires.saturating_sub(now.mono);
+        Lease { gateway: tunnel.gateway, tunnel: tunnel.gateway_tunnel, end: now.wall.plus(left) }
+    }
+
+    fn drain_publisher(&mut self, own: &OwnTunnels, ctx: &mut Context<Self>) {
+        while let Some(out) = self.publisher.poll_output() {
+            match out {
+                Out::Store { floodfill, token } => self.store(floodfill, token, own, ctx),
+                Out::Renew => self.publisher.handle_input(self.shared.now(), In::Publish),
+                Out::Published(_) => control::DESTINATION_PUBLISHES.add(["confirmed"], 1),
+                Out::Unpublished => control::DESTINATION_PUBLISHES.add(["unconfirmed"], 1),
+            }
+        }
+    }
+
+    /// Has a floodfill store our lease set; what does not go out is not confirmed, and the next one is tried.
+    fn store(&mut self, floodfill: RouterHash, token: u32, own: &OwnTunnels, ctx: &mut Context<Self>) {
+        let Some((outbound, inbound)) = self.pair(own) else { return };
+        let Some((lease_set, _)) = &self.lease_set else { return };
+        let reply = Reply { token, tunnel: Some(inbound.gateway_tunnel), gateway: inbound.gateway };
+        let store = DatabaseStore { reply: Some(reply), ..DatabaseStore::new(lease_set.clone().into()) };
+        let Ok(body) = store.to_body() else { return };
+        let until = self.shared.now().mono + CONFIRM * 2;
+        let waiter = Waiter {
+            to: ctx.address().recipient(),
+            mailbox: Mailbox::Destination,
+            via: Via::Tunnel(inbound.id),
+            until,
+        };
+        let message = self.shared.message(MessageType::DatabaseStore, body);
+        if self.shared.expected().expect(self.owner(), Token::Delivery(MessageId(token)), waiter) {
+            self.send_to_floodfill(floodfill, outbound, message, ctx);
+        }
+    }
+
+    /// A tunnel each way.
+    fn pair(&mut self, own: &OwnTunnels) -> Option<(OutboundTunnelRef, InboundTunnelRef)> {
+        let (out, back) = (self.rng.next_u32() as usize, self.rng.next_u32() as usize);
+        let outbound = own.outbound.get(out.checked_rem(own.outbound.len())?)?;
+        let inbound = own.inbound.get(back.checked_rem(own.inbound.len())?)?;
+        Some((*outbound, *inbound))
+    }
+
+    /// Sends a message to a floodfill through one of our tunnels, so that only the floodfill can read it.
+    fn send_to_floodfill(&self, to: RouterHash, through: OutboundTunnelRef, message: I2np, ctx: &mut Context<Self>) {
+        let known = self.netdb.clone();
+        let known = async move { known.known_router(to).await };
+        ctx.spawn(known.into_actor(self).map(move |info, actor, _| {
+            let sent = info.and_then(|info| actor.garlic_for(&info, &message));
+            let sent = sent.is_some_and(|garlic| actor.shared.send_through(&through, Delivery::Router(to), garlic));
+            if !sent {
+                ControlDrop::LookupNotSent.count();
+            }
+        }));
+    }
+
+    fn garlic_for(&mut self, router: &RouterInfo, message: &I2np) -> Option<I2np> {
+        let mut payload = Vec::with_capacity(message.body.len() + 32);
+        write_date_time(self.shared.now().wall, &mut payload);
+        let clove = Clove { delivery: CloveDelivery::Local, header: message.header(), body: &message.body };
+        clove.write(&mut payload).ok()?;
+        let mut ephemeral = [0; 32];
+        self.rng.fill_bytes(&mut ephemeral);
+        let to = router.encryption_key()?;
+        let garlic = noise_n::garlic(&to, &SecretKey::from_bytes(ephemeral), &payload).ok()?;
+        Some(self.shared.message(MessageType::Garlic, garlic))
+    }
+}
+
+impl Actor for LocalDestination {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.shared.stop_when_over(self, ctx);
+        ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        self.shared.destinations().0.lock().remove(&self.id);
+        self.pool.close();
+        // A thread that has no room for this has ended, or will with the node.
+        self.shared.clients().close_destination(self.id);
+    }
+}
+
+impl Handler<Arrived> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, arrived: Arrived, ctx: &mut Context<Self>) {
+        self.shared.mailboxes().left(Mailbox::Destination);
+        if let Token::Delivery(MessageId(token)) = arrived.token {
+            self.publisher.handle_input(self.shared.now(), In::Confirmed(token));
+            let own = self.pool.paths().get();
+            self.drain_publisher(&own, ctx);
+        }
+    }
+}
+
+impl Handler<Close> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}

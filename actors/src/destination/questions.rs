@@ -1,0 +1,189 @@
+//! What a destination asks the network: whose leases are those of another. Every question and every answer goes through its own tunnels.
+//!
+//! spec: i2np §DatabaseLookup; proposal 154. INTEROP: how long others wait, and how many they ask.
+
+use super::LocalDestination;
+use crate::drops::ControlDrop;
+use crate::expected::Via;
+use crate::messages::Incoming;
+use crate::series::control;
+use actix::prelude::*;
+use ramson_protocol::data::entry::Entry;
+use ramson_protocol::data::lease_set2::LeaseSet2;
+use ramson_protocol::destination::In as ToCore;
+use ramson_protocol::garlic::one_time::OneTimeKey;
+use ramson_protocol::i2np::MessageType;
+use ramson_protocol::i2np::database_lookup::{DatabaseLookup, LookupKind, ReplyEncryption};
+use ramson_protocol::i2np::database_search_reply::DatabaseSearchReply;
+use ramson_protocol::i2np::database_store::DatabaseStore;
+use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
+use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
+use rand::Rng;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Searches of one destination at a time.
+const MAX_SEARCHES: usize = 32;
+
+/// How long the key of an answer is kept.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// What bounds a search. INTEROP: i2pd asks seven, 1.6 s each, 12 s in all; Java five, 3 s each.
+fn limits(hash: DestinationHash) -> Config {
+    Config {
+        parallel: 2,
+        max_asked: 8,
+        patience: Duration::from_secs(3),
+        deadline: Duration::from_secs(20),
+        ..Config::lookup(RouterHash(hash.0))
+    }
+}
+
+/// Look for the lease set of this destination.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Question(pub(super) DestinationHash);
+
+/// Hands questions of the client thread to the actor, until one of them has ended.
+pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr<LocalDestination>) {
+    while let Some(hash) = asked.recv().await {
+        if to.send(Question(hash)).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl LocalDestination {
+    fn begin(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
+        if self.searches.contains_key(&hash) {
+            return;
+        }
+        if self.searches.len() >= MAX_SEARCHES {
+            return self.answer(ToCore::NotFound(hash));
+        }
+        let config = limits(self.hash);
+        let search =
+            Search::new(config, hash.into(), LookupKind::LeaseSet, &self.netdb.floodfills(), self.shared.now());
+        self.searches.insert(hash, search);
+        self.drain_search(hash, ctx);
+    }
+
+    fn answer(&self, answer: ToCore) {
+        if !self.tell(answer) {
+            ControlDrop::DataPlaneFull.count();
+        }
+    }
+
+    pub(super) fn tick_searches(&mut self, ctx: &mut Context<Self>) {
+        let now = self.shared.now();
+        let due = |search: &Search| search.poll_timeout().is_some_and(|at| at <= now.mono);
+        let due: Vec<DestinationHash> = self.searches.iter().filter(|(_, s)| due(s)).map(|(hash, _)| *hash).collect();
+        for hash in due {
+            if let Some(search) = self.searches.get_mut(&hash) {
+                search.handle_timeout(now);
+            }
+            self.drain_search(hash, ctx);
+        }
+    }
+
+    fn feed(&mut self, hash: DestinationHash, input: In, ctx: &mut Context<Self>) {
+        if let Some(search) = self.searches.get_mut(&hash) {
+            search.handle_input(self.shared.now(), input);
+            self.drain_search(hash, ctx);
+        }
+    }
+
+    fn drain_search(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
+        while let Some(out) = self.searches.get_mut(&hash).and_then(Search::poll_output) {
+            match out {
+                Out::Ask { floodfill, exclude } => self.ask(hash, floodfill, exclude, ctx),
+                Out::Learn { router, .. } => {
+                    let found = self.netdb.find_router(router);
+                    ctx.spawn(found.into_actor(self).map(move |found, actor, ctx| {
+                        let usable =
+                            found.is_some_and(|info| ramson_protocol::netdb::rules::is_usable_floodfill(&info));
+                        actor.feed(hash, if usable { In::Learned(router) } else { In::NotLearned(router) }, ctx);
+                    }));
+                }
+                Out::Finished(outcome) => {
+                    self.searches.remove(&hash);
+                    let label = match outcome {
+                        Outcome::Found => "found",
+                        Outcome::NotFound => "not_found",
+                        Outcome::TimedOut => "timed_out",
+                    };
+                    control::DESTINATION_LOOKUPS.add([label], 1);
+                    if outcome != Outcome::Found {
+                        self.answer(ToCore::NotFound(hash));
+                    }
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, hash: DestinationHash, floodfill: RouterHash, exclude: Vec<RouterHash>, ctx: &mut Context<Self>) {
+        let own = self.pool.paths().get();
+        let Some((outbound, inbound)) = self.pair(&own) else { return };
+        let (mut key, mut tag) = ([0; 32], [0; 8]);
+        self.rng.fill_bytes(&mut key);
+        self.rng.fill_bytes(&mut tag);
+        let lookup = DatabaseLookup {
+            key: hash.into(),
+            from: inbound.gateway,
+            reply_tunnel: Some(inbound.gateway_tunnel),
+            kind: LookupKind::LeaseSet,
+            exclude,
+            encryption: ReplyEncryption::Ecies { key, tag },
+        };
+        let (via, until) = (Via::Tunnel(inbound.id), self.shared.now().mono + ANSWER_WITHIN);
+        self.shared.expected().expect_garlic(self.owner(), OneTimeKey { key, tag }, via, until);
+        self.shared.expected().expect_entry(self.owner(), hash.into(), via, until);
+        let message = self.shared.message(MessageType::DatabaseLookup, lookup.to_body());
+        self.send_to_floodfill(floodfill, outbound, message, ctx);
+    }
+
+    fn on_entry(&mut self, key: NetDbKey, lease_set: LeaseSet2, ctx: &mut Context<Self>) {
+        let hash = lease_set.hash();
+        let fits = NetDbKey::from(hash) == key && lease_set.expires() > self.shared.now().wall;
+        if !fits || !self.searches.contains_key(&hash) || lease_set.verify().is_err() {
+            return ControlDrop::Unexpected.count();
+        }
+        self.answer(ToCore::LeaseSet(lease_set));
+        self.feed(hash, In::Found, ctx);
+    }
+}
+
+impl Handler<Question> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, question: Question, ctx: &mut Context<Self>) {
+        self.begin(question.0, ctx);
+    }
+}
+
+impl Handler<Incoming> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        let Incoming { origin, message } = incoming;
+        let asked = |key| self.shared.expected().answers_lookup(key, origin, self.shared.now().mono);
+        match message.kind {
+            MessageType::DatabaseStore => match DatabaseStore::parse(&message.body) {
+                Ok(DatabaseStore { key, entry: Entry::LeaseSet2(lease_set), .. }) if asked(key) => {
+                    self.on_entry(key, lease_set, ctx);
+                }
+                Ok(_) => ControlDrop::Unexpected.count(),
+                Err(_) => ControlDrop::Malformed.count(),
+            },
+            MessageType::DatabaseSearchReply => match DatabaseSearchReply::parse(&message.body) {
+                Ok(reply) if asked(reply.key) => {
+                    let DatabaseSearchReply { key, peers, from } = reply;
+                    self.feed(DestinationHash(key.0), In::Reply { from, peers }, ctx);
+                }
+                Ok(_) => ControlDrop::SearchReplyNotAskedFor.count(),
+                Err(_) => ControlDrop::Malformed.count(),
+            },
+            _ => ControlDrop::UnsupportedType.count(),
+        }
+    }
+}

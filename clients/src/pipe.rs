@@ -1,0 +1,268 @@
+//! The bytes of one stream between an application's task and the client thread: a bounded ring each way.
+//!
+//! ```text
+//! task: write -> ring up -> told -> client thread: stream takes what it has room for
+//! task: read <- ring down <- notified <- client thread: what the stream has for it
+//! ```
+//! Neither side waits for the other's thread: a task sleeps on a [`Notify`], the client thread looks again when it is told. Tasks on tokio
+//! with rings between cost less than the sockets on the client thread (`benches/own.rs`).
+
+use crate::port::{Input, Port};
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use ramson_protocol::id::{DestinationHash, DestinationId};
+use ramson_protocol::streaming::stream::End;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use tokio::sync::Notify;
+
+/// Bytes that may lie in a ring.
+const RING: usize = 256 * 1024;
+
+#[derive(Debug, Default)]
+struct Ring(Mutex<BytesMut>);
+
+impl Ring {
+    fn room(&self) -> usize {
+        RING.saturating_sub(self.0.lock().len())
+    }
+
+    /// Takes what there is room for.
+    fn put(&self, bytes: &[u8]) -> usize {
+        let mut ring = self.0.lock();
+        let len = bytes.len().min(RING.saturating_sub(ring.len()));
+        ring.extend_from_slice(&bytes[..len]);
+        len
+    }
+
+    fn take(&self, into: &mut [u8]) -> usize {
+        let mut ring = self.0.lock();
+        let len = ring.len().min(into.len());
+        ring.copy_to_slice(&mut into[..len]);
+        if ring.is_empty() {
+            // An idle stream keeps nothing.
+            *ring = BytesMut::new();
+        }
+        len
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+}
+
+/// Both rings of a stream, and what each side has said.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    destination: DestinationId,
+    port: Arc<Port>,
+    /// The stream's number, zero until the thread has begun it.
+    stream: AtomicU32,
+    up: Ring,
+    down: Ring,
+    /// The thread has been told and has not looked yet.
+    told: AtomicBool,
+    /// The application writes no more; is gone.
+    closed: AtomicBool,
+    gone: AtomicBool,
+    /// The other side has answered; has closed, and all is in the ring.
+    connected: AtomicBool,
+    finished: AtomicBool,
+    end: Mutex<Option<End>>,
+    readable: Notify,
+    writable: Notify,
+}
+
+impl Pipe {
+    pub(crate) fn new(destination: DestinationId, port: Arc<Port>) -> Arc<Self> {
+        Arc::new(Self {
+            destination,
+            port,
+            stream: AtomicU32::new(0),
+            up: Ring::default(),
+            down: Ring::default(),
+            told: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            finished: AtomicBool::new(false),
+            end: Mutex::new(None),
+            readable: Notify::new(),
+            writable: Notify::new(),
+        })
+    }
+
+    /// Has the thread look at this stream.
+    fn tell(&self) {
+        let stream = self.stream.load(SeqCst);
+        if stream != 0 && !self.told.swap(true, SeqCst) {
+            // A thread without room for this looks within a second.
+            let _: Result<(), Input> = self.port.inbox.push(Input::Look(self.destination, stream));
+        }
+    }
+
+    /// The thread looks: what is told after this it is told again.
+    pub(crate) fn look(&self) -> bool {
+        self.told.swap(false, SeqCst)
+    }
+
+    /// The stream has this number.
+    pub(crate) fn begun(&self, stream: u32) {
+        self.stream.store(stream, SeqCst);
+    }
+
+    /// Offers what the application wrote to `write`, which says how much it took. False if the application can write more.
+    pub(crate) fn drain_up(&self, write: impl FnOnce(&[u8]) -> usize) {
+        let mut ring = self.up.0.lock();
+        if ring.is_empty() {
+            return;
+        }
+        let taken = write(&ring);
+        ring.advance(taken);
+        drop(ring);
+        if taken > 0 {
+            self.writable.notify_one();
+        }
+    }
+
+    /// The application writes no more, and all that it wrote has been taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst) && self.up.is_empty()
+    }
+
+    /// Nobody is there any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(SeqCst)
+    }
+
+    /// Room for bytes to the application.
+    pub(crate) fn room_down(&self) -> usize {
+        self.down.room()
+    }
+
+    pub(crate) fn put_down(&self, bytes: &[u8]) -> usize {
+        let len = self.down.put(bytes);
+        self.readable.notify_one();
+        len
+    }
+
+    /// The other side has answered.
+    pub(crate) fn connect(&self) {
+        if !self.connected.swap(true, SeqCst) {
+            self.writable.notify_one();
+            self.readable.notify_one();
+        }
+    }
+
+    /// No more bytes come.
+    pub(crate) fn finish(&self) {
+        if !self.finished.swap(true, SeqCst) {
+            self.readable.notify_one();
+        }
+    }
+
+    /// The stream has ended.
+    pub(crate) fn end(&self, end: End) {
+        *self.end.lock() = Some(end);
+        self.finish();
+        self.writable.notify_one();
+        self.readable.notify_one();
+    }
+}
+
+/// A stream as an application has it. One task may read and one write at a time. When it is dropped before both sides have closed, the
+/// stream is broken off.
+#[derive(Debug)]
+pub struct Stream {
+    pub(crate) pipe: Arc<Pipe>,
+    remote: DestinationHash,
+}
+
+impl Stream {
+    pub(crate) fn new(pipe: Arc<Pipe>, remote: DestinationHash) -> Self {
+        Self { pipe, remote }
+    }
+
+    /// With whom.
+    pub fn remote(&self) -> DestinationHash {
+        self.remote
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&self) -> Option<End> {
+        *self.pipe.end.lock()
+    }
+
+    /// Reads what there is, at least one byte; zero at the end.
+    ///
+    /// # Errors
+    /// If the stream was broken off, or the other side is not there.
+    pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let finished = self.pipe.finished.load(SeqCst);
+            let len = self.pipe.down.take(into);
+            if len > 0 {
+                self.pipe.tell();
+                return Ok(len);
+            }
+            if finished {
+                return match self.ended() {
+                    None | Some(End::Closed) => Ok(0),
+                    Some(end) => Err(error(end)),
+                };
+            }
+            self.pipe.readable.notified().await;
+        }
+    }
+
+    /// Waits until [`Stream::read`] returns at once.
+    pub async fn readable(&self) {
+        while self.pipe.down.is_empty() && !self.pipe.finished.load(SeqCst) {
+            self.pipe.readable.notified().await;
+        }
+    }
+
+    /// Writes all of `bytes`, as room comes about.
+    ///
+    /// # Errors
+    /// If the stream has ended.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if let Some(end) = self.ended() {
+                return Err(error(end));
+            }
+            let len = self.pipe.up.put(bytes);
+            bytes = &bytes[len..];
+            if len > 0 {
+                self.pipe.tell();
+            } else {
+                self.pipe.writable.notified().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more will be written. What was is delivered.
+    pub fn close(&self) {
+        self.pipe.closed.store(true, SeqCst);
+        self.pipe.tell();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.pipe.gone.store(true, SeqCst);
+        self.pipe.tell();
+    }
+}
+
+fn error(end: End) -> io::Error {
+    let kind = match end {
+        End::Closed => io::ErrorKind::BrokenPipe,
+        End::Reset | End::Broken => io::ErrorKind::ConnectionReset,
+        End::Unreachable => io::ErrorKind::HostUnreachable,
+        End::TimedOut => io::ErrorKind::TimedOut,
+    };
+    io::Error::new(kind, end.label())
+}

@@ -1,0 +1,504 @@
+//! One destination of our own, as it speaks with others: sessions, streams, whose leases to send to.
+//!
+//! ```text
+//! bytes of applications --> streams --> whose lease, which tunnel --> session --> Garlic message into a tunnel
+//!                           streams <-- Data <-- cloves <-- session <--------- Garlic message out of a tunnel
+//! lease set unknown: LookUp --> (its owner asks the network) --> LeaseSet, or NotFound
+//! ```
+//! Invariants: nothing that strangers send makes more than [`Config::remotes`] remotes, and the bounds of sessions and streams
+//! beside; a lease set that came with a message counts only for the session whose key it names; nothing is answered but in a
+//! session.
+//!
+//! spec: ecies; streaming; INTEROP: what is bundled, and when
+
+mod remote;
+
+use crate::data::entry::Entry;
+use crate::data::lease_set2::LeaseSet2;
+use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
+use crate::i2np::database_store::DatabaseStore;
+use crate::i2np::header::{Freshness, freshness};
+use crate::i2np::{MessageType, ShortHeader, data, garlic};
+use crate::id::{DestinationHash, MessageId, TunnelId};
+use crate::payload::{Payload, STREAMING};
+use crate::ratchet::sessions::{self, Event, Opened, Sessions};
+use crate::streaming::stream;
+use crate::streaming::streams::{self, Limits, Ports, Signer, Streams};
+use crate::time::{Mono, Now, Wall};
+use crate::tunnel::Delivery;
+use crate::wire::Writer;
+use bytes::Bytes;
+use ramson_crypto::x25519::{PublicKey, SecretKey};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use remote::Remote;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// A message to another destination lives so long. INTEROP: eight seconds in i2pd, up to sixty in Java.
+const LIFETIME: Duration = Duration::from_secs(12);
+
+/// While a New Session message is not answered, others wait so long for its answer. INTEROP: i2pd drops those that come within
+/// 200 ms of another.
+const HOLD: Duration = Duration::from_millis(2500);
+
+/// What a destination sends before it may: see [`Remote::waiting`].
+const MAX_WAITING: usize = 512;
+
+/// How often sessions are looked through.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Cloves that are read of one message.
+const MAX_CLOVES: usize = 32;
+
+/// What bounds a destination.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Other destinations of which something is kept.
+    pub remotes: usize,
+    /// Its sessions.
+    pub sessions: sessions::Config,
+    /// Its streams.
+    pub streams: Limits,
+    /// How each stream behaves.
+    pub stream: stream::Config,
+    /// Others may begin streams.
+    pub listening: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            remotes: 1024,
+            sessions: sessions::Config::default(),
+            streams: Limits::default(),
+            stream: stream::Config::default(),
+            listening: false,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum In {
+    /// The encrypted part of a Garlic message came out of a tunnel of this destination.
+    Garlic(Bytes),
+    /// A lease set that was looked for, verified.
+    LeaseSet(LeaseSet2),
+    /// One that was looked for and not found.
+    NotFound(DestinationHash),
+    /// Our own lease set is this from now on.
+    Published(LeaseSet2),
+    /// Our outbound tunnels are these from now on.
+    Outbound(Vec<TunnelId>),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Out {
+    /// Send the body of a Garlic message.
+    Garlic {
+        /// Through this outbound tunnel of ours.
+        tunnel: TunnelId,
+        /// To there.
+        delivery: Delivery,
+        /// The body.
+        body: Bytes,
+        /// Until when it is of use.
+        expiration: Wall,
+    },
+    /// Look for the lease set of this destination, and say what came of it.
+    LookUp(DestinationHash),
+    /// The other side has begun a stream.
+    Accepted {
+        /// Its number.
+        stream: u32,
+        /// With whom.
+        remote: DestinationHash,
+    },
+    /// Something may be read from or written to this stream, or it has ended.
+    Changed(u32),
+}
+
+/// Counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Garlic messages that were not opened, in the order of [`sessions::Refused::ALL`].
+    pub refused: [u64; sessions::Refused::ALL.len()],
+    /// Cloves that say nothing to a destination, or are expired or malformed.
+    pub bad_cloves: u64,
+    /// Lease sets that came with a message and were not taken.
+    pub bad_lease_sets: u64,
+    /// Messages that were given up while they waited for a lease set or a session.
+    pub lost_waiting: u64,
+    /// Messages of protocols that nobody here speaks.
+    pub unknown_protocols: u64,
+}
+
+/// A destination.
+pub struct Destination {
+    config: Config,
+    hash: DestinationHash,
+    sessions: Sessions,
+    streams: Streams,
+    remotes: BTreeMap<DestinationHash, Remote>,
+    by_key: BTreeMap<[u8; 32], DestinationHash>,
+    /// Our lease set as others get it, and its version.
+    own: Option<(Bytes, Wall)>,
+    outbound: Vec<TunnelId>,
+    /// Remotes for whom something waits for the answer to a New Session message.
+    held: BTreeMap<DestinationHash, Mono>,
+    next_sweep: Mono,
+    out: VecDeque<Out>,
+    rng: ChaCha20Rng,
+    stats: Stats,
+}
+
+impl Destination {
+    /// One with this identity, whose lease sets will have the public half of `encryption`.
+    pub fn new(config: Config, us: Signer, encryption: SecretKey, seed: [u8; 32], now: Now) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut seed = || {
+            let mut seed = [0; 32];
+            rng.fill_bytes(&mut seed);
+            seed
+        };
+        let (for_sessions, for_streams) = (seed(), seed());
+        Self {
+            hash: us.destination.hash(),
+            sessions: Sessions::new(config.sessions, encryption, for_sessions, now),
+            streams: Streams::new(config.stream, config.streams, us, config.listening, for_streams),
+            remotes: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            own: None,
+            outbound: Vec::new(),
+            held: BTreeMap::new(),
+            next_sweep: now.mono + SWEEP,
+            out: VecDeque::new(),
+            rng,
+            stats: Stats::default(),
+            config,
+        }
+    }
+
+    /// Its hash.
+    pub fn hash(&self) -> DestinationHash {
+        self.hash
+    }
+
+    /// Its streams.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    /// Its streams, to write and read. What they have to send [`Destination::poll_output`] tells.
+    pub fn streams_mut(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+
+    /// Its sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// True if a Garlic message belongs to a session that stands; others may be an answer to somebody's question.
+    pub fn knows(&self, garlic: &[u8]) -> bool {
+        self.sessions.knows(garlic)
+    }
+
+    /// Takes what happened.
+    pub fn handle_input(&mut self, now: Now, input: In) {
+        match input {
+            In::Garlic(bytes) => self.on_garlic(now, &bytes),
+            In::LeaseSet(lease_set) => {
+                let hash = lease_set.hash();
+                if self.learn(now, lease_set) {
+                    self.flush(now, hash);
+                } else {
+                    self.not_found(now, hash);
+                }
+            }
+            In::NotFound(hash) => self.not_found(now, hash),
+            In::Published(lease_set) => {
+                let version = lease_set.published();
+                if let Ok(body) = DatabaseStore::new(lease_set.into()).to_body() {
+                    self.own = Some((body, version));
+                    self.flush_all(now);
+                }
+            }
+            In::Outbound(tunnels) => {
+                self.outbound = tunnels;
+                for remote in self.remotes.values_mut() {
+                    remote.keep_tunnel(&self.outbound);
+                }
+                self.flush_all(now);
+            }
+        }
+    }
+
+    fn flush_all(&mut self, now: Now) {
+        let waiting = self.remotes.iter().filter(|(_, remote)| !remote.waiting.is_empty());
+        let waiting: Vec<DestinationHash> = waiting.map(|(hash, _)| *hash).collect();
+        waiting.into_iter().for_each(|hash| self.flush(now, hash));
+    }
+
+    fn not_found(&mut self, now: Now, hash: DestinationHash) {
+        if let Some(remote) = self.remotes.get_mut(&hash) {
+            self.stats.lost_waiting += remote.not_found(now.mono) as u64;
+            self.streams.unreachable(&hash);
+        }
+    }
+
+    fn on_garlic(&mut self, now: Now, bytes: &Bytes) {
+        let mut bytes = bytes.to_vec();
+        match self.sessions.open(now, &mut bytes) {
+            Ok(Opened { from, payload }) => {
+                let payload = Bytes::copy_from_slice(payload);
+                self.on_payload(now, from, &payload);
+            }
+            Err(refused) => {
+                let at = sessions::Refused::ALL.iter().position(|other| *other == refused).unwrap_or(0);
+                self.stats.refused[at] += 1;
+            }
+        }
+        while let Some(event) = self.sessions.poll_event() {
+            let key = match event {
+                Event::Acked(key, _) | Event::Established(key) => key,
+            };
+            let Some(hash) = self.by_key.get(&key.0).copied() else { continue };
+            match event {
+                Event::Acked(_, message) => {
+                    if let Some(remote) = self.remotes.get_mut(&hash) {
+                        remote.acked(message);
+                    }
+                }
+                Event::Established(_) => {
+                    self.remotes.entry(hash).and_modify(Remote::answered);
+                    self.flush(now, hash);
+                }
+            }
+        }
+    }
+
+    fn on_payload(&mut self, now: Now, from: Option<PublicKey>, payload: &Bytes) {
+        // The lease set first: the streams of a message need to know whose it is.
+        for store in [true, false] {
+            for block in blocks(payload).take(MAX_CLOVES) {
+                let Ok(Block::Clove(clove)) = block else { continue };
+                if (clove.header.kind == MessageType::DatabaseStore) == store {
+                    self.on_clove(now, from, &clove, payload);
+                }
+            }
+        }
+    }
+
+    fn on_clove(&mut self, now: Now, from: Option<PublicKey>, clove: &Clove<'_>, payload: &Bytes) {
+        let ours = match clove.delivery {
+            CloveDelivery::Local => true,
+            CloveDelivery::Destination(hash) => hash.0 == self.hash.0,
+            CloveDelivery::Router(_) | CloveDelivery::Tunnel(..) => false,
+        };
+        if !ours || freshness(clove.header.expiration, now.wall) != Freshness::Fresh {
+            self.stats.bad_cloves += 1;
+            return;
+        }
+        let body = payload.slice_ref(clove.body);
+        match clove.header.kind {
+            MessageType::DatabaseStore => self.on_store(now, from, &body),
+            MessageType::Data => self.on_data(now, from, &body),
+            _ => self.stats.bad_cloves += 1,
+        }
+    }
+
+    /// A lease set that came with a message: whoever has the session says who he is.
+    fn on_store(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
+        let entry = DatabaseStore::parse(body).map(|store| store.entry);
+        let (Some(from), Ok(Entry::LeaseSet2(lease_set))) = (from, entry) else {
+            self.stats.bad_lease_sets += 1;
+            return;
+        };
+        let (hash, known) = (lease_set.hash(), self.remotes.get(&lease_set.hash()));
+        if known.is_some_and(|remote| remote.has(&lease_set)) {
+            return;
+        }
+        let fits = remote::key(&lease_set) == Some(from) && hash != self.hash && lease_set.verify().is_ok();
+        let known = known.is_some();
+        if !fits || !self.learn(now, lease_set) {
+            self.stats.bad_lease_sets += 1;
+        } else if !known && let Some(remote) = self.remotes.get_mut(&hash) {
+            // Who asks us has our lease set.
+            remote.told = self.own.as_ref().map(|(_, version)| *version);
+        }
+    }
+
+    /// Takes a verified lease set. False if it is of no use.
+    fn learn(&mut self, now: Now, lease_set: LeaseSet2) -> bool {
+        let hash = lease_set.hash();
+        let Some(key) = remote::key(&lease_set).filter(|_| lease_set.expires() > now.wall) else { return false };
+        if !self.remotes.contains_key(&hash) {
+            self.make_room();
+        }
+        let remote = self.remotes.entry(hash).or_insert_with(|| Remote::new(now.mono));
+        if let Some(before) = remote.key().filter(|before| *before != key) {
+            self.by_key.remove(&before.0);
+        }
+        remote.learn(lease_set, key);
+        self.by_key.insert(key.0, hash);
+        true
+    }
+
+    fn make_room(&mut self) {
+        while self.remotes.len() >= self.config.remotes {
+            let oldest = self.remotes.iter().min_by_key(|(_, remote)| remote.used).map(|(hash, _)| *hash);
+            let Some(remote) = oldest.and_then(|hash| self.remotes.remove(&hash)) else { return };
+            self.stats.lost_waiting += remote.waiting.len() as u64;
+            if let Some(key) = remote.key() {
+                self.by_key.remove(&key.0);
+            }
+        }
+    }
+
+    fn on_data(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
+        let payload = data::parse(body).and_then(|bytes| Payload::parse(&bytes));
+        let Ok(Payload { from_port, to_port, protocol, content }) = payload else {
+            self.stats.bad_cloves += 1;
+            return;
+        };
+        if protocol != STREAMING {
+            self.stats.unknown_protocols += 1;
+            return;
+        }
+        let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
+        let ports = Ports { from: from_port, to: to_port };
+        // What is refused the streams count.
+        let _: Result<(), streams::Refused> = self.streams.handle_packet(now, from, ports, &content);
+    }
+
+    /// Looks at the clock.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.streams.handle_timeout(now);
+        let due: Vec<DestinationHash> = self.held.iter().filter(|(_, at)| **at <= now.mono).map(|(h, _)| *h).collect();
+        due.into_iter().for_each(|hash| self.flush(now, hash));
+        if now.mono >= self.next_sweep {
+            self.next_sweep = now.mono + SWEEP;
+            self.sessions.expire(now.mono);
+        }
+    }
+
+    /// When to call [`Destination::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        let held = self.held.values().min().copied();
+        [self.streams.poll_timeout(), held, Some(self.next_sweep)].into_iter().flatten().min()
+    }
+
+    /// What is to be done; packets of streams only as long as there is `room` for them.
+    pub fn poll_output(&mut self, now: Now, room: bool) -> Option<Out> {
+        loop {
+            if let Some(out) = self.out.pop_front() {
+                return Some(out);
+            }
+            match self.streams.poll_output(now, room)? {
+                streams::Out::Packet { to, ports, bytes, .. } => {
+                    let payload = Payload {
+                        from_port: ports.from,
+                        to_port: ports.to,
+                        protocol: STREAMING,
+                        content: bytes.into(),
+                    };
+                    self.send(now, to, &payload);
+                }
+                streams::Out::Accepted { stream, remote } => return Some(Out::Accepted { stream, remote }),
+                streams::Out::Changed(stream) => return Some(Out::Changed(stream)),
+                streams::Out::Suspicious(remote) => {
+                    if let Some(known) = self.remotes.get_mut(&remote) {
+                        known.change_path(&self.outbound, &mut self.rng);
+                        self.streams.new_path(now, &remote);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a payload, now or when that becomes possible.
+    fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload) {
+        let mut bytes = Vec::with_capacity(payload.content.len() + 32);
+        if payload.write(&mut bytes).is_err() {
+            return;
+        }
+        if !self.remotes.contains_key(&to) {
+            self.make_room();
+        }
+        let remote = self.remotes.entry(to).or_insert_with(|| Remote::new(now.mono));
+        remote.used = now.mono;
+        if remote.waiting.len() >= MAX_WAITING {
+            remote.waiting.pop_front();
+            self.stats.lost_waiting += 1;
+        }
+        remote.waiting.push_back((bytes, now.wall.plus(LIFETIME)));
+        self.flush(now, to);
+    }
+
+    /// Sends what waits for a remote, as far as that is possible.
+    fn flush(&mut self, now: Now, to: DestinationHash) {
+        self.held.remove(&to);
+        // Nobody could answer: it is sent when there are leases of ours.
+        if self.own.is_none() || self.outbound.is_empty() {
+            return;
+        }
+        let Some(remote) = self.remotes.get_mut(&to) else { return };
+        while !remote.waiting.is_empty() {
+            let Some(key) = remote.key().filter(|_| remote.has_lease(now.wall)) else {
+                if remote.look_up(now.mono) {
+                    self.out.push_back(Out::LookUp(to));
+                }
+                return;
+            };
+            if !self.sessions.is_ready(&key, now.mono)
+                && let Some(until) = self.sessions.asked_at(&key).map(|at| at + HOLD).filter(|until| *until > now.mono)
+            {
+                self.held.insert(to, until);
+                return;
+            }
+            let Some((tunnel, lease)) = remote.path(&self.outbound, now.wall, &mut self.rng) else { return };
+            let Some((bytes, expiration)) = remote.waiting.pop_front() else { return };
+            let new = !self.sessions.is_ready(&key, now.mono);
+            let bundle = self.own.as_ref().filter(|(_, version)| new || remote.wants(*version, now.mono));
+            let (id, clove_id) = (MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32()));
+            let sealed = self.sessions.seal(now, &key, bundle.is_some(), |out| {
+                if let Some((store, _)) = bundle {
+                    let header = ShortHeader { kind: MessageType::DatabaseStore, id: clove_id, expiration };
+                    // It is far shorter than a block.
+                    let _ = Clove { delivery: CloveDelivery::Local, header, body: store }.write(out);
+                }
+                let mut body = Vec::with_capacity(bytes.len() + 4);
+                body.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+                body.put(&bytes);
+                let header = ShortHeader { kind: MessageType::Data, id, expiration };
+                // Nor does a payload reach the length of a block.
+                let _ = Clove { delivery: CloveDelivery::Destination(to.into()), header, body: &body }.write(out);
+            });
+            let Some(sealed) = sealed else { continue };
+            if let Some((_, version)) = bundle {
+                remote.tell(*version, sealed.message, now.mono);
+            }
+            if let Ok(body) = garlic::to_body(&sealed.data) {
+                let delivery = Delivery::Tunnel(lease.gateway, lease.tunnel);
+                self.out.push_back(Out::Garlic { tunnel, delivery, body, expiration });
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Destination").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

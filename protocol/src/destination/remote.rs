@@ -1,0 +1,170 @@
+//! What a destination of ours keeps of another: its lease set, the way there, and what waits for it.
+
+use crate::data::key_type::EncType;
+use crate::data::lease::Lease;
+use crate::data::lease_set2::LeaseSet2;
+use crate::id::TunnelId;
+use crate::ratchet::block::MessageRef;
+use crate::time::{Mono, Wall};
+use ramson_crypto::x25519::PublicKey;
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A lease that ends sooner is not chosen any more.
+const LEAST_LIFE: Duration = Duration::from_secs(15);
+
+/// A lease set that was told and not acknowledged is told again after this. INTEROP: four seconds in i2pd.
+const TELL_AGAIN: Duration = Duration::from_secs(4);
+
+/// A search is not begun anew so soon after one that found nothing.
+const MISSED: Duration = Duration::from_secs(10);
+
+/// The first key of a lease set that we can use.
+pub(super) fn key(lease_set: &LeaseSet2) -> Option<PublicKey> {
+    let x25519 = lease_set.encryption_keys().find(|(kind, _)| *kind == EncType::X25519);
+    x25519.and_then(|(_, key)| key.try_into().ok()).map(PublicKey)
+}
+
+/// Another destination.
+#[derive(Debug)]
+pub(super) struct Remote {
+    lease_set: Option<(LeaseSet2, PublicKey)>,
+    /// The tunnel of ours and the lease that are used.
+    tunnel: Option<TunnelId>,
+    lease: Option<Lease>,
+    changes: u32,
+    /// Payloads, and until when they are of use.
+    pub(super) waiting: VecDeque<(Vec<u8>, Wall)>,
+    looking: bool,
+    missed_until: Mono,
+    /// The version of our lease set that it has.
+    pub(super) told: Option<Wall>,
+    /// One that was sent and may not have come.
+    telling: Option<(Wall, Option<MessageRef>, Mono)>,
+    pub(super) used: Mono,
+}
+
+impl Remote {
+    pub(super) fn new(now: Mono) -> Self {
+        Self {
+            lease_set: None,
+            tunnel: None,
+            lease: None,
+            changes: 0,
+            waiting: VecDeque::new(),
+            looking: false,
+            missed_until: Mono::ZERO,
+            told: None,
+            telling: None,
+            used: now,
+        }
+    }
+
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.lease_set.as_ref().map(|(_, key)| *key)
+    }
+
+    /// True if this very lease set is known, or a newer one.
+    pub(super) fn has(&self, other: &LeaseSet2) -> bool {
+        self.lease_set.as_ref().is_some_and(|(known, _)| known.published() >= other.published())
+    }
+
+    pub(super) fn learn(&mut self, lease_set: LeaseSet2, key: PublicKey) {
+        self.looking = false;
+        if self.has(&lease_set) {
+            return;
+        }
+        self.lease = self.lease.filter(|lease| lease_set.leases().any(|other| other == *lease));
+        self.lease_set = Some((lease_set, key));
+    }
+
+    pub(super) fn has_lease(&self, now: Wall) -> bool {
+        self.lease_set.as_ref().is_some_and(|(set, _)| set.leases().any(|lease| lease.end > now))
+    }
+
+    /// True if a search is to begin.
+    pub(super) fn look_up(&mut self, now: Mono) -> bool {
+        let begin = !self.looking && now >= self.missed_until;
+        self.looking |= begin;
+        begin
+    }
+
+    /// Nothing was found: what waits is given up. How much that was.
+    pub(super) fn not_found(&mut self, now: Mono) -> usize {
+        self.looking = false;
+        self.missed_until = now + MISSED;
+        let lost = self.waiting.len();
+        self.waiting.clear();
+        lost
+    }
+
+    /// The tunnel and the lease to use, chosen anew where the last ones are over.
+    pub(super) fn path(
+        &mut self,
+        outbound: &[TunnelId],
+        now: Wall,
+        rng: &mut ChaCha20Rng,
+    ) -> Option<(TunnelId, Lease)> {
+        if self.tunnel.is_none_or(|tunnel| !outbound.contains(&tunnel)) {
+            self.tunnel = pick(outbound, rng);
+        }
+        if self.lease.is_none_or(|lease| lease.end < now.plus(LEAST_LIFE)) {
+            let (set, _) = self.lease_set.as_ref()?;
+            let fresh: Vec<Lease> = set.leases().filter(|lease| lease.end >= now.plus(LEAST_LIFE)).collect();
+            // One that ends soon is better than none.
+            self.lease = pick(&fresh, rng).or_else(|| set.leases().max_by_key(|lease| lease.end));
+        }
+        Some((self.tunnel?, self.lease?))
+    }
+
+    /// The tunnel in use may have ended.
+    pub(super) fn keep_tunnel(&mut self, outbound: &[TunnelId]) {
+        self.tunnel = self.tunnel.filter(|tunnel| outbound.contains(tunnel));
+    }
+
+    /// Nothing comes back: another lease, then another tunnel of ours, in turn. INTEROP: as in i2pd.
+    pub(super) fn change_path(&mut self, outbound: &[TunnelId], rng: &mut ChaCha20Rng) {
+        self.changes += 1;
+        let others: Vec<TunnelId> = outbound.iter().copied().filter(|other| Some(*other) != self.tunnel).collect();
+        let leases: Vec<Lease> = match &self.lease_set {
+            Some((set, _)) => set.leases().filter(|other| Some(*other) != self.lease).collect(),
+            None => Vec::new(),
+        };
+        // The other end knows best which of its tunnels live, ours may be the dead one.
+        if self.changes % 2 == 1 || others.is_empty() {
+            self.lease = pick(&leases, rng).or(self.lease);
+        } else {
+            self.tunnel = pick(&others, rng).or(self.tunnel);
+        }
+    }
+
+    /// True if this version of our lease set is to go along with a message.
+    pub(super) fn wants(&self, version: Wall, now: Mono) -> bool {
+        let telling = self.telling.filter(|(told, _, at)| *told >= version && now < *at + TELL_AGAIN);
+        self.told.is_none_or(|told| told < version) && telling.is_none()
+    }
+
+    pub(super) fn tell(&mut self, version: Wall, message: Option<MessageRef>, now: Mono) {
+        self.telling = Some((version, message, now));
+    }
+
+    /// A session stands: what was in the question has come.
+    pub(super) fn answered(&mut self) {
+        if let Some((version, None, _)) = self.telling {
+            self.told = self.told.max(Some(version));
+        }
+    }
+
+    pub(super) fn acked(&mut self, message: MessageRef) {
+        if let Some((version, _, _)) = self.telling.take_if(|(_, told, _)| *told == Some(message)) {
+            self.told = self.told.max(Some(version));
+        }
+    }
+}
+
+fn pick<T: Copy>(from: &[T], rng: &mut ChaCha20Rng) -> Option<T> {
+    let at = rng.next_u32() as usize;
+    from.get(at.checked_rem(from.len())?).copied()
+}

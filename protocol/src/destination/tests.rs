@@ -1,0 +1,202 @@
+//! Two destinations over a network that carries what one sends to a lease of the other.
+
+use super::*;
+use crate::data::key_type::EncType;
+use crate::data::keys_and_cert;
+use crate::data::lease::Lease;
+use crate::data::lease_set2::LeaseSet2Builder;
+use crate::id::RouterHash;
+use ramson_crypto::sign::SigningKey;
+
+const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
+const RTT: Duration = Duration::from_millis(400);
+
+struct Node {
+    core: Destination,
+    identity: keys_and_cert::Destination,
+    key: SigningKey,
+    /// The number of its inbound tunnel.
+    tunnel: u32,
+    accepted: Vec<u32>,
+    read: Vec<u8>,
+    lookups: usize,
+}
+
+impl Node {
+    fn new(n: u8) -> Self {
+        let key = SigningKey::from_seed([n; 32]);
+        let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
+        let us = Signer { destination: identity.clone(), key: key.clone(), offline: None };
+        let config = Config { listening: true, ..Config::default() };
+        let core = Destination::new(config, us, SecretKey::from_bytes([n; 32]), [n; 32], START);
+        Self { core, identity, key, tunnel: u32::from(n) * 100, accepted: vec![], read: vec![], lookups: 0 }
+    }
+
+    fn lease_set(&self, now: Now) -> LeaseSet2 {
+        let lease = Lease {
+            gateway: RouterHash([9; 32]),
+            tunnel: TunnelId(self.tunnel),
+            end: now.wall.plus(Duration::from_secs(600)),
+        };
+        let keys = vec![(EncType::X25519, self.core.sessions().public().0.to_vec())];
+        let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
+        builder.sign(&self.identity, &self.key, None, now.wall).unwrap()
+    }
+
+    fn publish(&mut self, now: Now) {
+        self.core.handle_input(now, In::Published(self.lease_set(now)));
+        self.core.handle_input(now, In::Outbound(vec![TunnelId(1), TunnelId(2)]));
+    }
+}
+
+struct Net {
+    now: Now,
+    nodes: [Node; 2],
+    way: BTreeMap<(Mono, u64), (u32, Bytes)>,
+    serial: u64,
+    /// Lookups are answered.
+    answers: bool,
+}
+
+impl Net {
+    fn new() -> Self {
+        let mut nodes = [Node::new(1), Node::new(2)];
+        nodes.iter_mut().for_each(|node| node.publish(START));
+        Self { now: START, nodes, way: BTreeMap::new(), serial: 0, answers: true }
+    }
+
+    fn drain(&mut self) {
+        for at in [0, 1] {
+            while let Some(out) = self.nodes[at].core.poll_output(self.now, true) {
+                match out {
+                    Out::Garlic { delivery, body, .. } => {
+                        let Delivery::Tunnel(_, tunnel) = delivery else { panic!("to a lease") };
+                        self.serial += 1;
+                        let data = garlic::parse(&body).unwrap();
+                        self.way.insert((self.now.mono + RTT / 2, self.serial), (tunnel.0, data));
+                    }
+                    Out::LookUp(hash) => {
+                        self.nodes[at].lookups += 1;
+                        assert_eq!(hash, self.nodes[1 - at].core.hash());
+                        let lease_set = self.nodes[1 - at].lease_set(self.now);
+                        let answer = if self.answers { In::LeaseSet(lease_set) } else { In::NotFound(hash) };
+                        self.nodes[at].core.handle_input(self.now, answer);
+                    }
+                    Out::Accepted { stream, .. } => self.nodes[at].accepted.push(stream),
+                    Out::Changed(stream) => {
+                        let node = &mut self.nodes[at];
+                        while let Some(bytes) = node.core.streams_mut().read(self.now, stream) {
+                            node.read.extend_from_slice(&bytes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now.mono + time;
+        loop {
+            self.drain();
+            let timers = self.nodes.iter().filter_map(|node| node.core.poll_timeout());
+            let next = self.way.keys().next().map(|(at, _)| *at).into_iter().chain(timers).min();
+            let Some(next) = next.filter(|next| *next <= end) else { break };
+            self.now = self.now.plus(next.saturating_sub(self.now.mono));
+            self.nodes.iter_mut().for_each(|node| node.core.handle_timeout(self.now));
+            while let Some(entry) = self.way.first_entry().filter(|entry| entry.key().0 <= self.now.mono) {
+                let (tunnel, data) = entry.remove();
+                if let Some(node) = self.nodes.iter_mut().find(|node| node.tunnel == tunnel) {
+                    node.core.handle_input(self.now, In::Garlic(data));
+                }
+            }
+        }
+        self.now = self.now.plus(end.saturating_sub(self.now.mono));
+    }
+
+    fn connect(&mut self, data: &[u8]) -> u32 {
+        let (now, remote) = (self.now, self.nodes[1].core.hash());
+        let streams = self.nodes[0].core.streams_mut();
+        let id = streams.connect(now, remote, Ports::default()).unwrap();
+        streams.write(now, id, data);
+        id
+    }
+}
+
+#[test]
+fn a_question_finds_its_way_and_its_answer_without_a_second_search() {
+    let mut net = Net::new();
+    net.connect(b"GET /");
+    net.run(Duration::from_millis(300));
+    assert_eq!((net.nodes[1].read.as_slice(), net.nodes[0].lookups), (&b"GET /"[..], 1));
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    net.nodes[1].core.streams_mut().write(now, other, b"200 OK");
+    net.run(Duration::from_millis(300));
+    assert_eq!(net.nodes[0].read, b"200 OK");
+    assert_eq!(net.nodes[1].lookups, 0, "the lease set came along");
+}
+
+#[test]
+fn many_streams_that_begin_at_once_ask_once() {
+    let mut net = Net::new();
+    for _ in 0..100 {
+        net.connect(b"x");
+    }
+    net.run(Duration::from_secs(3));
+    assert_eq!((net.nodes[1].accepted.len(), net.nodes[1].read.len()), (100, 100));
+    assert_eq!(net.nodes[0].core.sessions().stats().asked, 1);
+}
+
+#[test]
+fn a_stream_to_nobody_ends_when_the_search_does() {
+    let mut net = Net::new();
+    net.answers = false;
+    let id = net.connect(b"x");
+    net.run(Duration::from_secs(1));
+    assert!(net.nodes[0].core.streams().get(id).unwrap().ended().is_some());
+}
+
+#[test]
+fn a_new_lease_set_is_told_until_it_is_acknowledged_and_then_no_more() {
+    let mut net = Net::new();
+    let id = net.connect(b"x");
+    net.run(Duration::from_secs(3));
+    // The old tunnel is gone: only who knows the new lease set reaches it.
+    net.nodes[0].tunnel = 7777;
+    let now = net.now.plus(Duration::from_secs(2));
+    net.now = now;
+    net.nodes[0].publish(now);
+    net.nodes[0].core.streams_mut().write(now, id, b"I have moved");
+    net.run(Duration::from_secs(2));
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    net.nodes[1].core.streams_mut().write(now, other, b"I see");
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[0].read, b"I see");
+    let hash = net.nodes[1].core.hash();
+    assert_eq!(net.nodes[0].core.remotes[&hash].told, Some(net.nodes[0].core.own.as_ref().unwrap().1));
+}
+
+#[test]
+fn a_lease_set_of_somebody_else_is_not_believed() {
+    let mut net = Net::new();
+    let third = Node::new(3);
+    // The session of the first destination brings the lease set of the third.
+    net.nodes[0].core.own = Some((DatabaseStore::new(third.lease_set(START).into()).to_body().unwrap(), START.wall));
+    net.connect(b"x");
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.nodes[1].core.stats().bad_lease_sets, 1);
+    assert!(!net.nodes[1].core.remotes.contains_key(&third.core.hash()));
+    assert_eq!(net.nodes[1].read, b"x", "what it says by its own signature counts");
+}
+
+#[test]
+fn a_megabyte_goes_each_way() {
+    let mut net = Net::new();
+    let id = net.connect(b"x");
+    net.run(Duration::from_secs(2));
+    let data = vec![7; 1_000_000];
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    net.nodes[0].core.streams_mut().write(now, id, &data);
+    net.nodes[1].core.streams_mut().write(now, other, &data);
+    net.run(Duration::from_secs(20));
+    assert_eq!((net.nodes[0].read.len(), net.nodes[1].read.len()), (data.len(), data.len() + 1));
+}

@@ -1,0 +1,18 @@
+//! Streams between destinations.
+//!
+//! ```text
+//! application -- bytes --> stream -- packets --> streams: who we are, signature --> garlic, tunnels
+//!             <-- bytes -- stream <-- packets -- streams: whose packet is it    <--
+//! ```
+//! Unlike TCP the first packet carries data, packets are numbered and not bytes, and what is missing is named. Files: [`packet`] is
+//! the wire, [`stream`] one stream with its halves, [`congestion`] says how fast, [`streams`] has all streams of a
+//! destination.
+//!
+//! spec: streaming
+
+pub mod congestion;
+pub mod packet;
+mod receive;
+mod send;
+pub mod stream;
+pub mod streams;

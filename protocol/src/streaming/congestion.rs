@@ -1,0 +1,315 @@
+//! How much of a stream may be on its way, and how fast it goes out.
+//!
+//! Paths of the network have round trips of 300 to 1000 ms, lose and overtake, and each packet crosses queues that nobody
+//! can see into. A window that shrinks with each loss, as TCP's does, carries almost nothing there. So [`Model`] measures what the
+//! path delivers and how short its round trip can be, and keeps about twice the product on its way; losses matter only
+//! where they are many.
+//!
+//! ```text
+//! Startup --- the rate has not grown for three rounds ---> Drain --- no more than the product is on its way ---> Cruise
+//! Cruise: eight rounds, the first somewhat faster to find out, the second slower to make up for it
+//! ```
+//! It follows the ideas of BBR (draft-ietf-ccwg-bbr), without its phases of a smallest window: what a minimum of the round trip
+//! is worth when tunnels change every ten minutes it forgets by age.
+
+use crate::time::Mono;
+use std::time::Duration;
+
+/// What the machine of a stream asks of its congestion control. Amounts are in bytes of payload, headers included.
+pub trait Congestion: std::fmt::Debug + Send {
+    /// Something goes out; so much is on its way with it.
+    fn on_sent(&mut self, now: Mono, in_flight: u64);
+    /// Something has arrived.
+    fn on_ack(&mut self, ack: &Ack);
+    /// So many bytes were lost on the way.
+    fn on_loss(&mut self, now: Mono, bytes: u64);
+    /// Nothing came back for longer than it should take.
+    fn on_timeout(&mut self, now: Mono);
+    /// The packets go another way from now on: what was measured may not hold.
+    fn on_new_path(&mut self, now: Mono);
+    /// Bytes that may be on their way.
+    fn window(&self) -> u64;
+    /// Bytes a second at which packets are to leave; `None`: as they come.
+    fn pace(&self) -> Option<f64>;
+}
+
+/// What an acknowledgement tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Ack {
+    /// When it came.
+    pub now: Mono,
+    /// Bytes that it acknowledges for the first time.
+    pub bytes: u64,
+    /// Of the newest packet therein: its round trip, if it was sent once only.
+    pub rtt: Option<Duration>,
+    /// Bytes delivered between the sending of that packet and now, and in what time.
+    pub delivered: Option<(u64, Duration)>,
+    /// Bytes that had been delivered when that packet was sent.
+    pub prior: u64,
+    /// Bytes that have been delivered in all.
+    pub total: u64,
+    /// There was more to be sent than the window let go.
+    pub limited: bool,
+    /// Bytes that are still on their way.
+    pub in_flight: u64,
+}
+
+/// Bytes of a packet that the window is counted in.
+const PACKET: u64 = 1812 + 22;
+/// The window at the start. INTEROP: 3 packets in Java, 10 in i2pd.
+const INITIAL: u64 = 10 * PACKET;
+/// The least window.
+const LEAST: u64 = 4 * PACKET;
+/// In startup the rate may double each round.
+const STARTUP: f64 = 2.0;
+const WINDOW: f64 = 2.0;
+const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+/// Rounds over which the highest rate counts.
+const RATE_ROUNDS: u64 = 10;
+/// For how long the shortest round trip counts. Then it moves towards what is measured by a quarter of the way, not at once: what is measured
+/// has our own queue in it.
+const RTT_LIFE: Duration = Duration::from_secs(10);
+/// Of what is sent in a round so much may be lost without an answer. Hops drop what is above their share, and that looks like this.
+const TOLERATED: f64 = 0.10;
+/// And so many packets, so that chance alone does not count in a small window.
+const TOLERATED_PACKETS: u64 = 6;
+/// A round that was faster by so much than all before is followed by another one like it.
+const GROWTH: f64 = 1.15;
+/// And where more is lost, so much of the rate is kept.
+const BACK_OFF: f64 = 0.8;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Startup,
+    Drain,
+    Cruise { step: usize },
+}
+
+/// A model of the path: its rate and its shortest round trip.
+#[derive(Debug)]
+pub struct Model {
+    phase: Phase,
+    /// The best of each of the last rounds, bytes a second; the youngest first.
+    rates: [f64; RATE_ROUNDS as usize],
+    /// The highest rate of startup, and for how many rounds it has not grown.
+    full: (f64, u32),
+    min_rtt: Option<(Duration, Mono)>,
+    /// The round ends when something is acknowledged that was sent after so much had been delivered.
+    round_end: u64,
+    lost_in_round: u64,
+    acked_in_round: u64,
+    /// Nothing above this until the next probe, after losses.
+    ceiling: Option<f64>,
+    max_window: u64,
+}
+
+impl Model {
+    /// Of a path that nothing is known of; never more than `max_packets` are to be on their way.
+    pub fn new(max_packets: u32) -> Self {
+        Self {
+            phase: Phase::Startup,
+            rates: [0.0; RATE_ROUNDS as usize],
+            full: (0.0, 0),
+            min_rtt: None,
+            round_end: 0,
+            lost_in_round: 0,
+            acked_in_round: 0,
+            ceiling: None,
+            max_window: u64::from(max_packets).max(4) * PACKET,
+        }
+    }
+
+    /// What the path delivers, bytes a second.
+    pub fn rate(&self) -> f64 {
+        let best = self.rates.iter().copied().fold(0.0, f64::max);
+        self.ceiling.map_or(best, |ceiling| best.min(ceiling))
+    }
+
+    fn product(&self) -> Option<f64> {
+        let (rtt, _) = self.min_rtt?;
+        let rate = self.rate();
+        (rate > 0.0).then(|| rate * rtt.as_secs_f64())
+    }
+
+    fn gain(&self) -> f64 {
+        match self.phase {
+            Phase::Startup => STARTUP,
+            Phase::Drain => 1.0 / STARTUP,
+            Phase::Cruise { step } => CYCLE[step % CYCLE.len()],
+        }
+    }
+
+    fn end_round(&mut self, ack: &Ack) {
+        self.round_end = ack.total;
+        let sent = self.lost_in_round + self.acked_in_round;
+        let heavy =
+            self.lost_in_round > TOLERATED_PACKETS * PACKET && self.lost_in_round as f64 > TOLERATED * sent as f64;
+        (self.lost_in_round, self.acked_in_round) = (0, 0);
+        if heavy {
+            self.ceiling = Some(self.rate() * BACK_OFF);
+        }
+        match &mut self.phase {
+            Phase::Startup => {
+                let rate = self.rates.iter().copied().fold(0.0, f64::max);
+                if rate >= self.full.0 * 1.25 {
+                    self.full = (rate, 0);
+                } else if ack.limited {
+                    self.full.1 += 1;
+                }
+                if self.full.1 >= 3 || heavy {
+                    self.phase = Phase::Drain;
+                }
+            }
+            Phase::Drain => {}
+            Phase::Cruise { step } => {
+                let before = self.rates[1..].iter().copied().fold(0.0, f64::max);
+                let grows = *step == 0 && self.rates[0] > before * GROWTH;
+                *step = if grows && !heavy { 0 } else { (*step + 1) % CYCLE.len() };
+                // A cycle later the path may bear more again.
+                if *step == 0 && !heavy {
+                    self.ceiling = None;
+                }
+            }
+        }
+        self.rates.rotate_right(1);
+        self.rates[0] = 0.0;
+    }
+}
+
+impl Congestion for Model {
+    fn on_sent(&mut self, _: Mono, _: u64) {}
+
+    fn on_ack(&mut self, ack: &Ack) {
+        self.acked_in_round += ack.bytes;
+        if let Some(rtt) = ack.rtt
+            && self.min_rtt.is_none_or(|(least, at)| rtt <= least || ack.now > at + RTT_LIFE)
+        {
+            let least = self.min_rtt.map_or(rtt, |(least, _)| rtt.min(least + rtt.saturating_sub(least) / 4));
+            self.min_rtt = Some((least, ack.now));
+        }
+        if let Some((bytes, within)) = ack.delivered {
+            // Less than a round trip would show a burst of acknowledgements, not the path.
+            let within = within.max(self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt)).max(Duration::from_millis(1));
+            let rate = bytes as f64 / within.as_secs_f64();
+            if ack.limited || rate > self.rate() {
+                self.rates[0] = self.rates[0].max(rate);
+            }
+        }
+        if ack.prior >= self.round_end {
+            self.end_round(ack);
+        }
+        if self.phase == Phase::Drain && self.product().is_none_or(|product| ack.in_flight as f64 <= product) {
+            self.phase = Phase::Cruise { step: 2 };
+        }
+    }
+
+    fn on_loss(&mut self, _: Mono, bytes: u64) {
+        self.lost_in_round += bytes;
+    }
+
+    fn on_timeout(&mut self, _: Mono) {
+        // What is in the model was true before; half of it is tried until something comes back.
+        self.rates.iter_mut().for_each(|rate| *rate /= 2.0);
+    }
+
+    fn on_new_path(&mut self, _: Mono) {
+        self.min_rtt = None;
+        (self.full, self.ceiling, self.phase) = ((0.0, 0), None, Phase::Startup);
+    }
+
+    fn window(&self) -> u64 {
+        let gain = if self.phase == Phase::Startup { WINDOW * STARTUP / 2.0 + 1.0 } else { WINDOW };
+        let window = self.product().map_or(INITIAL, |product| (product * gain) as u64 + 3 * PACKET);
+        let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
+        window.max(least).min(self.max_window)
+    }
+
+    fn pace(&self) -> Option<f64> {
+        let rate = self.rate();
+        let (rtt, _) = self.min_rtt?;
+        // Never slower than the least window each round trip.
+        let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
+        let floor = least as f64 / rtt.as_secs_f64().max(0.001);
+        (rate > 0.0).then(|| (rate * self.gain()).max(floor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(600);
+
+    /// A path of this rate and round trip: how much is delivered in so many seconds, with this share lost.
+    fn run(model: &mut Model, rate: f64, loss: f64, seconds: u64) -> f64 {
+        let (mut now, mut total, mut debt) = (Duration::ZERO, 0u64, 0.0);
+        // When it is known, when it was sent, what had been delivered then, and whether it is lost.
+        let mut ways: std::collections::VecDeque<(Mono, Mono, u64, bool)> = std::collections::VecDeque::new();
+        let (mut in_flight, mut next, mut queue_free) = (0u64, Duration::ZERO, Duration::ZERO);
+        let end = Duration::from_secs(seconds);
+        while now < end {
+            while ways.front().is_some_and(|(at, ..)| *at <= now) {
+                let Some((_, sent, prior, lost)) = ways.pop_front() else { break };
+                in_flight -= PACKET;
+                if lost {
+                    model.on_loss(now, PACKET);
+                    continue;
+                }
+                total += PACKET;
+                let delivered = Some((total - prior, now - sent));
+                model.on_ack(&Ack {
+                    now,
+                    bytes: PACKET,
+                    rtt: Some(now - sent),
+                    delivered,
+                    prior,
+                    total,
+                    limited: true,
+                    in_flight,
+                });
+            }
+            while in_flight + PACKET <= model.window() && next <= now {
+                in_flight += PACKET;
+                debt += loss;
+                let lost = debt >= 1.0;
+                debt -= if lost { 1.0 } else { 0.0 };
+                // The bottleneck passes one after another.
+                queue_free = queue_free.max(now) + Duration::from_secs_f64(PACKET as f64 / rate);
+                ways.push_back((queue_free + RTT, now, total, lost));
+                let gap = model.pace().map_or(Duration::ZERO, |pace| Duration::from_secs_f64(PACKET as f64 / pace));
+                next = next.max(now.saturating_sub(gap * 4)) + gap;
+            }
+            now += Duration::from_millis(1);
+        }
+        total as f64 / seconds as f64
+    }
+
+    #[test]
+    fn a_far_path_is_filled_with_and_without_losses() {
+        for (loss, share) in [(0.0, 0.8), (0.005, 0.8), (0.02, 0.75)] {
+            let mut model = Model::new(4096);
+            let rate = run(&mut model, 2e6, loss, 40);
+            assert!(rate > share * 2e6, "{rate} at {loss}");
+        }
+    }
+
+    #[test]
+    fn what_waits_at_the_bottleneck_is_no_more_than_a_round_trip() {
+        let mut model = Model::new(4096);
+        run(&mut model, 1e6, 0.0, 30);
+        let product = 1e6 * 0.6;
+        assert!((model.window() as f64) < 3.0 * product, "{}", model.window());
+    }
+
+    #[test]
+    fn the_window_stays_within_its_bounds_whatever_is_measured() {
+        let mut model = Model::new(100);
+        assert_eq!(model.window(), INITIAL);
+        run(&mut model, 1e8, 0.0, 5);
+        assert_eq!(model.window(), 100 * PACKET);
+        for _ in 0..100 {
+            model.on_timeout(Duration::ZERO);
+        }
+        assert!(model.window() >= LEAST);
+    }
+}

@@ -1,0 +1,574 @@
+//! One stream: bytes both ways between two destinations.
+//!
+//! ```text
+//! Connecting -- first packet sent, its answer has come --> Open
+//! Accepted   -- the first packet of the other side ------> Open      (our first packet answers it)
+//! Open       -- both sides have closed, and know it -----> Lingering -- a while, for repeated packets --> Ended
+//! any        -- reset, or nothing comes back for too long ------------------------------------------> Ended
+//! ```
+//! Who signs and finds the stream of a packet is [`super::streams`]. Invariants: no byte is handed out twice or out of order;
+//! bytes that were written are kept until the other side has them; what is kept is bounded by [`Config::send_buffer`] and
+//! [`Config::receive_buffer`].
+//!
+//! spec: streaming
+
+use super::congestion::{Congestion, Model};
+use super::packet::{CHOKE, Packet, flag};
+use super::receive::{ReceiveHalf, Taken};
+use super::send::SendHalf;
+use crate::time::Mono;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What a side takes that does not say so. INTEROP: 1730 in all routers.
+const USUAL_PAYLOAD: u16 = 1730;
+/// And the least that it may say. INTEROP: 512 in Java.
+const LEAST_PAYLOAD: u16 = 512;
+
+/// A packet that is not full waits so long for more, unless nothing is on its way.
+const FLUSH: Duration = Duration::from_millis(10);
+
+/// Packets that may leave at once, when the pace would have them leave one by one.
+const BURST: u32 = 4;
+
+/// How a stream behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The most that we take in one packet, and send. INTEROP: 1812 fills two cells of a tunnel.
+    pub max_payload: u16,
+    /// Bytes of the application that are kept until the other side has them.
+    pub send_buffer: usize,
+    /// Bytes that are kept until the application takes them.
+    pub receive_buffer: usize,
+    /// Packets on their way at most. INTEROP: Java keeps no more than 130 for a reader.
+    pub max_window: u32,
+    /// The first packet waits so long for the application's first bytes.
+    pub connect_delay: Duration,
+    /// An answer to it must come by then.
+    pub connect_timeout: Duration,
+    /// The first answer is waited for so long before the packet is sent again. INTEROP: nine seconds in all routers.
+    pub first_timeout: Duration,
+    /// A packet is sent so often at most.
+    pub max_transmissions: u32,
+    /// After such a silence an empty packet asks whether the other side is there.
+    pub keep_alive: Duration,
+    /// A stream that has closed answers repeated packets for so long.
+    pub linger: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_payload: 1812,
+            send_buffer: 1 << 20,
+            receive_buffer: 1 << 20,
+            max_window: 512,
+            connect_delay: Duration::from_millis(20),
+            connect_timeout: Duration::from_secs(60),
+            first_timeout: Duration::from_secs(9),
+            max_transmissions: 9,
+            keep_alive: Duration::from_secs(90),
+            linger: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides have closed it, and have all bytes.
+    Closed,
+    /// The other side has broken it off.
+    Reset,
+    /// We have.
+    Broken,
+    /// The other side was not reached.
+    Unreachable,
+    /// Nothing came back any more.
+    TimedOut,
+}
+
+impl End {
+    /// Its name in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Reset => "reset_by_remote",
+            Self::Broken => "reset_by_us",
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// We begin; nothing has come back.
+    Connecting { since: Mono },
+    /// Both know of it.
+    Open,
+    /// All is done, and remembered for a while.
+    Lingering { until: Mono },
+    /// Over.
+    Ended(End),
+}
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream {
+    config: Config,
+    phase: Phase,
+    /// The number that we gave it, and the other side's; zero while unknown.
+    ids: (u32, u32),
+    send: SendHalf,
+    receive: ReceiveHalf,
+    congestion: Box<dyn Congestion>,
+    /// The most that goes into a packet to the other side.
+    payload: usize,
+    /// Our first packet has been made.
+    begun: bool,
+    /// The application has nothing more to say; our closing packet has been made; it has been acknowledged.
+    closing: bool,
+    close_sent: Option<u32>,
+    /// A reset is to be sent.
+    reset_due: bool,
+    /// The other side wants no more.
+    choked: bool,
+    /// Its answer is waited for until then; how often that was in vain.
+    timeout: Option<Mono>,
+    backoff: u32,
+    next_paced: Mono,
+    flush: Option<Mono>,
+    last_heard: Mono,
+    last_sent: Mono,
+    since_urgent: u32,
+    keep_alive_due: bool,
+    /// The path seems to be broken.
+    suspicious: bool,
+    retransmitted: u64,
+}
+
+impl Stream {
+    /// A stream that we begin, under this number.
+    pub fn connect(config: Config, id: u32, now: Mono) -> Self {
+        let mut stream = Self::new(config, (id, 0), Phase::Connecting { since: now }, now);
+        stream.flush = Some(now + config.connect_delay);
+        stream
+    }
+
+    /// A stream that the other side has begun with this packet.
+    pub fn accept(config: Config, id: u32, first: &Packet, now: Mono) -> Self {
+        let mut stream = Self::new(config, (id, first.receive_stream), Phase::Open, now);
+        // The answer waits a moment for the application's first bytes.
+        stream.flush = Some(now + config.connect_delay);
+        stream.handle_packet(now, first);
+        stream
+    }
+
+    fn new(config: Config, ids: (u32, u32), phase: Phase, now: Mono) -> Self {
+        Self {
+            phase,
+            ids,
+            send: SendHalf::new(now),
+            receive: ReceiveHalf::new(config.receive_buffer),
+            congestion: Box::new(Model::new(config.max_window)),
+            payload: USUAL_PAYLOAD.min(config.max_payload).into(),
+            begun: false,
+            closing: false,
+            close_sent: None,
+            reset_due: false,
+            choked: false,
+            timeout: None,
+            backoff: 0,
+            next_paced: now,
+            flush: None,
+            last_heard: now,
+            last_sent: now,
+            since_urgent: 0,
+            keep_alive_due: false,
+            suspicious: false,
+            retransmitted: 0,
+            config,
+        }
+    }
+
+    /// The number that we gave it, and the other side's; zero while unknown.
+    pub fn ids(&self) -> (u32, u32) {
+        self.ids
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&self) -> Option<End> {
+        if let Phase::Ended(end) = self.phase { Some(end) } else { None }
+    }
+
+    /// True when both sides have said and received all.
+    pub fn is_done(&self) -> bool {
+        matches!(self.phase, Phase::Lingering { .. } | Phase::Ended(_))
+    }
+
+    /// True when the other side has answered, or began it.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// Bytes that may be written now.
+    pub fn room(&self) -> usize {
+        if self.closing || self.is_done() { 0 } else { self.config.send_buffer.saturating_sub(self.send.held()) }
+    }
+
+    /// Takes what there is room for.
+    pub fn write(&mut self, now: Mono, bytes: &[u8]) -> usize {
+        let len = bytes.len().min(self.room());
+        if len > 0 {
+            self.send.write(&bytes[..len]);
+            // The first packet need not wait any longer; others wait for company.
+            let at = if self.begun { now + FLUSH } else { now };
+            self.flush = Some(self.flush.map_or(at, |flush| flush.min(at)));
+        }
+        len
+    }
+
+    /// The next bytes for the application.
+    pub fn read(&mut self, now: Mono) -> Option<Bytes> {
+        let bytes = self.receive.read();
+        if self.receive.unchoke() {
+            self.receive.want_ack_now(now);
+        }
+        bytes
+    }
+
+    /// Puts back bytes that the application had no room for.
+    pub fn unread(&mut self, bytes: Bytes) {
+        self.receive.unread(bytes);
+    }
+
+    /// True if there is something to read.
+    pub fn is_readable(&self) -> bool {
+        self.receive.has_data()
+    }
+
+    /// True if all that the other side said before it closed has been read.
+    pub fn is_read_to_its_end(&self) -> bool {
+        self.receive.is_complete() && !self.receive.has_data()
+    }
+
+    /// Nothing more will be written.
+    pub fn close(&mut self, now: Mono) {
+        self.closing = true;
+        self.flush = Some(now);
+        self.settle(now);
+    }
+
+    /// Breaks the stream off.
+    pub fn reset(&mut self) {
+        if !self.is_done() {
+            self.reset_due = self.ids.1 != 0;
+            self.phase = Phase::Ended(End::Broken);
+        }
+    }
+
+    /// The packets go another way from now on.
+    pub fn new_path(&mut self, now: Mono) {
+        self.congestion.on_new_path(now);
+    }
+
+    /// True once after the path has let us wait in vain.
+    pub fn take_suspicion(&mut self) -> bool {
+        std::mem::take(&mut self.suspicious)
+    }
+
+    /// The round trip, the window in bytes, and packets sent again.
+    pub fn figures(&self) -> (Option<Duration>, u64, u64) {
+        (self.send.srtt(), self.congestion.window(), self.retransmitted)
+    }
+
+    /// Takes a packet of this stream.
+    pub fn handle_packet(&mut self, now: Mono, packet: &Packet) {
+        if matches!(self.phase, Phase::Ended(_)) {
+            return;
+        }
+        self.last_heard = now;
+        if packet.has(flag::RESET) {
+            // What came before it may still be read.
+            self.phase = Phase::Ended(End::Reset);
+            return;
+        }
+        if self.ids.1 == 0 {
+            self.ids.1 = packet.receive_stream;
+        }
+        if packet.has(flag::SYNCHRONIZE) {
+            let theirs = packet.max_size.unwrap_or(USUAL_PAYLOAD).max(LEAST_PAYLOAD);
+            self.payload = theirs.min(self.config.max_payload).into();
+        }
+        if matches!(self.phase, Phase::Connecting { .. }) {
+            self.phase = Phase::Open;
+        }
+        match packet.delay {
+            Some(delay) if delay >= CHOKE => self.choked = true,
+            _ => self.choked = false,
+        }
+        if packet.acknowledges() {
+            self.acknowledged(now, packet);
+        }
+        // spec: streaming §sequenceNum — zero without SYNCHRONIZE is only an acknowledgement.
+        if packet.sequence != 0 || packet.has(flag::SYNCHRONIZE) {
+            let urgent = packet.delay == Some(0);
+            let (close, delay) = (packet.has(flag::CLOSE), self.ack_delay());
+            let taken = self.receive.packet(now, packet.sequence, packet.payload.clone(), close, urgent, delay);
+            if taken == Taken::New && matches!(self.phase, Phase::Lingering { .. }) {
+                self.receive.want_ack_now(now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// How long acknowledgements are held back. INTEROP: up to half a second in Java; an eighth of a round trip, at most 120
+    /// ms, if it is asked for; a tenth in i2pd.
+    fn ack_delay(&self) -> Duration {
+        const MOST: Duration = Duration::from_millis(100);
+        self.send.srtt().map_or(MOST, |rtt| (rtt / 10).clamp(Duration::from_millis(2), MOST))
+    }
+
+    fn acknowledged(&mut self, now: Mono, packet: &Packet) {
+        // The numbers in a first packet are the hash of its target.
+        let nacks: &[u32] = if packet.has(flag::SYNCHRONIZE) { &[] } else { &packet.nacks };
+        let outcome = self.send.acked(now, packet.ack_through, nacks);
+        if outcome.lost > 0 {
+            self.congestion.on_loss(now, outcome.lost);
+        }
+        if let Some(ack) = &outcome.ack {
+            self.congestion.on_ack(ack);
+        }
+        if outcome.progress {
+            self.backoff = 0;
+            self.timeout = None;
+            self.arm(now);
+        }
+    }
+
+    fn arm(&mut self, now: Mono) {
+        if self.timeout.is_none() && self.send.unacked() > 0 {
+            let wait = self.send.timeout(self.config.first_timeout);
+            self.timeout = Some(now + wait * 2u32.pow(self.backoff.min(5)).min(16));
+        }
+    }
+
+    /// Looks whether both sides are done.
+    fn settle(&mut self, now: Mono) {
+        let said = self.close_sent.is_some() && self.send.is_empty();
+        if said && self.receive.is_complete() && self.phase == Phase::Open {
+            self.phase = Phase::Lingering { until: now + self.config.linger };
+        }
+    }
+
+    /// Looks at the clock.
+    pub fn handle_timeout(&mut self, now: Mono) {
+        match self.phase {
+            Phase::Ended(_) => return,
+            Phase::Lingering { until } => {
+                if now >= until {
+                    self.phase = Phase::Ended(End::Closed);
+                }
+                return;
+            }
+            Phase::Connecting { since } if now >= since + self.config.connect_timeout => {
+                self.phase = Phase::Ended(End::Unreachable);
+                return;
+            }
+            Phase::Connecting { .. } | Phase::Open => {}
+        }
+        if self.timeout.is_some_and(|timeout| now >= timeout) {
+            self.timed_out(now);
+        }
+        let silent = now >= self.last_heard.max(self.last_sent) + self.config.keep_alive;
+        if silent && self.begun && self.close_sent.is_none() && self.send.unacked() == 0 {
+            self.keep_alive_due = true;
+        } else if silent && self.close_sent.is_some() && self.send.unacked() == 0 {
+            // We have said all long ago, and the other side says nothing.
+            self.phase = Phase::Ended(End::TimedOut);
+        }
+    }
+
+    fn timed_out(&mut self, now: Mono) {
+        self.timeout = None;
+        self.backoff += 1;
+        if self.send.time_out() >= self.config.max_transmissions {
+            self.reset_due = self.ids.1 != 0;
+            let unreachable = matches!(self.phase, Phase::Connecting { .. });
+            self.phase = Phase::Ended(if unreachable { End::Unreachable } else { End::TimedOut });
+            return;
+        }
+        self.congestion.on_timeout(now);
+        self.suspicious = true;
+        // What finds out whether the path lives again is one packet; the others wait for its answer.
+        self.next_paced = now;
+        self.arm(now);
+    }
+
+    /// When to call [`Stream::handle_timeout`] and [`Stream::poll_packet`].
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        match self.phase {
+            Phase::Ended(_) => None,
+            Phase::Lingering { until } => Some(self.receive.ack_due().map_or(until, |due| due.min(until))),
+            Phase::Connecting { since } => {
+                let end = since + self.config.connect_timeout;
+                let flush = if self.begun { None } else { self.flush };
+                [Some(end), flush, self.timeout, self.paced()].into_iter().flatten().min()
+            }
+            Phase::Open => {
+                let silence = self.last_heard.max(self.last_sent) + self.config.keep_alive;
+                let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
+                let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.fits());
+                let ack = self.receive.ack_due().filter(|_| self.begun);
+                [keep_alive, flush, self.timeout, ack, self.paced()].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// True if less than a packet waits.
+    fn is_partial(&self) -> bool {
+        (1..self.payload).contains(&self.send.waiting())
+    }
+
+    /// When the pace lets something go that could go otherwise.
+    fn paced(&self) -> Option<Mono> {
+        let full = self.begun && self.phase == Phase::Open && self.send.waiting() >= self.payload;
+        ((self.send.has_lost() || full) && self.fits()).then_some(self.next_paced)
+    }
+
+    /// True if the window has room for a packet.
+    fn fits(&self) -> bool {
+        let most = if self.choked || self.backoff > 0 { 1 } else { self.congestion.window() };
+        self.send.in_flight() < most
+    }
+
+    /// The next packet, if one is to go now. Who sends it puts in who we are and signs, as its flags ask.
+    pub fn poll_packet(&mut self, now: Mono) -> Option<Packet> {
+        if std::mem::take(&mut self.reset_due) {
+            let mut packet = Packet::new(self.ids.1, self.ids.0, 0);
+            packet.flags = flag::RESET | flag::SIGNATURE;
+            return Some(packet);
+        }
+        match self.phase {
+            Phase::Ended(_) => return None,
+            Phase::Lingering { .. } => return self.plain_ack(now),
+            Phase::Connecting { .. } | Phase::Open => {}
+        }
+        let packet = self.retransmission(now).or_else(|| self.new_packet(now));
+        packet.or_else(|| self.plain_ack(now))
+    }
+
+    fn retransmission(&mut self, now: Mono) -> Option<Packet> {
+        if !self.fits() || now < self.next_paced {
+            return None;
+        }
+        let (sequence, sent) = self.send.resend(now)?;
+        self.retransmitted += 1;
+        self.went(now, sent.payload.len());
+        Some(self.packet(sequence, sent.flags, sent.payload, true))
+    }
+
+    fn new_packet(&mut self, now: Mono) -> Option<Packet> {
+        let keep_alive = std::mem::take(&mut self.keep_alive_due);
+        if !self.is_new_due(now) && !keep_alive {
+            return None;
+        }
+        let mut flags = 0;
+        if !self.begun {
+            flags |= flag::SYNCHRONIZE;
+            if self.ids.1 == 0 {
+                flags |= flag::NO_ACK;
+            }
+        }
+        // Nobody knows yet what the other side takes.
+        let most = if self.ids.1 == 0 { usize::from(USUAL_PAYLOAD.min(self.config.max_payload)) } else { self.payload };
+        let payload = self.send.take(most);
+        let last = self.send.waiting() == 0;
+        if last {
+            self.flush = None;
+        }
+        if self.closing && last && (self.begun || self.ids.1 != 0) {
+            flags |= flag::CLOSE;
+            self.close_sent = Some(self.send.next_sequence());
+        } else if self.closing && last {
+            // The first packet of a stream that is to be closed at once: the closing one follows.
+            self.flush = Some(now);
+        }
+        self.begun = true;
+        let (len, limited) = (payload.len(), !last);
+        let sequence = self.send.sent(now, payload.clone(), flags, limited);
+        self.went(now, len);
+        let urgent = last || !self.fits() || self.since_urgent >= 8;
+        self.since_urgent = if urgent { 0 } else { self.since_urgent + 1 };
+        Some(self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0))
+    }
+
+    /// Whether a new packet is to go now.
+    fn is_new_due(&self, now: Mono) -> bool {
+        let flush = self.flush.is_some_and(|flush| now >= flush);
+        if !self.begun {
+            return flush;
+        }
+        // INTEROP: i2pd sends one packet only before it is answered, and others drop what they cannot place.
+        if matches!(self.phase, Phase::Connecting { .. }) || !self.fits() || self.close_sent.is_some() {
+            return false;
+        }
+        let (waiting, close) = (self.send.waiting(), self.closing);
+        if waiting >= self.payload {
+            return now >= self.next_paced;
+        }
+        if waiting == 0 { close } else { flush || self.send.unacked() == 0 }
+    }
+
+    /// A packet of so much payload goes out.
+    fn went(&mut self, now: Mono, len: usize) {
+        self.last_sent = now;
+        self.congestion.on_sent(now, self.send.in_flight());
+        if let Some(pace) = self.congestion.pace() {
+            let gap = Duration::from_secs_f64((len + 22) as f64 / pace.max(1.0)).min(Duration::from_secs(1));
+            // Time that was not used is made up for by a short burst.
+            self.next_paced = self.next_paced.max(now.saturating_sub(gap * BURST)) + gap;
+        }
+        self.arm(now);
+    }
+
+    fn packet(&mut self, sequence: u32, flags: u16, payload: Bytes, urgent: bool) -> Packet {
+        let mut packet = Packet::new(self.ids.1, self.ids.0, sequence);
+        packet.flags = flags;
+        packet.payload = payload;
+        if flags & flag::SYNCHRONIZE != 0 {
+            packet.flags |= flag::FROM | flag::MAX_SIZE;
+            packet.max_size = Some(self.config.max_payload);
+        }
+        if flags & (flag::SYNCHRONIZE | flag::CLOSE) != 0 {
+            packet.flags |= flag::SIGNATURE;
+        }
+        if self.ids.1 != 0 {
+            packet.flags &= !flag::NO_ACK;
+            match self.receive.acknowledge() {
+                Some((through, nacks)) => (packet.ack_through, packet.nacks) = (through, nacks),
+                None => packet.flags |= flag::NO_ACK,
+            }
+            // INTEROP: in an answer to a first packet eight numbers would be taken for a hash.
+            if packet.has(flag::SYNCHRONIZE) {
+                packet.nacks.clear();
+            }
+        }
+        if self.receive.is_choked() {
+            // INTEROP: Java says 61,000, and takes no less for a choke.
+            packet.delay = Some(61_000);
+        } else if urgent {
+            packet.delay = Some(0);
+        }
+        packet
+    }
+
+    fn plain_ack(&mut self, now: Mono) -> Option<Packet> {
+        if self.ids.1 == 0 || !self.begun || self.receive.ack_due().is_none_or(|due| now < due) {
+            return None;
+        }
+        let packet = self.packet(0, 0, Bytes::new(), false);
+        (!packet.has(flag::NO_ACK)).then_some(packet)
+    }
+}

@@ -1,0 +1,602 @@
+//! All streams of one destination: finds the stream of a packet, checks who sent it, signs what goes out.
+//!
+//! ```text
+//! packet --> known number? its stream : first packet, addressed and signed as it must be? a new stream : nobody's
+//! stream --> packets, a few of each stream in turn, as long as there is room for them
+//! ```
+//! Bounds: [`Limits::streams`] in all, [`Limits::per_remote`] with one destination, and [`EARLY`] packets that overtook the
+//! first of their stream.
+//!
+//! spec: streaming
+
+use super::packet::{Packet, flag};
+use super::stream::{Config, End, Stream};
+use crate::data::keys_and_cert::Destination;
+use crate::id::DestinationHash;
+use crate::time::{Mono, Now};
+use bytes::Bytes;
+use ramson_crypto::sign::SigningKey;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+/// Packets that came before the first of their stream. INTEROP: i2pd keeps them for ten seconds, Java three of a stream.
+const EARLY: usize = 64;
+const EARLY_LIFE: Duration = Duration::from_secs(10);
+
+/// Packets of one stream that go out in its turn.
+const TURN: usize = 8;
+
+/// Ports of both ends, as the payload of a Data message has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ports {
+    /// Of the sender.
+    pub from: u16,
+    /// Of the receiver.
+    pub to: u16,
+}
+
+/// How many streams there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// In all.
+    pub streams: usize,
+    /// With one destination.
+    pub per_remote: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { streams: 4096, per_remote: 1024 }
+    }
+}
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    /// Our destination.
+    pub destination: Destination,
+    /// Its key, or a transient one.
+    pub key: SigningKey,
+    /// What makes the transient key ours.
+    pub offline: Option<Bytes>,
+}
+
+/// Why a packet was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It cannot be read.
+    Malformed,
+    /// No stream has that number.
+    Unknown,
+    /// It belongs to a stream with somebody else.
+    WrongSender,
+    /// Its signature is missing or wrong.
+    BadSignature,
+    /// It is a first packet for somebody else.
+    WrongTarget,
+    /// There are too many streams.
+    TooMany,
+    /// Nobody here takes streams.
+    NotListening,
+}
+
+impl Refused {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Unknown,
+        Self::WrongSender,
+        Self::BadSignature,
+        Self::WrongTarget,
+        Self::TooMany,
+        Self::NotListening,
+    ];
+
+    /// Its name in the metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unknown => "unknown_stream",
+            Self::WrongSender => "wrong_sender",
+            Self::BadSignature => "bad_signature",
+            Self::WrongTarget => "wrong_target",
+            Self::TooMany => "too_many_streams",
+            Self::NotListening => "not_listening",
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Out {
+    /// Send this packet.
+    Packet {
+        /// To whom.
+        to: DestinationHash,
+        /// With these ports.
+        ports: Ports,
+        /// The stream, for whoever asks it later.
+        stream: u32,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The other side has begun a stream.
+    Accepted {
+        /// Its number.
+        stream: u32,
+        /// With whom.
+        remote: DestinationHash,
+    },
+    /// Something may be read or written, or the stream has ended: look at it.
+    Changed(u32),
+    /// Nothing comes back from this destination: another way may be better.
+    Suspicious(DestinationHash),
+}
+
+/// Counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Streams that we began.
+    pub connected: u64,
+    /// Streams that others began.
+    pub accepted: u64,
+    /// Packets sent, those sent again among them.
+    pub sent: u64,
+    /// Packets sent again.
+    pub retransmitted: u64,
+    /// Packets received.
+    pub received: u64,
+    /// Packets refused, in the order of [`Refused::ALL`].
+    pub refused: [u64; Refused::ALL.len()],
+    /// Streams by how they ended: in the order of [`ENDS`].
+    pub ended: [u64; ENDS.len()],
+}
+
+/// How streams end.
+pub const ENDS: [End; 5] = [End::Closed, End::Reset, End::Broken, End::Unreachable, End::TimedOut];
+
+#[derive(Debug)]
+struct Entry {
+    stream: Stream,
+    remote: DestinationHash,
+    /// Who signs for the other side, as far as it has said.
+    from: Option<Destination>,
+    offline: Option<Bytes>,
+    ports: Ports,
+    timer: Option<Mono>,
+    /// It waits for its turn.
+    queued: bool,
+    retransmitted: u64,
+    done: bool,
+}
+
+/// The streams.
+#[derive(Debug)]
+pub struct Streams {
+    config: Config,
+    limits: Limits,
+    us: Signer,
+    listening: bool,
+    entries: BTreeMap<u32, Entry>,
+    /// Streams that others began, by the numbers that these gave them.
+    theirs: BTreeMap<(DestinationHash, u32), u32>,
+    of_remote: BTreeMap<DestinationHash, usize>,
+    timers: BTreeSet<(Mono, u32)>,
+    turns: VecDeque<u32>,
+    early: VecDeque<(Mono, DestinationHash, Packet)>,
+    out: VecDeque<Out>,
+    rng: ChaCha20Rng,
+    stats: Stats,
+}
+
+impl Streams {
+    /// None yet. `listening`: others may begin streams.
+    pub fn new(config: Config, limits: Limits, us: Signer, listening: bool, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            limits,
+            us,
+            listening,
+            entries: BTreeMap::new(),
+            theirs: BTreeMap::new(),
+            of_remote: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            turns: VecDeque::new(),
+            early: VecDeque::new(),
+            out: VecDeque::new(),
+            rng: ChaCha20Rng::from_seed(seed),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// A stream.
+    pub fn get(&self, id: u32) -> Option<&Stream> {
+        self.entries.get(&id).map(|entry| &entry.stream)
+    }
+
+    /// Begins a stream. `None` if there are too many.
+    pub fn connect(&mut self, now: Now, remote: DestinationHash, ports: Ports) -> Option<u32> {
+        if !self.has_room(&remote) {
+            return None;
+        }
+        let id = self.free_id();
+        self.insert(id, Stream::connect(self.config, id, now.mono), remote, None, ports);
+        self.stats.connected += 1;
+        self.serve(id);
+        Some(id)
+    }
+
+    fn has_room(&self, remote: &DestinationHash) -> bool {
+        self.entries.len() < self.limits.streams
+            && self.of_remote.get(remote).is_none_or(|count| *count < self.limits.per_remote)
+    }
+
+    fn free_id(&mut self) -> u32 {
+        loop {
+            let id = self.rng.next_u32();
+            if id != 0 && !self.entries.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+
+    fn insert(&mut self, id: u32, stream: Stream, remote: DestinationHash, from: Option<Destination>, ports: Ports) {
+        let entry = Entry {
+            stream,
+            remote,
+            from,
+            offline: None,
+            ports,
+            timer: None,
+            queued: false,
+            retransmitted: 0,
+            done: false,
+        };
+        self.entries.insert(id, entry);
+        *self.of_remote.entry(remote).or_default() += 1;
+    }
+
+    fn remove(&mut self, id: u32) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.theirs.remove(&(entry.remote, entry.stream.ids().1));
+        if let Some(timer) = entry.timer {
+            self.timers.remove(&(timer, id));
+        }
+        if let Some(count) = self.of_remote.get_mut(&entry.remote) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_remote.remove(&entry.remote);
+            }
+        }
+    }
+
+    /// Takes what there is room for.
+    pub fn write(&mut self, now: Now, id: u32, bytes: &[u8]) -> usize {
+        let Some(entry) = self.entries.get_mut(&id) else { return 0 };
+        let len = entry.stream.write(now.mono, bytes);
+        self.serve(id);
+        len
+    }
+
+    /// The next bytes for the application.
+    pub fn read(&mut self, now: Now, id: u32) -> Option<Bytes> {
+        let entry = self.entries.get_mut(&id)?;
+        let bytes = entry.stream.read(now.mono);
+        if entry.stream.poll_timeout().is_some_and(|at| at <= now.mono) {
+            self.serve(id);
+        }
+        bytes
+    }
+
+    /// Puts back bytes that the application had no room for.
+    pub fn unread(&mut self, id: u32, bytes: Bytes) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stream.unread(bytes);
+        }
+    }
+
+    /// Nothing more will be written.
+    pub fn close(&mut self, now: Now, id: u32) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stream.close(now.mono);
+            self.serve(id);
+        }
+    }
+
+    /// Breaks a stream off.
+    pub fn reset(&mut self, id: u32) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stream.reset();
+            self.serve(id);
+        }
+    }
+
+    /// What goes to this destination takes another way from now on.
+    pub fn new_path(&mut self, now: Now, remote: &DestinationHash) {
+        for entry in self.entries.values_mut().filter(|entry| entry.remote == *remote) {
+            entry.stream.new_path(now.mono);
+        }
+    }
+
+    /// A destination cannot be reached: its streams that nobody has answered end.
+    pub fn unreachable(&mut self, remote: &DestinationHash) {
+        let waiting = |entry: &&mut Entry| entry.remote == *remote && !entry.stream.is_connected();
+        let mut ended = Vec::new();
+        for entry in self.entries.values_mut().filter(waiting) {
+            entry.stream.reset();
+            ended.push(entry.stream.ids().0);
+        }
+        ended.into_iter().for_each(|id| self.serve(id));
+    }
+
+    /// Takes a packet. `from` is whose session it came out of, as far as that is proven.
+    ///
+    /// # Errors
+    /// See [`Refused`]; it is counted.
+    pub fn handle_packet(
+        &mut self,
+        now: Now,
+        from: Option<DestinationHash>,
+        ports: Ports,
+        bytes: &Bytes,
+    ) -> Result<(), Refused> {
+        self.stats.received += 1;
+        let taken = self.take(now, from, ports, bytes);
+        if let Err(refused) = taken {
+            self.stats.refused[Refused::ALL.iter().position(|other| *other == refused).unwrap_or(0)] += 1;
+        }
+        taken
+    }
+
+    fn take(&mut self, now: Now, from: Option<DestinationHash>, ports: Ports, bytes: &Bytes) -> Result<(), Refused> {
+        let id = bytes.first_chunk().map_or(0, |id| u32::from_be_bytes(*id));
+        let known = self.entries.get(&id);
+        let signer = known.and_then(|entry| entry.from.as_ref()).map(|from| from.signing_type());
+        let packet = Packet::parse(bytes, signer).map_err(|_| Refused::Malformed)?;
+        if packet.has(flag::ECHO) {
+            return Err(Refused::Unknown);
+        }
+        if known.is_some() {
+            return self.known(now, from, id, &packet, bytes);
+        }
+        if id != 0 {
+            return Err(Refused::Unknown);
+        }
+        let sender = from.or_else(|| packet.from.as_ref().map(|from| from.hash())).ok_or(Refused::WrongSender)?;
+        // A first packet that comes again, and what follows it before our answer.
+        if let Some(id) = self.theirs.get(&(sender, packet.receive_stream)).copied() {
+            return self.known(now, from, id, &packet, bytes);
+        }
+        if packet.has(flag::SYNCHRONIZE) {
+            self.first(now, from, ports, &packet, bytes)
+        } else {
+            self.keep_early(now, sender, packet)
+        }
+    }
+
+    fn keep_early(&mut self, now: Now, sender: DestinationHash, packet: Packet) -> Result<(), Refused> {
+        if !self.listening || packet.has(flag::RESET) {
+            return Err(Refused::Unknown);
+        }
+        while self.early.len() >= EARLY || self.early.front().is_some_and(|(at, ..)| *at + EARLY_LIFE < now.mono) {
+            self.early.pop_front();
+        }
+        self.early.push_back((now.mono, sender, packet));
+        Ok(())
+    }
+
+    /// A packet of a stream that there is.
+    fn known(
+        &mut self,
+        now: Now,
+        from: Option<DestinationHash>,
+        id: u32,
+        packet: &Packet,
+        bytes: &Bytes,
+    ) -> Result<(), Refused> {
+        let entry = self.entries.get_mut(&id).ok_or(Refused::Unknown)?;
+        if from.is_some_and(|from| from != entry.remote) {
+            return Err(Refused::WrongSender);
+        }
+        if let Some(from) = &packet.from {
+            if from.hash() != entry.remote {
+                return Err(Refused::WrongSender);
+            }
+            entry.from.get_or_insert_with(|| from.clone());
+            entry.offline = packet.offline.clone().or(entry.offline.take());
+        }
+        // A session proves its sender; without one these need a signature.
+        if from.is_none() && packet.flags & (flag::SYNCHRONIZE | flag::CLOSE | flag::RESET) != 0 {
+            let mut packet = packet.clone();
+            packet.offline = packet.offline.or_else(|| entry.offline.clone());
+            let signer = entry.from.as_ref().ok_or(Refused::BadSignature)?;
+            packet.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
+        }
+        entry.stream.handle_packet(now.mono, packet);
+        self.out.push_back(Out::Changed(id));
+        self.serve(id);
+        Ok(())
+    }
+
+    /// The first packet of a stream that another begins.
+    fn first(
+        &mut self,
+        now: Now,
+        from: Option<DestinationHash>,
+        ports: Ports,
+        packet: &Packet,
+        bytes: &Bytes,
+    ) -> Result<(), Refused> {
+        if !self.listening {
+            return Err(Refused::NotListening);
+        }
+        let signer = packet.from.clone().ok_or(Refused::BadSignature)?;
+        let remote = signer.hash();
+        if from.is_some_and(|from| from != remote) {
+            return Err(Refused::WrongSender);
+        }
+        // INTEROP: i2pd leaves the hash out when it does not sign, which it does only where the session proves it.
+        if packet.target().is_some_and(|target| target != self.us.destination.hash()) {
+            return Err(Refused::WrongTarget);
+        }
+        if from.is_none() || packet.signature.is_some() {
+            packet.verify(bytes, &signer, now.wall).map_err(|_| Refused::BadSignature)?;
+        }
+        if !self.has_room(&remote) {
+            return Err(Refused::TooMany);
+        }
+        let id = self.free_id();
+        let stream = Stream::accept(self.config, id, packet, now.mono);
+        self.insert(id, stream, remote, Some(signer), Ports { from: ports.to, to: ports.from });
+        self.theirs.insert((remote, packet.receive_stream), id);
+        self.stats.accepted += 1;
+        self.out.push_back(Out::Accepted { stream: id, remote });
+        self.out.push_back(Out::Changed(id));
+        let (followers, others) = self
+            .early
+            .drain(..)
+            .partition(|(_, sender, early)| *sender == remote && early.receive_stream == packet.receive_stream);
+        self.early = others;
+        let followers: VecDeque<(Mono, DestinationHash, Packet)> = followers;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.offline = packet.offline.clone();
+            followers.iter().for_each(|(_, _, packet)| entry.stream.handle_packet(now.mono, packet));
+        }
+        self.serve(id);
+        Ok(())
+    }
+
+    /// The stream is to be asked for packets, and its timer set.
+    fn serve(&mut self, id: u32) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && !std::mem::replace(&mut entry.queued, true)
+        {
+            self.turns.push_back(id);
+        }
+    }
+
+    /// Looks at the clock.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.timers.remove(&(at, id));
+            if let Some(entry) = self.entries.get_mut(&id) {
+                entry.timer = None;
+                entry.stream.handle_timeout(now.mono);
+                if entry.stream.take_suspicion() {
+                    self.out.push_back(Out::Suspicious(entry.remote));
+                }
+                if entry.stream.is_done() {
+                    self.out.push_back(Out::Changed(id));
+                }
+            }
+            self.serve(id);
+        }
+    }
+
+    /// When to call [`Streams::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// What is to be done, packets only as long as there is `room` for them.
+    pub fn poll_output(&mut self, now: Now, room: bool) -> Option<Out> {
+        loop {
+            if let Some(out) = self.out.pop_front() {
+                return Some(out);
+            }
+            if !room {
+                return None;
+            }
+            let id = self.turns.pop_front()?;
+            self.turn(now, id);
+        }
+    }
+
+    /// True if streams wait for room.
+    pub fn is_waiting(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// A stream's turn: a few packets.
+    fn turn(&mut self, now: Now, id: u32) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        entry.queued = false;
+        let mut count = 0;
+        while count < TURN
+            && let Some(packet) = entry.stream.poll_packet(now.mono)
+        {
+            count += 1;
+            self.stats.sent += 1;
+            let (remote, ports) = (entry.remote, entry.ports);
+            if let Some(bytes) = encode(&self.us, &remote, packet) {
+                self.out.push_back(Out::Packet { to: remote, ports, stream: id, bytes });
+            }
+        }
+        let again = entry.stream.figures().2;
+        self.stats.retransmitted += again - std::mem::replace(&mut entry.retransmitted, again);
+        if entry.stream.is_done() && !std::mem::replace(&mut entry.done, true) {
+            self.out.push_back(Out::Changed(id));
+        }
+        let timer = entry.stream.poll_timeout();
+        if timer != entry.timer {
+            if let Some(timer) = std::mem::replace(&mut entry.timer, timer) {
+                self.timers.remove(&(timer, id));
+            }
+            if let Some(timer) = timer {
+                self.timers.insert((timer, id));
+            }
+        }
+        if count == TURN {
+            self.serve(id);
+        }
+    }
+
+    /// Forgets a stream that has ended, and that nobody asks for any more.
+    pub fn forget(&mut self, id: u32) {
+        if let Some(entry) = self.entries.get(&id)
+            && let Some(end) = entry.stream.ended()
+            && !entry.queued
+        {
+            self.stats.ended[ENDS.iter().position(|other| *other == end).unwrap_or(0)] += 1;
+            self.remove(id);
+        }
+    }
+
+    /// Streams that have ended.
+    pub fn ended(&self) -> Vec<u32> {
+        self.entries.iter().filter(|(_, entry)| entry.stream.ended().is_some()).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Puts in who we are, and signs, as the flags ask.
+fn encode(us: &Signer, target: &DestinationHash, mut packet: Packet) -> Option<Vec<u8>> {
+    if packet.has(flag::FROM) || packet.has(flag::SIGNATURE) && us.offline.is_some() {
+        // INTEROP: Java drops an offline signature without its owner.
+        packet.from = Some(us.destination.clone());
+        packet.offline.clone_from(&us.offline);
+    }
+    if packet.has(flag::SYNCHRONIZE) && packet.send_stream == 0 {
+        packet.set_target(target);
+    }
+    if packet.has(flag::SIGNATURE) { packet.sign(&us.key).ok() } else { packet.to_bytes().ok() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,428 @@
+//! Two ends in virtual time over a path that loses, delays, overtakes and repeats.
+
+use super::*;
+use crate::time::Wall;
+use proptest::prelude::*;
+
+const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
+
+/// How the path treats packets, each way.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    delay: Duration,
+    jitter: Duration,
+    /// Of a thousand packets.
+    loss: u32,
+    repeat: u32,
+    /// Bytes a second.
+    rate: f64,
+}
+
+const QUIET: Path =
+    Path { delay: Duration::from_millis(300), jitter: Duration::ZERO, loss: 0, repeat: 0, rate: f64::INFINITY };
+
+struct End2 {
+    streams: Streams,
+    hash: DestinationHash,
+    accepted: Vec<u32>,
+    suspicions: usize,
+}
+
+/// Both ends and what is on its way between them.
+struct Pair {
+    now: Now,
+    path: Path,
+    ends: [End2; 2],
+    way: BTreeMap<(Mono, u64), (usize, Ports, Bytes)>,
+    free: [Mono; 2],
+    serial: u64,
+    rng: ChaCha20Rng,
+    /// The sender is known by his session.
+    bound: bool,
+    /// Nothing passes.
+    cut: bool,
+}
+
+fn signer(n: u8) -> Signer {
+    let key = SigningKey::from_seed([n; 32]);
+    Signer { destination: Destination::compose(&key.public(), &[n; 32]), key, offline: None }
+}
+
+fn end(n: u8, config: Config) -> End2 {
+    let us = signer(n);
+    let hash = us.destination.hash();
+    let streams = Streams::new(config, Limits::default(), us, true, [n; 32]);
+    End2 { streams, hash, accepted: Vec::new(), suspicions: 0 }
+}
+
+impl Pair {
+    fn new(path: Path, config: Config) -> Self {
+        Self {
+            now: START,
+            path,
+            ends: [end(1, config), end(2, config)],
+            way: BTreeMap::new(),
+            free: [Mono::ZERO; 2],
+            serial: 0,
+            rng: ChaCha20Rng::from_seed([9; 32]),
+            bound: true,
+            cut: false,
+        }
+    }
+
+    fn connect(&mut self) -> u32 {
+        let remote = self.ends[1].hash;
+        self.ends[0].streams.connect(self.now, remote, Ports::default()).unwrap()
+    }
+
+    fn chance(&mut self, of_thousand: u32) -> bool {
+        self.rng.next_u32() % 1000 < of_thousand
+    }
+
+    fn send(&mut self, to: usize, ports: Ports, bytes: Vec<u8>) {
+        let copies = if self.chance(self.path.repeat) { 2 } else { 1 };
+        self.free[to] = self.free[to].max(self.now.mono) + Duration::from_secs_f64(bytes.len() as f64 / self.path.rate);
+        for _ in 0..copies {
+            if self.cut || self.chance(self.path.loss) {
+                continue;
+            }
+            let jitter = self.path.jitter.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
+            self.serial += 1;
+            let at = self.free[to] + self.path.delay + jitter;
+            self.way.insert((at, self.serial), (to, ports, bytes.clone().into()));
+        }
+    }
+
+    fn drain(&mut self) {
+        for at in [0, 1] {
+            while let Some(out) = self.ends[at].streams.poll_output(self.now, true) {
+                match out {
+                    Out::Packet { to, ports, bytes, .. } => {
+                        assert_eq!(to, self.ends[1 - at].hash);
+                        self.send(1 - at, ports, bytes);
+                    }
+                    Out::Accepted { stream, remote } => {
+                        assert_eq!(remote, self.ends[1 - at].hash);
+                        self.ends[at].accepted.push(stream);
+                    }
+                    Out::Changed(_) => {}
+                    Out::Suspicious(_) => self.ends[at].suspicions += 1,
+                }
+            }
+        }
+    }
+
+    /// To the next event, or the end of so much time. False if there is nothing more.
+    fn step(&mut self, until: Mono) -> bool {
+        self.drain();
+        let packet = self.way.keys().next().map(|(at, _)| *at);
+        let timers = self.ends.iter().filter_map(|end| end.streams.poll_timeout());
+        let Some(next) = packet.into_iter().chain(timers).min().filter(|next| *next <= until) else { return false };
+        self.now = self.now.plus(next.saturating_sub(self.now.mono));
+        self.ends.iter_mut().for_each(|end| end.streams.handle_timeout(self.now));
+        while let Some(entry) = self.way.first_entry().filter(|entry| entry.key().0 <= self.now.mono) {
+            let (to, ports, bytes) = entry.remove();
+            let from = self.bound.then_some(self.ends[1 - to].hash);
+            let _ = self.ends[to].streams.handle_packet(self.now, from, ports, &bytes);
+        }
+        true
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.now.mono + time;
+        while self.step(until) {}
+        self.now = self.now.plus(until.saturating_sub(self.now.mono));
+    }
+
+    fn read(&mut self, at: usize, id: u32, into: &mut Vec<u8>) {
+        while let Some(bytes) = self.ends[at].streams.read(self.now, id) {
+            into.extend_from_slice(&bytes);
+        }
+    }
+
+    fn stream(&self, at: usize, id: u32) -> &Stream {
+        self.ends[at].streams.get(id).unwrap()
+    }
+
+    /// Sends so many bytes from the one that began, or the other, and how long it takes until all is read.
+    fn transfer(&mut self, len: usize, from: usize) -> Duration {
+        let id = self.connect();
+        let began = self.now.mono;
+        self.run(Duration::from_secs(3));
+        let ids = [id, self.ends[1].accepted[0]];
+        let data: Vec<u8> = (0..len).map(|i| (i * 7 + i / 251) as u8).collect();
+        let (mut written, mut read) = (0, Vec::new());
+        while read.len() < len {
+            written += self.ends[from].streams.write(self.now, ids[from], &data[written..]);
+            assert!(self.step(began + Duration::from_secs(3600)), "it does not go on after {} bytes", read.len());
+            self.read(1 - from, ids[1 - from], &mut read);
+        }
+        assert!(read == data, "other bytes came");
+        self.now.mono - began
+    }
+}
+
+#[test]
+fn the_first_packet_carries_data_and_the_answer_comes_after_one_round_trip() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"GET /");
+    pair.run(Duration::from_millis(310));
+    let other = pair.ends[1].accepted[0];
+    let mut read = Vec::new();
+    pair.read(1, other, &mut read);
+    assert_eq!(read, b"GET /");
+    pair.ends[1].streams.write(pair.now, other, b"200 OK");
+    pair.run(Duration::from_millis(310));
+    let mut read = Vec::new();
+    pair.read(0, id, &mut read);
+    assert_eq!(read, b"200 OK");
+    assert_eq!(pair.ends[0].streams.stats().retransmitted, 0);
+}
+
+#[test]
+fn either_side_may_close_first_and_both_are_forgotten_in_the_end() {
+    for first in [0, 1] {
+        let mut pair = Pair::new(QUIET, Config::default());
+        let id = pair.connect();
+        pair.run(Duration::from_secs(2));
+        let ids = [id, pair.ends[1].accepted[0]];
+        pair.ends[first].streams.write(pair.now, ids[first], b"the end");
+        pair.ends[first].streams.close(pair.now, ids[first]);
+        pair.run(Duration::from_secs(1));
+        let mut read = Vec::new();
+        pair.read(1 - first, ids[1 - first], &mut read);
+        assert_eq!(read, b"the end");
+        assert!(pair.stream(1 - first, ids[1 - first]).is_read_to_its_end());
+        // What is said after the other side has closed arrives, too.
+        pair.ends[1 - first].streams.write(pair.now, ids[1 - first], b"and more");
+        pair.ends[1 - first].streams.close(pair.now, ids[1 - first]);
+        pair.run(Duration::from_secs(40));
+        let mut read = Vec::new();
+        pair.read(first, ids[first], &mut read);
+        assert_eq!(read, b"and more");
+        for at in [0, 1] {
+            assert_eq!(pair.stream(at, ids[at]).ended(), Some(End::Closed), "end {at}");
+            pair.ends[at].streams.forget(ids[at]);
+            assert!(pair.ends[at].streams.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_broken_off_ends_at_the_other_side() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_secs(2));
+    let other = pair.ends[1].accepted[0];
+    pair.ends[1].streams.reset(other);
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.stream(0, id).ended(), Some(End::Reset));
+    assert_eq!(pair.stream(1, other).ended(), Some(End::Broken));
+}
+
+#[test]
+fn who_does_not_answer_is_given_up_in_time() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    pair.cut = true;
+    let id = pair.connect();
+    pair.run(Duration::from_secs(61));
+    assert_eq!(pair.stream(0, id).ended(), Some(End::Unreachable));
+    assert!(pair.ends[0].suspicions >= 1);
+}
+
+#[test]
+fn who_falls_silent_is_given_up_and_the_way_is_suspected_before() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_secs(2));
+    pair.cut = true;
+    pair.ends[0].streams.write(pair.now, id, b"hello?");
+    pair.run(Duration::from_secs(5));
+    assert!(pair.ends[0].suspicions >= 1 && pair.stream(0, id).ended().is_none());
+    pair.run(Duration::from_secs(600));
+    assert_eq!(pair.stream(0, id).ended(), Some(End::TimedOut));
+}
+
+#[test]
+fn a_silent_stream_asks_and_lives_on_if_it_is_answered() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_secs(1000));
+    assert!(pair.stream(0, id).ended().is_none());
+    pair.cut = true;
+    pair.run(Duration::from_secs(1000));
+    assert_eq!(pair.stream(0, id).ended(), Some(End::TimedOut));
+}
+
+#[test]
+fn a_reader_that_does_not_read_stops_the_sender_and_loses_nothing() {
+    let config = Config { receive_buffer: 100_000, send_buffer: 1 << 20, ..Config::default() };
+    let mut pair = Pair::new(QUIET, config);
+    let id = pair.connect();
+    pair.run(Duration::from_secs(2));
+    let other = pair.ends[1].accepted[0];
+    let data: Vec<u8> = (0..400_000).map(|i| (i / 3) as u8).collect();
+    assert_eq!(pair.ends[0].streams.write(pair.now, id, &data), data.len());
+    pair.run(Duration::from_secs(60));
+    assert!(pair.stream(0, id).room() < config.send_buffer - 200_000, "most of it is still here");
+    let mut read = Vec::new();
+    for _ in 0..200 {
+        pair.read(1, other, &mut read);
+        pair.run(Duration::from_secs(1));
+    }
+    assert!(read == data, "{} bytes", read.len());
+}
+
+#[test]
+fn packets_of_strangers_and_forged_ones_change_nothing() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"hello");
+    pair.run(Duration::from_millis(100));
+    let (ports, first) = pair.way.values().next().map(|(_, ports, bytes)| (*ports, bytes.clone())).unwrap();
+    let (alice, stranger) = (pair.ends[0].hash, signer(7).destination.hash());
+    let mut third = end(3, Config::default());
+    assert_eq!(third.streams.handle_packet(START, None, ports, &first), Err(Refused::WrongTarget));
+    let bob = &mut pair.ends[1].streams;
+    assert_eq!(bob.handle_packet(START, Some(stranger), ports, &first), Err(Refused::WrongSender));
+    let mut forged = first.to_vec();
+    let at = forged.len() - 1;
+    forged[at] ^= 1;
+    assert_eq!(bob.handle_packet(START, None, ports, &forged.into()), Err(Refused::BadSignature));
+    assert_eq!(bob.handle_packet(START, Some(alice), ports, &first.slice(..21)), Err(Refused::Malformed));
+    assert!(bob.is_empty());
+    assert_eq!(bob.handle_packet(START, None, ports, &first), Ok(()), "its signature alone is enough");
+    let reset = |key: u8, stream: u32| {
+        let mut packet = Packet::new(stream, 0, 0);
+        packet.flags = flag::RESET;
+        Bytes::from(packet.sign(&SigningKey::from_seed([key; 32])).unwrap())
+    };
+    while bob.poll_output(START, true).is_some() {}
+    let stream = *bob.entries.keys().next().unwrap();
+    assert_eq!(bob.handle_packet(START, None, ports, &reset(7, stream)), Err(Refused::BadSignature));
+    assert_eq!(bob.get(stream).unwrap().ended(), None);
+    assert_eq!(bob.handle_packet(START, None, ports, &reset(1, stream)), Ok(()));
+    assert_eq!(bob.get(stream).unwrap().ended(), Some(End::Reset));
+}
+
+#[test]
+fn so_many_streams_and_no_more() {
+    let us = signer(2);
+    let limits = Limits { streams: 5, per_remote: 3 };
+    let mut streams = Streams::new(Config::default(), limits, us, true, [2; 32]);
+    let count = |streams: &mut Streams, remote| {
+        (0..9).filter(|_| streams.connect(START, DestinationHash([remote; 32]), Ports::default()).is_some()).count()
+    };
+    assert_eq!((count(&mut streams, 1), count(&mut streams, 2), count(&mut streams, 3)), (3, 2, 0));
+}
+
+#[test]
+fn a_far_path_with_losses_and_overtaking_is_used_well() {
+    let far = Path { rate: 3e6, ..QUIET };
+    let config = Config { max_window: 4096, send_buffer: 8 << 20, receive_buffer: 16 << 20, ..Config::default() };
+    for (loss, seconds) in [(0, 26), (5, 28), (20, 32)] {
+        for from in [0, 1] {
+            let path = Path { loss, jitter: Duration::from_millis(20), ..far };
+            let time = Pair::new(path, config).transfer(30_000_000, from);
+            assert!(time < Duration::from_secs(seconds), "{time:?} at {loss} of 1000, from {from}");
+        }
+    }
+}
+
+#[test]
+fn fifty_streams_share_a_path_evenly() {
+    let path = Path { rate: 2e6, ..QUIET };
+    let mut pair = Pair::new(path, Config::default());
+    let ids: Vec<u32> = (0..50).map(|_| pair.connect()).collect();
+    pair.run(Duration::from_secs(2));
+    let data = vec![1; 1_000_000];
+    for id in &ids {
+        pair.ends[0].streams.write(pair.now, *id, &data);
+    }
+    pair.run(Duration::from_secs(15));
+    let accepted = pair.ends[1].accepted.clone();
+    let got: Vec<f64> = accepted
+        .into_iter()
+        .map(|id| {
+            let mut read = Vec::new();
+            pair.read(1, id, &mut read);
+            read.len() as f64
+        })
+        .collect();
+    let (sum, squares) = (got.iter().sum::<f64>(), got.iter().map(|x| x * x).sum::<f64>());
+    let jain = sum * sum / (got.len() as f64 * squares);
+    assert!(got.len() == 50 && sum > 15e6 && jain > 0.8, "{sum} bytes, Jain {jain}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever the path does short of cutting: each side reads what the other wrote, and then the end.
+    #[test]
+    fn both_sides_read_what_the_other_wrote_and_then_the_end(
+        delay in 1u64..800,
+        jitter in 0u64..400,
+        loss in 0u32..150,
+        repeat in 0u32..200,
+        bound in any::<bool>(),
+        writes in prop::collection::vec((0usize..2, 0usize..20_000, 0u64..2000), 1..30),
+    ) {
+        let ms = Duration::from_millis;
+        let path = Path { delay: ms(delay), jitter: ms(jitter), loss, repeat, rate: 1e7 };
+        let config = Config { max_transmissions: 100, connect_timeout: Duration::from_secs(1000), ..Config::default() };
+        let mut pair = Pair::new(path, config);
+        pair.bound = bound;
+        let id = pair.connect();
+        let mut waited = 0;
+        while pair.ends[1].accepted.is_empty() {
+            pair.run(Duration::from_secs(1));
+            waited += 1;
+            prop_assert!(waited < 900);
+        }
+        let ids = [id, pair.ends[1].accepted[0]];
+        let (mut wrote, mut read) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+        for (n, (at, len, pause)) in writes.into_iter().enumerate() {
+            let data: Vec<u8> = (0..len).map(|i| (i + n * 31) as u8).collect();
+            let taken = pair.ends[at].streams.write(pair.now, ids[at], &data);
+            wrote[at].extend_from_slice(&data[..taken]);
+            pair.run(ms(pause));
+            for at in [0, 1] {
+                pair.read(at, ids[at], &mut read[at]);
+            }
+        }
+        for at in [0, 1] {
+            pair.ends[at].streams.close(pair.now, ids[at]);
+        }
+        for _ in 0..600 {
+            pair.run(Duration::from_secs(1));
+            for at in [0, 1] {
+                pair.read(at, ids[at], &mut read[at]);
+            }
+            if [0, 1].iter().all(|at| pair.stream(*at, ids[*at]).is_done()) {
+                break;
+            }
+        }
+        prop_assert!(read[0] == wrote[1] && read[1] == wrote[0]);
+        for at in [0, 1] {
+            prop_assert!(pair.stream(at, ids[at]).is_read_to_its_end());
+            prop_assert!(pair.stream(at, ids[at]).is_done());
+        }
+    }
+
+    #[test]
+    fn arbitrary_packets_are_survived(packets in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 1..20)) {
+        let mut pair = Pair::new(QUIET, Config::default());
+        let id = pair.connect();
+        pair.run(Duration::from_secs(2));
+        let from = pair.ends[1].hash;
+        for mut bytes in packets {
+            if let Some(head) = bytes.first_chunk_mut::<4>() {
+                *head = id.to_be_bytes();
+            }
+            let _ = pair.ends[0].streams.handle_packet(pair.now, Some(from), Ports::default(), &bytes.into());
+            pair.drain();
+        }
+        prop_assert!(pair.ends[0].streams.len() == 1);
+    }
+}

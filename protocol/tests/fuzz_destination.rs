@@ -1,0 +1,82 @@
+//! Arbitrary and damaged bytes against every parser of what destinations send each other, and against the machines behind them.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use bolero::{ValueGenerator, check, produce};
+use bytes::Bytes;
+use ramson_crypto::sign::{SigType, SigningKey};
+use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::data::keys_and_cert;
+use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::destination::{Config, Destination, In};
+use ramson_protocol::payload::Payload;
+use ramson_protocol::ratchet::block::{NextKey, acks};
+use ramson_protocol::ratchet::handshake::{StaticKey, hear};
+use ramson_protocol::streaming::packet::Packet;
+use ramson_protocol::streaming::streams::Signer;
+use ramson_protocol::time::{Now, Wall};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+const ITERATIONS: usize = 20_000;
+const NOW: Now = Now { mono: Duration::from_secs(1), wall: Wall(1_750_000_000_000) };
+
+fn bytes() -> impl ValueGenerator<Output = Vec<u8>> {
+    produce::<Vec<u8>>().with().len(0usize..600)
+}
+
+#[test]
+fn fuzz_packets() {
+    check!().with_iterations(ITERATIONS).with_generator(bytes()).cloned().for_each(|bytes: Vec<u8>| {
+        let bytes = Bytes::from(bytes);
+        for signer in [None, Some(SigType::Ed25519), Some(SigType::DsaSha1)] {
+            if let Ok(packet) = Packet::parse(&bytes, signer) {
+                let again = Bytes::from(packet.to_bytes().unwrap());
+                assert!(again.len() <= bytes.len());
+                let _ = packet.target();
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_payloads_and_blocks() {
+    check!().with_iterations(ITERATIONS).with_generator(bytes()).cloned().for_each(|bytes: Vec<u8>| {
+        let _ = NextKey::parse(&bytes);
+        let _ = acks(&bytes).count();
+        let _ = PrivateKeys::parse(&bytes);
+        let mut gzip = bytes.clone();
+        for (at, byte) in [0x1f, 0x8b, 8, 0].into_iter().enumerate() {
+            if let Some(slot) = gzip.get_mut(at) {
+                *slot = byte;
+            }
+        }
+        let _ = Payload::parse(&gzip.into());
+        let _ = Payload::parse(&bytes.into());
+    });
+}
+
+#[test]
+fn fuzz_new_sessions() {
+    let us = StaticKey::new(SecretKey::from_bytes([7; 32]));
+    check!().with_iterations(2_000).with_generator(bytes()).cloned().for_each(|mut bytes: Vec<u8>| {
+        assert!(hear(&us, &mut bytes).is_err(), "nobody forges one by chance");
+    });
+}
+
+#[test]
+fn fuzz_a_destination() {
+    let key = SigningKey::from_seed([1; 32]);
+    let destination = keys_and_cert::Destination::compose(&key.public(), &[2; 32]);
+    let us = Signer { destination, key, offline: None };
+    let config = Config { listening: true, ..Config::default() };
+    let core = Destination::new(config, us, SecretKey::from_bytes([7; 32]), [1; 32], NOW);
+    // A panic ends the test: nobody looks at the core after it.
+    let mut core = AssertUnwindSafe(core);
+    check!().with_iterations(2_000).with_generator(bytes()).cloned().for_each(move |bytes: Vec<u8>| {
+        let core = &mut *core;
+        core.handle_input(NOW, In::Garlic(bytes.into()));
+        while core.poll_output(NOW, true).is_some() {}
+        assert!(core.streams().is_empty() && core.sessions().is_empty());
+    });
+}
