@@ -142,7 +142,7 @@ fn messages_without_bodies_are_bounded_too() {
 #[test]
 fn raw_cells_of_a_tunnel_come_up_as_its_messages_and_those_of_no_tunnel_are_counted() {
     let (clients, rx, _still) = start();
-    let Some(HopKind::InboundEndpoint { to }) = clients.inbound(0, IN, vec![cipher()]) else { panic!() };
+    let Some(HopKind::InboundEndpoint { to }) = clients.inbound(0, IN, vec![cipher()], None) else { panic!() };
     let (mut rng, mut packer, mut cells) = (ChaCha20Rng::from_seed([3; 32]), Packer::new(), Vec::new());
     packer.push(&Delivery::Local, &message(3000).to_std().unwrap(), &mut rng, &mut cells).unwrap();
     packer.flush(&mut rng, &mut cells).unwrap();
