@@ -296,6 +296,7 @@ impl Node {
         export_limits(&live);
         let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
         self.transports().line().set(line);
+        self.netdb.set_line(line.outbound);
         self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
         self.transports().idle_close().set(Transport::Ssu2, ssu2_idle_close);
         self.shared.gate().set(blocklist);

@@ -201,6 +201,7 @@ impl Handler<RouterKnown> for Profiles {
         match known {
             RouterKnown::Learned(info) => self.learn(&info),
             RouterKnown::Forgotten(hash) => self.peers.forget(&hash),
+            RouterKnown::Trusted(_) => {}
         }
     }
 }
@@ -216,7 +217,7 @@ impl Handler<PeerNews> for Profiles {
             PeerNews::Down(peer) => {
                 self.connected.remove(&peer);
             }
-            PeerNews::Up(peer) => {
+            PeerNews::Up { peer, .. } => {
                 self.connected.insert(peer);
                 self.peers.note(&peer, Event::Reached, now);
             }
