@@ -6,10 +6,12 @@
 use super::family::{self, Claim};
 use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::SigType;
+use crate::data::router_address::is_public;
 use crate::data::router_info::{RouterInfo, Version};
 use crate::i2np::database_store::DatabaseStore;
 use crate::id::{NetDbKey, RouterHash};
 use crate::time::Wall;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The largest RouterInfo; i2pd's buffer.
@@ -30,6 +32,9 @@ pub const MAX_LEASE_AGE: Duration = Duration::from_secs(10 * 60);
 pub const MIN_VERSION: Version = Version(0, 9, 51);
 /// Floodfills below it are not asked.
 pub const MIN_FLOODFILL_VERSION: Version = Version(0, 9, 59);
+
+/// The id of the network that everybody is in.
+const LIVE_NETWORK: u8 = 2;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -334,6 +339,12 @@ pub fn max_age(info: &RouterInfo, known_routers: usize, floodfill: bool) -> Dura
     }
 }
 
+/// True for an address at which a router of this network can be: on the live one it is public. What is published beside it
+/// may be one of an overlay, or of no network at all.
+fn exists(info: &RouterInfo, ip: IpAddr) -> bool {
+    info.net_id() != Some(LIVE_NETWORK) || is_public(ip)
+}
+
 /// True if a router is worth being asked and stored with.
 pub fn is_usable_floodfill(info: &RouterInfo) -> bool {
     let caps = info.caps();
@@ -343,7 +354,7 @@ pub fn is_usable_floodfill(info: &RouterInfo) -> bool {
         && info.version() >= MIN_FLOODFILL_VERSION
         && info.signing_type() != SigType::DsaSha1
         && info.encryption_key().is_some()
-        && info.addresses().any(|a| a.socket().is_some())
+        && info.addresses().filter_map(|a| a.socket()).any(|socket| exists(info, socket.ip()))
 }
 
 #[cfg(test)]

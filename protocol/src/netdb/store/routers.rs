@@ -18,8 +18,8 @@ use crate::id::RouterHash;
 use crate::netdb::routing_key::{Day, distance, routing_key};
 use crate::netdb::rules;
 use crate::netdb::sybil::{self, Evidence, SUSPECT};
+use crate::peers::facts::family_of;
 use crate::time::{Mono, Now};
-use ramson_crypto::hash::sha256;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -210,7 +210,7 @@ impl Routers {
             }
         }
         let seconded = before.as_ref().is_some_and(|b| b.seconded || bearer.is_apart_from(b.group, b.wide));
-        let (claims, family) = (self.claims(&info), family(&info));
+        let (claims, family) = (self.claims(&info), family_of(&info));
         let mut held = Held { info, public, group, wide, seconded, first, points: 0, claims, family };
         held.points = self.points(&held, now.mono);
         self.count(&held, true);
@@ -337,11 +337,4 @@ impl Routers {
         (&anew.groups, &anew.networks, &anew.families) == (&self.groups, &self.networks, &self.families)
             && self.held.len() <= self.max
     }
-}
-
-/// A hash of the name of the family that it claims: its signature was verified when it came.
-fn family(info: &RouterInfo) -> Option<u64> {
-    let name = info.family().filter(|name| !name.is_empty())?;
-    let hash = sha256(&[name.as_bytes()]);
-    Some(u64::from_le_bytes(std::array::from_fn(|i| hash[i])))
 }
