@@ -33,7 +33,7 @@ causes! {
         GarlicMalformed = "garlic_malformed",
         /// Garlic within garlic.
         GarlicInGarlic = "garlic_in_garlic",
-        /// More garlic waits for the threads that open it than may.
+        /// More garlic waits for the threads that open it than may, or more of this one's than is left for others.
         OpenerBusy = "opener_busy",
         /// An actor does not keep up.
         MailboxFull = "mailbox_full",

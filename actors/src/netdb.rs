@@ -77,6 +77,12 @@ const REFRESH_AFTER: Duration = lookup::MAX_AGE;
 /// And so long one waits for it: what is to be sent waits, too.
 const REFRESH_WITHIN: Duration = Duration::from_secs(4);
 
+/// One of a router that could not be reached is asked for anew even earlier: it may have moved.
+const REFRESH_FAILED_AFTER: Duration = Duration::from_secs(20 * 60);
+
+/// Routers that could not be reached and are remembered for that.
+const MAX_FAILED: usize = 4096;
+
 /// RouterInfos that the operator gives us are taken for routers that were met, if they are no more than so many: a bundle of
 /// chosen ones, not the whole database of some other router.
 const TRUSTED: usize = 256;
@@ -103,6 +109,8 @@ struct Inner {
     rules: Rules,
     directory: Directory,
     throttle: Mutex<Throttle>,
+    /// Routers that could not be reached with the RouterInfo of this time.
+    failed: Mutex<HashMap<RouterHash, Wall>>,
     shares: Shares,
     storage: Storage,
     /// For usual signatures, and for those that take long.
@@ -131,6 +139,7 @@ impl NetDb {
         let netdb = Self(Arc::new(Inner {
             paths,
             judge: OnceLock::new(),
+            failed: Mutex::default(),
             throttle: Mutex::new(Throttle::new(shared.floodfill(), shared.now().mono)),
             rules,
             directory: Directory::default(),
@@ -351,6 +360,12 @@ impl NetDb {
 
     /// A router could not be reached: nobody needs to wait for its answer.
     pub fn unreachable(&self, router: RouterHash) {
+        let mut failed = self.0.failed.lock();
+        if failed.len() >= MAX_FAILED {
+            failed.clear();
+        }
+        failed.insert(router, self.0.shared.now().wall);
+        drop(failed);
         if self.floodfills().contains(&router) {
             self.search(Unreachable(router));
             if let Some(publishing) = self.0.publishing.get() {
@@ -367,12 +382,18 @@ impl NetDb {
         let held = held.filter(|entry| entry.expires().is_none_or(|end| end > now));
         let kind = if matches!(get, Get::Router(_)) { LookupKind::RouterInfo } else { LookupKind::LeaseSet };
         let Some(held) = held else { return self.search_for(get.key(), kind).await };
-        let is_old = held.as_router_info().is_some_and(|info| now.since(info.published()) > REFRESH_AFTER);
+        let is_old = held.as_router_info().is_some_and(|info| self.is_old(info, now));
         if !is_old || get.key() == self.0.shared.hash().into() || !self.has_tunnels() {
             return Some(held);
         }
         let found = actix::clock::timeout(REFRESH_WITHIN, self.search_for(get.key(), kind)).await;
         Some(found.ok().flatten().unwrap_or(held))
+    }
+
+    /// Whether it is better to ask for another one before this is used.
+    fn is_old(&self, info: &RouterInfo, now: Wall) -> bool {
+        let failed = self.0.failed.lock().get(&info.hash()).is_some_and(|at| *at >= info.published());
+        now.since(info.published()) > if failed { REFRESH_FAILED_AFTER } else { REFRESH_AFTER }
     }
 
     async fn search_for(&self, key: NetDbKey, kind: LookupKind) -> Option<Entry> {

@@ -26,6 +26,7 @@ pub mod netdb;
 pub mod noise;
 pub mod ntcp2;
 pub mod peers;
+pub mod places;
 pub mod pool;
 pub mod quota;
 pub mod reach;
