@@ -65,6 +65,7 @@ pub const MODES: &[Mode] = &[
     mode("netdb-slow-signatures", crowding::slow_signatures),
     mode("netdb-garlic-flood", crowding::garlic_flood),
     mode("netdb-exact-clock", crowding::exact_clock),
+    mode("netdb-own-router-info", crowding::own_router_info),
     mode("build-replay", tunnels::build_replay),
     mode("unknown-tunnel", tunnels::unknown_tunnel),
     mode("stolen-tunnel", tunnels::stolen_tunnel),

@@ -283,3 +283,21 @@ pub(super) fn exact_clock(cx: &mut Context) -> Outcome<()> {
     cx.saw(format!("confirmations are {told:?} seconds off"));
     cx.still_serves()
 }
+
+/// The router's own RouterInfo, stored with itself: some routers test others by that, and take silence for a fault.
+pub(super) fn own_router_info(cx: &mut Context) -> Outcome<()> {
+    let (who, mut link) = cx.peer()?;
+    let own = cx.target.hash;
+    let question = cx.lookup(own, who.hash, None);
+    link.send(&[question])?;
+    let is_it = |m: &Message| m.kind == MessageType::DatabaseStore && m.body.get(..32) == Some(&own.0[..]);
+    let answer = link.wait_for(PATIENCE, is_it)?.ok_or("the router does not give its own RouterInfo")?;
+    let reply = Reply { token: 9, tunnel: None, gateway: who.hash };
+    let store = cx.store(DatabaseStore::parse(&answer.body)?.entry, Some(reply))?;
+    link.send(&[store])?;
+    let status = link.wait_for(PATIENCE, |m| m.kind == MessageType::DeliveryStatus)?;
+    require(status.is_some(), "a store of the router's own RouterInfo was not confirmed")?;
+    cx.saw("its own RouterInfo confirmed");
+    cx.expect("ramson_netdb_stores_total{outcome=\"own\"}");
+    cx.still_serves()
+}
