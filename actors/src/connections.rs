@@ -9,6 +9,7 @@
 
 use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{PeerNews, Recheck};
+use crate::neighbours::Neighbour;
 use crate::netdb::NetDb;
 use crate::peer::{Ended, Happened, PeerConnection};
 use crate::reach::Heard;
@@ -17,11 +18,13 @@ use crate::shared::Shared;
 use crate::supervise::Vital;
 use crate::time_keeper::PeerClock;
 use actix::prelude::*;
+use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::dialing::call;
 use ramson_protocol::dialing::desk::{Errand, Refusal};
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::link::fault::Fault;
 use ramson_protocol::link::reason::Reason;
+use ramson_protocol::netdb::store::Standing;
 use ramson_protocol::reach::In;
 use ramson_transports::event::{Direction, News};
 use std::collections::HashMap;
@@ -90,21 +93,32 @@ impl Connections {
                     Direction::Outbound => self.compare_clocks(&peer, addr, skew_ms, true),
                     Direction::Inbound => self.heard(In::Called { transport, by: addr.ip() }),
                 }
+                // Whom we call is where it says that it is; who calls us, if that is where it comes from.
+                let at_home = |info: &RouterInfo| {
+                    let mut published = info.addresses().filter_map(|address| address.socket());
+                    published.any(|socket| socket.ip().to_canonical() == addr.ip().to_canonical())
+                };
+                let proven = direction == Direction::Outbound || router_info.as_ref().is_some_and(|info| at_home(info));
+                self.shared.neighbours().connected(peer, Neighbour { ip: addr.ip(), proven });
                 if let Some(info) = router_info {
                     self.netdb.verified_router_info(info);
+                }
+                self.netdb.note(peer, Standing::Connected);
+                if proven {
+                    self.netdb.note(peer, Standing::Proven);
                 }
                 let actor = self.connection(peer, true, ctx);
                 wait_for_room(&actor, Happened(call::In::Up));
                 if let Some(connection) = self.table.get_mut(&peer) {
                     connection.ip = Some(addr.ip());
                 }
-                self.shared.set_place(peer, Some(addr.ip()));
                 // The list may have changed since the handshake.
                 self.close_if_barred(&peer);
-                self.tell(PeerNews::Up(peer));
+                self.tell(PeerNews::Up { peer, proven });
             }
             News::Disconnected { peer, .. } => {
-                self.shared.set_place(peer, None);
+                self.shared.neighbours().disconnected(&peer);
+                self.netdb.note(peer, Standing::Disconnected);
                 if let Some(connection) = self.table.get(&peer) {
                     wait_for_room(&connection.actor, Happened(call::In::Down));
                 }

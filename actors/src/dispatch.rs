@@ -23,14 +23,23 @@ use ramson_protocol::i2np::garlic;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::ways::{Allowed, Opener, Owner, Way, may_come};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
+use ramson_protocol::places::Places;
+use ramson_protocol::quota::{Config, Quota};
 use ramson_transports::event::Received;
 use std::time::Duration;
 
 /// Batches that wait for the dispatcher, at most.
 const MAILBOX: usize = 1024;
 
-/// Garlic messages in the opener's queue, at most.
+/// Garlic messages in the opener's queue, at most: shared by those who bring them.
 const MAX_OPENING: usize = 256;
+
+/// Garlic messages that are opened in a second: each costs a Diffie-Hellman. All of them take a fifth of a core, and far less
+/// than that comes to a floodfill of the live network. One that does not open counts as so many.
+const OPENED: f32 = 4000.0;
+const OPENED_EACH: [f32; 3] = [400.0, 800.0, 1600.0];
+const OPENED_WITHIN: Duration = Duration::from_secs(5);
+const NOT_OURS: f32 = 5.0;
 
 /// Messages of strangers that are remembered of each way: five bytes each, as far as they come.
 const REMEMBERED: usize = 2_000_000;
@@ -79,7 +88,8 @@ pub(crate) struct Dispatch {
     netdb: NetDb,
     routes: Routes,
     opener: Addr<GarlicOpener>,
-    opening: usize,
+    opening: Places,
+    opened: Quota,
     filters: Filters,
     exported: Exported<4>,
     _vital: Vital,
@@ -89,6 +99,7 @@ impl Dispatch {
     /// The dispatcher of a node.
     pub(crate) fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
         let filter = |max| Duplicates::new(max, rand::random());
+        let opened = Config::per_second(OPENED_WITHIN, OPENED, OPENED_EACH);
         let (direct, endpoint, own) = (filter(REMEMBERED), filter(REMEMBERED), filter(REMEMBERED_OWN));
         Self {
             filters: Filters { direct, endpoint, own },
@@ -98,7 +109,8 @@ impl Dispatch {
             netdb,
             routes,
             opener,
-            opening: 0,
+            opening: Places::new(MAX_OPENING),
+            opened: Quota::new(opened, rand::random()),
         }
     }
 
@@ -215,18 +227,24 @@ impl Dispatch {
         if opener != Opener::RouterKey {
             return ControlDrop::GarlicNotOurs.count();
         }
-        if self.opening >= MAX_OPENING {
+        let bearer = self.shared.bearer(origin);
+        if !self.opened.take(&bearer, 1.0, self.shared.now().mono) {
+            return ControlDrop::OverShare.count();
+        }
+        if !self.opening.take(&bearer) {
             return ControlDrop::OpenerBusy.count();
         }
-        self.opening += 1;
         self.shared.mailboxes().entered(Mailbox::GarlicOpener);
         let open = self.opener.send(Open(data));
         ctx.spawn(open.into_actor(self).map(move |opened, actor, ctx| {
-            actor.opening -= 1;
+            actor.opening.give_back(&bearer);
             actor.shared.mailboxes().left(Mailbox::GarlicOpener);
             match opened {
                 Ok(Opened(Ok(messages))) => actor.on_cloves(origin, messages, ctx),
-                Ok(Opened(Err(reason))) => reason.count(),
+                Ok(Opened(Err(reason))) => {
+                    actor.opened.charge(&bearer, NOT_OURS, actor.shared.now().mono);
+                    reason.count();
+                }
                 Err(_) => ControlDrop::MailboxFull.count(),
             }
         }));

@@ -33,7 +33,7 @@ causes! {
         GarlicMalformed = "garlic_malformed",
         /// Garlic within garlic.
         GarlicInGarlic = "garlic_in_garlic",
-        /// More garlic waits for the threads that open it than may.
+        /// More garlic waits for the threads that open it than may, or more of this one's than is left for others.
         OpenerBusy = "opener_busy",
         /// An actor does not keep up.
         MailboxFull = "mailbox_full",
@@ -47,6 +47,12 @@ causes! {
         DataPlaneFull = "data_plane_full",
         /// An I/O thread did not take a new hop.
         HopInstall = "hop_install",
+        /// A stranger has had its share of what we do for strangers.
+        OverShare = "over_share",
+        /// A confirmation that would go to another than the one who asks for it.
+        ConfirmElsewhere = "confirm_elsewhere",
+        /// One key was to be passed on to other floodfills too often.
+        FloodedLately = "flooded_lately",
         /// A lookup of ours could not be sent.
         LookupNotSent = "lookup_not_sent",
         /// A DatabaseSearchReply over the session of another than its sender.

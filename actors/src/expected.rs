@@ -11,7 +11,7 @@ use actix::prelude::*;
 use parking_lot::Mutex;
 use ramson_protocol::garlic::one_time::{OneTimeKey, Pending};
 use ramson_protocol::i2np::ways::Owner;
-use ramson_protocol::id::{NetDbKey, TunnelId};
+use ramson_protocol::id::{NetDbKey, RouterHash, TunnelId};
 use ramson_protocol::time::Mono;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +50,14 @@ pub(crate) struct Waiter {
 }
 
 #[derive(Default)]
-struct Questions(Vec<(Via, Mono)>);
+struct Questions(Vec<Question>);
+
+struct Question {
+    via: Via,
+    until: Mono,
+    /// Who was asked.
+    of: RouterHash,
+}
 
 struct Inner {
     answers: HashMap<(Owner, Token), Waiter>,
@@ -121,22 +128,22 @@ impl Expected {
         })
     }
 
-    /// Somebody was asked for `key`, and is to answer by `via`.
-    pub(crate) fn expect_entry(&self, owner: Owner, key: NetDbKey, via: Via, until: Mono) {
+    /// The router `of` was asked for `key`, and is to answer by `via`.
+    pub(crate) fn expect_entry(&self, owner: Owner, key: NetDbKey, of: RouterHash, via: Via, until: Mono) {
         let mut inner = self.0.lock();
         if inner.lookups.len() >= MAX && !inner.lookups.contains_key(&(owner, key)) {
             return;
         }
         let questions = inner.lookups.entry((owner, key)).or_default();
-        questions.0.retain(|(held, _)| *held != via);
-        questions.0.push((via, until));
+        questions.0.retain(|held| held.via != via);
+        questions.0.push(Question { via, until, of });
     }
 
-    /// Whether an entry, or the word that there is none, under `key` answers a question of the owner of this way.
-    pub(crate) fn answers_lookup(&self, key: NetDbKey, origin: Origin, now: Mono) -> bool {
+    /// Who was asked, if an entry under `key`, or the word that there is none, answers a question of the owner of this way.
+    pub(crate) fn answers_lookup(&self, key: NetDbKey, origin: Origin, now: Mono) -> Option<RouterHash> {
         let inner = self.0.lock();
         let questions = inner.lookups.get(&(origin.way().owner(), key));
-        questions.is_some_and(|questions| questions.0.iter().any(|(via, until)| via.is(origin) && *until > now))
+        questions?.0.iter().rev().find(|held| held.via.is(origin) && held.until > now).map(|held| held.of)
     }
 
     /// Forgets what was waited for long enough.
@@ -145,7 +152,7 @@ impl Expected {
         inner.answers.retain(|_, waiter| waiter.until > now);
         inner.keys.expire(now);
         inner.lookups.retain(|_, questions| {
-            questions.0.retain(|(_, until)| *until > now);
+            questions.0.retain(|held| held.until > now);
             !questions.0.is_empty()
         });
     }
@@ -154,6 +161,7 @@ impl Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::By;
     use ramson_protocol::id::{DestinationId, MessageId, RouterHash};
     use std::time::Duration;
 
@@ -183,8 +191,12 @@ mod tests {
         let token = Token::Delivery(MessageId(9));
         let waiter = |via| Waiter { to: Nobody.start().recipient(), mailbox: Mailbox::Pool, via, until: LATER };
         assert!(expected.expect(DESTINATION, token.clone(), waiter(Via::Tunnel(TunnelId(5)))));
-        let elsewhere =
-            [out_of(5, ROUTER), out_of(6, DESTINATION), Origin::Direct(RouterHash([1; 32])), Origin::Garlic];
+        let elsewhere = [
+            out_of(5, ROUTER),
+            out_of(6, DESTINATION),
+            Origin::Direct(RouterHash([1; 32])),
+            Origin::Garlic(By::Tunnel(TunnelId(5))),
+        ];
         for origin in elsewhere {
             assert!(expected.take(&token, origin).is_none(), "{origin:?}");
         }
@@ -216,11 +228,12 @@ mod tests {
     #[test]
     fn an_entry_answers_only_whoever_asked_by_the_tunnel_he_named() {
         let (expected, key, now) = (Expected::default(), NetDbKey([7; 32]), Mono::ZERO);
-        expected.expect_entry(ROUTER, key, Via::Tunnel(TunnelId(5)), LATER);
-        let answers = |key, origin| expected.answers_lookup(key, origin, now);
+        let asked = RouterHash([6; 32]);
+        expected.expect_entry(ROUTER, key, asked, Via::Tunnel(TunnelId(5)), LATER);
+        let answers = |key, origin| expected.answers_lookup(key, origin, now) == Some(asked);
         assert!(answers(key, out_of(5, ROUTER)));
         assert!(!answers(key, out_of(6, ROUTER)) && !answers(key, out_of(5, DESTINATION)));
         assert!(!answers(key, Origin::Direct(RouterHash([1; 32]))) && !answers(NetDbKey([8; 32]), out_of(5, ROUTER)));
-        assert!(!expected.answers_lookup(key, out_of(5, ROUTER), LATER), "too late");
+        assert_eq!(expected.answers_lookup(key, out_of(5, ROUTER), LATER), None, "too late");
     }
 }

@@ -26,6 +26,7 @@ pub mod identity;
 mod judge;
 pub mod mailbox;
 pub mod messages;
+mod neighbours;
 pub mod netdb;
 pub mod node;
 pub mod paths;

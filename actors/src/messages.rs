@@ -10,6 +10,15 @@ use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
 use ramson_transports::account::Account;
 use std::net::IpAddr;
 
+/// What bore a message of others to us: this much is proven, also of what is in garlic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The session of this router.
+    Session(RouterHash),
+    /// Somebody's outbound tunnel that ends here.
+    Tunnel(TunnelId),
+}
+
 /// By what way a message reached us: it decides what the message may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -18,7 +27,7 @@ pub enum Origin {
     /// For us, out of somebody's outbound tunnel that ends here. Nobody knows who sent it.
     Endpoint(TunnelId),
     /// Out of a garlic message that only we could open, and that came by one of the ways above.
-    Garlic,
+    Garlic(By),
     /// Out of an inbound tunnel of ours, which belongs to this owner. Nobody knows who sent it.
     OwnTunnel(TunnelId, Owner),
     /// Out of garlic that came out of such a tunnel.
@@ -31,7 +40,7 @@ impl Origin {
         match self {
             Self::Direct(_) => Way::Direct,
             Self::Endpoint(_) => Way::Endpoint,
-            Self::Garlic => Way::Garlic,
+            Self::Garlic(_) => Way::Garlic,
             Self::OwnTunnel(_, owner) => Way::OwnTunnel(owner),
             Self::OwnGarlic(_, owner) => Way::OwnGarlic(owner),
         }
@@ -41,7 +50,7 @@ impl Origin {
     pub fn own_tunnel(self) -> Option<TunnelId> {
         match self {
             Self::OwnTunnel(tunnel, _) | Self::OwnGarlic(tunnel, _) => Some(tunnel),
-            Self::Direct(_) | Self::Endpoint(_) | Self::Garlic => None,
+            Self::Direct(_) | Self::Endpoint(_) | Self::Garlic(_) => None,
         }
     }
 
@@ -53,9 +62,8 @@ impl Origin {
     /// On whose account we send what we send because of it.
     pub(crate) fn account(self) -> Account {
         match self {
-            Self::Direct(router) => Account::Router(router),
-            Self::Endpoint(tunnel) => Account::Tunnel(tunnel),
-            Self::Garlic => Account::Strangers,
+            Self::Direct(router) | Self::Garlic(By::Session(router)) => Account::Router(router),
+            Self::Endpoint(tunnel) | Self::Garlic(By::Tunnel(tunnel)) => Account::Tunnel(tunnel),
             Self::OwnTunnel(..) | Self::OwnGarlic(..) => Account::Ours,
         }
     }
@@ -64,7 +72,19 @@ impl Origin {
     pub(crate) fn inside(self) -> Self {
         match self {
             Self::OwnTunnel(tunnel, owner) | Self::OwnGarlic(tunnel, owner) => Self::OwnGarlic(tunnel, owner),
-            Self::Direct(_) | Self::Endpoint(_) | Self::Garlic => Self::Garlic,
+            Self::Direct(router) => Self::Garlic(By::Session(router)),
+            Self::Endpoint(tunnel) => Self::Garlic(By::Tunnel(tunnel)),
+            Self::Garlic(by) => Self::Garlic(by),
+        }
+    }
+
+    /// What bore it to us, whoever made it; `None` out of tunnels of our own.
+    pub fn by(self) -> Option<By> {
+        match self {
+            Self::Direct(router) => Some(By::Session(router)),
+            Self::Endpoint(tunnel) => Some(By::Tunnel(tunnel)),
+            Self::Garlic(by) => Some(by),
+            Self::OwnTunnel(..) | Self::OwnGarlic(..) => None,
         }
     }
 }
@@ -105,7 +125,12 @@ pub struct Arrived {
 #[rtype(result = "()")]
 pub enum PeerNews {
     /// A session stands.
-    Up(RouterHash),
+    Up {
+        /// With this router.
+        peer: RouterHash,
+        /// It is where it says that it is: we have called it there, or it has called us from there.
+        proven: bool,
+    },
     /// The last session has ended.
     Down(RouterHash),
     /// It could not be reached.
@@ -144,6 +169,8 @@ pub enum RouterKnown {
     Learned(RouterInfo),
     /// A router is no longer in the database.
     Forgotten(RouterHash),
+    /// The operator has given us this router, among few others.
+    Trusted(RouterHash),
 }
 
 /// The blocklist has changed: part with those who are on it now.

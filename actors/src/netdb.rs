@@ -16,12 +16,13 @@ mod reply;
 mod requests;
 mod searches;
 mod shard;
+mod shares;
 mod storage;
 mod verifier;
 
 use crate::drops::ControlDrop;
-use crate::mailbox::Mailbox;
-use crate::messages::{Charged, Incoming, RouterInfoReceived, RouterKnown};
+use crate::mailbox::{Mailbox, wait_for_room};
+use crate::messages::{Charged, Incoming, Origin, RouterInfoReceived, RouterKnown};
 use crate::paths::Paths;
 use crate::series::control;
 use crate::shared::Shared;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use directory::Directory;
 use parking_lot::{Mutex, MutexGuard};
 use publishing::{Publish, Publishing};
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::blame::{Charge, Weight};
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::router_info::{RouterInfo, VerifiedRouterInfo};
@@ -38,23 +40,24 @@ use ramson_protocol::i2np::database_lookup::LookupKind;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::flood;
-use ramson_protocol::netdb::lookup::Throttle;
-use ramson_protocol::netdb::router_set::RouterSet;
-use ramson_protocol::netdb::rules::{Refusal, Rules, Source};
-use ramson_protocol::netdb::store;
+use ramson_protocol::netdb::floodfills::Floodfills;
+use ramson_protocol::netdb::lookup::{self, Throttle};
+use ramson_protocol::netdb::rules::{Cost, Refusal, Rules, Source};
+use ramson_protocol::netdb::store::{self, Standing};
 use ramson_protocol::time::Wall;
 use ramson_protocol::wire::Reader;
 use ramson_transports::account::Account;
-use requests::{All, Asked, Await, Get, Offered, Own, Stored, Subscribe};
+use requests::{All, Asked, Await, Get, Met, Offered, Own, Stored, Subscribe, Trust};
 use searches::{Find, Found, Replied, Searches, Unreachable};
 use shard::{NetDbShard, shard_of};
+use shares::Shares;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use storage::Storage;
+use storage::{Found as OnDisk, Loaded, Storage};
 use verifier::Verifier;
 
 pub use imported::Imported;
@@ -65,8 +68,24 @@ const SHARDS: usize = 4;
 /// Arbiters that carry them.
 pub(crate) const ARBITERS: usize = 2;
 
-/// Threads that verify signatures.
-const VERIFIERS: usize = 2;
+/// Threads that verify signatures; and one for those that take long, so that nobody else waits for them.
+const VERIFIERS: [usize; 2] = [2, 1];
+
+/// A RouterInfo that was published longer ago is asked for anew before it is used, if that can be done unseen.
+const REFRESH_AFTER: Duration = lookup::MAX_AGE;
+
+/// And so long one waits for it: what is to be sent waits, too.
+const REFRESH_WITHIN: Duration = Duration::from_secs(4);
+
+/// One of a router that could not be reached is asked for anew even earlier: it may have moved.
+const REFRESH_FAILED_AFTER: Duration = Duration::from_secs(20 * 60);
+
+/// Routers that could not be reached and are remembered for that.
+const MAX_FAILED: usize = 4096;
+
+/// RouterInfos that the operator gives us are taken for routers that were met, if they are no more than so many: a bundle of
+/// chosen ones, not the whole database of some other router.
+const TRUSTED: usize = 256;
 
 /// Where the database lies and how much it may hold.
 pub struct NetDbConfig {
@@ -90,8 +109,12 @@ struct Inner {
     rules: Rules,
     directory: Directory,
     throttle: Mutex<Throttle>,
+    /// Routers that could not be reached with the RouterInfo of this time.
+    failed: Mutex<HashMap<RouterHash, Wall>>,
+    shares: Shares,
     storage: Storage,
-    verifier: Addr<Verifier>,
+    /// For usual signatures, and for those that take long.
+    verifiers: [Addr<Verifier>; 2],
     shards: OnceLock<Vec<Addr<NetDbShard>>>,
     searches: OnceLock<Addr<Searches>>,
     publishing: OnceLock<Addr<Publishing>>,
@@ -108,25 +131,32 @@ impl NetDb {
         config: &NetDbConfig,
         arbiters: &[ArbiterHandle],
     ) -> io::Result<Self> {
-        let (storage, entries) = Storage::open(&config.database)?;
+        let (storage, OnDisk { routers, lease_sets }) = Storage::open(&config.database)?;
+        // Earlier versions wrote them.
+        lease_sets.into_iter().for_each(|key| storage.forget(key));
         let rules = Rules { net_id: shared.net_id(), own: shared.hash(), floodfill: shared.floodfill() };
         let vitals = shared.vitals().clone();
         let netdb = Self(Arc::new(Inner {
             paths,
             judge: OnceLock::new(),
+            failed: Mutex::default(),
             throttle: Mutex::new(Throttle::new(shared.floodfill(), shared.now().mono)),
             rules,
             directory: Directory::default(),
+            shares: Shares::new(shared.transports().line().outbound.rate()),
             storage,
-            verifier: SyncArbiter::start(VERIFIERS, move || Verifier::new(&vitals)),
+            verifiers: VERIFIERS.map(|threads| {
+                let vitals = vitals.clone();
+                SyncArbiter::start(threads, move || Verifier::new(&vitals))
+            }),
             shards: OnceLock::new(),
             searches: OnceLock::new(),
             publishing: OnceLock::new(),
             shared,
         }));
-        let mut parts: [Vec<Entry>; SHARDS] = Default::default();
-        for entry in entries {
-            parts[shard_of(entry.key())].push(entry);
+        let mut parts: [Vec<Loaded>; SHARDS] = Default::default();
+        for loaded in routers {
+            parts[shard_of(loaded.info.hash().into())].push(loaded);
         }
         let store = store::Config {
             own: rules.own,
@@ -134,6 +164,7 @@ impl NetDb {
             max_routers: config.max_routers.div_ceil(SHARDS),
             max_lease_sets: config.max_lease_sets.div_ceil(SHARDS),
             shards: SHARDS,
+            private: netdb.0.shared.allow_private(),
         };
         let shards = parts.into_iter().enumerate().map(|(index, entries)| {
             let netdb = netdb.clone();
@@ -151,18 +182,38 @@ impl NetDb {
 
     /// A DatabaseStore message.
     pub fn store(&self, incoming: Incoming) {
+        let (shared, bearer) = (self.shared(), self.bearer(incoming.origin));
+        if !incoming.origin.way().is_own() && !self.0.shares.store(&bearer, shared.now().mono) {
+            return control::NETDB_STORES.add(["over_share"], 1);
+        }
         match key_of(&incoming) {
-            Some(key) => self.tell(key, Stored(incoming)),
+            Some(key) => self.tell(key, Stored(incoming, bearer)),
             None => ControlDrop::Malformed.count(),
         }
     }
 
     /// A DatabaseLookup message.
     pub fn lookup(&self, incoming: Incoming) {
+        let (shared, bearer) = (self.shared(), self.bearer(incoming.origin));
+        if !self.0.shares.lookup(&bearer, shared.now().mono) {
+            return control::NETDB_LOOKUPS.add(["over_share"], 1);
+        }
         match key_of(&incoming) {
-            Some(key) => self.tell(key, Asked(incoming)),
+            Some(key) => self.tell(key, Asked(incoming, bearer)),
             None => ControlDrop::Malformed.count(),
         }
+    }
+
+    /// Something has happened with a router. Never lost: it decides who stays.
+    pub(crate) fn note(&self, router: RouterHash, standing: Standing) {
+        if let Some(shard) = self.shard(shard_of(router.into())) {
+            self.0.shared.mailboxes().entered(Mailbox::NetDbShard);
+            wait_for_room(shard, Met(router, standing));
+        }
+    }
+
+    fn bearer(&self, origin: Origin) -> Bearer {
+        self.0.shared.bearer(origin)
     }
 
     /// A DatabaseSearchReply message.
@@ -198,23 +249,28 @@ impl NetDb {
 
     /// A RouterInfo from a handshake or a transport's block.
     pub fn router_info(&self, received: &RouterInfoReceived) {
-        if let Some(offered) = offered(received) {
+        let bearer = received.from.map_or(Bearer::NOBODY, |from| self.0.shared.bearer_of(from));
+        if !self.0.shares.store(&bearer, self.0.shared.now().mono) {
+            return control::NETDB_STORES.add(["over_share"], 1);
+        }
+        if let Some(offered) = offered(received, bearer) {
             self.tell(offered.info.hash().into(), offered);
         }
     }
 
     /// The RouterInfo of a router that has called us: its signature was verified in the handshake, and is not again.
     pub(crate) fn verified_router_info(&self, info: VerifiedRouterInfo) {
-        let (key, from) = (info.hash().into(), Some(info.hash()));
-        self.tell(key, Offered { info: info.into(), from, flood: false, verified: true });
+        let (key, from, bearer) = (info.hash().into(), Some(info.hash()), self.0.shared.bearer_of(info.hash()));
+        self.tell(key, Offered { info: info.into(), from, bearer, flood: false, verified: true });
     }
 
     /// RouterInfos from files and bundles: each waits for its turn.
     pub async fn bootstrap(&self, found: Vec<Bytes>) -> Imported {
         let mut imported = Imported::default();
+        let trusted = found.len() <= TRUSTED;
         for bytes in found {
             let received = RouterInfoReceived { from: None, bytes, flood: false };
-            let Some(offered) = offered(&received) else {
+            let Some(offered) = offered(&received, Bearer::NOBODY) else {
                 imported.refuse("malformed");
                 continue;
             };
@@ -226,6 +282,9 @@ impl NetDb {
                 imported.refuse(refusal.name());
             } else if self.ask(hash.into(), offered).await == Some(true) {
                 imported.taken += 1;
+                if trusted {
+                    self.tell(hash.into(), Trust(hash));
+                }
             } else if self.known_router(hash).await.is_some() {
                 imported.refuse(Refusal::NotNewer.name());
             } else {
@@ -257,23 +316,22 @@ impl NetDb {
     /// A RouterInfo of ours, or one that a search in the network brings.
     pub fn find_router(&self, hash: RouterHash) -> impl Future<Output = Option<RouterInfo>> + use<> + 'static {
         let netdb = self.clone();
-        async move { netdb.find(hash.into(), LookupKind::RouterInfo).await?.as_router_info().cloned() }
+        async move { netdb.find(Get::Router(hash)).await?.as_router_info().cloned() }
     }
 
     /// A leaseset that we have, or one that a search in the network brings.
     pub async fn find_lease_set(&self, destination: DestinationHash) -> Option<Entry> {
-        self.find(destination.into(), LookupKind::LeaseSet).await.filter(|entry| entry.kind().is_lease_set())
+        self.find(Get::LeaseSet(destination.into())).await.filter(|entry| entry.kind().is_lease_set())
     }
 
     /// The RouterInfo of a router that we know.
     pub async fn known_router(&self, hash: RouterHash) -> Option<RouterInfo> {
-        self.ask(hash.into(), Get(hash.into())).await??.as_router_info().cloned()
+        self.ask(hash.into(), Get::Router(hash)).await??.as_router_info().cloned()
     }
 
     /// The RouterInfo of a router that we know, or that comes to be known within this time.
     pub(crate) async fn router_within(&self, hash: RouterHash, within: Duration) -> Option<RouterInfo> {
-        let entry = actix::clock::timeout(within, self.ask(hash.into(), Await(hash.into()))).await.ok()???;
-        entry.as_router_info().cloned()
+        actix::clock::timeout(within, self.ask(hash.into(), Await(hash))).await.ok()??
     }
 
     /// All routers that we know, ourselves left out.
@@ -286,7 +344,7 @@ impl NetDb {
     }
 
     /// Floodfills that are worth being asked.
-    pub fn floodfills(&self) -> Arc<RouterSet> {
+    pub fn floodfills(&self) -> Arc<Floodfills> {
         self.0.directory.floodfills()
     }
 
@@ -302,6 +360,12 @@ impl NetDb {
 
     /// A router could not be reached: nobody needs to wait for its answer.
     pub fn unreachable(&self, router: RouterHash) {
+        let mut failed = self.0.failed.lock();
+        if failed.len() >= MAX_FAILED {
+            failed.clear();
+        }
+        failed.insert(router, self.0.shared.now().wall);
+        drop(failed);
         if self.floodfills().contains(&router) {
             self.search(Unreachable(router));
             if let Some(publishing) = self.0.publishing.get() {
@@ -310,15 +374,37 @@ impl NetDb {
         }
     }
 
-    async fn find(&self, key: NetDbKey, kind: LookupKind) -> Option<Entry> {
-        if let Some(entry) = self.ask(key, Get(key)).await.flatten()
-            && entry.expires().is_none_or(|end| end > self.0.shared.now().wall)
-        {
-            return Some(entry);
+    /// What we have, or what the network has. An old RouterInfo is asked for anew, if that can be done unseen: through our
+    /// own tunnels, without a call to anybody.
+    async fn find(&self, get: Get) -> Option<Entry> {
+        let now = self.0.shared.now().wall;
+        let held = self.ask(get.key(), get).await.flatten();
+        let held = held.filter(|entry| entry.expires().is_none_or(|end| end > now));
+        let kind = if matches!(get, Get::Router(_)) { LookupKind::RouterInfo } else { LookupKind::LeaseSet };
+        let Some(held) = held else { return self.search_for(get.key(), kind).await };
+        let is_old = held.as_router_info().is_some_and(|info| self.is_old(info, now));
+        if !is_old || get.key() == self.0.shared.hash().into() || !self.has_tunnels() {
+            return Some(held);
         }
+        let found = actix::clock::timeout(REFRESH_WITHIN, self.search_for(get.key(), kind)).await;
+        Some(found.ok().flatten().unwrap_or(held))
+    }
+
+    /// Whether it is better to ask for another one before this is used.
+    fn is_old(&self, info: &RouterInfo, now: Wall) -> bool {
+        let failed = self.0.failed.lock().get(&info.hash()).is_some_and(|at| *at >= info.published());
+        now.since(info.published()) > if failed { REFRESH_FAILED_AFTER } else { REFRESH_AFTER }
+    }
+
+    async fn search_for(&self, key: NetDbKey, kind: LookupKind) -> Option<Entry> {
         let searches = self.0.searches.get()?;
         self.0.shared.mailboxes().entered(Mailbox::Searches);
         searches.send(Find { key, kind }).await.ok().flatten()
+    }
+
+    fn has_tunnels(&self) -> bool {
+        let own = self.0.paths.get();
+        !own.outbound.is_empty() && !own.inbound.is_empty()
     }
 
     /// What a search waits for is here.
@@ -412,8 +498,17 @@ impl NetDb {
         &self.0.storage
     }
 
-    fn verifier(&self) -> &Addr<Verifier> {
-        &self.0.verifier
+    fn verifier(&self, cost: Cost) -> &Addr<Verifier> {
+        &self.0.verifiers[cost as usize]
+    }
+
+    fn shares(&self) -> &Shares {
+        &self.0.shares
+    }
+
+    /// The line has changed: answers to strangers are a part of it.
+    pub(crate) fn set_line(&self, bytes_per_second: u64) {
+        self.0.shares.set_line(bytes_per_second);
     }
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
@@ -450,9 +545,9 @@ fn key_of(incoming: &Incoming) -> Option<NetDbKey> {
 }
 
 /// A RouterInfo with bytes of its own, as it is kept for long.
-fn offered(received: &RouterInfoReceived) -> Option<Offered> {
+fn offered(received: &RouterInfoReceived, bearer: Bearer) -> Option<Offered> {
     match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
-        Ok(info) => Some(Offered { info, from: received.from, flood: received.flood, verified: false }),
+        Ok(info) => Some(Offered { info, from: received.from, bearer, flood: received.flood, verified: false }),
         Err(_) => {
             control::NETDB_STORES.add(["malformed"], 1);
             None
@@ -467,7 +562,7 @@ fn offered(received: &RouterInfoReceived) -> Option<Offered> {
 /// If the database cannot be opened or written.
 pub fn import(database: &Path, found: Vec<Bytes>, rules: &Rules, now: Wall) -> io::Result<Imported> {
     let held = storage::read_offline(database)?;
-    let mut newest: HashMap<NetDbKey, Entry> = held.into_iter().map(|entry| (entry.key(), entry)).collect();
+    let mut newest: HashMap<RouterHash, Wall> = held.iter().map(|l| (l.info.hash(), l.info.published())).collect();
     let mut taken = HashMap::new();
     let mut imported = Imported::default();
     for bytes in found {
@@ -475,13 +570,17 @@ pub fn import(database: &Path, found: Vec<Bytes>, rules: &Rules, now: Wall) -> i
             imported.refuse("malformed");
             continue;
         };
-        let entry = Entry::from(info);
-        match rules.judge(&entry, Source::Import, newest.get(&entry.key()), 0, now) {
+        let hash = info.hash();
+        let verdict = match newest.get(&hash) {
+            Some(held) if info.published() <= *held => Err(Refusal::NotNewer),
+            _ => rules.judge(&info.clone().into(), Source::Bundle, None, 0, now),
+        };
+        match verdict {
             Err(refusal) => imported.refuse(refusal.name()),
             Ok(()) => {
                 imported.taken += 1;
-                newest.insert(entry.key(), entry.clone());
-                taken.insert(entry.key(), entry);
+                newest.insert(hash, info.published());
+                taken.insert(hash, info);
             }
         }
     }
@@ -495,7 +594,7 @@ pub fn import(database: &Path, found: Vec<Bytes>, rules: &Rules, now: Wall) -> i
 /// If it cannot be opened.
 pub fn routers_in(database: &Path) -> io::Result<Vec<RouterInfo>> {
     let held = storage::read_offline(database)?;
-    Ok(held.into_iter().filter_map(|entry| entry.as_router_info().cloned()).collect())
+    Ok(held.into_iter().map(|loaded| loaded.info).collect())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::mailbox::{Mailbox, Mailboxes, wait_for_room};
 use crate::messages::{Drain, Recheck};
 use crate::netdb::{self, NetDb};
 use crate::paths::{OwnTunnels, Paths};
-use crate::pool::{PoolHandle, Pools};
+use crate::pool::{InUse, PoolHandle, Pools};
 use crate::profiles::Profiles;
 use crate::reach::{self, Reach, ReachKeeper, Release, interfaces};
 use crate::reseeder::{Reseeder, Reseeding};
@@ -158,11 +158,12 @@ impl Node {
         let published = Arc::new(Published::default());
         let tunnels = for_tunnels.to_vec();
         let transit = start_transit(&shared, config.live.admission(), &static_key, tunnels, &published);
-        let profiles =
-            Profiles::new(shared.clone(), config.profiles, config.profile.family.as_ref().map(FamilyKey::name)).start();
+        let in_use = InUse::default();
+        let (family, profiles) = (config.profile.family.as_ref().map(FamilyKey::name), config.profiles);
+        let profiles = Profiles::new(shared.clone(), netdb.clone(), in_use.clone(), profiles, family).start();
         netdb.subscribe(profiles.clone().recipient());
         wait_for_room(&connections, Follow(profiles.clone().recipient()));
-        let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone());
+        let pools = Pools::new(shared.clone(), profiles.clone(), connections.clone(), in_use);
         let exploratory = pools.open_with(config.pool, paths);
         let judge = Judge::new(shared.clone(), connections.clone(), profiles.clone(), config.bans).start();
         netdb.set_judge(judge.clone().recipient());
@@ -305,6 +306,7 @@ impl Node {
         export_limits(&live);
         let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
         self.transports().line().set(line);
+        self.netdb.set_line(line.outbound);
         self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
         self.transports().idle_close().set(Transport::Ssu2, ssu2_idle_close);
         self.shared.gate().set(blocklist);

@@ -12,6 +12,7 @@
 
 mod builder;
 mod builds;
+mod in_use;
 mod probes;
 mod tunnel;
 
@@ -29,6 +30,8 @@ use crate::supervise::Vital;
 use actix::prelude::*;
 use builder::Builder;
 use builds::Building;
+use in_use::HopsInUse;
+pub(crate) use in_use::InUse;
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, RouterHash};
 use ramson_protocol::peers::Peers;
@@ -89,6 +92,7 @@ pub struct Pools {
     profiles: Addr<Profiles>,
     connections: Addr<Connections>,
     builder: Addr<Builder>,
+    in_use: InUse,
 }
 
 /// A pool that is kept as long as its owner wants it; clones mean the same pool.
@@ -112,12 +116,12 @@ struct Want {
 struct Close;
 
 impl Pools {
-    /// For a node with these profiles and connections.
-    pub(crate) fn new(shared: Shared, profiles: Addr<Profiles>, connections: Addr<Connections>) -> Self {
+    /// For a node with these profiles and connections. Which routers its tunnels pass through stands in `in_use`.
+    pub(crate) fn new(shared: Shared, profiles: Addr<Profiles>, connections: Addr<Connections>, in_use: InUse) -> Self {
         let us = shared.hash();
         let vitals = shared.vitals().clone();
         let builder = SyncArbiter::start(BUILDERS, move || Builder::new(us, &vitals));
-        Self { shared, profiles, connections, builder }
+        Self { shared, profiles, connections, builder, in_use }
     }
 
     /// A new pool, which begins to build at once and publishes what stands in `paths`.
@@ -159,6 +163,7 @@ impl PoolHandle {
 pub struct TunnelPool {
     shared: Shared,
     profiles: Addr<Profiles>,
+    in_use: InUse,
     config: PoolConfig,
     core: Pool,
     rng: ChaCha20Rng,
@@ -187,7 +192,7 @@ pub struct TunnelPool {
 /// A tunnel that stands.
 struct Own {
     route: Route,
-    hops: Vec<RouterHash>,
+    hops: HopsInUse,
     actor: Recipient<End>,
 }
 
@@ -205,6 +210,7 @@ impl TunnelPool {
         let core = Config { inbound: config.inbound, outbound: config.outbound, ..Config::default() };
         Self {
             profiles: pools.profiles.clone(),
+            in_use: pools.in_use.clone(),
             builder: pools.builder.clone(),
             config,
             core: Pool::new(core, seed, now),
@@ -272,7 +278,7 @@ impl TunnelPool {
             Out::Test { test, outbound, inbound } => self.test(test, outbound, inbound, ctx),
             Out::Proven { outbound, inbound, rtt } => {
                 control::TUNNEL_TEST_TIME.record([], rtt);
-                self.note_tunnels(&[outbound, inbound], SharedEvent::TestPassed);
+                self.note_tunnels(&[outbound, inbound], SharedEvent::TestPassed { rtt });
             }
             Out::Dropped { id } => {
                 self.note_tunnels(&[id], SharedEvent::TestFailed);

@@ -12,19 +12,21 @@ mod file;
 use crate::disk;
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, PeerNews, Recheck, RouterKnown};
+use crate::netdb::NetDb;
+use crate::pool::InUse;
 use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
-use ramson_protocol::peers::facts::{self, Facts};
+use ramson_protocol::netdb::store::Standing;
+use ramson_protocol::peers::facts::{self, Facts, Subnet};
 use ramson_protocol::peers::profile::{Event, Shared as SharedEvent};
 use ramson_protocol::peers::{self, Chosen, Peers, Purpose, TooFew, Wish};
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use rand_chacha::ChaCha20Rng;
-use smallvec::SmallVec;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,8 +58,8 @@ pub(crate) struct Choose {
     pub(crate) direction: Direction,
     /// What the tunnel is for: it decides by what rules hops are chosen.
     pub(crate) purpose: Purpose,
-    /// A router that is left out if there are others.
-    pub(crate) avoid: Option<RouterHash>,
+    /// Routers that are left out if there are others.
+    pub(crate) avoid: Vec<RouterHash>,
     /// The pool's secret order of hops.
     pub(crate) order: [u8; 32],
 }
@@ -95,6 +97,8 @@ impl Pace {
 /// The actor that keeps the profiles and chooses hops.
 pub(crate) struct Profiles {
     shared: Shared,
+    netdb: NetDb,
+    in_use: InUse,
     peers: Peers,
     pace: Pace,
     rng: ChaCha20Rng,
@@ -108,8 +112,15 @@ pub(crate) struct Profiles {
 }
 
 impl Profiles {
-    /// With what was kept of earlier runs. None of our own `family` is ever chosen.
-    pub(crate) fn new(shared: Shared, path: Option<PathBuf>, family: Option<&str>) -> Self {
+    /// With what was kept of earlier runs. Which routers our tunnels pass through already stands in `in_use`; the database
+    /// is told whom we have met. None of our own `family` is ever chosen.
+    pub(crate) fn new(
+        shared: Shared,
+        netdb: NetDb,
+        in_use: InUse,
+        path: Option<PathBuf>,
+        family: Option<&str>,
+    ) -> Self {
         let (now, mut rng) = (shared.now().mono, shared.rng());
         let (same_subnet, family) = (shared.allow_private(), family.map(facts::family));
         let mut peers = Peers::new(peers::Config { same_subnet, family, ..peers::Config::default() });
@@ -118,9 +129,12 @@ impl Profiles {
         {
             tracing::warn!(%error, "the profiles of earlier runs could not be read");
         }
+        peers.proven(now).for_each(|router| netdb.note(router, Standing::Proven));
         let _vital = shared.vitals().guard("the keeper of profiles");
         Self {
             shared,
+            netdb,
+            in_use,
             peers,
             pace: Pace::default(),
             rng,
@@ -143,19 +157,19 @@ impl Profiles {
         }
     }
 
-    /// Chooses hops. Whom the wish avoids is left out if there are others.
+    /// Chooses hops, nobody of whom stands where we do.
     fn choose(&mut self, wish: &Choose) -> Result<Chosen, TooFew> {
-        let (us, now) = (self.shared.hash(), self.shared.now());
-        let Choose { hops, direction, purpose, avoid, order } = *wish;
-        let exclude: SmallVec<[RouterHash; 2]> = [us].into_iter().chain(avoid).collect();
+        let (us, now, own) = (self.shared.hash(), self.shared.now(), self.shared.router_info());
+        let published = own.addresses().filter_map(|address| address.socket());
+        let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
+        let Choose { hops, direction, purpose, ref avoid, order } = *wish;
         let hidden = direction == Direction::Inbound && !self.shared.reach().view.is_reachable();
         let last = hidden.then_some(&self.connected);
-        // Each rule of convenience falls if it leaves nobody.
-        let wishes = [(&exclude[..], last), (&exclude[..1], last), (&exclude[..1], None)];
-        let mut chosen = Err(TooFew { found: 0 });
-        for (exclude, last) in wishes {
-            let wish = Wish { hops, direction, purpose, exclude, last, order };
-            chosen = chosen.or_else(|_| self.peers.select(&wish, now, &mut self.rng));
+        let wish = Wish { hops, direction, purpose, exclude: &[us], avoid, near: &near, last, order };
+        let in_use = self.in_use.get();
+        let mut chosen = self.peers.select(&wish, &in_use, now, &mut self.rng);
+        if chosen.is_err() && hidden {
+            chosen = self.peers.select(&Wish { last: None, ..wish }, &in_use, now, &mut self.rng);
         }
         for hop in chosen.iter().flat_map(|chosen| &chosen.hops) {
             if self.few_acquaintances || self.peers.is_acquaintance(&hop.hash, now.mono) {
@@ -163,6 +177,16 @@ impl Profiles {
             }
         }
         chosen
+    }
+
+    /// Notes what a router did; the database is told of those who have proven themselves by it.
+    fn note(&mut self, router: &RouterHash, event: Event) {
+        let now = self.shared.now().mono;
+        let stranger = !self.peers.is_proven(router, now);
+        self.peers.note(router, event, now);
+        if stranger && self.peers.is_proven(router, now) {
+            self.netdb.note(*router, Standing::Proven);
+        }
     }
 
     fn count(&mut self) {
@@ -201,6 +225,7 @@ impl Handler<RouterKnown> for Profiles {
         match known {
             RouterKnown::Learned(info) => self.learn(&info),
             RouterKnown::Forgotten(hash) => self.peers.forget(&hash),
+            RouterKnown::Trusted(hash) => self.note(&hash, Event::Proven),
         }
     }
 }
@@ -210,17 +235,16 @@ impl Handler<PeerNews> for Profiles {
 
     fn handle(&mut self, news: PeerNews, _: &mut Context<Self>) {
         self.shared.mailboxes().left(Mailbox::Pool);
-        let now = self.shared.now().mono;
         match news {
             // A session that ends says nothing about the router: most end because nobody used them.
             PeerNews::Down(peer) => {
                 self.connected.remove(&peer);
             }
-            PeerNews::Up(peer) => {
+            PeerNews::Up { peer, proven } => {
                 self.connected.insert(peer);
-                self.peers.note(&peer, Event::Reached, now);
+                self.note(&peer, if proven { Event::Proven } else { Event::Reached });
             }
-            PeerNews::Unreachable(peer) => self.peers.note(&peer, Event::Unreachable, now),
+            PeerNews::Unreachable(peer) => self.note(&peer, Event::Unreachable),
         }
     }
 }
@@ -243,8 +267,7 @@ impl Handler<Note> for Profiles {
     type Result = ();
 
     fn handle(&mut self, note: Note, _: &mut Context<Self>) {
-        let now = self.shared.now().mono;
-        note.0.iter().for_each(|(router, event)| self.peers.note(router, *event, now));
+        note.0.iter().for_each(|(router, event)| self.note(router, *event));
     }
 }
 

@@ -4,6 +4,8 @@ use crate::destination::Register;
 use crate::expected::Expected;
 use crate::gate::Gate;
 use crate::mailbox::Mailboxes;
+use crate::messages::{By, Origin};
+use crate::neighbours::Neighbours;
 use crate::paths::OutboundTunnelRef;
 use crate::reach::Reach;
 use crate::supervise::Vitals;
@@ -12,6 +14,7 @@ use crate::witnesses::Witnesses;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 use ramson_clients::Clients;
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::data::router_keys::RouterKeys;
 use ramson_protocol::dialing::desk::Desk;
@@ -26,14 +29,14 @@ use ramson_transports::account::Account;
 use ramson_transports::clock::Clock;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// How far ahead we set the expiration of what we send. INTEROP: eight seconds in i2pd and emissary.
-pub const LIFETIME: Duration = Duration::from_secs(10);
+/// How far ahead we set the expiration of what we send, less up to four seconds. INTEROP: eight seconds in i2pd and
+/// emissary.
+pub const LIFETIME: Duration = Duration::from_secs(12);
 
 /// The shared state of a node; cheap to clone.
 #[derive(Clone)]
@@ -52,6 +55,7 @@ struct Inner {
     tunnel_ids: TunnelIds,
     destinations: Register,
     expected: Expected,
+    neighbours: Neighbours,
     mailboxes: Mailboxes,
     vitals: Vitals,
     abilities: ArcSwap<Abilities>,
@@ -59,8 +63,6 @@ struct Inner {
     clock_believed: AtomicBool,
     dial_history: parking_lot::Mutex<DialHistory>,
     desk: parking_lot::Mutex<Desk>,
-    /// Where the routers are that we are connected to.
-    places: parking_lot::Mutex<HashMap<RouterHash, IpAddr>>,
     reach: ArcSwap<Reach>,
     gate: Gate,
 }
@@ -111,6 +113,7 @@ impl Shared {
             tunnel_ids: TunnelIds::default(),
             destinations: Register::default(),
             expected: Expected::default(),
+            neighbours: Neighbours::default(),
             mailboxes: Mailboxes::default(),
             vitals: parts.vitals,
             abilities: ArcSwap::from_pointee(parts.abilities),
@@ -118,7 +121,6 @@ impl Shared {
             clock_believed: AtomicBool::new(false),
             dial_history: parking_lot::Mutex::default(),
             desk: parking_lot::Mutex::new(parts.desk),
-            places: parking_lot::Mutex::default(),
             reach: ArcSwap::from_pointee(parts.reach),
             gate: parts.gate,
         }))
@@ -186,16 +188,7 @@ impl Shared {
 
     /// Where a router is that we are connected to.
     pub(crate) fn place_of(&self, router: &RouterHash) -> Option<IpAddr> {
-        self.0.places.lock().get(router).copied()
-    }
-
-    /// Says where a router is that is connected now, or that it is no more.
-    pub(crate) fn set_place(&self, router: RouterHash, place: Option<IpAddr>) {
-        let mut places = self.0.places.lock();
-        match place {
-            Some(ip) => places.insert(router, ip),
-            None => places.remove(&router),
-        };
+        self.0.neighbours.get(router).map(|neighbour| neighbour.ip)
     }
 
     /// How peers reach us, and why.
@@ -248,6 +241,26 @@ impl Shared {
     /// What we wait for.
     pub(crate) fn expected(&self) -> &Expected {
         &self.0.expected
+    }
+
+    /// Who has a session with us.
+    pub(crate) fn neighbours(&self) -> &Neighbours {
+        &self.0.neighbours
+    }
+
+    /// Who bore a message to us, as far as it is proven; nobody what comes out of our own tunnels.
+    pub(crate) fn bearer(&self, origin: Origin) -> Bearer {
+        match origin.by() {
+            Some(By::Session(router)) => self.bearer_of(router),
+            Some(By::Tunnel(id)) => Bearer::tunnel(id, self.0.tunnel_ids.previous(id)),
+            None => Bearer::NOBODY,
+        }
+    }
+
+    /// A router as a bearer of messages.
+    pub(crate) fn bearer_of(&self, router: RouterHash) -> Bearer {
+        let ip = self.0.neighbours.get(&router).map(|neighbour| neighbour.ip);
+        Bearer::session(router, ip, self.allow_private())
     }
 
     /// How full the mailboxes are.
@@ -330,10 +343,11 @@ impl Shared {
         self.0.draining.store(true, Relaxed);
     }
 
-    /// A message of ours with a new id and the usual lifetime.
+    /// A message of ours with a new id and the usual lifetime. Its expiration does not tell our clock to the millisecond.
     pub fn message(&self, kind: MessageType, body: impl Into<bytes::Bytes>) -> Message {
-        let id = MessageId(rand::rng().next_u32());
-        Message { kind, id, expiration: self.now().wall.plus(LIFETIME), body: body.into() }
+        let mut rng = rand::rng();
+        let (id, expiration) = (MessageId(rng.next_u32()), self.now().wall.plus(LIFETIME).blurred(rng.next_u32()));
+        Message { kind, id, expiration, body: body.into() }
     }
 
     /// A generator of its own for an actor's core.

@@ -216,7 +216,7 @@ impl TransitManager {
         // Two tunnels of one number cannot be told apart, whether the first is another's or ours, and the creator chose it
         // at random: refuse the second.
         let verdict = match verdict {
-            Verdict::Accept { promised } if !self.shared.tunnel_ids().claim(receive) => {
+            Verdict::Accept { promised } if !self.shared.tunnel_ids().claim(receive, opened.from) => {
                 self.admission.ended(&source, promised);
                 Verdict::Refuse(admission::Reason::TunnelLimit)
             }

@@ -5,7 +5,7 @@
 
 use parking_lot::Mutex;
 use ramson_protocol::i2np::ways::Owner;
-use ramson_protocol::id::TunnelId;
+use ramson_protocol::id::{RouterHash, TunnelId};
 use rand::Rng;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Whose tunnel a number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
-    Transit,
+    /// Somebody else's, and the hop before us in it.
+    Transit(Option<RouterHash>),
     Own(Owner),
 }
 
@@ -38,12 +39,13 @@ impl TunnelIds {
         }
     }
 
-    /// Takes the number that somebody else chose for his tunnel; false if it is taken.
+    /// Takes the number that somebody else chose for his tunnel, in which `previous` is the hop before us; false if it is
+    /// taken.
     #[must_use]
-    pub(crate) fn claim(&self, id: TunnelId) -> bool {
+    pub(crate) fn claim(&self, id: TunnelId, previous: Option<RouterHash>) -> bool {
         match self.0.lock().entry(id) {
             Entry::Vacant(free) => {
-                free.insert(Holder::Transit);
+                free.insert(Holder::Transit(previous));
                 true
             }
             Entry::Occupied(_) => false,
@@ -59,7 +61,15 @@ impl TunnelIds {
     pub(crate) fn owner(&self, id: TunnelId) -> Option<Owner> {
         match self.0.lock().get(&id)? {
             Holder::Own(owner) => Some(*owner),
-            Holder::Transit => None,
+            Holder::Transit(_) => None,
+        }
+    }
+
+    /// The hop before us in somebody else's tunnel.
+    pub(crate) fn previous(&self, id: TunnelId) -> Option<RouterHash> {
+        match self.0.lock().get(&id)? {
+            Holder::Own(_) => None,
+            Holder::Transit(previous) => *previous,
         }
     }
 }
@@ -73,11 +83,13 @@ mod tests {
         let ids = TunnelIds::default();
         let own = ids.reserve(Owner::Router);
         assert_eq!(ids.owner(own), Some(Owner::Router));
-        assert!(!ids.claim(own));
+        let previous = Some(RouterHash([1; 32]));
+        assert!(!ids.claim(own, previous));
         let theirs = TunnelId(own.0 ^ 1);
-        assert!(ids.claim(theirs) && !ids.claim(theirs));
+        assert!(ids.claim(theirs, previous) && !ids.claim(theirs, None));
+        assert_eq!((ids.previous(theirs), ids.previous(own)), (previous, None));
         assert_eq!(ids.owner(theirs), None);
         ids.release(theirs);
-        assert!(ids.claim(theirs));
+        assert!(ids.claim(theirs, None));
     }
 }

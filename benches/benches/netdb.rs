@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::data::router_keys::RouterKeys;
@@ -30,14 +31,20 @@ fn netdb(c: &mut Criterion) {
         b.iter(|| RouterInfo::parse(info.as_bytes().clone()).unwrap().verify().unwrap());
     });
     let infos: Vec<RouterInfo> = (0..2000).map(|_| router_info(&mut rng)).collect();
-    let config =
-        Config { own: RouterHash([1; 32]), floodfill: true, max_routers: 10_000, max_lease_sets: 1000, shards: 1 };
+    let config = Config {
+        own: RouterHash([1; 32]),
+        floodfill: true,
+        max_routers: 10_000,
+        max_lease_sets: 1000,
+        shards: 1,
+        private: false,
+    };
     group.bench_function("store 2000 RouterInfos", |b| {
         b.iter_batched(
             || (Store::new(config, NOW), infos.clone()),
             |(mut store, infos)| {
                 for info in infos {
-                    assert!(store.insert(NOW, Entry::RouterInfo(info), Source::Unsolicited));
+                    assert!(store.insert(NOW, Entry::RouterInfo(info), Source::Unsolicited, &Bearer::NOBODY));
                 }
                 store
             },
@@ -46,14 +53,14 @@ fn netdb(c: &mut Criterion) {
     });
     let mut store = Store::new(config, NOW);
     for info in &infos {
-        store.insert(NOW, Entry::RouterInfo(info.clone()), Source::Unsolicited);
+        store.insert(NOW, Entry::RouterInfo(info.clone()), Source::Unsolicited, &Bearer::NOBODY);
     }
-    let known: Vec<NetDbKey> = infos.iter().map(|i| i.hash().into()).collect();
+    let known: Vec<RouterHash> = infos.iter().map(RouterInfo::hash).collect();
     let mut at = 0;
     group.bench_function("look up one", |b| {
         b.iter(|| {
             at = (at + 1) % known.len();
-            assert!(store.public_entry(black_box(known[at])).is_some());
+            assert!(store.public_router(black_box(known[at])).is_some());
         });
     });
     let random = |rng: &mut ChaCha20Rng| {

@@ -5,6 +5,7 @@
 //! be seen only from within is named as a counter that must have grown ([`Context::expect`]).
 
 mod crowd;
+mod crowding;
 mod datagrams;
 mod frames;
 mod introductions;
@@ -56,6 +57,15 @@ pub const MODES: &[Mode] = &[
     mode("frame-blocks", frames::bad_blocks),
     mode("gzip-bomb", netdb::gzip_bomb),
     mode("store-signature", netdb::bad_signature),
+    mode("netdb-pairs", crowding::pairs),
+    mode("netdb-made-up-routers", crowding::made_up_routers),
+    mode("netdb-amplified-lookups", crowding::amplified_lookups),
+    mode("netdb-lookups-in-anothers-name", crowding::lookups_in_anothers_name),
+    mode("netdb-forged-stores-to-confirm", crowding::forged_stores_to_confirm),
+    mode("netdb-slow-signatures", crowding::slow_signatures),
+    mode("netdb-garlic-flood", crowding::garlic_flood),
+    mode("netdb-exact-clock", crowding::exact_clock),
+    mode("netdb-own-router-info", crowding::own_router_info),
     mode("build-replay", tunnels::build_replay),
     mode("unknown-tunnel", tunnels::unknown_tunnel),
     mode("stolen-tunnel", tunnels::stolen_tunnel),

@@ -28,6 +28,7 @@ pub mod noise;
 pub mod ntcp2;
 pub mod payload;
 pub mod peers;
+pub mod places;
 pub mod pool;
 pub mod quota;
 pub mod ratchet;

@@ -5,10 +5,13 @@
 pub mod family;
 pub mod fitness;
 pub mod flood;
+pub mod floodfills;
 pub mod lookup;
 pub mod publish;
 pub mod router_set;
 pub mod routing_key;
 pub mod rules;
 pub mod search;
+pub mod silence;
 pub mod store;
+pub mod sybil;

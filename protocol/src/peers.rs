@@ -1,36 +1,38 @@
 //! Which routers we build tunnels through: what they say of themselves ([`facts`]), how they have done so far
-//! ([`profile`]), and the choice ([`Peers::select`]).
+//! ([`profile`]), where our tunnels pass already ([`usage`]), and the choice ([`Peers::select`]).
 //!
-//! The choice is random, weighted by bandwidth letter, congestion and past success, and bound by rules: never two hops
-//! in one /16 (IPv4) or /32 (IPv6) or in one family, nobody who is too old, full, or unreachable, and nobody who failed
-//! a short while ago. When there are too few candidates the memory of recent failures is the first to be given up, and
-//! only it: a network of ten routers still builds tunnels.
+//! The choice is random, weighted by bandwidth letter, congestion, speed and past success, and bound by rules: never two
+//! hops in one /16 (IPv4) or /32 (IPv6) or in one family, nor in ours; nobody who is too old, full, or unreachable;
+//! neighbours that can call each other; nobody who failed a short while ago, or is in a third of our tunnels; and hardly
+//! ever a router that nobody has reached. When there are too few candidates the last of these rules are given up, one after
+//! the other: a network of ten routers still builds tunnels.
 //!
 //! Bounded: beyond the limit the least useful of a few, taken at random, gives way.
 //!
 //! spec: tunnel-implementation §Peer Selection, §Peer Ordering within Tunnels; proposal 162
 
+mod choice;
 pub mod facts;
+mod guards;
 pub mod profile;
+pub mod usage;
 
-use crate::data::router_info::{Bandwidth, Congestion, Version};
+use crate::data::router_info::{Bandwidth, Version};
 use crate::id::RouterHash;
 use crate::time::{Mono, Now};
 use crate::tunnel::Direction;
 use crate::tunnel::build::HopSpec;
 use crate::tunnel::record::Form;
 use crate::wire::{Reader, Result, Writer};
+use choice::Strictness;
 use facts::{Facts, Subnet};
+use guards::Guard;
 use profile::Profile;
-use ramson_crypto::hash::sha256;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
-use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// Random candidates looked at per hop before all are looked at.
-const TRIES_PER_HOP: usize = 64;
 /// Entries compared when one has to give way.
 const EVICTION_SAMPLE: usize = 8;
 
@@ -79,8 +81,13 @@ pub struct Wish<'a> {
     pub direction: Direction,
     /// What the tunnel is for.
     pub purpose: Purpose,
-    /// Routers that must not be among them: ourselves, the gateway of the paired tunnel, the user's ban list.
+    /// Routers that must not be among them: ourselves, the user's ban list.
     pub exclude: &'a [RouterHash],
+    /// Routers that are left out if there are others: those of the tunnel that the build's message or answer passes
+    /// through.
+    pub avoid: &'a [RouterHash],
+    /// Where we are ourselves: nobody there is a hop.
+    pub near: &'a [Subnet],
     /// Of an inbound tunnel to a router that nobody can call: those with whom a session stands, of whom one is to be the
     /// last hop. Any other would have to be introduced while the build waits.
     pub last: Option<&'a HashSet<RouterHash>>,
@@ -110,6 +117,12 @@ pub struct Peers {
     config: Config,
     entries: Vec<Entry>,
     index: BTreeMap<RouterHash, usize>,
+    guards: Vec<Guard>,
+    /// How builds with routers went that nobody had reached, faded by each.
+    strangers_good: f32,
+    strangers_bad: f32,
+    /// The round trip of our tests, in seconds, on average.
+    round_trip: Option<f32>,
 }
 
 /// What was known so soon after the start came from disk, or from those who gave us our first routers.
@@ -118,6 +131,12 @@ const FIRST: Duration = Duration::from_secs(30);
 /// Who has been known for so long is an acquaintance.
 const ACQUAINTED: Duration = Duration::from_secs(3600);
 
+/// What one more build with a stranger takes of the weight of those before.
+const STRANGERS_FADE: f32 = 0.97;
+
+/// The weight of one more test in averages of round trips.
+const SMOOTHING: f32 = 0.1;
+
 struct Entry {
     hash: RouterHash,
     since: Mono,
@@ -125,17 +144,18 @@ struct Entry {
     profile: Profile,
 }
 
-/// How much of the memory of failures counts.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Strictness {
-    All,
-    Nothing,
-}
-
 impl Peers {
     /// An empty table: no router is known yet.
     pub fn new(config: Config) -> Self {
-        Self { config, entries: Vec::new(), index: BTreeMap::new() }
+        Self {
+            config,
+            entries: Vec::new(),
+            index: BTreeMap::new(),
+            guards: Vec::new(),
+            strangers_good: 0.0,
+            strangers_bad: 0.0,
+            round_trip: None,
+        }
     }
 
     /// Routers in mind.
@@ -164,8 +184,34 @@ impl Peers {
     /// Notes what happened with a router that we know.
     pub fn note(&mut self, hash: &RouterHash, event: profile::Event, now: Mono) {
         if let Some(at) = self.index.get(hash) {
-            self.entries[*at].profile.note(event, now);
+            let profile = &mut self.entries[*at].profile;
+            let stranger = !profile.is_proven(now);
+            profile.note(event, now);
+            if stranger {
+                self.stranger_did(event);
+            }
         }
+    }
+
+    fn stranger_did(&mut self, event: profile::Event) {
+        use profile::Event;
+        let (good, bad) = match event {
+            Event::Accepted | Event::Refused => (1.0, 0.0),
+            Event::Unreachable | Event::Misbehaved => (0.0, 1.0),
+            Event::Reached | Event::Proven => return,
+        };
+        self.strangers_good = self.strangers_good * STRANGERS_FADE + good;
+        self.strangers_bad = self.strangers_bad * STRANGERS_FADE + bad;
+    }
+
+    /// Whether a router was reached lately.
+    pub fn is_proven(&self, hash: &RouterHash, now: Mono) -> bool {
+        self.profile(hash).is_some_and(|profile| profile.is_proven(now))
+    }
+
+    /// Those that were reached lately.
+    pub fn proven(&self, now: Mono) -> impl Iterator<Item = RouterHash> {
+        self.entries.iter().filter(move |e| e.profile.is_proven(now)).map(|e| e.hash)
     }
 
     /// Notes an event of which one of several routers is the cause: each gets its share.
@@ -175,10 +221,19 @@ impl Peers {
         event: profile::Shared,
         now: Mono,
     ) {
+        if let profile::Shared::TestPassed { rtt } = event {
+            let usual = self.round_trip.get_or_insert(rtt.as_secs_f32());
+            *usual += SMOOTHING * (rtt.as_secs_f32() - *usual);
+        }
         let share = 1.0 / hashes.len().max(1) as f32;
         for hash in hashes {
             if let Some(at) = self.index.get(hash) {
-                self.entries[*at].profile.note_shared(event, share, now);
+                let profile = &mut self.entries[*at].profile;
+                if event == profile::Shared::BuildTimedOut && !profile.is_proven(now) {
+                    self.strangers_good *= STRANGERS_FADE;
+                    self.strangers_bad = self.strangers_bad * STRANGERS_FADE + 1.0;
+                }
+                profile.note_shared(event, share, now);
             }
         }
     }
@@ -200,140 +255,7 @@ impl Peers {
 
     /// How many routers may be hops now.
     pub fn usable(&self, now: Now) -> usize {
-        self.entries.iter().filter(|e| self.weight(e, Purpose::Client, now, Strictness::All) > 0.0).count()
-    }
-
-    /// Chooses the hops of a tunnel.
-    ///
-    /// # Errors
-    /// [`TooFew`] if the rules leave fewer than asked for.
-    pub fn select(&self, wish: &Wish<'_>, now: Now, rng: &mut ChaCha20Rng) -> std::result::Result<Chosen, TooFew> {
-        let mut chosen = Choice { at: SmallVec::new(), subnets: SmallVec::new(), families: SmallVec::new() };
-        for strictness in [Strictness::All, Strictness::Nothing] {
-            self.sample(&mut chosen, wish, now, strictness, rng);
-            if chosen.at.len() < wish.hops {
-                self.scan(&mut chosen, wish, now, strictness, rng);
-            }
-        }
-        if chosen.at.len() < wish.hops {
-            return Err(TooFew { found: chosen.at.len() });
-        }
-        Ok(self.ordered(&chosen.at, wish))
-    }
-
-    /// Random candidates, each taken with the probability of its weight.
-    fn sample(&self, chosen: &mut Choice, wish: &Wish<'_>, now: Now, strictness: Strictness, rng: &mut ChaCha20Rng) {
-        if self.entries.is_empty() {
-            return;
-        }
-        for _ in 0..TRIES_PER_HOP * wish.hops {
-            if chosen.at.len() == wish.hops {
-                return;
-            }
-            let at = rng.random_range(0..self.entries.len());
-            let weight = self.weight(&self.entries[at], wish.purpose, now, strictness);
-            if rng.random::<f32>() < weight {
-                self.take(chosen, at, wish);
-            }
-        }
-    }
-
-    /// All candidates, by the exponential trick: the largest of `random ^ (1 / weight)` is a weighted random choice.
-    fn scan(&self, chosen: &mut Choice, wish: &Wish<'_>, now: Now, strictness: Strictness, rng: &mut ChaCha20Rng) {
-        let mut keyed: Vec<(f32, usize)> = Vec::new();
-        for (at, entry) in self.entries.iter().enumerate() {
-            let weight = self.weight(entry, wish.purpose, now, strictness);
-            if weight > 0.0 {
-                keyed.push((rng.random::<f32>().powf(1.0 / weight), at));
-            }
-        }
-        keyed.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        for (_, at) in keyed {
-            if chosen.at.len() == wish.hops {
-                return;
-            }
-            self.take(chosen, at, wish);
-        }
-    }
-
-    /// Takes a candidate if no rule that ties hops together forbids it.
-    fn take(&self, chosen: &mut Choice, at: usize, wish: &Wish<'_>) {
-        let entry = &self.entries[at];
-        let Some(facts) = &entry.facts else { return };
-        if chosen.at.contains(&at) || wish.exclude.contains(&entry.hash) {
-            return;
-        }
-        // The first hop is the one we have to reach ourselves; one such router is chosen before all others.
-        if chosen.at.is_empty() && wish.direction == Direction::Outbound && !facts.dialable {
-            return;
-        }
-        if chosen.at.is_empty() && wish.last.is_some_and(|connected| !connected.contains(&entry.hash)) {
-            return;
-        }
-        let near = facts.subnets.iter().any(|subnet| chosen.subnets.contains(subnet));
-        let kin =
-            facts.family.is_some_and(|family| chosen.families.contains(&family) || self.config.family == Some(family));
-        if (near && !self.config.same_subnet) || kin {
-            return;
-        }
-        chosen.at.push(at);
-        chosen.subnets.extend(facts.subnets.iter().copied());
-        chosen.families.extend(facts.family);
-    }
-
-    /// spec: tunnel-implementation §Peer Ordering within Tunnels — by the distance XOR(H(peer ‖ key), key).
-    fn ordered(&self, at: &[usize], wish: &Wish<'_>) -> Chosen {
-        let distance = |hash: &RouterHash| {
-            let mut d = sha256(&[&hash.0, &wish.order]);
-            d.iter_mut().zip(wish.order).for_each(|(d, k)| *d ^= k);
-            d
-        };
-        let mut chosen: Vec<&Entry> = at.iter().map(|at| &self.entries[*at]).collect();
-        chosen.sort_by_cached_key(|entry| distance(&entry.hash));
-        if wish.direction == Direction::Outbound
-            && let Some(first) = chosen.iter().position(|e| e.facts.as_ref().is_some_and(|f| f.dialable))
-        {
-            chosen[..=first].rotate_right(1);
-        }
-        if let Some(connected) = wish.last
-            && let Some(last) = chosen.iter().position(|entry| connected.contains(&entry.hash))
-        {
-            chosen[last..].rotate_left(1);
-        }
-        let facts = || chosen.iter().filter_map(|e| e.facts.as_ref());
-        let short = facts().all(|f| f.version >= facts::SHORT_BUILDS);
-        let hops = chosen.iter().filter_map(|e| Some(HopSpec { hash: e.hash, key: e.facts.as_ref()?.key })).collect();
-        Chosen { hops, form: if short { Form::Short } else { Form::Long } }
-    }
-
-    /// From 0 (not to be used) to 1.
-    fn weight(&self, entry: &Entry, purpose: Purpose, now: Now, strictness: Strictness) -> f32 {
-        let Some(facts) = &entry.facts else { return 0.0 };
-        if !facts.usable(&self.config) || (strictness == Strictness::All && entry.profile.is_excluded(now.mono)) {
-            return 0.0;
-        }
-        let congestion = match facts.caps.congestion_at(facts.published, now.wall) {
-            Congestion::None => 1.0,
-            // spec: proposal 162 §Notes — D is derated, E severely, G not used at all.
-            Congestion::D => 0.5,
-            Congestion::E => 0.1,
-            Congestion::G => return 0.0,
-        };
-        let bandwidth = match facts.caps.bandwidth {
-            None | Some(Bandwidth::K) => 0.05,
-            Some(Bandwidth::L) => 0.1,
-            Some(Bandwidth::M) => 0.25,
-            Some(Bandwidth::N) => 0.4,
-            Some(Bandwidth::O) => 0.6,
-            Some(Bandwidth::P) => 0.9,
-            Some(Bandwidth::X) => 1.0,
-        };
-        let success = entry.profile.success(now.mono);
-        match purpose {
-            Purpose::Client => congestion * bandwidth * success * success,
-            // Flatter: who is slow or unknown gets a chance, who fails does not.
-            Purpose::Exploratory => congestion * (0.3 + 0.7 * bandwidth) * (0.2 + 0.8 * success),
-        }
+        self.entries.iter().filter(|e| self.weight(e, Purpose::Client, now, Strictness::USABLE) > 0.0).count()
     }
 
     fn entry(&mut self, hash: RouterHash, now: Mono, rng: &mut ChaCha20Rng) -> usize {
@@ -352,7 +274,8 @@ impl Peers {
     fn evict(&mut self, now: Mono, rng: &mut ChaCha20Rng) {
         let value = |e: &Entry| {
             let known = if e.facts.is_some() { 1.0 } else { 0.0 };
-            known + e.profile.success(now) + e.profile.experience(now).min(4.0)
+            let proven = if e.profile.is_proven(now) { 4.0 } else { 0.0 };
+            known + proven + e.profile.success(now) + e.profile.experience(now).min(4.0)
         };
         let sample = (0..EVICTION_SAMPLE).map(|_| rng.random_range(0..self.entries.len()));
         let worst = sample.min_by(|a, b| value(&self.entries[*a]).total_cmp(&value(&self.entries[*b])));
@@ -370,11 +293,11 @@ impl Peers {
     /// count (4) | ( hash (32) | profile (24) ) * count
     /// ```
     pub fn write(&self, now: Mono, out: &mut impl Writer) {
-        let known = || self.entries.iter().filter(|e| e.profile.experience(now) > 0.1);
+        let known = || self.entries.iter().filter(|e| e.profile.experience(now) > 0.1 || e.profile.is_proven(now));
         out.put_u32(known().count() as u32);
         for entry in known() {
             out.put(&entry.hash.0);
-            entry.profile.write(now, out);
+            entry.profile.write(self.is_guard(&entry.hash), now, out);
         }
     }
 
@@ -384,10 +307,13 @@ impl Peers {
     /// If the bytes end early; what was read up to there stays.
     pub fn read(&mut self, r: &mut Reader<'_>, now: Mono, rng: &mut ChaCha20Rng) -> Result<()> {
         for _ in 0..r.u32()? {
-            let (hash, profile) = (RouterHash(r.array()?), Profile::read(r, now)?);
+            let (hash, (profile, guard)) = (RouterHash(r.array()?), Profile::read(r, now)?);
             if self.entries.len() < self.config.max {
                 let at = self.entry(hash, now, rng);
                 self.entries[at].profile = profile;
+                if guard {
+                    self.add_guard(hash, now, rng);
+                }
             }
         }
         Ok(())
@@ -405,12 +331,6 @@ impl Entry {
     fn is_acquaintance(&self, now: Mono) -> bool {
         self.since <= FIRST || now.saturating_sub(self.since) >= ACQUAINTED
     }
-}
-
-struct Choice {
-    at: SmallVec<[usize; 8]>,
-    subnets: SmallVec<[Subnet; 16]>,
-    families: SmallVec<[u64; 8]>,
 }
 
 #[cfg(test)]

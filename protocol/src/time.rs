@@ -30,6 +30,12 @@ impl Wall {
         Self(self.0.saturating_sub(u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This time on the whole second, less up to three seconds by `random`: what is told to strangers must not show how far
+    /// our clock is off. INTEROP: Java takes up to three seconds off, too.
+    pub fn blurred(self, random: u32) -> Self {
+        Self((self.0.saturating_sub(u64::from(random % 3000))) / 1000 * 1000)
+    }
+
     /// How long after `earlier` this is; zero if it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -49,5 +55,21 @@ impl Now {
     /// Both clocks advanced by `d`: for simulations.
     pub fn plus(self, d: Duration) -> Self {
         Self { mono: self.mono + d, wall: self.wall.plus(d) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blurred_time_is_a_whole_second_that_does_not_tell_the_exact_one() {
+        let at = Wall(1_790_000_000_700);
+        let all: std::collections::BTreeSet<_> = (0..3000).map(|random| at.blurred(random).0).collect();
+        assert_eq!(
+            all.into_iter().collect::<Vec<_>>(),
+            [1_789_999_997_000, 1_789_999_998_000, 1_789_999_999_000, 1_790_000_000_000]
+        );
+        assert_eq!(Wall(0).blurred(77), Wall(0));
     }
 }

@@ -7,6 +7,7 @@
 
 use ramson_crypto::hash::sha256;
 use ramson_crypto::sign::SigningKey;
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
@@ -18,6 +19,7 @@ use ramson_protocol::i2np::database_search_reply::DatabaseSearchReply;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::id::{NetDbKey, RouterHash, TunnelId};
 use ramson_protocol::netdb::flood;
+use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::lookup::{Answer, View, answer};
 use ramson_protocol::netdb::publish::{self, Publisher};
 use ramson_protocol::netdb::router_set::RouterSet;
@@ -41,15 +43,19 @@ fn start() -> Now {
 struct Node {
     hash: RouterHash,
     store: Store,
-    knows: RouterSet,
+    knows: Floodfills,
 }
 
 impl View for Node {
-    fn public_entry(&self, key: NetDbKey) -> Option<Entry> {
-        self.store.public_entry(key).cloned()
+    fn public_router(&self, router: RouterHash) -> Option<RouterInfo> {
+        self.store.public_router(router).cloned()
     }
 
-    fn floodfills(&self) -> RouterSet {
+    fn public_lease_set(&self, key: NetDbKey) -> Option<Entry> {
+        self.store.public_lease_set(key).cloned()
+    }
+
+    fn floodfills(&self) -> Floodfills {
         self.knows.clone()
     }
 
@@ -91,16 +97,24 @@ impl Network {
         let nodes = all
             .iter()
             .map(|hash| {
-                let config = Config { own: *hash, floodfill: true, max_routers: 50, max_lease_sets: 50, shards: 1 };
-                let knows = all.iter().copied().filter(|r| r != hash && rng.random_bool(0.6)).collect();
+                let config = Config {
+                    own: *hash,
+                    floodfill: true,
+                    max_routers: 50,
+                    max_lease_sets: 50,
+                    shards: 1,
+                    private: true,
+                };
+                let knows: RouterSet = all.iter().copied().filter(|r| r != hash && rng.random_bool(0.6)).collect();
+                let knows = Floodfills::from(knows);
                 (*hash, Node { hash: *hash, store: Store::new(config, start()), knows })
             })
             .collect();
         Self { nodes, all, wire: BTreeMap::new(), sent: 0, now: start(), loss, rng }
     }
 
-    fn some(&mut self, share: f64) -> RouterSet {
-        self.all.iter().copied().filter(|_| self.rng.random_bool(share)).collect()
+    fn some(&mut self, share: f64) -> Floodfills {
+        self.all.iter().copied().filter(|_| self.rng.random_bool(share)).collect::<RouterSet>().into()
     }
 
     fn closest(&self, key: NetDbKey) -> Vec<RouterHash> {
@@ -128,7 +142,7 @@ impl Network {
             match message {
                 Wire::Lookup(to, body) => {
                     let lookup = DatabaseLookup::parse(&body).unwrap();
-                    let reply = match answer(&lookup, &self.nodes[&to], to, self.now.wall) {
+                    let reply = match answer(&lookup, &self.nodes[&to], to, false, self.now.wall) {
                         Answer::Entry(entry) => Wire::Found(entry),
                         Answer::Reply(reply) => Wire::SearchReply(reply.to_body()),
                     };
@@ -145,9 +159,12 @@ impl Network {
         let store = DatabaseStore::parse(body).unwrap();
         let rules = Rules { net_id: 99, own: to, floodfill: true };
         let node = self.nodes.get_mut(&to).unwrap();
-        let held = node.store.get(store.key).cloned();
+        let held = node.store.rival(&store.entry, Source::Unsolicited);
         let verdict = rules.judge_store(&store, Source::Unsolicited, held.as_ref(), 50, self.now.wall);
-        let taken = verdict.is_ok() && node.store.insert(self.now, store.entry.clone(), Source::Unsolicited);
+        let taken = verdict.is_ok() && {
+            let bearer = Bearer::session(from, None, true);
+            node.store.insert(self.now, store.entry.clone(), Source::Unsolicited, &bearer)
+        };
         if let Some(reply) = store.reply {
             self.send(Wire::Confirmed(reply.token));
         }
@@ -161,7 +178,7 @@ impl Network {
     }
 
     /// Runs a search to its end.
-    fn search(&mut self, key: NetDbKey, known: &RouterSet) -> (Outcome, search::Stats, Duration) {
+    fn search(&mut self, key: NetDbKey, known: &Floodfills) -> (Outcome, search::Stats, Duration) {
         let begun = self.now.mono;
         let mut s = Search::new(search::Config::lookup(OWN), key, LookupKind::LeaseSet, known, self.now);
         loop {
@@ -182,6 +199,7 @@ impl Network {
                         let there = self.all.contains(&router);
                         self.send(Wire::Learned(router, there));
                     }
+                    search::Out::Answered(_) | search::Out::Silent(_) => {}
                     search::Out::Finished(outcome) => {
                         self.wire.clear();
                         return (outcome, s.stats(), self.now.mono - begun);
@@ -209,7 +227,8 @@ impl Network {
     }
 
     fn holders(&self, key: NetDbKey) -> Vec<RouterHash> {
-        self.nodes.values().filter(|n| n.store.get(key).is_some()).map(|n| n.hash).collect()
+        let has = |store: &Store| store.lease_set(key).is_some() || store.router(RouterHash(key.0)).is_some();
+        self.nodes.values().filter(|n| has(&n.store)).map(|n| n.hash).collect()
     }
 }
 
@@ -230,7 +249,8 @@ fn an_entry_at_its_closest_floodfills_is_found_by_those_who_know_a_quarter_of_th
         let mut network = Network::new(seed.into(), 0.15);
         let entry = lease_set(seed);
         for holder in network.closest(entry.key()) {
-            network.nodes.get_mut(&holder).unwrap().store.insert(start(), entry.clone(), Source::Unsolicited);
+            let store = &mut network.nodes.get_mut(&holder).unwrap().store;
+            store.insert(start(), entry.clone(), Source::Unsolicited, &Bearer::NOBODY);
         }
         let known = network.some(0.25);
         let (outcome, stats, took) = network.search(entry.key(), &known);
@@ -254,7 +274,7 @@ fn a_search_for_what_is_not_there_ends_and_asks_no_more_than_it_may() {
     }
 }
 
-fn publish(network: &mut Network, info: &RouterInfo, own: RouterHash, known: RouterSet) -> Option<RouterHash> {
+fn publish(network: &mut Network, info: &RouterInfo, own: RouterHash, known: Floodfills) -> Option<RouterHash> {
     let mut p = Publisher::new(publish::Config::new(own), [7; 32], network.now);
     p.handle_input(network.now, publish::In::Floodfills(known));
     p.handle_input(network.now, publish::In::Publish);

@@ -50,7 +50,7 @@ pub(super) async fn ask(
             None => false,
         },
         None => {
-            netdb.expect_entry(key, Via::Router);
+            netdb.expect_entry(key, floodfill, Via::Router);
             netdb.shared().send(floodfill, netdb.shared().message(MessageType::DatabaseLookup, lookup.to_body()))
         }
     };
@@ -93,15 +93,15 @@ fn ask_through(
     // The key first: without it the reply could not be read.
     let (via, until) = (Via::Tunnel(inbound.id), netdb.shared().now().mono + REPLY_WITHIN);
     netdb.shared().expected().expect_garlic(Owner::Router, OneTimeKey { key, tag }, via, until);
-    netdb.expect_entry(wanted, via);
+    netdb.expect_entry(wanted, floodfill.hash(), via);
     let message = netdb.shared().message(MessageType::Garlic, garlic);
     netdb.shared().send_through(outbound, Delivery::Router(floodfill.hash()), message)
 }
 
 impl NetDb {
-    /// From now on an entry under `key` that comes by `via`, or the word that there is none, is an answer.
-    fn expect_entry(&self, key: NetDbKey, via: Via) {
+    /// From now on an entry under `key` that comes by `via`, or the word that there is none, is an answer of `floodfill`.
+    fn expect_entry(&self, key: NetDbKey, floodfill: RouterHash, via: Via) {
         let until = self.shared().now().mono + REPLY_WITHIN;
-        self.shared().expected().expect_entry(Owner::Router, key, via, until);
+        self.shared().expected().expect_entry(Owner::Router, key, floodfill, via, until);
     }
 }

@@ -6,7 +6,11 @@ use crate::series::control;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use ramson_protocol::id::{NetDbKey, RouterHash};
+use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::router_set::RouterSet;
+use ramson_protocol::netdb::silence::Silence;
+use ramson_protocol::netdb::store::Listed;
+use ramson_protocol::time::Mono;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -17,21 +21,23 @@ pub(super) const KINDS: [&str; 5] = ["router_info", "lease_set", "lease_set2", "
 /// What the shards publish: sets of routers, counts, and the keys that searches look for.
 #[derive(Default)]
 pub(super) struct Directory {
-    floodfills: ArcSwap<RouterSet>,
-    others: ArcSwap<RouterSet>,
+    floodfills: ArcSwap<Floodfills>,
+    told: ArcSwap<Told>,
+    known: ArcSwap<RouterSet>,
     generation: AtomicU64,
-    parts: Mutex<[Part; SHARDS]>,
+    parts: Mutex<[Vec<Listed>; SHARDS]>,
+    silence: Mutex<Silence>,
     counts: [Counts; SHARDS],
     wanted: RwLock<HashSet<NetDbKey>>,
 }
 
-/// The routers of one shard, ourselves left out.
+/// The routers that others are told of.
 #[derive(Default)]
-pub(super) struct Part {
-    /// Floodfills that are worth being asked.
-    pub(super) floodfills: Vec<RouterHash>,
+pub(super) struct Told {
+    /// Floodfills.
+    pub(super) floodfills: Floodfills,
     /// All others.
-    pub(super) others: Vec<RouterHash>,
+    pub(super) others: RouterSet,
 }
 
 #[derive(Default)]
@@ -42,14 +48,14 @@ struct Counts {
 }
 
 impl Directory {
-    /// Usable floodfills.
-    pub(super) fn floodfills(&self) -> Arc<RouterSet> {
+    /// Floodfills that are worth being asked, and answer.
+    pub(super) fn floodfills(&self) -> Arc<Floodfills> {
         self.floodfills.load_full()
     }
 
-    /// All other routers.
-    pub(super) fn others(&self) -> Arc<RouterSet> {
-        self.others.load_full()
+    /// Whom others are told of.
+    pub(super) fn told(&self) -> Arc<Told> {
+        self.told.load_full()
     }
 
     /// Rises whenever the sets change.
@@ -57,14 +63,46 @@ impl Directory {
         self.generation.load(Relaxed)
     }
 
-    /// Replaces what one shard contributes to the sets.
-    pub(super) fn set_part(&self, shard: usize, part: Part) {
+    /// Replaces what one shard contributes to the sets: its routers, ourselves left out.
+    pub(super) fn set_part(&self, shard: usize, part: Vec<Listed>, now: Mono) {
         let mut parts = self.parts.lock();
         if let Some(slot) = parts.get_mut(shard) {
             *slot = part;
         }
-        self.floodfills.store(Arc::new(parts.iter().flat_map(|p| p.floodfills.iter().copied()).collect()));
-        self.others.store(Arc::new(parts.iter().flat_map(|p| p.others.iter().copied()).collect()));
+        self.rebuild(&parts, now);
+    }
+
+    /// A floodfill that was asked has answered.
+    pub(super) fn answered(&self, floodfill: &RouterHash, now: Mono) {
+        self.silence.lock().answered(floodfill, now);
+    }
+
+    /// A floodfill that was asked has not answered in time. True if it is left alone from now on.
+    pub(super) fn silent(&self, floodfill: RouterHash, now: Mono) -> bool {
+        let rests = self.silence.lock().silent(floodfill, now);
+        if rests {
+            self.rebuild(&self.parts.lock(), now);
+        }
+        rests
+    }
+
+    fn rebuild(&self, parts: &[Vec<Listed>; SHARDS], now: Mono) {
+        let silence = self.silence.lock();
+        let all = || parts.iter().flatten();
+        let set = |of: &dyn Fn(&&Listed) -> bool| all().filter(of).map(|listed| listed.router).collect::<RouterSet>();
+        let asked = |l: &Listed| l.floodfill && !l.suspect && !silence.rests(&l.router, now);
+        let floodfills = Floodfills::new(set(&|l| asked(l) && l.proven), set(&|l| asked(l) && !l.proven));
+        // Whoever is left when all others rest is better than nobody.
+        let floodfills = if floodfills.is_empty() { set(&|l| l.floodfill && !l.suspect).into() } else { floodfills };
+        self.floodfills.store(Arc::new(floodfills));
+        self.told.store(Arc::new(Told {
+            floodfills: Floodfills::new(
+                set(&|l| l.told && asked(l) && l.proven),
+                set(&|l| l.told && asked(l) && !l.proven),
+            ),
+            others: set(&|l| l.told && !l.floodfill),
+        }));
+        self.known.store(Arc::new(set(&|_| true)));
         self.generation.fetch_add(1, Relaxed);
     }
 
@@ -113,6 +151,40 @@ impl Directory {
 
     /// True if the router is known.
     pub(super) fn knows(&self, router: &RouterHash) -> bool {
-        self.floodfills.load().contains(router) || self.others.load().contains(router)
+        self.known.load().contains(router)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn listed(n: u8) -> Listed {
+        Listed { router: RouterHash([n; 32]), floodfill: true, proven: false, suspect: false, told: true }
+    }
+
+    #[test]
+    fn suspects_are_neither_asked_nor_told_of_and_the_silent_rest_while_there_are_others() {
+        let (directory, now) = (Directory::default(), Duration::from_secs(100));
+        let part = vec![
+            listed(1),
+            listed(2),
+            Listed { suspect: true, told: false, ..listed(3) },
+            Listed { told: false, ..listed(4) },
+            Listed { floodfill: false, ..listed(5) },
+        ];
+        directory.set_part(0, part, now);
+        assert_eq!(directory.floodfills().len(), 3);
+        let told = directory.told();
+        assert_eq!((told.floodfills.len(), told.others.len()), (2, 1));
+        assert!((1..=5).all(|n| directory.knows(&RouterHash([n; 32]))));
+        directory.answered(&RouterHash([1; 32]), now);
+        assert_eq!((0..3).filter(|_| directory.silent(RouterHash([2; 32]), now)).count(), 1);
+        assert!(!directory.floodfills().contains(&RouterHash([2; 32])));
+        for n in [1, 4] {
+            assert!((0..3).any(|_| directory.silent(RouterHash([n; 32]), now)));
+        }
+        assert_eq!(directory.floodfills().len(), 3, "nobody would be left");
     }
 }

@@ -17,8 +17,8 @@ use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::{MessageId, RouterHash};
+use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config, In, Out, Publisher, Stats};
-use ramson_protocol::netdb::router_set::RouterSet;
 use rand::Rng;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) struct Publishing {
     core: Publisher,
     info: Option<RouterInfo>,
     generation: u64,
-    exported: Exported<4>,
+    exported: Exported<5>,
     _vital: Vital,
 }
 
@@ -59,8 +59,14 @@ impl Publishing {
     }
 
     fn export(&mut self) {
-        let Stats { stores, confirmed, timeouts, failed } = self.core.stats();
-        let events = [("sent", stores), ("confirmed", confirmed), ("timed_out", timeouts), ("unreachable", failed)];
+        let Stats { stores, confirmed, timeouts, failed, strangers } = self.core.stats();
+        let events = [
+            ("sent", stores),
+            ("confirmed", confirmed),
+            ("timed_out", timeouts),
+            ("unreachable", failed),
+            ("confirmed_by_stranger", strangers),
+        ];
         self.exported.add(&control::NETDB_PUBLISHER, events);
     }
 
@@ -100,7 +106,7 @@ impl Publishing {
         let generation = self.netdb.directory().generation();
         if generation != self.generation {
             self.generation = generation;
-            let floodfills = RouterSet::clone(&self.netdb.floodfills());
+            let floodfills = Floodfills::clone(&self.netdb.floodfills());
             self.core.handle_input(self.netdb.shared().now(), In::Floodfills(floodfills));
         }
         self.core.handle_timeout(self.netdb.shared().now());

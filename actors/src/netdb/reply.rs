@@ -1,9 +1,15 @@
 //! Sending what others asked us for: confirmations of stores and answers to lookups.
 //!
 //! spec: i2np §DatabaseStore (reply token), §DatabaseLookup (reply encryption); proposal 154
+//!
+//! What goes into a tunnel that begins at a router with which we have no session leaves through one of our own: else
+//! strangers would have us call anybody, and we would call thousands for one message each. INTEROP: as Java and i2pd.
 
+use super::NetDb;
 use crate::drops::ControlDrop;
+use crate::messages::{By, Origin};
 use crate::shared::Shared;
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::garlic::aes_tag;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery};
 use ramson_protocol::garlic::one_time::OneTimeKey;
@@ -12,39 +18,74 @@ use ramson_protocol::i2np::database_store::Reply;
 use ramson_protocol::i2np::delivery_status::DeliveryStatus;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
+use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_protocol::wire;
 use ramson_transports::account::Account;
+use rand::{Rng, RngExt};
 use rand_chacha::ChaCha20Rng;
 
+/// Whether what came this way may be answered to this router itself, without a tunnel: to nobody but the one over whose
+/// session it came, or anyone could have us send to whomever he likes.
+pub(super) fn is_from(origin: Origin, router: RouterHash) -> bool {
+    origin.by() == Some(By::Session(router))
+}
+
 /// Tells the one who stored something that we have it.
-pub(super) fn confirm(shared: &Shared, account: Account, reply: &Reply, rng: &mut ChaCha20Rng) {
-    let status = DeliveryStatus { id: MessageId(reply.token), time: shared.now().wall };
+pub(super) fn confirm(netdb: &NetDb, reply: &Reply, origin: Origin, bearer: &Bearer, rng: &mut ChaCha20Rng) {
+    let shared = netdb.shared();
+    if reply.tunnel.is_none() && !is_from(origin, reply.gateway) {
+        return ControlDrop::ConfirmElsewhere.count();
+    }
+    if !netdb.shares().confirmation(bearer, shared.now().mono) {
+        return ControlDrop::OverShare.count();
+    }
+    let time = shared.now().wall.blurred(rng.next_u32());
+    let status = DeliveryStatus { id: MessageId(reply.token), time };
     let message = shared.message(MessageType::DeliveryStatus, status.to_body());
-    deliver(shared, account, reply.gateway, reply.tunnel, message, rng);
+    deliver(netdb, origin.account(), reply.gateway, reply.tunnel, message, rng);
 }
 
 /// Sends a message to a router, or into a tunnel that begins there, on somebody's account. False if it could not go.
 pub(super) fn deliver(
-    shared: &Shared,
+    netdb: &NetDb,
     account: Account,
     to: RouterHash,
     tunnel: Option<TunnelId>,
     message: Message,
     rng: &mut ChaCha20Rng,
 ) -> bool {
-    let message = match tunnel {
-        None => message,
-        Some(tunnel) => match into_tunnel(tunnel, &message, rng) {
-            Ok(message) => message,
-            Err(_) => return false,
-        },
+    let shared = netdb.shared();
+    let direct = to == shared.hash() || shared.neighbours().has(&to);
+    let sent = match tunnel {
+        None => shared.send_for(account, to, message),
+        Some(tunnel) if direct => send_into(shared, account, to, tunnel, &message, rng),
+        Some(tunnel) => {
+            let own = netdb.paths().get();
+            let with_hops: Vec<_> = own.outbound.iter().filter(|own| own.first_hop != shared.hash()).collect();
+            if with_hops.is_empty() {
+                send_into(shared, account, to, tunnel, &message, rng)
+            } else {
+                let through = with_hops[rng.random_range(0..with_hops.len())];
+                shared.send_through(through, Delivery::Tunnel(to, tunnel), message)
+            }
+        }
     };
-    let sent = shared.send_for(account, to, message);
     if !sent {
         ControlDrop::DataPlaneFull.count();
     }
     sent
+}
+
+fn send_into(
+    shared: &Shared,
+    account: Account,
+    to: RouterHash,
+    tunnel: TunnelId,
+    message: &Message,
+    rng: &mut ChaCha20Rng,
+) -> bool {
+    into_tunnel(tunnel, message, rng).is_ok_and(|message| shared.send_for(account, to, message))
 }
 
 /// Encrypts an answer the way its asker wants it.

@@ -53,6 +53,10 @@ const EXPLORE: Duration = Duration::from_secs(60);
 const EXPLORE_EARLY: Duration = Duration::from_secs(10);
 const FEW: usize = 50;
 
+/// Searches at once for routers that somebody is to be connected to: as a rule strangers, who can name any router. The rest
+/// is left for what we look for ourselves.
+const MAX_FOR_SESSIONS: usize = 32;
+
 /// Look for an entry in the network.
 #[derive(Message)]
 #[rtype(result = "Option<Entry>")]
@@ -120,7 +124,10 @@ impl Searches {
             return None;
         }
         if !self.running.contains_key(&key) {
-            if self.running.len() >= MAX_RUNNING {
+            let for_sessions = |r: &Running| r.search.kind() == LookupKind::RouterInfo;
+            let full = kind == LookupKind::RouterInfo
+                && self.running.values().filter(|r| for_sessions(r)).count() >= MAX_FOR_SESSIONS;
+            if full || self.running.len() >= MAX_RUNNING {
                 count("busy");
                 return None;
             }
@@ -159,6 +166,14 @@ impl Searches {
                     actix::spawn(ask(self.netdb.clone(), floodfill, key, kind, exclude));
                 }
                 Some(Out::Learn { router, named_by }) => self.learn(key, router, named_by),
+                Some(Out::Answered(floodfill)) => {
+                    self.netdb.directory().answered(&floodfill, self.netdb.shared().now().mono);
+                }
+                Some(Out::Silent(floodfill)) => {
+                    if self.netdb.directory().silent(floodfill, self.netdb.shared().now().mono) {
+                        count("floodfill_rests");
+                    }
+                }
                 Some(Out::Finished(outcome)) => self.finish(key, outcome, found),
             }
         }
@@ -323,7 +338,8 @@ impl Handler<Replied> for Searches {
         if matches!(origin, Origin::Direct(peer) if peer != reply.from) {
             return ControlDrop::SearchReplyNotFromSender.count();
         }
-        if !self.netdb.shared().expected().answers_lookup(reply.key, origin, self.netdb.shared().now().mono) {
+        let asked = self.netdb.shared().expected().answers_lookup(reply.key, origin, self.netdb.shared().now().mono);
+        if asked.is_none() {
             return ControlDrop::SearchReplyNotAskedFor.count();
         }
         let via = if origin.way().is_own() { "tunnels" } else { "session" };

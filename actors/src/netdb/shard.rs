@@ -1,44 +1,48 @@
 //! One shard of the netDb: the entries whose keys begin with its bits.
 //!
 //! State owned: a [`Store`], what is being verified, the subscribers. In: stores and lookups of others, RouterInfos from
-//! elsewhere, questions of our own. Out: confirmations, answers and flood copies over sessions, changes to the disk,
-//! finds to the searches, news to the subscribers. Mailbox: 1,024; when it is full the facade drops the message and
-//! counts it. Signatures are verified by a pool, of which one shard may trouble [`MAX_VERIFYING`] at a time.
+//! elsewhere, what happens with routers, questions of our own. Out: confirmations, answers and flood copies over sessions,
+//! changes to the disk, finds to the searches, news to the subscribers. Mailbox: 1,024; when it is full the facade drops the
+//! message and counts it. Signatures are verified by a pool, of which one shard may trouble [`MAX_VERIFYING`] at a time.
 
-use super::directory::{KINDS, Part};
+mod arrival;
+
+use super::directory::KINDS;
 use super::outbox::Outboxes;
-use super::reply::{confirm, deliver, sealed};
+use super::reply::{deliver, is_from, sealed};
 #[cfg(test)]
 use super::requests::Public;
-use super::requests::{All, Asked, Await, Get, Offered, Own, Stored, Subscribe};
-use super::searches::count_reply;
-use super::verifier::{Verified, Verify};
+use super::requests::{All, Asked, Await, Get, Met, Offered, Own, Stored, Subscribe, Trust};
+use super::storage::Loaded;
 use super::{NetDb, SHARDS};
 use crate::mailbox::Mailbox;
-use crate::messages::{Incoming, Origin, RouterKnown};
+use crate::messages::{Incoming, RouterKnown};
 use crate::series::{Exported, control};
 use crate::supervise::Vital;
 use actix::prelude::*;
+use arrival::Arrival;
+use ramson_protocol::bearer::Bearer;
 use ramson_protocol::data::entry::{Entry, EntryKind};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_lookup::DatabaseLookup;
-use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
+use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{NetDbKey, RouterHash};
 use ramson_protocol::netdb::flood;
+use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::lookup::{self, Answer, View};
 use ramson_protocol::netdb::router_set::RouterSet;
-use ramson_protocol::netdb::rules::{self, Refusal, Source};
-use ramson_protocol::netdb::store::{self, Store};
-use ramson_transports::account::Account;
+use ramson_protocol::netdb::rules::Source;
+use ramson_protocol::netdb::store::{self, Standing, Store};
 use rand_chacha::ChaCha20Rng;
+use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 const MAILBOX: usize = 1024;
 
-/// Entries of one shard that wait for their signature to be verified.
-const MAX_VERIFYING: usize = 512;
+/// Entries of one shard that wait for their signature to be verified, and of these such whose signature takes long.
+const MAX_VERIFYING: [usize; 2] = [512, 32];
 
 /// Entries of one shard that are waited for.
 const MAX_AWAITED: usize = 256;
@@ -46,44 +50,34 @@ const MAX_AWAITED: usize = 256;
 /// How often the snapshots and the metrics are brought up to date.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Entries that are written again in each of these, to a disk that has lost some.
+const WRITTEN_AGAIN: usize = 500;
+
 /// The actor that owns one shard.
 pub(super) struct NetDbShard {
     index: usize,
     netdb: NetDb,
     store: Store,
-    loaded: Vec<Entry>,
-    verifying: usize,
+    loaded: Vec<Loaded>,
+    /// Usual signatures, and those that take long.
+    verifying: [usize; 2],
+    floods: flood::Throttle,
     stale: bool,
     ticks: u32,
     subscribers: Outboxes<RouterKnown>,
-    /// Who waits for an entry that has been announced, and is about to be verified.
-    awaited: Vec<(NetDbKey, oneshot::Sender<Entry>)>,
+    /// Who waits for a RouterInfo that has been announced, and is about to be verified.
+    awaited: Vec<(RouterHash, oneshot::Sender<RouterInfo>)>,
+    /// What the disk has lost, to be written again, and how often it has lost anything.
+    again: VecDeque<store::Out>,
+    losses: u64,
     rng: ChaCha20Rng,
-    exported: Exported<4>,
+    exported: Exported<5>,
     _vital: Vital,
-}
-
-/// An entry on its way in.
-struct Arrival {
-    entry: Entry,
-    source: Source,
-    from: Option<RouterHash>,
-    reply: Option<Reply>,
-    flood: bool,
-    /// Its signature is known to be good.
-    verified: bool,
-}
-
-impl Arrival {
-    /// On whose account it is confirmed.
-    fn account(&self) -> Account {
-        self.from.map_or(Account::Strangers, Account::Router)
-    }
 }
 
 impl NetDbShard {
     /// A shard with what was on disk.
-    pub(super) fn new(index: usize, netdb: NetDb, config: store::Config, loaded: Vec<Entry>) -> Self {
+    pub(super) fn new(index: usize, netdb: NetDb, config: store::Config, loaded: Vec<Loaded>) -> Self {
         let (now, rng) = (netdb.shared().now(), netdb.shared().rng());
         let store = Store::new(config, now);
         let subscribers = Outboxes::new(2 * config.max_routers);
@@ -93,171 +87,63 @@ impl NetDbShard {
             netdb,
             store,
             loaded,
-            verifying: 0,
+            verifying: [0; 2],
+            floods: flood::Throttle::default(),
             stale: false,
             ticks: 0,
             subscribers,
             awaited: Vec::new(),
+            again: VecDeque::new(),
+            losses: 0,
             rng,
             exported: Exported::new(),
             _vital,
         }
     }
 
-    /// Takes what was on disk as far as it is still good; its signatures were verified before it was written.
+    /// Takes what was on disk; its signatures were verified before it was written. Whatever does not fit, of another
+    /// network or more than there is room for, stays on disk: a mistake in the configuration must not cost the network.
     fn load(&mut self) {
         let now = self.netdb.shared().now();
-        for entry in std::mem::take(&mut self.loaded) {
-            let source = if entry.kind().is_lease_set() { Source::Unsolicited } else { Source::Import };
-            if self.netdb.rules().judge_content(&entry, source, None, 0, now.wall).is_ok() {
-                self.store.insert(now, entry, source);
+        let mut foreign = 0;
+        let mut fitting = Vec::new();
+        for Loaded { info, public } in std::mem::take(&mut self.loaded) {
+            let entry = Entry::from(info.clone());
+            if self.netdb.rules().judge_content(&entry, Source::Import, None, 0, now.wall).is_ok() {
+                fitting.push((info, public));
             } else {
-                self.netdb.storage().forget(entry.key());
+                foreign += 1;
             }
         }
-    }
-
-    fn on_stored(&mut self, incoming: &Incoming) -> ResponseActFuture<Self, bool> {
-        let Ok(store) = DatabaseStore::parse(&incoming.message.body) else {
-            count_store("malformed");
-            return no();
-        };
-        if store.key != store.entry.key() {
-            count_store(Refusal::WrongKey.name());
-            return no();
+        let crowded = self.store.load(now, fitting);
+        if foreign > 0 {
+            tracing::warn!(
+                routers = foreign,
+                "RouterInfos on disk do not fit this router (another network.id, or too old a version): they are left \
+                 there and not used"
+            );
         }
-        let (origin, own) = (incoming.origin, incoming.origin.way().is_own());
-        // What comes unasked out of a tunnel of ours is neither stored nor served: whoever sent it could ask all
-        // floodfills for it, and the one that has it would be the tunnel's owner. See `i2np::ways`.
-        if own && !self.netdb.shared().expected().answers_lookup(store.key, origin, self.netdb.shared().now().mono) {
-            count_store("not_asked_for");
-            return no();
-        }
-        let from = origin.router();
-        // spec: i2np §DatabaseStore — a reply token is to be ignored in what came down a tunnel of ours.
-        let reply = store.reply.filter(|_| !own);
-        let wanted = own || (reply.is_none() && self.netdb.directory().is_wanted(store.key));
-        if wanted {
-            count_reply("entry", if own { "tunnels" } else { "session" });
-        }
-        let source = if wanted { Source::Reply } else { Source::Unsolicited };
-        self.take(Arrival { entry: store.entry, source, from, reply, flood: reply.is_some(), verified: false })
-    }
-
-    /// The cheap checks, then the pool, then the store.
-    fn take(&mut self, arrival: Arrival) -> ResponseActFuture<Self, bool> {
-        let now = self.netdb.shared().now().wall;
-        let held = self.store.get(arrival.entry.key());
-        let known = self.netdb.directory().counts().0;
-        if let Err(refusal) = self.netdb.rules().judge_content(&arrival.entry, arrival.source, held, known, now) {
-            self.refuse(arrival, refusal);
-            return no();
-        }
-        if arrival.verified {
-            return Box::pin(fut::ready(self.accept(arrival)));
-        }
-        if self.verifying >= MAX_VERIFYING {
-            count_store("busy");
-            return no();
-        }
-        self.verifying += 1;
-        let verify = self.netdb.verifier().send(Verify(arrival.entry.clone()));
-        Box::pin(verify.into_actor(self).map(move |verified, actor, _| {
-            actor.verifying -= 1;
-            match verified {
-                Ok(Verified(Ok(()))) => actor.accept(arrival),
-                Ok(Verified(Err(refusal))) => {
-                    actor.refuse(arrival, refusal);
-                    false
-                }
-                Err(_) => false,
-            }
-        }))
-    }
-
-    fn refuse(&mut self, arrival: Arrival, refusal: Refusal) {
-        count_store(refusal.name());
-        // Floodfills pass on what others made, and the ends of tunnels what they cannot know: a router answers for its own.
-        if let Some(from) = arrival.from.filter(|from| arrival.entry.key() == (*from).into()) {
-            self.netdb.charge(from, refusal);
-        }
-        // The sender did its part: what it brought is here, or something better.
-        if refusal == Refusal::NotNewer {
-            if let Some(reply) = &arrival.reply {
-                confirm(self.netdb.shared(), arrival.account(), reply, &mut self.rng);
-            }
-            let key = arrival.entry.key();
-            let Some(held) = self.store.get(key).cloned() else { return };
-            if held == arrival.entry && arrival.source == Source::Unsolicited {
-                // We had looked it up for ourselves; now it is stored with us, and may be given out.
-                self.store.insert(self.netdb.shared().now(), arrival.entry, arrival.source);
-            }
-            if self.netdb.directory().is_wanted(key) {
-                self.netdb.found(held);
-            }
+        if crowded > 0 {
+            tracing::warn!(
+                routers = crowded,
+                "there are more RouterInfos on disk than netdb.max_routers allows: the others are left there and not used"
+            );
         }
     }
 
-    fn accept(&mut self, arrival: Arrival) -> bool {
-        let account = arrival.account();
-        let Arrival { entry, source, from, reply, flood, verified: _ } = arrival;
-        // A file's RouterInfo is to be kept on disk like any other.
-        let source = if source == Source::Import { Source::Unsolicited } else { source };
-        let now = self.netdb.shared().now();
-        let taken = self.store.insert(now, entry.clone(), source);
-        if let Some(reply) = &reply {
-            confirm(self.netdb.shared(), account, reply, &mut self.rng);
-        }
-        if self.netdb.directory().is_wanted(entry.key()) {
-            self.netdb.found(entry.clone());
-        }
-        if !taken {
-            // The same came twice while the first was with the pool.
-            count_store(Refusal::NotNewer.name());
-            self.drain();
-            return false;
-        }
-        count_store("taken");
-        for (_, waiter) in self.awaited.extract_if(.., |(key, _)| *key == entry.key()) {
-            // Whoever waited may have given up.
-            let _ = waiter.send(entry.clone());
-        }
-        if let Entry::RouterInfo(info) = &entry {
-            self.subscribers.publish(&RouterKnown::Learned(info.clone()));
-        }
-        if flood {
-            self.flood(&entry, reply, from);
-        }
-        self.drain();
-        true
-    }
-
-    /// Passes on what a floodfill has just taken.
-    fn flood(&self, entry: &Entry, reply: Option<Reply>, from: Option<RouterHash>) {
-        let shared = self.netdb.shared();
-        let now = shared.now().wall;
-        // A transport's flag asks for the same as a token does.
-        let reply = reply.unwrap_or(Reply { token: 1, tunnel: None, gateway: shared.hash() });
-        if shared.floodfill() && flood::is_due(entry, Some(&reply), now) {
-            self.netdb.send_copies(entry, from);
-        }
-    }
-
-    fn on_asked(&mut self, incoming: &Incoming) -> &'static str {
+    fn on_asked(&mut self, incoming: &Incoming, bearer: &Bearer) -> &'static str {
         let Ok(asked) = DatabaseLookup::parse(&incoming.message.body) else { return "malformed" };
-        let shared = self.netdb.shared();
+        let shared = self.netdb.shared().clone();
         let now = shared.now();
-        // Without this anyone could have us send answers to whomever he likes.
-        if let Origin::Direct(peer) = incoming.origin
-            && asked.reply_tunnel.is_none()
-            && asked.from != peer
-        {
+        // Without this anyone could have us send answers to whomever he likes, and use up what others may ask.
+        if asked.reply_tunnel.is_none() && !is_from(incoming.origin, asked.from) {
             return "not_from_sender";
         }
-        if !self.netdb.throttle().allows(&asked, now.mono) {
+        if !self.netdb.throttle().allows(&asked, bearer, now.mono) {
             return "throttled";
         }
-        let answer = lookup::answer(&asked, &Seen(self), shared.hash(), now.wall);
+        let proven = bearer.router().and_then(|router| shared.neighbours().get(&router)).is_some_and(|n| n.proven);
+        let answer = lookup::answer(&asked, &Seen(self), shared.hash(), proven, now.wall);
         let (kind, body, outcome) = match answer {
             Answer::Entry(entry) => match DatabaseStore::new(entry).to_body() {
                 Ok(body) => (MessageType::DatabaseStore, body, "found"),
@@ -265,58 +151,66 @@ impl NetDbShard {
             },
             Answer::Reply(reply) => (MessageType::DatabaseSearchReply, reply.to_body().into(), "not_found"),
         };
-        let message = shared.message(kind, body);
-        let shared = shared.clone();
-        let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else { return "too_large" };
-        let account = incoming.origin.account();
-        if deliver(&shared, account, asked.from, asked.reply_tunnel, message, &mut self.rng) {
-            outcome
-        } else {
-            "not_sent"
+        if !self.netdb.shares().answer(bearer, body.len(), incoming.message.body.len(), now.mono) {
+            return "over_share";
         }
+        let message = shared.message(kind, body);
+        let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else { return "too_large" };
+        let sent =
+            deliver(&self.netdb, incoming.origin.account(), asked.from, asked.reply_tunnel, message, &mut self.rng);
+        if sent { outcome } else { "not_sent" }
     }
 
     /// The only place where what the store puts out takes effect.
     fn drain(&mut self) {
         while let Some(out) = self.store.poll_output() {
-            match out {
-                store::Out::Persist(entry) => {
-                    if entry.key() != self.netdb.shared().hash().into() {
-                        self.netdb.storage().keep(entry);
-                    }
-                }
-                store::Out::Forget(kind, key) => {
-                    let router = RouterHash(key.0);
-                    self.netdb.storage().forget(key);
-                    if kind == EntryKind::RouterInfo && router != self.netdb.shared().hash() {
-                        self.subscribers.publish(&RouterKnown::Forgotten(router));
-                    }
-                }
-                store::Out::RoutersChanged => self.stale = true,
-            }
+            self.effect(out);
         }
         let own = usize::from(self.store.router(self.netdb.shared().hash()).is_some());
         let routers = self.store.router_count().saturating_sub(own);
         self.netdb.directory().set_counts(self.index, routers, self.store.lease_set_count());
     }
 
+    fn effect(&mut self, out: store::Out) {
+        let own = self.netdb.shared().hash();
+        match out {
+            store::Out::Persist { info, public } => {
+                if info.hash() != own {
+                    self.netdb.storage().keep(info, public);
+                }
+            }
+            store::Out::Forget(router) => {
+                self.netdb.storage().forget(router.into());
+                if router != own {
+                    self.subscribers.publish(&RouterKnown::Forgotten(router));
+                }
+            }
+            store::Out::RoutersChanged => self.stale = true,
+        }
+    }
+
     fn export(&mut self) {
-        let store::Stats { added, updated, expired, evicted } = self.store.stats();
-        let events = [("added", added), ("updated", updated), ("expired", expired), ("evicted", evicted)];
+        let store::Stats { added, updated, expired, evicted, spared } = self.store.stats();
+        let events =
+            [("added", added), ("updated", updated), ("expired", expired), ("evicted", evicted), ("spared", spared)];
         self.exported.add(&control::NETDB_STORE, events);
     }
 
     fn tick(&mut self) {
         self.store.handle_timeout(self.netdb.shared().now());
         self.drain();
+        self.write_again();
         self.export();
         if std::mem::take(&mut self.stale) {
             self.publish_routers();
         }
         if self.ticks.is_multiple_of(10) {
             let mut kinds = [0; KINDS.len()];
-            let own = NetDbKey::from(self.netdb.shared().hash());
-            for entry in self.store.entries().filter(|entry| entry.key() != own) {
+            kinds[0] = self
+                .store
+                .router_count()
+                .saturating_sub(usize::from(self.store.router(self.netdb.shared().hash()).is_some()));
+            for entry in self.store.lease_sets() {
                 kinds[kind_index(entry.kind())] += 1;
             }
             self.netdb.directory().set_kinds(self.index, kinds);
@@ -324,14 +218,21 @@ impl NetDbShard {
         self.ticks = self.ticks.wrapping_add(1);
     }
 
-    fn publish_routers(&self) {
-        let own = self.netdb.shared().hash();
-        let mut part = Part::default();
-        for info in self.store.routers().filter(|info| info.hash() != own) {
-            let list = if rules::is_usable_floodfill(info) { &mut part.floodfills } else { &mut part.others };
-            list.push(info.hash());
+    /// A disk that was full, or too slow, gets what it has lost, by and by.
+    fn write_again(&mut self) {
+        let losses = self.netdb.storage().losses();
+        if losses != self.losses {
+            self.losses = losses;
+            self.again = self.store.to_persist().collect();
         }
-        self.netdb.directory().set_part(self.index, part);
+        let count = self.again.len().min(WRITTEN_AGAIN);
+        let due: Vec<_> = self.again.drain(..count).collect();
+        due.into_iter().for_each(|out| self.effect(out));
+    }
+
+    fn publish_routers(&self) {
+        let now = self.netdb.shared().now();
+        self.netdb.directory().set_part(self.index, self.store.listing(now).collect(), now.mono);
     }
 }
 
@@ -345,28 +246,24 @@ fn kind_index(kind: EntryKind) -> usize {
     }
 }
 
-fn no() -> ResponseActFuture<NetDbShard, bool> {
-    Box::pin(fut::ready(false))
-}
-
-fn count_store(outcome: &'static str) {
-    control::NETDB_STORES.add([outcome], 1);
-}
-
 /// What lookups are answered from.
 struct Seen<'a>(&'a NetDbShard);
 
 impl View for Seen<'_> {
-    fn public_entry(&self, key: NetDbKey) -> Option<Entry> {
-        self.0.store.public_entry(key).cloned()
+    fn public_router(&self, router: RouterHash) -> Option<RouterInfo> {
+        self.0.store.public_router(router).cloned()
     }
 
-    fn floodfills(&self) -> RouterSet {
-        RouterSet::clone(&self.0.netdb.directory().floodfills())
+    fn public_lease_set(&self, key: NetDbKey) -> Option<Entry> {
+        self.0.store.public_lease_set(key).cloned()
+    }
+
+    fn floodfills(&self) -> Floodfills {
+        self.0.netdb.directory().told().floodfills.clone()
     }
 
     fn others(&self) -> RouterSet {
-        RouterSet::clone(&self.0.netdb.directory().others())
+        self.0.netdb.directory().told().others.clone()
     }
 }
 
@@ -393,7 +290,7 @@ impl Handler<Stored> for NetDbShard {
 
     fn handle(&mut self, stored: Stored, _: &mut Context<Self>) -> Self::Result {
         self.netdb.left(Mailbox::NetDbShard);
-        self.on_stored(&stored.0)
+        self.on_stored(&stored.0, stored.1)
     }
 }
 
@@ -402,7 +299,7 @@ impl Handler<Asked> for NetDbShard {
 
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
         self.netdb.left(Mailbox::NetDbShard);
-        let outcome = self.on_asked(&asked.0);
+        let outcome = self.on_asked(&asked.0, &asked.1);
         control::NETDB_LOOKUPS.add([outcome], 1);
     }
 }
@@ -412,9 +309,28 @@ impl Handler<Offered> for NetDbShard {
 
     fn handle(&mut self, offered: Offered, _: &mut Context<Self>) -> Self::Result {
         self.netdb.left(Mailbox::NetDbShard);
-        let source = if offered.from.is_none() { Source::Import } else { Source::Unsolicited };
-        let Offered { info, from, flood, verified } = offered;
-        self.take(Arrival { entry: info.into(), source, from, reply: None, flood, verified })
+        self.take(Arrival::offered(offered))
+    }
+}
+
+impl Handler<Met> for NetDbShard {
+    type Result = ();
+
+    fn handle(&mut self, Met(router, standing): Met, _: &mut Context<Self>) {
+        self.netdb.left(Mailbox::NetDbShard);
+        self.store.note(self.netdb.shared().now(), router, standing);
+        self.drain();
+    }
+}
+
+impl Handler<Trust> for NetDbShard {
+    type Result = ();
+
+    fn handle(&mut self, Trust(router): Trust, _: &mut Context<Self>) {
+        self.netdb.left(Mailbox::NetDbShard);
+        self.store.note(self.netdb.shared().now(), router, Standing::Proven);
+        self.subscribers.publish(&RouterKnown::Trusted(router));
+        self.drain();
     }
 }
 
@@ -425,9 +341,8 @@ impl Handler<Own> for NetDbShard {
         self.netdb.left(Mailbox::NetDbShard);
         let hash = own.0.hash();
         // Ours is always right, even if our clock was put back and it seems older.
-        self.store.remove(hash.into());
-        self.store.pin(hash, true);
-        self.store.insert(self.netdb.shared().now(), own.0.into(), Source::Import);
+        self.store.remove_router(hash);
+        self.store.insert(self.netdb.shared().now(), own.0.into(), Source::Import, &Bearer::NOBODY);
         self.drain();
     }
 }
@@ -437,7 +352,10 @@ impl Handler<Get> for NetDbShard {
 
     fn handle(&mut self, get: Get, _: &mut Context<Self>) -> Option<Entry> {
         self.netdb.left(Mailbox::NetDbShard);
-        self.store.get(get.0).cloned()
+        match get {
+            Get::Router(router) => self.store.router(router).cloned().map(Entry::from),
+            Get::LeaseSet(key) => self.store.lease_set(key).cloned(),
+        }
     }
 }
 
@@ -447,22 +365,25 @@ impl Handler<Public> for NetDbShard {
 
     fn handle(&mut self, wanted: Public, _: &mut Context<Self>) -> Option<Entry> {
         self.netdb.left(Mailbox::NetDbShard);
-        self.store.public_entry(wanted.0).cloned()
+        match wanted.0 {
+            Get::Router(router) => self.store.public_router(router).cloned().map(Entry::from),
+            Get::LeaseSet(key) => self.store.public_lease_set(key).cloned(),
+        }
     }
 }
 
 impl Handler<Await> for NetDbShard {
-    type Result = ResponseFuture<Option<Entry>>;
+    type Result = ResponseFuture<Option<RouterInfo>>;
 
-    fn handle(&mut self, wanted: Await, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Await(router): Await, _: &mut Context<Self>) -> Self::Result {
         self.netdb.left(Mailbox::NetDbShard);
         let (sender, receiver) = oneshot::channel();
-        match self.store.get(wanted.0).cloned() {
-            Some(entry) => drop(sender.send(entry)),
+        match self.store.router(router).cloned() {
+            Some(info) => drop(sender.send(info)),
             None => {
                 self.awaited.retain(|(_, waiter)| !waiter.is_closed());
                 if self.awaited.len() < MAX_AWAITED {
-                    self.awaited.push((wanted.0, sender));
+                    self.awaited.push((router, sender));
                 }
             }
         }

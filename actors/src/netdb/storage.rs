@@ -1,24 +1,35 @@
-//! The netDb on disk: an embedded database that a thread of its own writes, in batches.
+//! The RouterInfos of the netDb on disk: an embedded database that a thread of its own writes, in batches. LeaseSets end in
+//! minutes and are not kept: that would be wear and evidence for nothing.
 //!
-//! State owned: the database file. In: entries to keep and keys to forget, over a bounded channel; when it is full the
-//! change is dropped and counted, as the next version of the entry will come. A batch is one transaction: a kill at any
-//! moment loses at most the batch that was not written yet, never what was there before.
+//! State owned: the database file. In: entries to keep and keys to forget, over a bounded channel. A batch is one
+//! transaction: a kill at any moment loses at most the batch that was not written yet, never what was there before.
 //!
 //! ```text
-//! table "entries": key (32) -> kind (1, as in DatabaseStore) | the entry's exact bytes
+//!                 write failed: the file is closed                            tried again, ever less often
+//! written ------------------------------------------> changes are gathered -----------------------------+
+//!    ^                                                     |   ^                                        |
+//!    |      opened anew, and all that was gathered is written, or what was lost is asked for anew       |
+//!    +-----------------------------------------------------+   +---------------- fails again -----------+
+//!
+//! table "entries": key (32) -> kind (1, as in DatabaseStore; 0x10: not to be given to others) | the entry's exact bytes
 //! ```
 
+mod writer;
+
 use crate::drops::ControlDrop;
-use crate::series::control;
 use bytes::Bytes;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use ramson_protocol::data::entry::{Entry, EntryKind};
+use crossbeam::channel::{Sender, TrySendError, bounded};
+use ramson_protocol::data::entry::EntryKind;
+use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::NetDbKey;
 use redb::{Database, ReadableTable, TableDefinition, TableError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
+use writer::Writer;
 
 const ENTRIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("entries");
 
@@ -28,14 +39,15 @@ const QUEUE: usize = 16 * 1024;
 /// Changes in one transaction.
 const BATCH: usize = 500;
 
-/// The first change of a batch waits so long for others.
-const GATHER: Duration = Duration::from_secs(3);
-
 /// Memory that the database may take for its pages: all entries are in ours already.
 const CACHE: usize = 4 << 20;
 
+/// Set in the byte of the kind: it came in answer to a search of ours, and others must not be told.
+const PRIVATE: u8 = 0x10;
+
 enum Command {
-    Keep(Entry),
+    /// Keep a RouterInfo; whether it may be given to others.
+    Keep(RouterInfo, bool),
     Forget(NetDbKey),
     /// Answered when all before it is on disk.
     Flush(oneshot::Sender<()>),
@@ -43,30 +55,65 @@ enum Command {
     Close(oneshot::Sender<()>),
 }
 
+/// A RouterInfo that was on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Loaded {
+    pub(super) info: RouterInfo,
+    /// It may be given to others.
+    pub(super) public: bool,
+}
+
+/// What was on disk.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) routers: Vec<Loaded>,
+    /// Keys of LeaseSets.
+    pub(super) lease_sets: Vec<NetDbKey>,
+}
+
 /// The way to the thread; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Storage(Sender<Command>);
+pub(super) struct Storage {
+    commands: Sender<Command>,
+    losses: Arc<Losses>,
+}
+
+/// Whether the disk lacks anything that it should have.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Changes were dropped.
+    some: AtomicBool,
+    /// How often that was so when the disk could be written again.
+    to_mend: AtomicU64,
+}
 
 impl Storage {
     /// Opens the database, or begins a new one, and returns what is in it.
     ///
     /// # Errors
     /// If the file cannot be opened, made, or moved aside when it is damaged.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Entry>)> {
-        let (database, entries) = open_or_begin_anew(path)?;
-        let (sender, receiver) = bounded(QUEUE);
-        std::thread::Builder::new().name("netdb-storage".to_owned()).spawn(move || write_all(database, &receiver))?;
-        Ok((Self(sender), entries))
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Found)> {
+        let (database, found) = open_or_begin_anew(path)?;
+        let (commands, receiver) = bounded(QUEUE);
+        let losses = Arc::<Losses>::default();
+        let mut writer = Writer::new(path.to_owned(), database, Arc::clone(&losses));
+        std::thread::Builder::new().name("netdb-storage".to_owned()).spawn(move || writer.run(&receiver))?;
+        Ok((Self { commands, losses }, found))
     }
 
-    /// Keep an entry in place of what is there.
-    pub(super) fn keep(&self, entry: Entry) {
-        self.command(Command::Keep(entry));
+    /// Keep a RouterInfo in place of what is there.
+    pub(super) fn keep(&self, info: RouterInfo, public: bool) {
+        self.command(Command::Keep(info, public));
     }
 
     /// Forget what is under a key.
     pub(super) fn forget(&self, key: NetDbKey) {
         self.command(Command::Forget(key));
+    }
+
+    /// Rises whenever the disk can be written and lacks something: then all is to be kept again.
+    pub(super) fn losses(&self) -> u64 {
+        self.losses.to_mend.load(Relaxed)
     }
 
     /// Waits until everything is on disk.
@@ -83,7 +130,7 @@ impl Storage {
         let (done, wait) = oneshot::channel();
         let mut command = make(done);
         loop {
-            match self.0.try_send(command) {
+            match self.commands.try_send(command) {
                 Ok(()) => break,
                 Err(TrySendError::Full(back)) => command = back,
                 Err(TrySendError::Disconnected(_)) => return,
@@ -95,73 +142,22 @@ impl Storage {
     }
 
     fn command(&self, command: Command) {
-        if self.0.try_send(command).is_err() {
+        if self.commands.try_send(command).is_err() {
+            self.losses.some.store(true, Relaxed);
             ControlDrop::StorageFull.count();
         }
     }
 }
 
-/// The body of the thread that writes: one transaction for all that waits, until it is told to close.
-fn write_all(database: Database, commands: &Receiver<Command>) {
-    while let Ok(first) = commands.recv() {
-        let mut done = Vec::new();
-        let mut closes = false;
-        let mut batch = Vec::new();
-        let mut gather = |command| match command {
-            Command::Flush(sender) => {
-                done.push(sender);
-                true
-            }
-            Command::Close(sender) => {
-                done.push(sender);
-                closes = true;
-                true
-            }
-            change => {
-                batch.push(change);
-                batch.len() >= BATCH
-            }
-        };
-        let until = Instant::now() + GATHER;
-        let mut full = gather(first);
-        while !full {
-            match commands.recv_deadline(until) {
-                Ok(command) => full = gather(command),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        if let Err(error) = write(&database, &batch) {
-            tracing::error!(%error, entries = batch.len(), "the netDb could not be written to disk");
-            control::NETDB_STORAGE_ERRORS.add([], 1);
-        }
-        if closes {
-            drop(database);
-            answer(done);
-            return;
-        }
-        answer(done);
-    }
-}
-
-fn answer(done: Vec<oneshot::Sender<()>>) {
-    for sender in done {
-        // Whoever waited may have given up.
-        let _ = sender.send(());
-    }
-}
-
-fn write(database: &Database, batch: &[Command]) -> Result<(), redb::Error> {
-    if batch.is_empty() {
-        return Ok(());
-    }
+fn write<'a>(database: &Database, batch: impl Iterator<Item = &'a Command>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut table = transaction.open_table(ENTRIES)?;
         for command in batch {
             match command {
-                Command::Keep(entry) => {
-                    let value = [&[entry.kind().store_type()], &entry.as_bytes()[..]].concat();
-                    table.insert(&entry.key().0, value.as_slice())?;
+                Command::Keep(info, public) => {
+                    let kind = EntryKind::RouterInfo.store_type() | if *public { 0 } else { PRIVATE };
+                    table.insert(&info.hash().0, [&[kind], &info.as_bytes()[..]].concat().as_slice())?;
                 }
                 Command::Forget(key) => drop(table.remove(&key.0)?),
                 Command::Flush(_) | Command::Close(_) => {}
@@ -172,7 +168,7 @@ fn write(database: &Database, batch: &[Command]) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn open_or_begin_anew(path: &Path) -> io::Result<(Database, Vec<Entry>)> {
+fn open_or_begin_anew(path: &Path) -> io::Result<(Database, Found)> {
     match open_guarded(path) {
         Ok(opened) => Ok(opened),
         Err(error) if is_damage(&error) => {
@@ -190,7 +186,7 @@ fn open_or_begin_anew(path: &Path) -> io::Result<(Database, Vec<Entry>)> {
 }
 
 /// Opens and reads on a thread of its own: a damaged file must not end the router even if the library panics over it.
-fn open_guarded(path: &Path) -> Result<(Database, Vec<Entry>), redb::Error> {
+fn open_guarded(path: &Path) -> Result<(Database, Found), redb::Error> {
     let path = path.to_owned();
     let opened = std::thread::Builder::new().name("netdb-open".to_owned()).spawn(move || open_and_read(&path));
     match opened.map_err(redb::Error::Io)?.join() {
@@ -199,27 +195,37 @@ fn open_guarded(path: &Path) -> Result<(Database, Vec<Entry>), redb::Error> {
     }
 }
 
-fn open_and_read(path: &Path) -> Result<(Database, Vec<Entry>), redb::Error> {
+fn open_and_read(path: &Path) -> Result<(Database, Found), redb::Error> {
     let database = Database::builder().set_cache_size(CACHE).create(path)?;
-    let mut entries = Vec::new();
+    let mut found = Found::default();
     let transaction = redb::ReadableDatabase::begin_read(&database)?;
     match transaction.open_table(ENTRIES) {
         Ok(table) => {
             for row in table.iter()? {
-                let (_, value) = row?;
-                // An entry of a kind or form that we no longer read is not worth a refusal.
-                entries.extend(read(value.value()));
+                let (key, value) = row?;
+                found.read(NetDbKey(*key.value()), value.value());
             }
         }
         Err(TableError::TableDoesNotExist(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok((database, entries))
+    Ok((database, found))
 }
 
-fn read(value: &[u8]) -> Option<Entry> {
-    let (kind, raw) = value.split_first()?;
-    Entry::parse(EntryKind::from_store_type(*kind).ok()?, Bytes::copy_from_slice(raw)).ok()
+impl Found {
+    /// An entry of a kind or form that we no longer read is not worth a refusal.
+    fn read(&mut self, key: NetDbKey, value: &[u8]) {
+        let Some((kind, raw)) = value.split_first() else { return };
+        match EntryKind::from_store_type(*kind) {
+            Ok(EntryKind::RouterInfo) => {
+                if let Ok(info) = RouterInfo::parse(Bytes::copy_from_slice(raw)) {
+                    self.routers.push(Loaded { info, public: kind & PRIVATE == 0 });
+                }
+            }
+            Ok(_) => self.lease_sets.push(key),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Errors that a new file cures. Others, such as a missing right or a full disk, would only come again.
@@ -242,22 +248,22 @@ fn aside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Takes entries into a database that nobody else has open.
+/// Takes RouterInfos into a database that nobody else has open.
 ///
 /// # Errors
 /// If it cannot be opened or written.
-pub(super) fn write_offline(path: &Path, entries: Vec<Entry>) -> io::Result<()> {
+pub(super) fn write_offline(path: &Path, routers: Vec<RouterInfo>) -> io::Result<()> {
     let (database, _) = open_or_begin_anew(path)?;
-    let commands: Vec<_> = entries.into_iter().map(Command::Keep).collect();
-    commands.chunks(BATCH).try_for_each(|batch| write(&database, batch)).map_err(io::Error::other)
+    let commands: Vec<_> = routers.into_iter().map(|info| Command::Keep(info, true)).collect();
+    commands.chunks(BATCH).try_for_each(|batch| write(&database, batch.iter())).map_err(io::Error::other)
 }
 
 /// What a database holds that nobody else has open.
 ///
 /// # Errors
 /// If it cannot be opened.
-pub(super) fn read_offline(path: &Path) -> io::Result<Vec<Entry>> {
-    open_or_begin_anew(path).map(|(_, entries)| entries)
+pub(super) fn read_offline(path: &Path) -> io::Result<Vec<Loaded>> {
+    open_or_begin_anew(path).map(|(_, found)| found.routers)
 }
 
 #[cfg(test)]

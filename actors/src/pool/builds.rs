@@ -12,7 +12,7 @@
 
 use super::builder::{Prepare, Prepared};
 use super::tunnel::{End, InboundTunnel, OutboundTunnel};
-use super::{Own, Route, TunnelPool};
+use super::{HopsInUse, Own, Route, TunnelPool};
 use crate::expected::{Via, Waiter};
 use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{Arrived, Token};
@@ -34,7 +34,7 @@ use ramson_transports::hop::NextHop;
 /// A build under way. What it reserved is given back when it is dropped without a tunnel.
 pub(super) struct Building {
     direction: Direction,
-    hops: Vec<RouterHash>,
+    hops: HopsInUse,
     /// Through which outbound tunnel the message goes; `None` if directly to the first hop.
     through: Option<OutboundTunnelRef>,
     /// Where the answer to an outbound build comes.
@@ -80,22 +80,22 @@ impl TunnelPool {
         ctx: &mut Context<Self>,
     ) {
         let pair = match pair {
-            Pair::Tunnel(pair) => self.tunnels.get(&pair).map(|own| (own.route, own.hops.clone())),
+            Pair::Tunnel(pair) => self.tunnels.get(&pair).map(|own| (own.route, own.hops.to_vec())),
             Pair::Direct => None,
         };
         let (us, direct) = (self.shared.hash(), self.without_hops.id());
-        let (mut through, mut far_end) = (None, None);
+        let (mut through, mut avoid) = (None, Vec::new());
         let mut reply = InboundTunnelRef { id: direct, gateway: us, gateway_tunnel: direct, expires: Mono::MAX };
         match &pair {
-            Some((Route::Outbound(tunnel), hops)) => (through, far_end) = (Some(*tunnel), hops.last().copied()),
-            Some((Route::Inbound(tunnel), _)) => (reply, far_end) = (*tunnel, Some(tunnel.gateway)),
+            Some((Route::Outbound(tunnel), hops)) => (through, avoid) = (Some(*tunnel), hops.clone()),
+            Some((Route::Inbound(tunnel), hops)) => (reply, avoid) = (*tunnel, hops.clone()),
             None => {}
         }
-        self.builds.insert(id, Building { direction, hops: Vec::new(), through, reply, sent: None });
+        self.builds.insert(id, Building { direction, hops: HopsInUse::default(), through, reply, sent: None });
         let (purpose, order) = (self.config.purpose, self.order);
-        // The far end of the paired tunnel is left out if there are others, so that the message does not pass through one
-        // router twice.
-        let wish = Choose { hops: length, direction, purpose, avoid: far_end, order };
+        // The hops of the paired tunnel are left out if there are others: the message does not pass through one router twice,
+        // and nobody stands in both directions.
+        let wish = Choose { hops: length, direction, purpose, avoid, order };
         ctx.spawn(self.profiles.send(wish).into_actor(self).map(move |chosen, actor, ctx| match chosen {
             Ok(Ok(chosen)) => actor.seal(id, chosen, ctx),
             Ok(Err(_)) | Err(_) => {
@@ -109,7 +109,7 @@ impl TunnelPool {
     fn seal(&mut self, id: PoolTunnelId, chosen: Chosen, ctx: &mut Context<Self>) {
         // While it waited for its turn the core may have given up.
         let Some(building) = self.builds.get_mut(&id) else { return };
-        building.hops = chosen.hops.iter().map(|hop| hop.hash).collect();
+        building.hops = self.in_use.hold(chosen.hops.iter().map(|hop| hop.hash).collect());
         let path = match building.direction {
             Direction::Inbound => Path::Inbound {
                 receive: self.shared.tunnel_ids().reserve(self.config.owner),
@@ -215,7 +215,7 @@ impl TunnelPool {
     fn own_tunnel(
         &self,
         tunnel: &Tunnel,
-        hops: Vec<RouterHash>,
+        hops: HopsInUse,
         endpoint: &Option<(TunnelId, Addr<InboundTunnel>)>,
     ) -> Option<Own> {
         let (gateway, gateway_tunnel) = tunnel.gateway()?;

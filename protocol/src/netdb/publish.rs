@@ -1,4 +1,5 @@
-//! Publishing our own RouterInfo: to the closest floodfill, until one confirms; and again when it grows old.
+//! Publishing our own RouterInfo: to the closest floodfill, until one confirms that was reached before; and again when it
+//! grows old. A stranger that confirms may be one of many names that were made close to ours, to hide us.
 //!
 //! spec: network-database §RouterInfo Storage to Floodfills
 //!
@@ -12,7 +13,7 @@
 //!
 //! Invariants: one store is under way at a time; a confirmation counts by its token alone, which is random.
 
-use super::router_set::RouterSet;
+use super::floodfills::Floodfills;
 use super::routing_key::{Day, routing_key};
 use crate::id::{NetDbKey, RouterHash};
 use crate::time::{Mono, Now};
@@ -59,7 +60,7 @@ pub enum In {
     /// The floodfill could not be reached.
     SendFailed(RouterHash),
     /// The floodfills that we know now.
-    Floodfills(RouterSet),
+    Floodfills(Floodfills),
 }
 
 /// What to do.
@@ -91,6 +92,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Floodfills that could not be reached.
     pub failed: u64,
+    /// Confirmations of floodfills that nobody has met: another one is asked, too.
+    pub strangers: u64,
 }
 
 /// The publisher. After any input drain [`Publisher::poll_output`], then re-arm one timer.
@@ -98,8 +101,10 @@ pub struct Stats {
 pub struct Publisher {
     config: Config,
     rng: ChaCha20Rng,
-    floodfills: RouterSet,
+    floodfills: Floodfills,
     tried: Vec<RouterHash>,
+    /// A stranger has confirmed: only those that were reached are tried from now on.
+    proven_only: bool,
     state: State,
     out: VecDeque<Out>,
     stats: Stats,
@@ -121,8 +126,9 @@ impl Publisher {
         Self {
             config,
             rng: ChaCha20Rng::from_seed(seed),
-            floodfills: RouterSet::default(),
+            floodfills: Floodfills::default(),
             tried: Vec::new(),
+            proven_only: false,
             state: State::Idle { due: None },
             out: VecDeque::new(),
             stats: Stats::default(),
@@ -138,10 +144,16 @@ impl Publisher {
     pub fn handle_input(&mut self, now: Now, input: In) {
         match input {
             In::Publish => {
-                self.tried.clear();
-                self.try_next(now);
+                self.begin(now);
             }
             In::Confirmed(number) => match self.state {
+                State::Waiting { floodfill, token, .. }
+                    if token == number && self.floodfills.has_proven() && !self.floodfills.is_proven(&floodfill) =>
+                {
+                    self.stats.strangers += 1;
+                    self.proven_only = true;
+                    self.try_next(now);
+                }
                 State::Waiting { floodfill, token, .. } if token == number => {
                     self.stats.confirmed += 1;
                     let tenth = u64::try_from(self.config.interval.as_millis() / 10).unwrap_or(0);
@@ -176,10 +188,7 @@ impl Publisher {
                 self.stats.timeouts += 1;
                 self.try_next(now);
             }
-            State::Backoff { until } if now.mono >= until => {
-                self.tried.clear();
-                self.try_next(now);
-            }
+            State::Backoff { until } if now.mono >= until => self.begin(now),
             State::Idle { due: Some(due) } if now.mono >= due => {
                 self.state = State::Idle { due: None };
                 self.out.push_back(Out::Renew);
@@ -201,10 +210,21 @@ impl Publisher {
         }
     }
 
+    /// From the closest again.
+    fn begin(&mut self, now: Now) {
+        self.tried.clear();
+        self.proven_only = false;
+        self.try_next(now);
+    }
+
     fn try_next(&mut self, now: Now) {
         let place = routing_key(NetDbKey::from(self.config.own), Day::of(now.wall));
         let next = if self.tried.len() < self.config.max_tries {
-            self.floodfills.closest(&place).find(|r| *r != self.config.own && !self.tried.contains(r))
+            let mut floodfills = self.floodfills.closest(&place);
+            let fits = |(router, proven): &(RouterHash, bool)| {
+                (*proven || !self.proven_only) && *router != self.config.own && !self.tried.contains(router)
+            };
+            floodfills.find(fits).map(|(router, _)| router)
         } else {
             None
         };
@@ -226,6 +246,7 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
+    use super::super::router_set::RouterSet;
     use super::*;
     use crate::time::Wall;
 
@@ -241,7 +262,7 @@ mod tests {
         let order = set.closest(&place).filter(|r| *r != OWN).collect();
         let config = Config { max_tries: 4, ..Config::new(OWN) };
         let mut p = Publisher::new(config, [0; 32], at(0));
-        p.handle_input(at(0), In::Floodfills(set));
+        p.handle_input(at(0), In::Floodfills(set.into()));
         p.handle_input(at(0), In::Publish);
         (p, order)
     }
@@ -290,7 +311,25 @@ mod tests {
         assert_eq!(p.poll_output(), Some(Out::Unpublished));
         p.handle_timeout(at(79));
         assert_eq!(store(&mut p).0, order[0]);
-        assert_eq!(p.stats(), Stats { stores: 5, confirmed: 0, timeouts: 3, failed: 1 });
+        assert_eq!(p.stats(), Stats { stores: 5, timeouts: 3, failed: 1, ..Stats::default() });
+    }
+
+    #[test]
+    fn a_stranger_that_confirms_is_not_enough_while_there_are_floodfills_that_were_reached() {
+        let place = routing_key(NetDbKey::from(OWN), Day::of(Wall(1_000_000_000)));
+        let all: RouterSet = (10..30).map(|n| RouterHash([n; 32])).collect();
+        let order: Vec<_> = all.closest(&place).collect();
+        let set = |range: std::ops::Range<usize>| order[range].iter().copied().collect::<RouterSet>();
+        let mut p = Publisher::new(Config::new(OWN), [0; 32], at(0));
+        p.handle_input(at(0), In::Floodfills(Floodfills::new(set(10..20), set(0..10))));
+        p.handle_input(at(0), In::Publish);
+        let (stranger, token) = store(&mut p);
+        assert_eq!(stranger, order[0]);
+        p.handle_input(at(1), In::Confirmed(token));
+        let (met, token) = store(&mut p);
+        assert_eq!(met, order[10]);
+        p.handle_input(at(2), In::Confirmed(token));
+        assert_eq!(p.poll_output(), Some(Out::Published(met)));
     }
 
     #[test]
@@ -298,7 +337,7 @@ mod tests {
         let mut p = Publisher::new(Config::new(OWN), [0; 32], at(0));
         p.handle_input(at(0), In::Publish);
         assert_eq!(p.poll_output(), Some(Out::Unpublished));
-        p.handle_input(at(1), In::Floodfills([RouterHash([5; 32])].into_iter().collect()));
+        p.handle_input(at(1), In::Floodfills([RouterHash([5; 32])].into_iter().collect::<RouterSet>().into()));
         assert_eq!(store(&mut p).0, RouterHash([5; 32]));
     }
 }

@@ -6,10 +6,12 @@
 use super::family::{self, Claim};
 use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::SigType;
+use crate::data::router_address::is_public;
 use crate::data::router_info::{RouterInfo, Version};
 use crate::i2np::database_store::DatabaseStore;
 use crate::id::{NetDbKey, RouterHash};
 use crate::time::Wall;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The largest RouterInfo; i2pd's buffer.
@@ -18,8 +20,8 @@ pub const MAX_ROUTER_INFO: usize = 3072;
 pub const MAX_LEASE_SET: usize = 8192;
 /// An entry from further ahead has a wrong clock behind it.
 pub const MAX_FUTURE: Duration = Duration::from_secs(2 * 60);
-/// A RouterInfo in a file may be as old as this: it will be refreshed when it is used.
-pub const MAX_IMPORT_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A RouterInfo in a signed bundle may be as old as this: it will be refreshed when it is used.
+pub const MAX_BUNDLE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A LeaseSet (except Meta) does not end later than this from now: tunnels live ten minutes.
 pub const MAX_LEASE_AHEAD: Duration = Duration::from_secs(16 * 60);
 /// What is allowed for clocks that differ.
@@ -30,6 +32,9 @@ pub const MAX_LEASE_AGE: Duration = Duration::from_secs(10 * 60);
 pub const MIN_VERSION: Version = Version(0, 9, 51);
 /// Floodfills below it are not asked.
 pub const MIN_FLOODFILL_VERSION: Version = Version(0, 9, 59);
+
+/// The id of the network that everybody is in.
+const LIVE_NETWORK: u8 = 2;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -105,7 +110,10 @@ pub enum Source {
     Unsolicited,
     /// We had asked for it.
     Reply,
-    /// We read it from a file.
+    /// It was in a bundle that somebody signed whom the operator trusts.
+    Bundle,
+    /// We read it from a file, which the operator gave us or we wrote ourselves: its date is not judged, since our clock
+    /// may be wrong, and the routers in it are the only ones that could tell us. It is refreshed when it is used.
     Import,
 }
 
@@ -187,20 +195,21 @@ impl Rules {
         if info.net_id() != Some(self.net_id) {
             return Err(Refusal::WrongNetwork);
         }
-        if info.published() > now.plus(MAX_FUTURE) {
-            return Err(Refusal::FromTheFuture);
-        }
-        let max_age = match source {
-            Source::Import => MAX_IMPORT_AGE,
+        let oldest = match source {
+            Source::Import => Duration::MAX,
+            Source::Bundle => MAX_BUNDLE_AGE,
             Source::Unsolicited | Source::Reply => max_age(info, known_routers, self.floodfill),
         };
-        if now.since(info.published()) > max_age {
+        if source != Source::Import && info.published() > now.plus(MAX_FUTURE) {
+            return Err(Refusal::FromTheFuture);
+        }
+        if now.since(info.published()) > oldest {
             return Err(Refusal::TooOld);
         }
         if info.version() < MIN_VERSION {
             return Err(Refusal::OldVersion);
         }
-        verifiable(info.signing_type())
+        if signs_as_routers_do(info.signing_type()) { Ok(()) } else { Err(Refusal::SignatureType) }
     }
 
     fn judge_lease_set(&self, entry: &Entry, source: Source, now: Wall) -> Result<(), Refusal> {
@@ -260,17 +269,50 @@ pub fn judge_signatures(entry: &Entry) -> Result<(), Refusal> {
     }
 }
 
-fn verifiable(kind: SigType) -> Result<(), Refusal> {
+/// Routers have Ed25519 keys; a few have those of ECDSA with the smaller curves. INTEROP: there is no router with DSA or
+/// P-521 left on the network, and to verify either costs as much as twenty of the others.
+fn signs_as_routers_do(kind: SigType) -> bool {
     match kind {
-        SigType::DsaSha1 | SigType::EcdsaP256 | SigType::EcdsaP384 | SigType::EcdsaP521 | SigType::Ed25519 => Ok(()),
-        // Never used for routers.
-        SigType::Rsa2048
+        SigType::EcdsaP256 | SigType::EcdsaP384 | SigType::Ed25519 => true,
+        SigType::DsaSha1
+        | SigType::EcdsaP521
+        | SigType::Rsa2048
         | SigType::Rsa3072
         | SigType::Rsa4096
         | SigType::Ed25519ph
         | SigType::RedDsa
-        | SigType::Unknown(_) => Err(Refusal::SignatureType),
+        | SigType::Unknown(_) => false,
     }
+}
+
+/// What it costs to verify the signatures of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Tens of microseconds, as for nearly all entries.
+    Usual,
+    /// Milliseconds: old destinations, and whoever wants to keep us busy.
+    Rare,
+}
+
+/// What it costs to verify the signatures of an entry: its own, the one that an offline key has signed, its family's.
+pub fn cost(entry: &Entry) -> Cost {
+    let rare = |kind: SigType| !matches!(kind, SigType::Ed25519 | SigType::RedDsa | SigType::EcdsaP256);
+    let (own, offline) = match entry {
+        Entry::RouterInfo(e) => {
+            let key = e.options().get("family.key").and_then(|key| key.split_once(':'));
+            let family = key.and_then(|(code, _)| code.parse().ok()).map(SigType::from_code);
+            (e.signing_type(), family)
+        }
+        Entry::LeaseSet(e) => (e.destination().map_or(SigType::DsaSha1, |d| d.signing_type()), None),
+        Entry::LeaseSet2(e) => {
+            (e.destination().map_or(SigType::DsaSha1, |d| d.signing_type()), e.offline().map(|o| o.kind))
+        }
+        Entry::MetaLeaseSet(e) => {
+            (e.destination().map_or(SigType::DsaSha1, |d| d.signing_type()), e.offline().map(|o| o.kind))
+        }
+        Entry::EncryptedLeaseSet(e) => (e.signing_type(), e.offline().map(|o| o.kind)),
+    };
+    if rare(own) || offline.is_some_and(rare) { Cost::Rare } else { Cost::Usual }
 }
 
 /// True if `entry` is to replace `held` under the same key.
@@ -297,6 +339,12 @@ pub fn max_age(info: &RouterInfo, known_routers: usize, floodfill: bool) -> Dura
     }
 }
 
+/// True for an address at which a router of this network can be: on the live one it is public. What is published beside it
+/// may be one of an overlay, or of no network at all.
+fn exists(info: &RouterInfo, ip: IpAddr) -> bool {
+    info.net_id() != Some(LIVE_NETWORK) || is_public(ip)
+}
+
 /// True if a router is worth being asked and stored with.
 pub fn is_usable_floodfill(info: &RouterInfo) -> bool {
     let caps = info.caps();
@@ -306,7 +354,7 @@ pub fn is_usable_floodfill(info: &RouterInfo) -> bool {
         && info.version() >= MIN_FLOODFILL_VERSION
         && info.signing_type() != SigType::DsaSha1
         && info.encryption_key().is_some()
-        && info.addresses().any(|a| a.socket().is_some())
+        && info.addresses().filter_map(|a| a.socket()).any(|socket| exists(info, socket.ip()))
 }
 
 #[cfg(test)]

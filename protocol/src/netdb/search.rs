@@ -9,11 +9,14 @@
 //!             the whole search's time is up ──────────────────▶ Finished(TimedOut)
 //! ```
 //!
+//! Of two floodfills that are asked one after the other at least one is proven, if any is left: whoever makes many names
+//! close to a key is asked for it, too, but not alone.
+//!
 //! Invariants: at most `parallel` floodfills are being asked, at most `max_asked` are asked at all and none twice; a
 //! reply counts only from one that was asked; routers that we do not know are learnt only if they are closer than the
 //! one that named them, and at most [`MAX_LEARNING`] of them: a lying floodfill costs us its turn and no more.
 
-use super::router_set::RouterSet;
+use super::floodfills::Floodfills;
 use super::routing_key::{Day, Distance, distance, routing_key};
 use crate::i2np::database_lookup::LookupKind;
 use crate::id::{NetDbKey, RouterHash, RoutingKey};
@@ -91,6 +94,10 @@ pub enum Out {
         /// The floodfill that named it.
         named_by: RouterHash,
     },
+    /// This one has answered.
+    Answered(RouterHash),
+    /// This one was asked and its time is up.
+    Silent(RouterHash),
     /// The search is over.
     Finished(Outcome),
 }
@@ -128,8 +135,10 @@ pub struct Search {
     key: NetDbKey,
     kind: LookupKind,
     place: RoutingKey,
-    floodfills: RouterSet,
+    floodfills: Floodfills,
     candidates: BTreeMap<Distance, RouterHash>,
+    /// The one that was asked last was not proven.
+    stranger_asked: bool,
     /// Everyone who was ever a candidate or learnt.
     heard: BTreeSet<RouterHash>,
     asked: Vec<RouterHash>,
@@ -150,7 +159,7 @@ enum State {
 
 impl Search {
     /// Begins a search among `floodfills`, a snapshot of those that can be asked. There is no seed: nothing is random.
-    pub fn new(config: Config, key: NetDbKey, kind: LookupKind, floodfills: &RouterSet, now: Now) -> Self {
+    pub fn new(config: Config, key: NetDbKey, kind: LookupKind, floodfills: &Floodfills, now: Now) -> Self {
         let place = routing_key(key, Day::of(now.wall));
         let mut search = Self {
             config,
@@ -159,6 +168,7 @@ impl Search {
             place,
             floodfills: floodfills.clone(),
             candidates: BTreeMap::new(),
+            stranger_asked: false,
             heard: BTreeSet::from([config.own]),
             asked: Vec::new(),
             pending: SmallVec::new(),
@@ -170,7 +180,8 @@ impl Search {
             stats: Stats::default(),
         };
         // A router that is itself looked for cannot be asked for itself: we would need its RouterInfo to do so.
-        for router in floodfills.closest(&place).filter(|r| NetDbKey::from(*r) != key).take(config.max_asked + SPARE) {
+        let room = config.max_asked + SPARE;
+        for router in floodfills.closest_n(&place, room, room / 2, |r| NetDbKey::from(*r) != key) {
             search.add_candidate(router);
         }
         search.advance(now);
@@ -225,9 +236,12 @@ impl Search {
         if now.mono >= self.deadline {
             return self.finish(Outcome::TimedOut);
         }
-        let before = self.pending.len();
-        self.pending.retain(|(_, until)| *until > now.mono);
-        self.stats.timeouts += u32::try_from(before - self.pending.len()).unwrap_or(0);
+        let late = |(_, until): &(RouterHash, Mono)| *until <= now.mono;
+        for (router, _) in self.pending.iter().filter(|pending| late(pending)) {
+            self.stats.timeouts += 1;
+            self.out.push_back(Out::Silent(*router));
+        }
+        self.pending.retain(|pending| !late(pending));
         self.learning.retain(|(_, until)| *until > now.mono);
         self.advance(now);
     }
@@ -256,6 +270,7 @@ impl Search {
         }
         self.pending.retain(|(r, _)| *r != from);
         self.stats.replies += 1;
+        self.out.push_back(Out::Answered(from));
         let reach = distance(&self.place, &from);
         for router in peers {
             if self.heard.contains(router) {
@@ -297,15 +312,31 @@ impl Search {
 
     fn insert_candidate(&mut self, router: RouterHash) {
         self.candidates.insert(distance(&self.place, &router), router);
-        // The farthest gives way: it would hardly be asked.
+        // The farthest gives way, it would hardly be asked; a stranger before one that was reached.
         while self.candidates.len() > self.config.max_asked + SPARE {
-            self.candidates.pop_last();
+            let stranger = self.candidates.iter().rev().find(|(_, r)| !self.floodfills.is_proven(r)).map(|(at, _)| *at);
+            match stranger {
+                Some(at) => drop(self.candidates.remove(&at)),
+                None => drop(self.candidates.pop_last()),
+            }
         }
+    }
+
+    /// The closest; after a stranger the closest of those that were reached.
+    fn next_candidate(&mut self) -> Option<RouterHash> {
+        let mut proven = self.candidates.iter().filter(|(_, router)| self.floodfills.is_proven(router));
+        let at = match proven.next() {
+            Some((at, _)) if self.stranger_asked => *at,
+            _ => *self.candidates.first_key_value()?.0,
+        };
+        let router = self.candidates.remove(&at)?;
+        self.stranger_asked = !self.floodfills.is_proven(&router);
+        Some(router)
     }
 
     fn advance(&mut self, now: Now) {
         while self.pending.len() < self.config.parallel && self.asked.len() < self.config.max_asked {
-            let Some((_, floodfill)) = self.candidates.pop_first() else { break };
+            let Some(floodfill) = self.next_candidate() else { break };
             let exclude = self.asked.clone();
             self.asked.push(floodfill);
             self.pending.push((floodfill, now.mono + self.config.patience));

@@ -1,17 +1,34 @@
 //! One shard of the netDb in memory: what is held, what is forgotten, and what an embedded store has to keep.
 //!
+//! ```text
+//! routers     RouterInfos: whoever was met stays, whoever nobody has met gives way      on disk
+//! published   LeaseSets that were stored with us, given to others                       in memory: they end in minutes
+//! searched    LeaseSets that came in answer to a search of ours, for nobody else        in memory
+//! ```
+//! Entries of different kinds may have one key, since any RouterIdentity is a valid Destination; they know nothing of each
+//! other.
+//!
 //! spec: network-database §RouterInfo Expiration, §RouterInfo Persistent Storage, §Segmentation Structure
 //!
-//! Invariants: never more than `max_routers` and `max_lease_sets`; a LeaseSet that came in answer to a search of ours
-//! is not given to others, or they could tell what we look for, and for the same reason it is not written to disk.
+//! Invariants: never more than the bounds; what came in answer to a search of ours is not given to others, or they could
+//! tell what we look for, nor does it change the answer to what they publish.
 
-use super::routing_key::{Day, distance, routing_key};
-use super::rules::{self, SKEW, Source};
-use crate::data::entry::{Entry, EntryKind};
+mod lease_sets;
+mod routers;
+mod surplus;
+
+pub use routers::Standing;
+
+use super::rules::{self, Source};
+use super::sybil;
+use crate::bearer::Bearer;
+use crate::data::entry::Entry;
 use crate::data::router_info::RouterInfo;
 use crate::id::{NetDbKey, RouterHash};
 use crate::time::{Mono, Now, Wall};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use lease_sets::LeaseSets;
+use routers::Routers;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often expired entries are looked for.
@@ -19,8 +36,11 @@ pub const SWEEP: Duration = Duration::from_secs(60);
 /// No RouterInfo expires in the first hour, as those in the files may all be old; nor while so few are known.
 const GRACE: Duration = Duration::from_secs(3600);
 const FEW: usize = 25;
-/// RouterInfos are compared by age in steps of this, and by distance within a step.
-const AGE_STEP: Duration = Duration::from_secs(30 * 60);
+/// Others are told of routers whose RouterInfo was published in this time. INTEROP: an hour at Java; a router publishes
+/// every half hour or so, and what it says takes its time.
+const TOLD_FOR: Duration = Duration::from_secs(90 * 60);
+/// Of all LeaseSets so many may be of searches of ours.
+const SEARCHED_PARTS: usize = 8;
 
 /// What bounds a shard.
 #[derive(Clone, Copy, Debug)]
@@ -31,20 +51,27 @@ pub struct Config {
     pub floodfill: bool,
     /// RouterInfos in this shard.
     pub max_routers: usize,
-    /// LeaseSets in this shard.
+    /// LeaseSets that were published, in this shard.
     pub max_lease_sets: usize,
     /// Shards in all: to reckon how many routers are known.
     pub shards: usize,
+    /// A private network, in which all share a few subnets.
+    pub private: bool,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Out {
     /// Keep it on disk, in place of what is there.
-    Persist(Entry),
-    /// Remove it from disk.
-    Forget(EntryKind, NetDbKey),
-    /// Routers came, went, or became or ceased to be floodfills: snapshots are stale. Said once until polled.
+    Persist {
+        /// The RouterInfo.
+        info: RouterInfo,
+        /// It may be given to others.
+        public: bool,
+    },
+    /// A router is no longer here, and is to be removed from disk.
+    Forget(RouterHash),
+    /// Routers came, went, or came to be told of or not: snapshots are stale. Said once until polled.
     RoutersChanged,
 }
 
@@ -59,23 +86,32 @@ pub struct Stats {
     pub expired: u64,
     /// Entries that gave way.
     pub evicted: u64,
+    /// RouterInfos that would have expired, were there enough fresh ones to prove that our clock is right.
+    pub spared: u64,
 }
 
-#[derive(Debug)]
-struct Held {
-    entry: Entry,
-    /// Someone stored it with us, so it may be given out.
-    public: bool,
+/// A router, as far as whoever chooses among all of them needs to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Which.
+    pub router: RouterHash,
+    /// It is a floodfill that is worth being asked.
+    pub floodfill: bool,
+    /// It was reached.
+    pub proven: bool,
+    /// It looks like one of many names of one person: to be left alone.
+    pub suspect: bool,
+    /// Others may be told of it.
+    pub told: bool,
 }
 
 /// A shard. After any change drain [`Store::poll_output`], then re-arm one timer.
 #[derive(Debug)]
 pub struct Store {
     config: Config,
-    entries: BTreeMap<NetDbKey, Held>,
-    routers: usize,
-    lease_sets: usize,
-    pinned: BTreeSet<RouterHash>,
+    routers: Routers,
+    published: LeaseSets,
+    searched: LeaseSets,
     started: Mono,
     next_sweep: Mono,
     out: VecDeque<Out>,
@@ -88,10 +124,9 @@ impl Store {
     pub fn new(config: Config, now: Now) -> Self {
         Self {
             config,
-            entries: BTreeMap::new(),
-            routers: 0,
-            lease_sets: 0,
-            pinned: BTreeSet::new(),
+            routers: Routers::new(config.own, config.max_routers, config.private),
+            published: LeaseSets::new(config.own, config.max_lease_sets),
+            searched: LeaseSets::new(config.own, (config.max_lease_sets / SEARCHED_PARTS).max(8)),
             started: now.mono,
             next_sweep: now.mono + SWEEP,
             out: VecDeque::new(),
@@ -100,105 +135,161 @@ impl Store {
         }
     }
 
-    /// Takes an entry that was judged by the rules. True if it is new or newer than what was there; then a floodfill
-    /// may flood it.
-    pub fn insert(&mut self, now: Now, entry: Entry, source: Source) -> bool {
-        let key = entry.key();
-        let mut public = source == Source::Unsolicited || !entry.kind().is_lease_set();
-        if let Some(held) = self.entries.get_mut(&key) {
-            let became_public = public && !held.public;
-            held.public |= public;
-            public = held.public;
-            if !rules::is_newer(&entry, &held.entry) {
-                if became_public {
-                    self.out.push_back(Out::Persist(held.entry.clone()));
-                }
-                return false;
+    /// Takes an entry that was judged by the rules, and that `bearer` brought. True if it is new or newer than what was
+    /// there; then a floodfill may flood it.
+    pub fn insert(&mut self, now: Now, entry: Entry, source: Source, bearer: &Bearer) -> bool {
+        match entry {
+            Entry::RouterInfo(info) => self.insert_router(now, info, source != Source::Reply, bearer),
+            lease_set => {
+                let into = if source == Source::Reply { &mut self.searched } else { &mut self.published };
+                let inserted = into.insert(now.wall, lease_set, bearer);
+                self.stats.evicted += inserted.evicted as u64;
+                self.stats.updated += u64::from(inserted.taken && inserted.updated);
+                self.stats.added += u64::from(inserted.taken && !inserted.updated);
+                inserted.taken
             }
         }
-        if let Entry::RouterInfo(info) = &entry {
-            let was = self.entries.get(&key).map(|h| is_floodfill(&h.entry));
-            self.routers_changed |= was != Some(rules::is_usable_floodfill(info));
-        }
-        if public && source != Source::Import {
-            self.out.push_back(Out::Persist(entry.clone()));
-        }
-        let is_lease_set = entry.kind().is_lease_set();
-        match self.entries.insert(key, Held { entry, public }) {
-            None => {
-                self.stats.added += 1;
-                self.count(is_lease_set, 1);
+    }
+
+    fn insert_router(&mut self, now: Now, info: RouterInfo, public: bool, bearer: &Bearer) -> bool {
+        let hash = info.hash();
+        let held = self.routers.get(&hash);
+        let (was_there, was_public) = (held.is_some(), held.is_some_and(|held| held.public));
+        if held.is_some_and(|held| info.published() <= held.info.published()) {
+            self.routers.second(&hash, bearer);
+            if public && self.routers.make_public(&hash) {
+                self.routers_changed = true;
+                self.persist(&hash);
             }
-            Some(_) => self.stats.updated += 1,
+            return false;
         }
-        if self.routers > self.config.max_routers {
-            self.evict_routers(now.wall);
-        }
-        if self.lease_sets > self.config.max_lease_sets {
-            self.evict_lease_sets();
-        }
-        true
+        self.routers_changed = true;
+        let gone = self.routers.put(now, info, public || was_public, bearer);
+        self.persist(&hash);
+        self.stats.added += u64::from(!was_there);
+        self.stats.updated += u64::from(was_there);
+        self.evicted(gone);
+        self.routers.get(&hash).is_some()
     }
 
-    /// Removes an entry, for instance of a router that was banned for good.
-    pub fn remove(&mut self, key: NetDbKey) -> Option<Entry> {
-        let held = self.entries.remove(&key)?;
-        let is_lease_set = held.entry.kind().is_lease_set();
-        self.routers_changed |= !is_lease_set;
-        if held.public {
-            self.out.push_back(Out::Forget(held.entry.kind(), key));
+    fn persist(&mut self, router: &RouterHash) {
+        if let Some(held) = self.routers.get(router) {
+            self.out.push_back(Out::Persist { info: held.info.clone(), public: held.public });
         }
-        self.count(is_lease_set, -1);
-        Some(held.entry)
     }
 
-    /// The entry under `key`, for our own use.
-    pub fn get(&self, key: NetDbKey) -> Option<&Entry> {
-        self.entries.get(&key).map(|h| &h.entry)
+    fn evicted(&mut self, gone: Vec<RouterHash>) {
+        self.stats.evicted += gone.len() as u64;
+        self.out.extend(gone.into_iter().map(Out::Forget));
     }
 
-    /// The RouterInfo of a router.
+    /// Takes what is on disk: nothing of it is removed there, also if there is no room for it here. How many had none.
+    pub fn load(&mut self, now: Now, entries: impl IntoIterator<Item = (RouterInfo, bool)>) -> usize {
+        let mut left_out = 0;
+        for (info, public) in entries {
+            left_out += self.routers.put(now, info, public, &Bearer::NOBODY).len();
+        }
+        self.routers.look_for_crowds(now.mono);
+        self.routers_changed = true;
+        left_out
+    }
+
+    /// Everything that belongs on disk, for a disk that has lost something.
+    pub fn to_persist(&self) -> impl Iterator<Item = Out> {
+        let others = self.routers.iter().filter(|held| held.info.hash() != self.config.own);
+        others.map(|held| Out::Persist { info: held.info.clone(), public: held.public })
+    }
+
+    /// Removes a RouterInfo, for instance of a router that was banned for good.
+    pub fn remove_router(&mut self, router: RouterHash) -> Option<RouterInfo> {
+        let held = self.routers.remove(&router)?;
+        self.routers_changed = true;
+        self.out.push_back(Out::Forget(router));
+        Some(held.info)
+    }
+
+    /// Notes what happened with a router.
+    pub fn note(&mut self, now: Now, router: RouterHash, standing: Standing) {
+        self.routers_changed |= self.routers.note(router, standing, now.mono);
+        // Whoever asks us for one to whom we are connected learns no more than that.
+        if standing != Standing::Disconnected && self.routers.make_public(&router) {
+            self.routers_changed = true;
+            self.persist(&router);
+        }
+    }
+
+    /// The RouterInfo of a router, for our own use.
     pub fn router(&self, router: RouterHash) -> Option<&RouterInfo> {
-        self.get(router.into())?.as_router_info()
+        self.routers.get(&router).map(|held| &held.info)
     }
 
-    /// The entry under `key`, if it may be given to others.
-    pub fn public_entry(&self, key: NetDbKey) -> Option<&Entry> {
-        self.entries.get(&key).filter(|h| h.public).map(|h| &h.entry)
-    }
-
-    /// Keeps a router (one that we are connected to) whatever its age, or no longer. The caller bounds how many.
-    pub fn pin(&mut self, router: RouterHash, pinned: bool) {
-        if pinned {
-            self.pinned.insert(router);
-        } else {
-            self.pinned.remove(&router);
+    /// The LeaseSet under `key`, for our own use: the newest that we have, however it came.
+    pub fn lease_set(&self, key: NetDbKey) -> Option<&Entry> {
+        match (self.searched.get(key), self.published.get(key)) {
+            (Some(searched), Some(published)) if rules::is_newer(published, searched) => Some(published),
+            (searched, published) => searched.or(published),
         }
     }
 
-    /// All entries, in the order of their keys.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(|h| &h.entry)
+    /// The RouterInfo of a router, if it may be given to others.
+    pub fn public_router(&self, router: RouterHash) -> Option<&RouterInfo> {
+        self.routers.get(&router).filter(|held| held.public).map(|held| &held.info)
+    }
+
+    /// The LeaseSet under `key`, if it may be given to others: as if we had never searched for it.
+    pub fn public_lease_set(&self, key: NetDbKey) -> Option<&Entry> {
+        self.published.get(key)
+    }
+
+    /// What an entry of this kind that comes from this source would replace.
+    pub fn rival(&self, entry: &Entry, source: Source) -> Option<Entry> {
+        match entry {
+            Entry::RouterInfo(info) => self.router(info.hash()).cloned().map(Entry::from),
+            lease_set if source == Source::Reply => self.searched.get(lease_set.key()).cloned(),
+            lease_set => self.published.get(lease_set.key()).cloned(),
+        }
     }
 
     /// All RouterInfos, in the order of their hashes.
     pub fn routers(&self) -> impl Iterator<Item = &RouterInfo> {
-        self.entries.values().filter_map(|h| h.entry.as_router_info())
+        self.routers.iter().map(|held| &held.info)
+    }
+
+    /// All LeaseSets that were published.
+    pub fn lease_sets(&self) -> impl Iterator<Item = &Entry> {
+        self.published.iter()
+    }
+
+    /// All routers but ourselves, for whoever chooses among them.
+    pub fn listing(&self, now: Now) -> impl Iterator<Item = Listed> {
+        let others = self.routers.iter().filter(|held| held.info.hash() != self.config.own);
+        others.map(move |held| {
+            let (info, router) = (&held.info, held.info.hash());
+            let suspect = self.routers.is_suspect(held, now.mono);
+            let fresh = now.wall.since(info.published()) <= TOLD_FOR;
+            Listed {
+                router,
+                floodfill: rules::is_usable_floodfill(info),
+                proven: self.routers.is_proven(&router, now.mono),
+                suspect,
+                told: held.public && fresh && !suspect && sybil::is_presentable(info),
+            }
+        })
     }
 
     /// How many RouterInfos there are.
     pub fn router_count(&self) -> usize {
-        self.routers
+        self.routers.len()
     }
 
-    /// How many LeaseSets there are.
+    /// How many LeaseSets were published with us.
     pub fn lease_set_count(&self) -> usize {
-        self.lease_sets
+        self.published.len()
     }
 
     /// How many routers are known in all shards, roughly.
     pub fn known_routers(&self) -> usize {
-        self.routers.saturating_mul(self.config.shards.max(1))
+        self.routers.len().saturating_mul(self.config.shards.max(1))
     }
 
     /// Counters.
@@ -206,29 +297,38 @@ impl Store {
         self.stats
     }
 
-    /// Forgets what has expired.
+    /// Forgets what has expired, and looks for crowds.
     pub fn handle_timeout(&mut self, now: Now) {
         if now.mono < self.next_sweep {
             return;
         }
         self.next_sweep = now.mono + SWEEP;
+        self.stats.expired += (self.published.expire(now.wall) + self.searched.expire(now.wall)) as u64;
+        self.expire_routers(now);
+        self.routers.look_for_crowds(now.mono);
+        // Whoever was fresh may be no more.
+        self.routers_changed = true;
+    }
+
+    fn expire_routers(&mut self, now: Now) {
         let known = self.known_routers();
-        let routers_expire = now.mono.saturating_sub(self.started) >= GRACE && known > FEW;
-        let gone: Vec<NetDbKey> = self
-            .entries
-            .iter()
-            .filter(|(_, held)| match &held.entry {
-                Entry::RouterInfo(info) => {
-                    let max_age = rules::max_age(info, known, self.config.floodfill);
-                    routers_expire && now.wall.since(info.published()) > max_age && !self.pinned.contains(&info.hash())
-                }
-                lease_set => lease_set.expires().is_some_and(|e| e.plus(SKEW) < now.wall),
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in gone {
+        if now.mono.saturating_sub(self.started) < GRACE || known <= FEW {
+            return;
+        }
+        let expired =
+            |info: &RouterInfo| now.wall.since(info.published()) > rules::max_age(info, known, self.config.floodfill);
+        let stays = |hash: &RouterHash| *hash == self.config.own || self.routers.is_connected(hash);
+        let gone: Vec<RouterHash> =
+            self.routers().filter(|info| expired(info) && !stays(&info.hash())).map(RouterInfo::hash).collect();
+        // With a clock that is far ahead all are old, and what comes is refused; then nothing is thrown away.
+        let fresh = self.routers().filter(|info| is_fresh(info, now.wall)).count();
+        if fresh.saturating_mul(self.config.shards.max(1)) <= FEW {
+            self.stats.spared += gone.len() as u64;
+            return;
+        }
+        for hash in gone {
             self.stats.expired += 1;
-            self.remove(key);
+            self.remove_router(hash);
         }
     }
 
@@ -244,57 +344,11 @@ impl Store {
     pub fn poll_timeout(&self) -> Option<Mono> {
         Some(self.next_sweep)
     }
-
-    fn count(&mut self, is_lease_set: bool, by: isize) {
-        let count = if is_lease_set { &mut self.lease_sets } else { &mut self.routers };
-        *count = count.saturating_add_signed(by);
-    }
-
-    /// Makes room for a while: a sixteenth goes at once, stale ones first, then those that are far from us, then
-    /// floodfills, which everything else depends on.
-    fn evict_routers(&mut self, now: Wall) {
-        let day = Day::of(now);
-        let mut by_use: Vec<_> = self
-            .routers()
-            .filter(|info| !self.pinned.contains(&info.hash()))
-            .map(|info| {
-                let age = now.since(info.published()).as_secs() / AGE_STEP.as_secs();
-                let place = routing_key(info.hash().into(), day);
-                (age, !info.caps().floodfill, distance(&place, &self.config.own), info.hash())
-            })
-            .collect();
-        let surplus = self.routers.saturating_sub(self.config.max_routers - self.config.max_routers / 16);
-        self.evict(&mut by_use, surplus, |(.., hash)| NetDbKey::from(*hash));
-    }
-
-    /// A sixteenth goes at once, those that end first.
-    fn evict_lease_sets(&mut self) {
-        let mut by_end: Vec<_> = self
-            .entries
-            .iter()
-            .filter_map(|(key, held)| Some((std::cmp::Reverse(held.entry.expires()?), *key)))
-            .collect();
-        let surplus = self.lease_sets.saturating_sub(self.config.max_lease_sets - self.config.max_lease_sets / 16);
-        self.evict(&mut by_end, surplus, |(_, key)| *key);
-    }
-
-    /// Removes the `surplus` greatest.
-    fn evict<T: Ord>(&mut self, ranked: &mut [T], surplus: usize, key: impl Fn(&T) -> NetDbKey) {
-        let surplus = surplus.min(ranked.len());
-        let keep = ranked.len() - surplus;
-        if surplus == 0 {
-            return;
-        }
-        ranked.select_nth_unstable(keep);
-        for gone in ranked.iter().skip(keep) {
-            self.stats.evicted += 1;
-            self.remove(key(gone));
-        }
-    }
 }
 
-fn is_floodfill(entry: &Entry) -> bool {
-    entry.as_router_info().is_some_and(rules::is_usable_floodfill)
+/// Published in the last hour, by our clock.
+fn is_fresh(info: &RouterInfo, now: Wall) -> bool {
+    now.since(info.published()) < Duration::from_secs(3600) && info.published() <= now.plus(rules::MAX_FUTURE)
 }
 
 #[cfg(test)]

@@ -17,6 +17,16 @@ pub const REFUSALS_IN_A_ROW: u8 = 5;
 /// ... and is left alone for so long.
 pub const AFTER_ALWAYS_REFUSING: Duration = Duration::from_secs(60 * 60);
 
+/// A router that was reached, or took part in a tunnel, is no stranger for so long.
+pub const PROVEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The weight of one more test in the average round trip.
+const SMOOTHING: f32 = 0.2;
+
+/// Flags of stored profiles.
+const PROVEN: u8 = 1;
+const GUARD: u8 = 2;
+
 /// What one router did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -28,6 +38,8 @@ pub enum Event {
     Unreachable,
     /// There is a session with it, whoever called.
     Reached,
+    /// It was reached where it says that it is, by us or by its own call.
+    Proven,
     /// Its reply was not what it should be.
     Misbehaved,
 }
@@ -38,7 +50,10 @@ pub enum Shared {
     /// The build got no answer.
     BuildTimedOut,
     /// A test came back.
-    TestPassed,
+    TestPassed {
+        /// After so long, through two tunnels.
+        rtt: Duration,
+    },
     /// A test did not.
     TestFailed,
 }
@@ -51,6 +66,10 @@ pub struct Profile {
     refusals_in_a_row: u8,
     excluded_until: Mono,
     unreachable_until: Mono,
+    /// Until then it counts as one that was reached.
+    proven_until: Mono,
+    /// The round trip of tests of tunnels through it, in seconds, on average. Not kept over a restart.
+    round_trip: Option<f32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,6 +90,8 @@ impl Profile {
             refusals_in_a_row: 0,
             excluded_until: Mono::ZERO,
             unreachable_until: Mono::ZERO,
+            proven_until: Mono::ZERO,
+            round_trip: None,
         }
     }
 
@@ -81,6 +102,7 @@ impl Profile {
             Event::Accepted => {
                 self.counts.accepted += 1.0;
                 self.refusals_in_a_row = 0;
+                self.proven_until = now + PROVEN_FOR;
                 Duration::ZERO
             }
             Event::Refused => {
@@ -93,8 +115,11 @@ impl Profile {
                 self.unreachable_until = now + AFTER_UNREACHABLE;
                 Duration::ZERO
             }
-            Event::Reached => {
+            Event::Reached | Event::Proven => {
                 self.unreachable_until = Mono::ZERO;
+                if event == Event::Proven {
+                    self.proven_until = now + PROVEN_FOR;
+                }
                 Duration::ZERO
             }
             Event::Misbehaved => {
@@ -110,9 +135,23 @@ impl Profile {
         self.decay(now);
         match event {
             Shared::BuildTimedOut => self.counts.timed_out += share,
-            Shared::TestPassed => self.counts.tests_passed += share,
+            Shared::TestPassed { rtt } => {
+                self.counts.tests_passed += share;
+                let mean = self.round_trip.get_or_insert(rtt.as_secs_f32());
+                *mean += SMOOTHING * (rtt.as_secs_f32() - *mean);
+            }
             Shared::TestFailed => self.counts.tests_failed += share,
         }
+    }
+
+    /// True if it was reached lately.
+    pub fn is_proven(&self, now: Mono) -> bool {
+        now < self.proven_until
+    }
+
+    /// The round trip of tests through it, in seconds, on average.
+    pub fn round_trip(&self) -> Option<f32> {
+        self.round_trip
     }
 
     /// True while it is left alone.
@@ -135,23 +174,25 @@ impl Profile {
         c.accepted + c.refused + c.timed_out + c.tests_passed + c.tests_failed
     }
 
-    /// Stores it in 24 bytes: counts, refusals in a row, and seconds for which it is still left alone.
-    pub fn write(&self, now: Mono, out: &mut impl Writer) {
+    /// Stores it in 24 bytes: counts, refusals in a row, whether it was reached and is one of those next to us, and seconds
+    /// for which it is still left alone.
+    pub fn write(&self, guard: bool, now: Mono, out: &mut impl Writer) {
         let c = self.decayed(now);
         for count in [c.accepted, c.refused, c.timed_out, c.tests_passed, c.tests_failed] {
             out.put(&count.to_be_bytes());
         }
         let left = self.excluded_until.max(self.unreachable_until).saturating_sub(now).as_secs();
         out.put_u8(self.refusals_in_a_row);
-        out.put_u8(0);
+        let proven = if self.is_proven(now) { PROVEN } else { 0 };
+        out.put_u8(proven | if guard { GUARD } else { 0 });
         out.put_u16(u16::try_from(left).unwrap_or(u16::MAX));
     }
 
-    /// Reads a stored one.
+    /// Reads a stored one, and whether it is one of those next to us.
     ///
     /// # Errors
     /// If the bytes end early.
-    pub fn read(r: &mut Reader<'_>, now: Mono) -> Result<Self> {
+    pub fn read(r: &mut Reader<'_>, now: Mono) -> Result<(Self, bool)> {
         let mut count = || -> Result<f32> {
             let value = f32::from_be_bytes(r.array()?);
             Ok(if value.is_finite() { value.clamp(0.0, 1e6) } else { 0.0 })
@@ -163,9 +204,13 @@ impl Profile {
             tests_passed: count()?,
             tests_failed: count()?,
         };
-        let (refusals_in_a_row, _) = (r.u8()?, r.u8()?);
+        let (refusals_in_a_row, flags) = (r.u8()?, r.u8()?);
         let excluded_until = now + Duration::from_secs(r.u16()?.into());
-        Ok(Self { counts, as_of: now, refusals_in_a_row, excluded_until, unreachable_until: Mono::ZERO })
+        let proven_until = if flags & PROVEN == 0 { Mono::ZERO } else { now + PROVEN_FOR };
+        let (unreachable_until, round_trip) = (Mono::ZERO, None);
+        let profile =
+            Self { counts, as_of: now, refusals_in_a_row, excluded_until, unreachable_until, proven_until, round_trip };
+        Ok((profile, flags & GUARD != 0))
     }
 
     fn decay(&mut self, now: Mono) {
@@ -247,10 +292,10 @@ mod tests {
         p.note(Event::Accepted, START);
         p.note(Event::Refused, START);
         let mut bytes = Vec::new();
-        p.write(START, &mut bytes);
+        p.write(true, START, &mut bytes);
         assert_eq!(bytes.len(), 24);
-        assert_eq!(Profile::read(&mut Reader::new(&bytes), START), Ok(p));
-        let odd = Profile::read(&mut Reader::new(&[0xff; 24]), START).unwrap();
+        assert_eq!(Profile::read(&mut Reader::new(&bytes), START), Ok((p, true)));
+        let (odd, _) = Profile::read(&mut Reader::new(&[0xff; 24]), START).unwrap();
         assert!(odd.success(START).is_finite());
         assert!(Profile::read(&mut Reader::new(&[0; 23]), START).is_err());
     }

@@ -223,7 +223,7 @@ fn judge(hash: RouterHash, bytes: Vec<u8>, rules: &Rules, now: Wall) -> Result<R
         return Err("other_name");
     }
     let entry = Entry::from(info.clone());
-    rules.judge(&entry, Source::Import, None, 0, now).map_err(|refusal| refusal.name())?;
+    rules.judge(&entry, Source::Bundle, None, 0, now).map_err(|refusal| refusal.name())?;
     Ok(info)
 }
 

@@ -57,9 +57,10 @@ fn a_router_info_is_judged_by_date_size_network_and_version() {
 }
 
 #[test]
-fn a_router_info_from_a_file_may_be_old_and_a_floodfill_wants_fresh_ones() {
-    let old = info(&builder(), NOW.minus(minutes(60 * 24 * 9)));
-    assert_eq!(RULES.judge(&old, Source::Import, None, 5, NOW), Ok(()));
+fn a_router_info_from_a_file_may_have_any_date_and_a_floodfill_wants_fresh_ones() {
+    for published in [NOW.minus(minutes(60 * 24 * 500)), NOW.plus(minutes(60 * 24))] {
+        assert_eq!(RULES.judge(&info(&builder(), published), Source::Import, None, 5, NOW), Ok(()));
+    }
     let floodfill = Rules { floodfill: true, ..RULES };
     let of_an_hour_ago = info(&builder(), NOW.minus(minutes(61)));
     assert_eq!(floodfill.judge(&of_an_hour_ago, Source::Unsolicited, None, 5, NOW), Err(Refusal::TooOld));
@@ -131,4 +132,17 @@ fn the_more_routers_are_known_the_fresher_they_have_to_be() {
     assert!(max_age(&info, 1000, false) < HOUR * 3);
     assert_eq!(max_age(&info, 6000, false), HOUR);
     assert_eq!(max_age(&info, 10, true), HOUR);
+}
+
+#[test]
+fn routers_sign_with_keys_that_are_verified_quickly_and_old_destinations_with_others() {
+    for kind in [SigType::EcdsaP256, SigType::EcdsaP384, SigType::Ed25519] {
+        assert!(signs_as_routers_do(kind));
+    }
+    for kind in [SigType::DsaSha1, SigType::EcdsaP521, SigType::Rsa4096, SigType::RedDsa, SigType::Unknown(99)] {
+        assert!(!signs_as_routers_do(kind));
+    }
+    assert_eq!(cost(&info(&builder(), NOW)), Cost::Usual);
+    assert_eq!(cost(&info(&builder().option("family.key", "3:AAAA"), NOW)), Cost::Rare, "a family with P-521");
+    assert_eq!(cost(&lease_set(0, NOW, &[NOW.plus(minutes(8))])), Cost::Usual);
 }

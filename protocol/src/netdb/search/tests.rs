@@ -1,3 +1,4 @@
+use super::super::router_set::RouterSet;
 use super::*;
 use crate::time::Wall;
 use proptest::prelude::*;
@@ -17,10 +18,10 @@ fn router(n: u8) -> RouterHash {
 }
 
 /// The floodfills 0 to `n`, from the closest on.
-fn known(search_key: NetDbKey, n: u8) -> (RouterSet, Vec<RouterHash>) {
+fn known(search_key: NetDbKey, n: u8) -> (Floodfills, Vec<RouterHash>) {
     let set: RouterSet = (0..n).map(router).collect();
     let order = set.closest(&routing_key(search_key, Day::of(start().wall))).collect();
-    (set, order)
+    (set.into(), order)
 }
 
 fn begin(n: u8, kind: LookupKind) -> (Search, Vec<RouterHash>) {
@@ -32,6 +33,11 @@ fn begin(n: u8, kind: LookupKind) -> (Search, Vec<RouterHash>) {
 
 fn drain(search: &mut Search) -> Vec<Out> {
     std::iter::from_fn(|| search.poll_output()).collect()
+}
+
+/// What is to be done, without the word of who answers and who does not.
+fn steps_of(search: &mut Search) -> Vec<Out> {
+    drain(search).into_iter().filter(|out| !matches!(out, Out::Answered(_) | Out::Silent(_))).collect()
 }
 
 fn asked(outs: &[Out]) -> Vec<RouterHash> {
@@ -48,10 +54,10 @@ fn the_two_closest_are_asked_and_the_next_when_one_of_them_has_not_got_it() {
     let (mut s, order) = begin(20, LookupKind::LeaseSet);
     assert_eq!(asked(&drain(&mut s)), order[..2]);
     s.handle_input(after(1), In::Reply { from: order[0], peers: vec![order[1], order[9]] });
-    let outs = drain(&mut s);
+    let outs = steps_of(&mut s);
     assert_eq!(outs, [Out::Ask { floodfill: order[2], exclude: order[..2].to_vec() }]);
     s.handle_input(after(2), In::Found);
-    assert_eq!(drain(&mut s), [Out::Finished(Outcome::Found)]);
+    assert_eq!(steps_of(&mut s), [Out::Finished(Outcome::Found)]);
     assert_eq!(s.poll_timeout(), None);
 }
 
@@ -72,7 +78,7 @@ fn a_reply_of_someone_who_was_not_asked_changes_nothing() {
     let (mut s, order) = begin(20, LookupKind::LeaseSet);
     drain(&mut s);
     s.handle_input(after(1), In::Reply { from: order[7], peers: vec![router(200)] });
-    assert_eq!(drain(&mut s), []);
+    assert_eq!(steps_of(&mut s), []);
     assert_eq!(s.stats().unasked, 1);
 }
 
@@ -88,13 +94,13 @@ fn an_unknown_router_is_learnt_if_it_is_closer_and_then_asked() {
     let closer = by_distance(true).unwrap();
     let farther = by_distance(false).unwrap();
     s.handle_input(after(1), In::Reply { from: order[0], peers: vec![closer, farther, OWN] });
-    assert_eq!(drain(&mut s), [Out::Learn { router: closer, named_by: order[0] }]);
+    assert_eq!(steps_of(&mut s), [Out::Learn { router: closer, named_by: order[0] }]);
     s.handle_input(after(2), In::Reply { from: order[1], peers: vec![] });
-    assert_eq!(drain(&mut s), [], "it waits for the one that is being learnt");
+    assert_eq!(steps_of(&mut s), [], "it waits for the one that is being learnt");
     s.handle_input(after(3), In::Learned(closer));
     assert_eq!(asked(&drain(&mut s)), [closer]);
     s.handle_input(after(4), In::Reply { from: closer, peers: vec![] });
-    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+    assert_eq!(steps_of(&mut s), [Out::Finished(Outcome::NotFound)]);
 }
 
 #[test]
@@ -121,10 +127,10 @@ fn it_ends_when_enough_were_asked_or_nobody_can_be() {
         drain(&mut s);
         s.handle_input(after(1), In::Reply { from: *from, peers: vec![] });
     }
-    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+    assert_eq!(steps_of(&mut s), [Out::Finished(Outcome::NotFound)]);
     assert_eq!(s.stats().asked, 5);
     let (mut s, _) = begin(0, LookupKind::LeaseSet);
-    assert_eq!(drain(&mut s), [Out::Finished(Outcome::NotFound)]);
+    assert_eq!(steps_of(&mut s), [Out::Finished(Outcome::NotFound)]);
 }
 
 #[test]
@@ -134,6 +140,41 @@ fn explorers_learn_whoever_is_named() {
     s.handle_input(after(1), In::Reply { from: order[0], peers: vec![router(200), router(201), OWN] });
     let learnt = drain(&mut s).into_iter().filter(|o| matches!(o, Out::Learn { .. })).count();
     assert_eq!(learnt, 2);
+}
+
+#[test]
+fn a_crowd_of_strangers_around_a_key_is_not_asked_alone() {
+    let key = NetDbKey([7; 32]);
+    let place = routing_key(key, Day::of(start().wall));
+    // The strangers are closer than any of those that were reached.
+    let (all, order) = known(key, 40);
+    assert_eq!(all.len(), 40);
+    let strangers: RouterSet = order[..30].iter().copied().collect();
+    let proven: RouterSet = order[30..].iter().copied().collect();
+    let config = Config { max_asked: 6, ..Config::lookup(OWN) };
+    let floodfills = Floodfills::new(proven.clone(), strangers);
+    let mut s = Search::new(config, key, LookupKind::LeaseSet, &floodfills, start());
+    let mut all = Vec::new();
+    while s.poll_timeout().is_some() {
+        let now_asked = asked(&drain(&mut s));
+        for from in &now_asked {
+            s.handle_input(after(1), In::Reply { from: *from, peers: order[..30].to_vec() });
+        }
+        all.extend(now_asked);
+    }
+    let met = all.iter().filter(|router| proven.contains(router)).count();
+    assert_eq!((all.len(), met), (6, 3));
+    assert_eq!(all[1], proven.closest(&place).next().unwrap());
+}
+
+#[test]
+fn who_does_not_answer_and_who_does_is_said() {
+    let (mut s, order) = begin(20, LookupKind::LeaseSet);
+    drain(&mut s);
+    s.handle_input(after(1), In::Reply { from: order[0], peers: Vec::new() });
+    assert!(drain(&mut s).contains(&Out::Answered(order[0])));
+    s.handle_timeout(after(5));
+    assert!(drain(&mut s).contains(&Out::Silent(order[1])));
 }
 
 #[derive(Clone, Debug)]
@@ -170,6 +211,7 @@ proptest! {
                     }
                     Out::Learn { .. } => learning += 1,
                     Out::Finished(_) => finished += 1,
+                    Out::Answered(router) | Out::Silent(router) => assert!(asked.contains(&router)),
                 }
             }
             assert!(asked.len() <= 5 && s.pending.len() <= 2 && learning <= MAX_LEARNING);
