@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub ssu2: Listen,
     /// Where the tokens are kept that peers gave us for SSU2, if anywhere.
     pub tokens: Option<PathBuf>,
+    /// Connections of NTCP2 at once: each has a descriptor.
+    pub max_connections: usize,
     /// I/O threads; 0 means one per core.
     pub threads: usize,
     /// What may change while it runs.
@@ -90,6 +92,7 @@ impl NodeConfig {
             ntcp2: Listen { addresses: vec![address], max_handshakes: 100, segmentation_offload: true },
             ssu2: Listen::default(),
             tokens: None,
+            max_connections: 1000,
             threads: 1,
             live: Live::for_tests(),
             pool: PoolConfig::exploratory(0, 1),

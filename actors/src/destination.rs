@@ -39,7 +39,7 @@ use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, RouterHash, TunnelId};
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
-use ramson_protocol::netdb::router_set::RouterSet;
+use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::search::Search;
 use ramson_protocol::streaming::streams::{Ports, Signer};
 use ramson_protocol::time::{Mono, Wall};
@@ -196,7 +196,7 @@ pub struct LocalDestination {
     changed_at: Option<Mono>,
     lease_set: Option<(LeaseSet2, Mono)>,
     publisher: Publisher,
-    floodfills: Arc<RouterSet>,
+    floodfills: Arc<Floodfills>,
     searches: HashMap<DestinationHash, Search>,
     rng: ChaCha20Rng,
 }
@@ -244,7 +244,7 @@ impl LocalDestination {
         self.renew(&own);
         let floodfills = self.netdb.floodfills();
         if !Arc::ptr_eq(&floodfills, &self.floodfills) {
-            self.publisher.handle_input(self.shared.now(), In::Floodfills(RouterSet::clone(&floodfills)));
+            self.publisher.handle_input(self.shared.now(), In::Floodfills(Floodfills::clone(&floodfills)));
             self.floodfills = floodfills;
         }
         self.publisher.handle_timeout(self.shared.now());

@@ -2,7 +2,8 @@
 //!
 //! State owned: the filters of repeated messages, one for each way. In: batches of messages from the data plane
 //! ([`Batch`]). Out: each message to the one actor that handles its type, or to whoever expects it. Mailbox: 1,024
-//! batches; when it is full the data plane drops the batch and counts it, since it must never wait.
+//! batches, and a bound for their messages and bytes ([`Backlog`]); when it is full the data plane drops the batch and counts
+//! it, since it must never wait. Before that it lets each peer bring less.
 //!
 //! What may come by which way says [`ramson_protocol::i2np::ways`], and nothing here makes an exception.
 
@@ -16,6 +17,7 @@ use crate::series::{Exported, control};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
+use ramson_crypto::siphash::siphash24;
 use ramson_protocol::destination::In;
 use ramson_protocol::i2np::delivery_status::DeliveryStatus;
 use ramson_protocol::i2np::duplicates::Duplicates;
@@ -23,9 +25,14 @@ use ramson_protocol::i2np::garlic;
 use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::i2np::ways::{Allowed, Opener, Owner, Way, may_come};
 use ramson_protocol::i2np::{Message as I2np, MessageType};
+use ramson_protocol::id::MessageId;
 use ramson_protocol::places::Places;
 use ramson_protocol::quota::{Config, Quota};
+use ramson_protocol::time::{Now, Wall};
 use ramson_transports::event::Received;
+use rand::Rng;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Batches that wait for the dispatcher, at most.
@@ -49,10 +56,70 @@ const REMEMBERED_OWN: usize = 17_000_000;
 
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Messages that wait for the dispatcher in all batches, at most, and their bytes; above a half of either the threads are
+/// told to bring less.
+const MAX_WAITING: usize = 64 * 1024;
+const MAX_WAITING_BYTES: usize = 32 * 1024 * 1024;
+
+/// How much waits for the dispatcher; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Backlog(Arc<[AtomicUsize; 2]>);
+
+impl Backlog {
+    /// Takes up room for a batch, if there is room.
+    fn enter(&self, batch: &[Received]) -> Option<Room> {
+        let room = Room { backlog: self.clone(), sizes: [batch.len(), batch.iter().map(Received::len).sum()] };
+        let bounds = [MAX_WAITING, MAX_WAITING_BYTES];
+        let within = (0..2).map(|n| self.0[n].fetch_add(room.sizes[n], Relaxed) + room.sizes[n] <= bounds[n]);
+        // All are added before one is asked: the room gives all back.
+        within.fold(true, |all, one| all & one).then_some(room)
+    }
+
+    /// True if threads should bring less.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.0[0].load(Relaxed) > MAX_WAITING / 2 || self.0[1].load(Relaxed) > MAX_WAITING_BYTES / 2
+    }
+}
+
+/// The room that a batch takes up until it is handled or dropped.
+struct Room {
+    backlog: Backlog,
+    sizes: [usize; 2],
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.backlog.0.iter().zip(self.sizes).for_each(|(sum, size)| {
+            sum.fetch_sub(size, Relaxed);
+        });
+    }
+}
+
 /// Messages of the data plane.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Batch(pub(crate) Vec<Received>);
+pub(crate) struct Batch {
+    received: Vec<Received>,
+    _room: Room,
+}
+
+impl Batch {
+    /// A batch that takes up room.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn new(received: Vec<Received>, backlog: &Backlog) -> Result<Self, Vec<Received>> {
+        match backlog.enter(&received) {
+            Some(_room) => Ok(Self { received, _room }),
+            None => Err(received),
+        }
+    }
+
+    /// What is in it.
+    pub(crate) fn into_received(self) -> Vec<Received> {
+        self.received
+    }
+}
 
 /// Who handles what. Each is asked with `try_send`: an actor that does not keep up loses messages, counted.
 #[derive(Clone)]
@@ -65,20 +132,43 @@ pub(crate) struct Routes {
     pub(crate) data: Option<Recipient<Incoming>>,
 }
 
-/// Repeated messages, by way: what strangers send over sessions cannot push out what our own tunnels brought.
+/// Repeated messages, by way: what strangers send over sessions cannot push out what our own tunnels brought. What a
+/// message is in one of them says nothing in another: else one message, sent by two ways, would tell that both end here.
+/// INTEROP: Java I2P since 2.4.
 struct Filters {
     direct: Duplicates,
     endpoint: Duplicates,
     own: Duplicates,
+    secret: (u64, u64),
 }
 
 impl Filters {
-    fn of(&mut self, way: Way) -> &mut Duplicates {
+    fn new(rng: &mut impl Rng) -> Self {
+        let mut filter = |max| Duplicates::new(max, [rng.next_u64(), rng.next_u64()]);
+        let (direct, endpoint, own) = (filter(REMEMBERED), filter(REMEMBERED), filter(REMEMBERED_OWN));
+        Self { direct, endpoint, own, secret: (rng.next_u64(), rng.next_u64()) }
+    }
+
+    /// False if the message came by this way before.
+    fn insert(&mut self, way: Way, id: MessageId, expiration: Wall, now: Now) -> bool {
         match way {
-            Way::Direct => &mut self.direct,
-            Way::Endpoint | Way::Garlic => &mut self.endpoint,
-            Way::OwnTunnel(_) | Way::OwnGarlic(_) => &mut self.own,
+            Way::Direct => self.direct.insert(id, expiration, now),
+            Way::Endpoint | Way::Garlic => self.endpoint.insert(id, expiration, now),
+            Way::OwnTunnel(owner) | Way::OwnGarlic(owner) => {
+                let salt = self.salt(owner);
+                self.own.insert(MessageId(id.0 ^ salt), expiration, now)
+            }
         }
+    }
+
+    /// Our tunnels share a filter and its memory, but not what is known there: each owner's messages are others'.
+    fn salt(&self, owner: Owner) -> u32 {
+        let number = match owner {
+            Owner::Router => 0,
+            Owner::Destination(id) => 1 + u64::from(id.0),
+        };
+        // Any 32 bits of it will do.
+        siphash24(self.secret.0, self.secret.1, number) as u32
     }
 }
 
@@ -98,11 +188,9 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     /// The dispatcher of a node.
     pub(crate) fn new(shared: Shared, netdb: NetDb, routes: Routes, opener: Addr<GarlicOpener>) -> Self {
-        let filter = |max| Duplicates::new(max, rand::random());
         let opened = Config::per_second(OPENED_WITHIN, OPENED, OPENED_EACH);
-        let (direct, endpoint, own) = (filter(REMEMBERED), filter(REMEMBERED), filter(REMEMBERED_OWN));
         Self {
-            filters: Filters { direct, endpoint, own },
+            filters: Filters::new(&mut shared.rng()),
             exported: Exported::new(),
             _vital: shared.vitals().guard("the dispatcher of messages"),
             shared,
@@ -148,7 +236,7 @@ impl Dispatch {
         if allowed == Allowed::No {
             return ControlDrop::NotAllowedHere.count();
         }
-        if !self.filters.of(way).insert(message.id, message.expiration, now) {
+        if !self.filters.insert(way, message.id, message.expiration, now) {
             return ControlDrop::Duplicate.count();
         }
         if let Owner::Destination(id) = way.owner()
@@ -252,7 +340,7 @@ impl Dispatch {
 
     fn sweep(&mut self) {
         self.shared.expected().expire(self.shared.now().mono);
-        let Filters { direct, endpoint, own } = &self.filters;
+        let Filters { direct, endpoint, own, secret: _ } = &self.filters;
         let [mut fresh, mut repeated, mut outside, mut forgotten] = [0; 4];
         for stats in [direct, endpoint, own].map(Duplicates::stats) {
             fresh += stats.fresh;
@@ -286,6 +374,56 @@ impl Handler<Batch> for Dispatch {
 
     fn handle(&mut self, batch: Batch, ctx: &mut Context<Self>) {
         self.shared.mailboxes().left(Mailbox::Dispatch);
-        batch.0.into_iter().for_each(|received| self.on_received(received, ctx));
+        batch.into_received().into_iter().for_each(|received| self.on_received(received, ctx));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ramson_protocol::id::{DestinationId, RouterHash};
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    /// Whoever sends one message by two ways and sees that it counts by the first alone knows that both end here.
+    #[test]
+    fn a_message_that_came_by_one_way_is_new_by_every_other() {
+        let mut filters = Filters::new(&mut ChaCha20Rng::seed_from_u64(7));
+        let now = Now { mono: Duration::from_secs(9), wall: Wall::from_secs(1_800_000_000) };
+        let destination = |n| Owner::Destination(DestinationId(n));
+        let ways = [
+            Way::Direct,
+            Way::Endpoint,
+            Way::OwnTunnel(Owner::Router),
+            Way::OwnTunnel(destination(0)),
+            Way::OwnTunnel(destination(1)),
+        ];
+        let mut insert = |way| filters.insert(way, MessageId(5), now.wall.plus(Duration::from_secs(8)), now);
+        assert_eq!(ways.map(&mut insert), [true; 5]);
+        assert_eq!(ways.map(&mut insert), [false; 5]);
+        // What is in garlic belongs to the way of the garlic.
+        assert_eq!([Way::Garlic, Way::OwnGarlic(destination(1))].map(&mut insert), [false; 2]);
+    }
+
+    /// Four peers could make us hold a gigabyte: a thousand batches of five thousand messages each.
+    #[test]
+    fn what_waits_for_the_dispatcher_is_bounded_by_messages_and_by_bytes() {
+        let of = |len: usize, bytes: usize| -> Vec<Received> {
+            let bytes = bytes::Bytes::from(vec![0; bytes]);
+            let one = || Received::RouterInfo { from: RouterHash([1; 32]), bytes: bytes.clone(), flood: false };
+            (0..len).map(|_| one()).collect()
+        };
+        for (len, bytes, most) in [(1024, 0, MAX_WAITING), (1, 60_000, MAX_WAITING_BYTES / 60_000)] {
+            let backlog = Backlog::default();
+            let mut waiting = Vec::new();
+            while let Ok(batch) = Batch::new(of(len, bytes), &backlog) {
+                waiting.push(batch);
+                assert!(waiting.len() * len <= most);
+            }
+            assert!(backlog.is_pressed() && waiting.len() * len > most / 2);
+            waiting.clear();
+            assert!(!backlog.is_pressed());
+            assert_eq!(backlog.0.each_ref().map(|sum| sum.load(Relaxed)), [0, 0]);
+        }
     }
 }

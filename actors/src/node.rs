@@ -4,7 +4,7 @@ pub use crate::config::{Listen, NodeConfig};
 
 use crate::connections::{Connections, Follow, NewsBatch, Report};
 use crate::destination::Destinations;
-use crate::dispatch::{Batch, Dispatch, Routes};
+use crate::dispatch::{Backlog, Batch, Dispatch, Routes};
 use crate::garlic::GarlicOpener;
 use crate::gate::Gate;
 use crate::identity::{Floodfill, Identity, Offer, Profile, Share, State, router_info};
@@ -87,6 +87,7 @@ pub struct Node {
 struct Sink {
     connections: Addr<Connections>,
     dispatch: Addr<Dispatch>,
+    backlog: Backlog,
     mailboxes: Mailboxes,
     vitals: Vitals,
 }
@@ -103,10 +104,15 @@ impl EventSink for Sink {
     }
 
     fn received(&self, batch: Vec<Received>) -> Result<(), Vec<Received>> {
-        let sent = self.mailboxes.post(Mailbox::Dispatch, || self.dispatch.try_send(Batch(batch)));
+        let batch = Batch::new(batch, &self.backlog)?;
+        let sent = self.mailboxes.post(Mailbox::Dispatch, || self.dispatch.try_send(batch));
         sent.map_err(|e| match e {
-            SendError::Full(batch) | SendError::Closed(batch) => batch.0,
+            SendError::Full(batch) | SendError::Closed(batch) => batch.into_received(),
         })
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.backlog.is_pressed()
     }
 
     fn thread_ended(&self, name: &str) {
@@ -180,7 +186,13 @@ impl Node {
         let clock = TimeKeeper::new(shared.clone(), identity.clone(), config.clock).start();
         wait_for_room(&connections, Report { clock: clock.recipient(), reach: reach.clone().recipient() });
         let (mailboxes, vitals) = (shared.mailboxes().clone(), shared.vitals().clone());
-        let sink: Arc<dyn EventSink> = Arc::new(Sink { connections: connections.clone(), dispatch, mailboxes, vitals });
+        let sink: Arc<dyn EventSink> = Arc::new(Sink {
+            connections: connections.clone(),
+            dispatch,
+            backlog: Backlog::default(),
+            mailboxes,
+            vitals,
+        });
         bound.clients.run(shared.clock(), &sink)?;
         bound.transports.run(&sink)?;
         if !config.bootstrap.is_empty() {
@@ -404,6 +416,7 @@ fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
         threads,
         line: config.live.line,
         limits: limits(config.ntcp2.max_handshakes, config.allow_private),
+        max_connections: config.max_connections,
         gate: Arc::new(gate.clone()),
         idle_close: config.live.ntcp2_idle_close,
         clock: clock.clone(),

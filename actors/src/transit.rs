@@ -263,7 +263,7 @@ impl TransitManager {
         let contract = Contract::new(transit.promised, transit.limit);
         let hop = Arc::new(Hop::new(transit.receive, kind, transit.previous).with_contract(contract));
         if !self.shared.transports().install(&hop) {
-            // A thread that does not keep up drops the tunnel's cells, as it would drop them anyhow.
+            // The queue is longer than all tunnels: this does not happen before a thread has stood still.
             ControlDrop::HopInstall.count();
         }
         let now = self.shared.now().mono;

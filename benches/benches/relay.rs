@@ -212,6 +212,7 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
     let us = Identity::new(NET, now().wall, rng).unwrap();
     let limits = Limits { check_source: false, ..Limits::default() };
     let config = TransportsConfig {
+        max_connections: 1000,
         router: us.hash,
         router_info: us.info.clone(),
         static_key: us.static_key.clone(),

@@ -7,6 +7,7 @@
 mod crowd;
 mod crowding;
 mod datagrams;
+mod errands;
 mod frames;
 mod introductions;
 mod netdb;
@@ -71,6 +72,14 @@ pub const MODES: &[Mode] = &[
     mode("stolen-tunnel", tunnels::stolen_tunnel),
     mode("repeated-iv", tunnels::repeated_iv),
     mode("build-flood", tunnels::build_flood),
+    mode("strange-hops", errands::strange_hops),
+    mode("strange-goals", errands::strange_goals),
+    mode("unfinished-messages", errands::unfinished),
+    mode("build-without-previous", errands::build_without_previous),
+    mode("small-messages", errands::small_messages),
+    mode("silent-crowd", errands::silent_crowd),
+    mode("deaf-peers", errands::deaf),
+    mode("honest-caller", errands::honest),
     mode("ssu2-token-flood", datagrams::token_flood),
     mode("ssu2-request-flood", datagrams::request_flood),
     mode("ssu2-garbage", datagrams::garbage),
@@ -78,6 +87,7 @@ pub const MODES: &[Mode] = &[
     mode("ssu2-blocks", packets::bad_blocks),
     mode("ssu2-acks", packets::acks_of_unsent),
     mode("ssu2-services", packets::services),
+    mode("ssu2-tag-flood", packets::tag_flood),
     mode("ssu2-migration", packets::migration),
 ];
 

@@ -85,7 +85,7 @@ impl Net {
     /// Charlie asks Bob for a tag.
     fn tag(&mut self) -> u32 {
         let (bob, charlie) = (self.routers[BOB].hash(), self.routers[CHARLIE].hash());
-        let tag = self.machines[BOB].tag_for(&charlie).unwrap();
+        let tag = self.machines[BOB].tag_for(Duration::ZERO, &charlie, [20, 0, 0, 1].into()).unwrap();
         self.machines[CHARLIE].handle_tag(&bob, tag);
         tag
     }
@@ -248,7 +248,7 @@ fn refusals_say_why() {
     assert_eq!(
         failed(|net| {
             let charlie = net.routers[CHARLIE].hash();
-            net.machines[BOB].tag_for(&charlie).unwrap()
+            net.machines[BOB].tag_for(Duration::ZERO, &charlie, [20, 0, 0, 1].into()).unwrap()
         }),
         ["charlie"],
         "a tag that Charlie does not know"
@@ -392,10 +392,27 @@ fn tags_are_stable_and_bounded() {
         hash[..8].copy_from_slice(&n.to_le_bytes());
         RouterHash(hash)
     };
-    let tags: BTreeSet<_> = (0..MAX_TAGS).map(|n| bob.tag_for(&hash(n)).unwrap()).collect();
-    assert_eq!((tags.len(), bob.tags()), (MAX_TAGS, MAX_TAGS));
-    assert_eq!(bob.tag_for(&hash(MAX_TAGS)), None);
-    assert!(tags.contains(&bob.tag_for(&hash(3)).unwrap()));
+    let now = |n: usize| Duration::from_secs(n as u64);
+    // Sixteen networks of a hundred routers each would not get what seventy of sixteen get.
+    let at = |n: usize| std::net::IpAddr::from([20, (n / 16) as u8, 0, 1]);
+    let mut tag_for = |n: usize| bob.tag_for(now(n), &hash(n), at(n));
+    let tags: BTreeSet<_> = (0..MAX_TAGS).map(|n| tag_for(n).unwrap()).collect();
+    assert_eq!(tags.len(), MAX_TAGS);
+    assert!(tags.contains(&tag_for(3).unwrap()), "it has one");
+    assert_eq!(bob.tags(), MAX_TAGS);
+    assert!(bob.tag_for(now(5000), &hash(5000), [30, 0, 0, 1].into()).is_some());
+    assert_eq!(bob.tags(), MAX_TAGS);
+    assert!(!tags.contains(&bob.tag_for(now(5001), &hash(0), at(0)).unwrap()), "the oldest gave way");
     bob.session_ended(&hash(3));
-    assert!(bob.tag_for(&hash(MAX_TAGS)).is_some());
+    assert_eq!(bob.tags(), MAX_TAGS - 1);
+}
+
+#[test]
+fn a_network_does_not_get_all_tags() {
+    let mut net = Net::new(Nat::Open, Nat::Open);
+    let bob = &mut net.machines[BOB];
+    let mut tags = |ip: [u8; 4]| {
+        (0..200u8).filter(|n| bob.tag_for(Duration::ZERO, &RouterHash([*n; 32]), ip.into()).is_some()).count()
+    };
+    assert_eq!(tags([20, 1, 2, 3]), 16);
 }

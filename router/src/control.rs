@@ -210,7 +210,7 @@ mod tests {
 
     async fn asked(data: &Path, request: Request) -> Result<Value, String> {
         let data = data.to_owned();
-        actix_web::web::block(move || ask(&data, &request).map_err(|error| error.to_string())).await.unwrap()
+        tokio::task::spawn_blocking(move || ask(&data, &request).map_err(|error| error.to_string())).await.unwrap()
     }
 
     #[actix::test]

@@ -11,6 +11,7 @@ use ramson_crypto::hash::sha256;
 use ramson_protocol::data::router_info::RouterInfo;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -269,6 +270,26 @@ pub(crate) fn descriptors() -> (u64, u64) {
     (open, descriptor_limit())
 }
 
+/// Descriptors that connections may not have: for the database, listeners and UDP, the exporter, the control socket, DNS.
+const RESERVED: u64 = 192;
+
+/// As many descriptors as the system lets us have. Shells and service managers leave us 1,024 of them, and a busy router
+/// has a connection to each of several thousand peers.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    {
+        tracing::warn!(%error, "the limit of open files stays low: raise it, with LimitNOFILE of systemd or ulimit -n");
+    }
+}
+
+/// Connections of NTCP2 that there may be at once; the rest of the descriptors is for all else.
+pub(crate) fn connections() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit.saturating_sub(RESERVED).max(64)).unwrap_or(usize::MAX / 2)
+}
+
 fn descriptor_limit() -> u64 {
     let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = text.lines().find(|l| l.starts_with("Max open files"));
@@ -373,6 +394,14 @@ mod tests {
         assert!(matches!(DataDir::open(folder.path()), Err(DataError::InUse(_))));
         drop(first);
         DataDir::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_is_raised_and_connections_leave_some() {
+        raise_descriptor_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+        assert!(connections() as u64 + RESERVED <= limit.current.unwrap_or(u64::MAX).max(64 + RESERVED));
     }
 
     #[test]

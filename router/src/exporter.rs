@@ -7,12 +7,13 @@ pub(crate) mod reference;
 pub(crate) mod table;
 
 mod data_plane;
+mod http;
 mod page;
 mod process;
 #[cfg(test)]
 mod tests;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use http::Answer;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use page::Page;
 use ramson_actors::mailbox::Mailbox;
@@ -20,7 +21,7 @@ use ramson_actors::node::Node;
 use ramson_actors::series::{Row, control};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 /// What counts in this process, and since when.
@@ -30,13 +31,6 @@ struct Recorder {
 }
 
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
-
-/// What the handlers share.
-struct State {
-    node: Node,
-    prometheus: PrometheusHandle,
-    started: Instant,
-}
 
 /// Installs the recorder of the process. To be called once, before anything counts.
 ///
@@ -62,31 +56,20 @@ pub(crate) fn install() -> io::Result<PrometheusHandle> {
 /// # Errors
 /// If the socket cannot be served.
 pub(crate) fn serve(listener: TcpListener, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
-    let state = web::Data::from(Arc::new(State { node, prometheus, started: Instant::now() }));
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(state.clone())
-            .route("/", web::get().to(index))
-            .route("/metrics", web::get().to(scrape))
-            // Programs that watch whether something is up ask with HEAD.
-            .route("/health/live", web::get().to(live))
-            .route("/health/live", web::head().to(live))
-            .route("/health/ready", web::get().to(ready))
-            .route("/health/ready", web::head().to(ready))
-    });
-    let addr = listener.local_addr()?;
-    let server = server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?;
-    actix::spawn(server.run());
-    Ok(addr)
-}
-
-async fn index() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain").body("ramson: /metrics, /health/live, /health/ready\n")
-}
-
-async fn scrape(state: web::Data<State>) -> HttpResponse {
-    let text = render(&state.node, &state.prometheus, state.started);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(text)
+    let started = Instant::now();
+    http::serve(listener, move |path| match path {
+        "/" => Answer::text("200 OK", "ramson: /metrics, /health/live, /health/ready\n"),
+        "/metrics" => {
+            Answer { status: "200 OK", kind: "text/plain; version=0.0.4", body: render(&node, &prometheus, started) }
+        }
+        // The process answers: that is all that "alive" means.
+        "/health/live" => Answer::text("200 OK", "alive\n"),
+        "/health/ready" => match node.readiness() {
+            Ok(()) => Answer::text("200 OK", "ready\n"),
+            Err(why) => Answer::text("503 Service Unavailable", format!("not ready: {why}\n")),
+        },
+        _ => Answer::text("404 Not Found", "there are /metrics, /health/live and /health/ready\n"),
+    })
 }
 
 /// All that is exported: what the recorder holds, and what is read now.
@@ -124,17 +107,4 @@ pub(crate) fn page(node: &Node) -> String {
 /// All series, of the control plane and those that are read at a scrape.
 pub(crate) fn series() -> impl Iterator<Item = &'static Row> {
     control::TABLE.iter().chain(table::TABLE)
-}
-
-/// The process answers: that is all that "alive" means.
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().body("alive\n")
-}
-
-/// The router can do its work: it listens, knows routers, and has tunnels of its own (unless it drains).
-async fn ready(state: web::Data<State>) -> HttpResponse {
-    match state.node.readiness() {
-        Ok(()) => HttpResponse::Ok().body("ready\n"),
-        Err(why) => HttpResponse::ServiceUnavailable().body(format!("not ready: {why}\n")),
-    }
 }

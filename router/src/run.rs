@@ -1,7 +1,7 @@
 //! `ramson run`: a node from a configuration and a data folder, until a signal ends it.
 
 use crate::Failure;
-use crate::data_dir::{DataDir, write_atomically};
+use crate::data_dir::{self, DataDir, write_atomically};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
@@ -47,6 +47,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     umask(Mode::RWXG | Mode::RWXO);
     start::check_limits(&settings)?;
     let prometheus = exporter::install()?;
+    data_dir::raise_descriptor_limit();
     let data = DataDir::open(data)?;
     let metrics = settings.metrics.listen.0.map(listen_for_metrics).transpose()?;
     System::new().block_on(async move {
@@ -206,6 +207,7 @@ pub(crate) fn start_node(
             segmentation_offload: settings.ssu2.segmentation_offload,
         },
         tokens: Some(data.tokens_path()),
+        max_connections: data_dir::connections(),
         threads: settings.router.io_threads,
         live: live(settings)?,
         pool: PoolConfig::exploratory(settings.exploratory.quantity, settings.exploratory.length),

@@ -126,6 +126,18 @@ pub enum Received {
     },
 }
 
+impl Received {
+    /// Its bytes in memory, about.
+    pub fn len(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Message { message, .. } | Self::TunnelMessage { message, .. } => message.body.len(),
+                Self::RouterInfo { bytes, .. } => bytes.len(),
+                Self::Fault { .. } => 0,
+            }
+    }
+}
+
 /// The control plane as the threads see it. Called from their loops, so nothing here may block.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes news. What is given back is offered again.
@@ -139,6 +151,11 @@ pub trait EventSink: Send + Sync + 'static {
     /// # Errors
     /// The batch, which is then dropped and counted.
     fn received(&self, batch: Vec<Received>) -> Result<(), Vec<Received>>;
+
+    /// True while so much waits that threads should bring less.
+    fn is_pressed(&self) -> bool {
+        false
+    }
 
     /// A thread has ended though nobody asked it to.
     fn thread_ended(&self, _name: &str) {}

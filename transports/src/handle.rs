@@ -60,6 +60,8 @@ pub struct TransportsConfig {
     pub line: shape::Limits,
     /// What strangers may take of NTCP2.
     pub limits: Limits,
+    /// Connections of NTCP2 at once, sessions included: each has a descriptor.
+    pub max_connections: usize,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,
     /// When silent sessions of NTCP2 are closed.
@@ -128,6 +130,7 @@ impl Transports {
             call_from: Arc::clone(&call_from),
             padding: PaddingOptions::default(),
             limits: config.limits,
+            max_connections: config.max_connections,
             clock: config.clock.clone(),
             gate: config.gate,
         })?;
@@ -352,7 +355,15 @@ impl Bound {
             // A thread that does not keep up gets no more sessions; the peer sees a closed socket and calls again.
             homes[thread].command(Command::Adopt(Box::new(session))).is_ok()
         };
-        let thread = self.ntcp2.take(ntcp2::bridge(Box::new(established), Arc::clone(sink)));
+        let threads = self.io.clone();
+        let crowded = move |sessions: usize| {
+            for thread in &threads {
+                // One that does not keep up is asked again.
+                let _ = thread.command(Command::CloseIdlest(sessions.div_ceil(threads.len())));
+            }
+        };
+        let bridge = ntcp2::bridge(Box::new(established), Box::new(crowded), Arc::clone(sink));
+        let thread = self.ntcp2.take(bridge);
         spawn(&self.threads, "handshake".to_owned(), sink, move || thread.run())
     }
 }
@@ -438,6 +449,7 @@ mod tests {
             threads: 1,
             line: shape::Limits::even(1_000_000),
             limits: Limits::default(),
+            max_connections: 100,
             gate: Arc::new(OpenGate),
             idle_close: Duration::from_secs(60),
             clock: Clock::new(),

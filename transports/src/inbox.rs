@@ -1,7 +1,8 @@
 //! The bounded queue in front of a thread that sleeps in `epoll_wait`.
 //!
 //! Waking a sleeping thread costs more than all the cryptography of a cell, so a sender wakes the owner only when it
-//! has announced that it is about to sleep. A full queue refuses: it never waits.
+//! has announced that it is about to sleep. A full queue refuses: it never waits. What must not be pushed out by what
+//! strangers send may have a queue of its own, which is emptied first.
 
 use crossbeam::queue::ArrayQueue;
 use mio::Waker;
@@ -14,6 +15,8 @@ pub struct Inbox<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     queue: ArrayQueue<T>,
+    /// What goes before that.
+    first: ArrayQueue<T>,
     sleeping: AtomicBool,
     waker: Waker,
 }
@@ -27,7 +30,13 @@ impl<T> Clone for Inbox<T> {
 impl<T> Inbox<T> {
     /// A queue of `capacity` entries whose owner is woken through `waker`.
     pub fn new(capacity: usize, waker: Waker) -> Self {
-        Self(Arc::new(Inner { queue: ArrayQueue::new(capacity), sleeping: AtomicBool::new(false), waker }))
+        Self::with_first(capacity, 1, waker)
+    }
+
+    /// The same with room for `first` entries that go before.
+    pub fn with_first(capacity: usize, first: usize, waker: Waker) -> Self {
+        let (queue, first) = (ArrayQueue::new(capacity), ArrayQueue::new(first));
+        Self(Arc::new(Inner { queue, first, sleeping: AtomicBool::new(false), waker }))
     }
 
     /// Queues `item` and wakes the owner if it sleeps.
@@ -36,22 +45,36 @@ impl<T> Inbox<T> {
     /// Hands `item` back if the queue is full.
     pub fn push(&self, item: T) -> Result<(), T> {
         self.0.queue.push(item)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Queues `item` before all that came by [`Inbox::push`].
+    ///
+    /// # Errors
+    /// Hands `item` back if the queue of such is full.
+    pub fn push_first(&self, item: T) -> Result<(), T> {
+        self.0.first.push(item)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn wake(&self) {
         if self.0.sleeping.swap(false, SeqCst) {
             // A failed wake only delays the item until the owner's next timer.
             let _: io::Result<()> = self.0.waker.wake();
         }
-        Ok(())
     }
 
-    /// Owner: the oldest item.
+    /// Owner: the oldest item, of those that go first if there are any.
     pub fn pop(&self) -> Option<T> {
-        self.0.queue.pop()
+        self.0.first.pop().or_else(|| self.0.queue.pop())
     }
 
     /// Owner: announces sleep; false if there is something to do instead.
     pub fn prepare_sleep(&self) -> bool {
         self.0.sleeping.store(true, SeqCst);
-        if self.0.queue.is_empty() {
+        if self.is_empty() {
             return true;
         }
         self.0.sleeping.store(false, SeqCst);
@@ -65,12 +88,12 @@ impl<T> Inbox<T> {
 
     /// Entries that wait.
     pub fn len(&self) -> usize {
-        self.0.queue.len()
+        self.0.queue.len() + self.0.first.len()
     }
 
     /// True if nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.0.queue.is_empty()
+        self.0.queue.is_empty() && self.0.first.is_empty()
     }
 }
 
@@ -93,5 +116,18 @@ mod tests {
         assert_eq!(events.iter().count(), 1);
         assert!(!inbox.prepare_sleep(), "there is work, so no sleep");
         assert_eq!((inbox.pop(), inbox.pop(), inbox.pop()), (Some(1), Some(2), None));
+    }
+
+    /// Without this a flood of messages pushed out the commands that install and remove hops.
+    #[test]
+    fn what_goes_first_finds_room_when_the_rest_is_full() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::with_first(2, 2, Waker::new(poll.registry(), Token(0)).unwrap());
+        assert_eq!([1, 2, 3].map(|n| inbox.push(n)), [Ok(()), Ok(()), Err(3)]);
+        assert_eq!([10, 20, 30].map(|n| inbox.push_first(n)), [Ok(()), Ok(()), Err(30)]);
+        assert_eq!(inbox.len(), 4);
+        assert!(!inbox.prepare_sleep());
+        assert!(std::iter::from_fn(|| inbox.pop()).eq([10, 20, 1, 2]));
+        assert!(inbox.prepare_sleep() && inbox.is_empty());
     }
 }

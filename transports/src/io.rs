@@ -15,6 +15,7 @@ pub mod shaper;
 #[cfg(test)]
 mod allocations;
 mod backlog;
+mod bucket;
 mod buffers;
 mod commands;
 mod egress;
@@ -108,6 +109,10 @@ struct Links {
     peers: peers::Peers,
     /// What each session may have to send, less when all together have much.
     bounds: session::Bounds,
+    /// Of what tunnels of others bring for us, all together.
+    endpoints: bucket::Bucket,
+    /// Routers that introduce others to us: their sessions stay open.
+    introducers: [Arc<[RouterHash]>; 2],
     shaper: shaper::Shaper,
     own: own::Own,
     /// Peers for which cells wait.
@@ -172,6 +177,8 @@ impl UnstartedIoThread {
             sessions: Slab::new(),
             peers: peers::Peers::new(all.len()),
             bounds: session::Bounds::default(),
+            endpoints: bucket::Bucket::default(),
+            introducers: Default::default(),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             own: own::Own::default(),
             backlogged: Vec::new(),

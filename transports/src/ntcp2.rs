@@ -63,6 +63,8 @@ pub struct HandshakeConfig {
     pub padding: PaddingOptions,
     /// What strangers may take of us.
     pub limits: Limits,
+    /// Connections at once, sessions included: each has a descriptor.
+    pub max_connections: usize,
     /// The clock of all threads.
     pub clock: Clock,
     /// Who is let in.
@@ -75,6 +77,8 @@ pub trait HandshakeSink: Send + Sync + 'static {
     fn established(&self, session: Box<Established>);
     /// A handshake failed.
     fn failed(&self, failed: Failed);
+    /// Descriptors are scarce: so many sessions should give way to newcomers.
+    fn crowded(&self, _sessions: usize) {}
     /// The end of a turn: passes on what was told. False if something waits for room, and this is to be called again.
     fn settle(&self) -> bool {
         true

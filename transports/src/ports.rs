@@ -7,4 +7,5 @@ pub(crate) mod datagrams;
 pub mod established;
 pub mod io;
 pub mod own;
+pub(crate) mod seats;
 pub mod ssu2;

@@ -113,6 +113,12 @@ causes! {
         BadFragment = "bad_fragment",
         /// A message too large for a tunnel.
         TooLarge = "too_large",
+        /// Sessions that were closed for want of descriptors: one each.
+        DescriptorsScarce = "descriptors_scarce",
+        /// A peer sends more messages for the control plane than its share.
+        ControlShare = "control_share",
+        /// A peer sends more blocks of SSU2's services than its share.
+        ServiceShare = "service_share",
         /// The control plane did not keep up.
         ControlFull = "control_full",
         /// A datagram that is too short to be one of SSU2.

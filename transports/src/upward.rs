@@ -24,6 +24,10 @@ const COALESCE_ABOVE: usize = 1024;
 /// With more than these waiting the thread takes no new session.
 const BEHIND: usize = 8192;
 
+/// Messages that one turn of a thread hands over, at most, and their bytes.
+const TURN: usize = 4096;
+const TURN_BYTES: usize = 4 * 1024 * 1024;
+
 /// A control plane that had no room is asked again after this.
 pub(crate) const AGAIN: Duration = Duration::from_millis(10);
 
@@ -60,12 +64,26 @@ pub(crate) struct Upward {
     /// When the queue has this length it is looked through for what has become old.
     coalesce_at: usize,
     received: Vec<Received>,
+    /// Bytes of them.
+    bytes: usize,
+    /// Messages that found no room in the turn.
+    lost: u64,
+    /// The control plane did not keep up the last time.
+    pressed: bool,
 }
 
 impl Upward {
     /// To this control plane.
     pub(crate) fn new(sink: Arc<dyn EventSink>) -> Self {
-        Self { sink, news: VecDeque::new(), coalesce_at: COALESCE_ABOVE, received: Vec::new() }
+        Self {
+            sink,
+            news: VecDeque::new(),
+            coalesce_at: COALESCE_ABOVE,
+            received: Vec::new(),
+            bytes: 0,
+            lost: 0,
+            pressed: false,
+        }
     }
 
     /// Something that must not be lost.
@@ -77,9 +95,20 @@ impl Upward {
         }
     }
 
-    /// Something that may be lost.
+    /// Something that may be lost: if the turn brings too much, what comes last.
     pub(crate) fn pass(&mut self, received: Received) {
+        let bytes = self.bytes + received.len();
+        if self.received.len() >= TURN || bytes > TURN_BYTES {
+            self.lost += 1;
+            return;
+        }
+        self.bytes = bytes;
         self.received.push(received);
+    }
+
+    /// True while the control plane does not keep up: peers have smaller shares then.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed
     }
 
     /// Hands over what there is, news first. Returns how many messages were handed over, and how many were lost.
@@ -91,12 +120,17 @@ impl Upward {
                 break;
             }
         }
+        let lost = std::mem::take(&mut self.lost);
         if self.received.is_empty() {
-            return (0, 0);
+            self.pressed = self.sink.is_pressed();
+            return (0, lost);
         }
         let batch = std::mem::take(&mut self.received);
+        self.bytes = 0;
         let all = batch.len() as u64;
-        (all, self.sink.received(batch).map_or_else(|lost| lost.len() as u64, |()| 0))
+        let refused = self.sink.received(batch).map_or_else(|refused| refused.len() as u64, |()| 0);
+        self.pressed = refused > 0 || self.sink.is_pressed();
+        (all, lost + refused)
     }
 
     /// News that wait for the control plane.
@@ -197,6 +231,22 @@ mod tests {
             other => panic!("{other:?}"),
         });
         assert!(peers.eq((0..600).chain([599]).map(router)), "in their order");
+    }
+
+    #[test]
+    fn one_turn_hands_over_so_many_messages_and_bytes_at_most() {
+        let control = Arc::new(Control::default());
+        let mut upward = Upward::new(Arc::clone(&control) as Arc<dyn EventSink>);
+        let small = |n| Received::RouterInfo { from: router(n), bytes: bytes::Bytes::new(), flood: false };
+        (0..10_000).for_each(|n| upward.pass(small(n)));
+        assert_eq!(upward.deliver(), (TURN as u64, 10_000 - TURN as u64));
+        let large = bytes::Bytes::from(vec![0; 60_000]);
+        for n in 0..1000 {
+            upward.pass(Received::RouterInfo { from: router(n), bytes: large.clone(), flood: false });
+        }
+        let (handed_over, lost) = upward.deliver();
+        assert_eq!((handed_over * 60_000 / TURN_BYTES as u64, handed_over + lost), (0, 1000));
+        assert_eq!(upward.deliver(), (0, 0));
     }
 
     #[test]

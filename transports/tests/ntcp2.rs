@@ -79,6 +79,7 @@ impl Router {
             router_info: Arc::new(ArcSwap::from_pointee(Bytes::new())),
             padding: PaddingOptions::default(),
             limits: Limits::default(),
+            max_connections: 1000,
             clock: Clock::new(),
             gate: Arc::new(OpenGate),
         };

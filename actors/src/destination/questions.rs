@@ -105,6 +105,8 @@ impl LocalDestination {
                         actor.feed(hash, if usable { In::Learned(router) } else { In::NotLearned(router) }, ctx);
                     }));
                 }
+                // Whom the router asks is not to follow what a destination has seen: that would tie the two together.
+                Out::Answered(_) | Out::Silent(_) => {}
                 Out::Finished(outcome) => {
                     self.searches.remove(&hash);
                     let label = match outcome {
@@ -137,7 +139,7 @@ impl LocalDestination {
         };
         let (via, until) = (Via::Tunnel(inbound.id), self.shared.now().mono + ANSWER_WITHIN);
         self.shared.expected().expect_garlic(self.owner(), OneTimeKey { key, tag }, via, until);
-        self.shared.expected().expect_entry(self.owner(), hash.into(), via, until);
+        self.shared.expected().expect_entry(self.owner(), hash.into(), floodfill, via, until);
         let message = self.shared.message(MessageType::DatabaseLookup, lookup.to_body());
         self.send_to_floodfill(floodfill, outbound, message, ctx);
     }
@@ -166,7 +168,7 @@ impl Handler<Incoming> for LocalDestination {
 
     fn handle(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         let Incoming { origin, message } = incoming;
-        let asked = |key| self.shared.expected().answers_lookup(key, origin, self.shared.now().mono);
+        let asked = |key| self.shared.expected().answers_lookup(key, origin, self.shared.now().mono).is_some();
         match message.kind {
             MessageType::DatabaseStore => match DatabaseStore::parse(&message.body) {
                 Ok(DatabaseStore { key, entry: Entry::LeaseSet2(lease_set), .. }) if asked(key) => {

@@ -50,7 +50,7 @@ def run(net, udp=False):
 def _offend(net, tool, stream, mode, n):
     """Runs one mode from host `n`; returns what was wrong, if anything, and the router's memory afterwards."""
     router = net.subject
-    complaint = _run(router, tool, mode, n)
+    complaint = offend(router, tool, mode, n)
     if router.died():
         raise Failed(f"{mode}: the router ended with {router.process.poll()}", router)
     if not complaint and not stream.moves(30):
@@ -58,7 +58,8 @@ def _offend(net, tool, stream, mode, n):
     return complaint, router.usage().rss
 
 
-def _run(router, tool, mode, n):
+def offend(router, tool, mode, n):
+    """Runs one mode from host `n`; what was wrong, if anything."""
     host, before = Host(n), router.metrics()
     # A crowd of addresses, for modes that need one; behind one neighbour, since the kernel knows a thousand at most.
     host.run(f"ip route add local 10.{n}.0.0/16 dev lo")

@@ -7,14 +7,17 @@ use super::{Context, require};
 use crate::peer::{Outcome, UdpLink, now};
 use ramson_protocol::gzip::gzip;
 use ramson_protocol::ssu2::block::{Ack, Block, FollowOn, I2NP, PEER_TEST, RouterInfo, write_address};
+use ramson_protocol::ssu2::session::Event;
 use rand::Rng;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages begun and never ended.
 const HALVES: u32 = 5000;
 /// Requests of each kind, more than a router may make in a minute.
 const REQUESTS: u32 = 100;
+/// Requests for a tag.
+const TAG_REQUESTS: u32 = 99_000;
 /// Addresses from which an outsider forwards what he has seen.
 const OUTSIDERS: u16 = 50;
 /// Between bursts, so that the router's socket does not overflow.
@@ -100,12 +103,33 @@ pub(super) fn services(cx: &mut Context) -> Outcome<()> {
         let labels = format!("service=\"{service}\",role=\"{role}\",event=\"{event}\"");
         cx.expect(&format!("ramson_ssu2_services_total{{{labels}}}"));
     };
-    for (role, event) in [("bob", "bob_no_tag"), ("bob", "bob_limit"), ("bob", "malformed"), ("charlie", "malformed")] {
+    for (role, event) in [("bob", "bob_no_tag"), ("bob", "malformed"), ("charlie", "malformed")] {
         count("introduction", role, event);
     }
-    for (role, event) in [("bob", "bob_address"), ("bob", "bob_limit"), ("any", "in_session")] {
+    for (role, event) in [("bob", "bob_address"), ("any", "in_session")] {
         count("peer_test", role, event);
     }
+    cx.expect("ramson_drops_total{cause=\"service_share\"}");
+    cx.still_serves_udp()
+}
+
+/// A hundred thousand requests for a tag in one session, of which the first alone is answered.
+pub(super) fn tag_flood(cx: &mut Context) -> Outcome<()> {
+    let (to, (_, mut link)) = (cx.target.ssu2()?.addr, cx.udp_peer()?);
+    let many = written(&Block::RelayTagRequest)?.repeat(300);
+    for n in 0..TAG_REQUESTS / 300 {
+        throw(&mut link, to, &many)?;
+        if n % 16 == 0 {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    let mut tags = 0;
+    let end = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < end {
+        link.exchange(Duration::from_millis(50), |event, _| tags += u32::from(matches!(event, Event::RelayTag(_))))?;
+    }
+    cx.saw(format!("{TAG_REQUESTS} requests for a tag, {tags} answers"));
+    require(tags <= 1, format!("{tags} tags came for one session"))?;
     cx.still_serves_udp()
 }
 

@@ -60,7 +60,7 @@ impl From<ntcp2::error::Cause> for Charge {
             | Cause::Part2Len(_)
             | Cause::ExtraBytes
             | Cause::Message3Blocks => Weight::Breach,
-            Cause::ReplayCacheFull | Cause::OwnRouterInfo(_) | Cause::TooFewBytes => Weight::Nothing,
+            Cause::OwnRouterInfo(_) | Cause::TooFewBytes => Weight::Nothing,
         };
         Self { fault: cause.fault(), weight, cause: cause.label() }
     }
@@ -73,11 +73,11 @@ impl From<ssu2::error::Cause> for Charge {
             // A token that has expired, and a refusal, are no faults; the rest of these is ours.
             Cause::Token
             | Cause::Refused(_)
-            | Cause::ReplayCacheFull
             | Cause::OwnRouterInfo(_)
             | Cause::Ourselves
             | Cause::Gate(_)
             | Cause::Displaced
+            | Cause::RetryLimit
             | Cause::Address
             | Cause::DialLimit
             | Cause::AlreadyDialing
@@ -167,7 +167,6 @@ mod tests {
         use ssu2::error::Cause as Ssu2;
         let charges = [
             Ntcp2::TooFewBytes.into(),
-            Ntcp2::ReplayCacheFull.into(),
             Ntcp2::Message1Tag.into(),
             Ssu2::Gate(Reason::BANNED).into(),
             Ssu2::Displaced.into(),

@@ -1,7 +1,8 @@
 //! Remembers the ephemeral keys of recent handshakes, so that a recorded message 1 gets no second answer.
 //!
 //! Two generations: a key is looked for in both and put into the younger; when that is [`LIFETIME`] old, it becomes
-//! the elder. So a key is remembered for one to two lifetimes. Of a key only a keyed hash of 64 bits is kept: nobody
+//! the elder. So a key is remembered for one to two lifetimes, unless there are so many that a generation is full before its
+//! time. Of a key only a keyed hash of 64 bits is kept: nobody
 //! outside can make two keys collide, and by chance one honest handshake in 10^13 is refused.
 //!
 //! spec: ntcp2 §1) SessionRequest — "Values in the cache must have a lifetime of at least 2*D."
@@ -26,8 +27,6 @@ pub enum Seen {
     New,
     /// It was there.
     Before,
-    /// It was not there, and there is no room to remember it.
-    Full,
 }
 
 /// The cache. One for all connections of a router.
@@ -37,13 +36,21 @@ pub struct ReplayCache {
     old: FxHashSet<u64>,
     since: Mono,
     max: usize,
+    forgotten_early: u64,
 }
 
 impl ReplayCache {
     /// An empty cache of at most `max` keys per generation, [`MAX_KEYS`] unless memory is scarce.
     pub fn new(seed: [u8; 16], max: usize, now: Mono) -> Self {
         let word = |from: usize| u64::from_le_bytes(std::array::from_fn(|i| seed[from + i]));
-        Self { secret: (word(0), word(8)), young: FxHashSet::default(), old: FxHashSet::default(), since: now, max }
+        Self {
+            secret: (word(0), word(8)),
+            young: FxHashSet::default(),
+            old: FxHashSet::default(),
+            since: now,
+            max,
+            forgotten_early: 0,
+        }
     }
 
     /// True if the key is remembered. Cheap: to be asked before any mathematics is done.
@@ -60,7 +67,11 @@ impl ReplayCache {
             return Seen::Before;
         }
         if self.young.len() >= self.max {
-            return Seen::Full;
+            // Whoever floods us may have an old message answered again. That tells him little; to refuse everybody meanwhile
+            // would give him more.
+            self.old = std::mem::take(&mut self.young);
+            self.since = now;
+            self.forgotten_early += 1;
         }
         self.young.insert(hash);
         Seen::New
@@ -69,6 +80,11 @@ impl ReplayCache {
     /// Keys remembered.
     pub fn len(&self) -> usize {
         self.young.len() + self.old.len()
+    }
+
+    /// Generations that were forgotten before their time, for want of room.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early
     }
 
     /// True if nothing is remembered.
@@ -142,16 +158,17 @@ mod tests {
         }
     }
 
+    /// Without this 260,000 messages in three minutes had every honest caller refused.
     #[test]
-    fn a_full_cache_admits_nothing_new_and_forgets_nothing() {
+    fn a_full_cache_refuses_nobody_and_forgets_the_eldest_first() {
         let mut cache = ReplayCache::new([3; 16], 10, Duration::ZERO);
-        for n in 0..10 {
+        for n in 0..100 {
             assert_eq!(cache.insert(&key(n), SECOND), Seen::New);
+            assert_eq!(cache.insert(&key(n), SECOND), Seen::Before);
+            assert_eq!(cache.insert(&key(n - n.min(9)), SECOND), Seen::Before, "the last ten are always known");
+            assert!(cache.len() <= 20);
         }
-        assert_eq!(cache.insert(&key(10), SECOND), Seen::Full);
-        assert_eq!(cache.insert(&key(0), SECOND), Seen::Before);
-        assert_eq!(cache.insert(&key(10), LIFETIME), Seen::New);
-        assert_eq!(cache.insert(&key(0), LIFETIME), Seen::Before);
-        assert!(cache.len() <= 20);
+        assert_eq!(cache.forgotten_early(), 9);
+        assert_eq!(cache.insert(&key(0), SECOND), Seen::New);
     }
 }

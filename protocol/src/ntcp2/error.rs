@@ -13,8 +13,6 @@ causes! {
         SmallOrder = "small_order", PeerMisbehaved;
         /// Message 1 was seen before.
         Replay = "replay", Malformed;
-        /// The replay cache is full, so nothing can be called new.
-        ReplayCacheFull = "replay_cache_full", Local;
         /// Message 1 does not authenticate.
         Message1Tag = "message_1_tag", Malformed;
         /// Message 2 does not authenticate.
@@ -48,7 +46,6 @@ impl std::fmt::Display for Cause {
             Self::KeyMarker => f.write_str("ephemeral key with its top bit set"),
             Self::SmallOrder => f.write_str("public key of small order"),
             Self::Replay => f.write_str("replayed message"),
-            Self::ReplayCacheFull => f.write_str("replay cache full"),
             Self::Message1Tag => f.write_str("message 1 does not authenticate"),
             Self::Message2Tag => f.write_str("message 2 does not authenticate"),
             Self::Message3Tag => f.write_str("message 3 does not authenticate"),

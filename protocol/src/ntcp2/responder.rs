@@ -140,7 +140,6 @@ fn read_request(
     match replay.insert(&x.0, now.mono) {
         Seen::New => {}
         Seen::Before => return Err(Cause::Replay),
-        Seen::Full => return Err(Cause::ReplayCacheFull),
     }
     // spec: ntcp2 §1) SessionRequest — "If this field is nonzero, and does not match Bob's network ID, Bob should
     // disconnect and block future connections."

@@ -145,7 +145,9 @@ pub struct Endpoint {
     issuer: Issuer,
     received: Received,
     replay: ReplayCache,
+    /// Handshakes of addresses that are proven, and Retries to all together.
     rates: Rates,
+    retries: Rates,
     dials: FxHashMap<SocketAddr, Dial>,
     inbound: FxHashMap<u64, Inbound>,
     half_open: HalfOpen,
@@ -170,6 +172,7 @@ impl Endpoint {
             received: Received::default(),
             replay: ReplayCache::new(secrets[1], MAX_KEYS, now.mono),
             rates: Rates::default(),
+            retries: Rates::default(),
             dials: FxHashMap::default(),
             inbound: FxHashMap::default(),
             half_open: HalfOpen::default(),

@@ -40,8 +40,6 @@ causes! {
         SmallOrder = "small_order", PeerMisbehaved;
         /// A SessionRequest that was seen before.
         Replay = "replay", Malformed;
-        /// The replay cache is full, so nothing can be called new.
-        ReplayCacheFull = "replay_cache_full", Local;
         /// Blocks that cannot be read, or none with the time.
         Blocks = "blocks", PeerMisbehaved;
         /// The clocks differ by more than a minute.
@@ -80,6 +78,8 @@ causes! {
         Displaced = "displaced", Local;
         /// Too much from that address lately.
         Rate = "rate", PeerMisbehaved;
+        /// Too many Retries in all lately: for want of a token there is no other answer.
+        RetryLimit = "retry_limit", Local;
         /// The gate does not admit the address.
         Address = "address", Local;
         /// Too many dials at once.

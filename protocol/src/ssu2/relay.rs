@@ -29,7 +29,7 @@ use super::header::Kind;
 use crate::id::RouterHash;
 use crate::time::{Mono, Now};
 use alice::Asked;
-use bob::Relayed;
+use bob::{Given, Relayed};
 use bytes::Bytes;
 use charlie::Punching;
 use message::{Request, Response};
@@ -128,7 +128,7 @@ pub struct Relay {
     punching: FxHashMap<u32, Punching>,
     /// To whom each tag of ours leads, and which tag leads to a router.
     tags: FxHashMap<u32, RouterHash>,
-    tag_of: FxHashMap<RouterHash, u32>,
+    tag_of: FxHashMap<RouterHash, Given>,
     /// The tags that others gave us.
     introducers: FxHashMap<RouterHash, u32>,
     waiting: Vec<Waiting>,
@@ -168,9 +168,7 @@ impl Relay {
 
     /// The session with a router has ended: its tag and its introductions end with it.
     pub fn session_ended(&mut self, router: &RouterHash) {
-        if let Some(tag) = self.tag_of.remove(router) {
-            self.tags.remove(&tag);
-        }
+        self.take_back(router);
         self.introducers.remove(router);
     }
 

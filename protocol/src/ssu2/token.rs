@@ -24,7 +24,10 @@ pub const RETRY_LIFETIME: Duration = Duration::from_secs(9);
 pub const NEW_LIFETIME: Duration = Duration::from_secs(52 * 60);
 /// Slices of time in a lifetime; a token is good for one slice longer at most.
 const SLICES: u32 = 4;
-/// Used tokens that are remembered, of each kind and generation. When there are more, no token is good.
+/// Different tokens of one address in one slice.
+const VARIANTS: u64 = 8;
+/// Used tokens that are remembered, of each kind and generation. When there are more, the elder generation is forgotten
+/// early: a token that is used a second time costs a handshake, and refusing all tokens would cost every honest caller one.
 const MAX_USED: usize = 1 << 16;
 /// Tokens of others that are kept.
 pub const MAX_KEPT: usize = 4096;
@@ -51,12 +54,12 @@ impl TokenKind {
     fn use_up(&mut self, token: u64, now: Mono) -> bool {
         // A token lives for one slice more than a lifetime, and a generation for two lifetimes.
         let age = now.saturating_sub(self.since);
-        if age >= 2 * self.lifetime {
+        if age >= 2 * self.lifetime || self.young.len() >= MAX_USED {
             let young = std::mem::take(&mut self.young);
             self.old = if age < 4 * self.lifetime { young } else { FxHashSet::default() };
             self.since = now;
         }
-        !self.old.contains(&token) && self.young.len() < MAX_USED && self.young.insert(token)
+        !self.old.contains(&token) && self.young.insert(token)
     }
 }
 
@@ -77,20 +80,26 @@ impl Issuer {
 
     /// A token to be sent in a Retry.
     pub fn retry(&self, to: SocketAddr, now: Mono) -> u64 {
-        self.token(&self.retry, to, self.retry.slice(now))
+        self.fresh(&self.retry, to, now)
     }
 
     /// A token for a NewToken block, and the second (since 1970) at which it expires.
     pub fn new_token(&self, to: SocketAddr, now: Now) -> (u64, u32) {
-        let token = self.token(&self.new, to, self.new.slice(now.mono));
-        (token, now.wall.plus(NEW_LIFETIME).secs())
+        (self.fresh(&self.new, to, now.mono), now.wall.plus(NEW_LIFETIME).secs())
+    }
+
+    /// The first token of this slice of time that the address has not used yet: it may call several times in one. Each
+    /// has [`VARIANTS`], and who has used them all waits for the next slice.
+    fn fresh(&self, kind: &TokenKind, to: SocketAddr, now: Mono) -> u64 {
+        let slice = kind.slice(now);
+        let unused = |token: &u64| !kind.young.contains(token) && !kind.old.contains(token);
+        let mut all = (0..VARIANTS).map(|variant| self.token(kind, to, slice, variant));
+        all.find(unused).unwrap_or_else(|| self.token(kind, to, slice, 0))
     }
 
     /// True if the token is ours, for this address, not expired. It is not used up by that.
     pub fn is_good(&self, token: u64, from: SocketAddr, now: Mono) -> bool {
-        self.kind_of(token, from, now).is_some_and(|kind| {
-            !kind.young.contains(&token) && !kind.old.contains(&token) && kind.young.len() < MAX_USED
-        })
+        self.kind_of(token, from, now).is_some_and(|kind| !kind.young.contains(&token) && !kind.old.contains(&token))
     }
 
     /// Uses a good token up. False if it was not good.
@@ -106,13 +115,14 @@ impl Issuer {
     fn kind_of(&self, token: u64, from: SocketAddr, now: Mono) -> Option<&TokenKind> {
         [&self.retry, &self.new].into_iter().find(|kind| {
             let slice = kind.slice(now);
-            token != 0 && (slice.saturating_sub(u64::from(SLICES))..=slice).any(|s| self.token(kind, from, s) == token)
+            let mut slices = slice.saturating_sub(u64::from(SLICES))..=slice;
+            token != 0 && slices.any(|s| (0..VARIANTS).any(|variant| self.token(kind, from, s, variant) == token))
         })
     }
 
-    fn token(&self, kind: &TokenKind, address: SocketAddr, slice: u64) -> u64 {
+    fn token(&self, kind: &TokenKind, address: SocketAddr, slice: u64, variant: u64) -> u64 {
         let ip = u128::from_be_bytes(octets(address.ip()));
-        let words = [kind.domain, slice, (ip >> 64) as u64, ip as u64, u64::from(address.port())];
+        let words = [kind.domain, slice, (ip >> 64) as u64, ip as u64, u64::from(address.port()) | variant << 16];
         // A chain of a keyed pseudo-random function over a fixed number of words. Zero would be no token.
         words.iter().fold(0, |state, word| siphash24(self.secret.0, self.secret.1, state ^ word)).max(1)
     }
@@ -230,6 +240,22 @@ mod tests {
                 assert!(!issuer.take(token, addr(1), now + later * SECOND), "{start} + {later}");
             }
         }
+    }
+
+    /// Without this a second call within the same slice of time was given a token that the first had used up.
+    #[test]
+    fn a_token_that_was_used_is_not_given_out_again() {
+        let mut issuer = Issuer::new([3; 16], Duration::ZERO);
+        for _ in 0..VARIANTS {
+            let token = issuer.retry(addr(1), SECOND);
+            assert_eq!(token, issuer.retry(addr(1), SECOND), "it is the same until it is used");
+            assert!(issuer.is_good(token, addr(1), SECOND) && issuer.take(token, addr(1), SECOND));
+            let (token, _) = issuer.new_token(addr(1), at(1));
+            assert!(issuer.is_good(token, addr(1), SECOND) && issuer.take(token, addr(1), SECOND));
+        }
+        assert!(!issuer.is_good(issuer.retry(addr(1), SECOND), addr(1), SECOND), "eight times in two seconds");
+        let next = 5 * SECOND;
+        assert!(issuer.is_good(issuer.retry(addr(1), next), addr(1), next));
     }
 
     #[test]

@@ -166,6 +166,7 @@ fn connect(home: &IoHandle, hash: RouterHash) -> Peer {
         router_info: None,
         leftover: Vec::new(),
         skew_ms: 0,
+        seat: None,
     };
     home.command(Command::Adopt(Box::new(session))).unwrap();
     stream.set_nonblocking(true).unwrap();

@@ -30,6 +30,9 @@ const ANNOUNCE_END_WITHIN: Duration = Duration::from_secs(2);
 /// Older sessions of one router that are kept beside the newest, until they end.
 const OLDER_SESSIONS: usize = 2;
 
+/// Two sessions of one router that begin within this time, one by each side, have crossed.
+const CROSSED: Duration = Duration::from_secs(3);
+
 impl Links {
     pub(super) fn on_command(&mut self, relay: &mut Relay, command: Command) {
         match command {
@@ -41,6 +44,7 @@ impl Links {
             Command::InstallHop(hop) => self.install(relay, hop),
             Command::RemoveHop(hop) => self.remove(relay, &hop),
             Command::Unreachable(router) => self.unreachable(relay, &router),
+            Command::Introducers { v4, routers } => self.introducers[usize::from(!v4)] = routers,
             Command::AnnounceRouterInfo => self.announce(),
             Command::Rebound { same_ip } => self.show_address(same_ip),
             Command::Close { peer, reason } => {
@@ -51,6 +55,7 @@ impl Links {
                     self.close(session, Some(Reason(reason)));
                 }
             }
+            Command::CloseIdlest(sessions) => self.close_idlest(sessions),
             Command::Stop => self.stopping = true,
         }
     }
@@ -82,9 +87,10 @@ impl Links {
         }
         let peer = self.peers.intern(new.peer);
         let mut wire = Ntcp2::new(new.stream, new.opener, new.sealer);
+        wire.seat = new.seat;
         wire.preload(new.leftover);
         wire.in_ready = true;
-        slot.insert(Session::new(peer, new.direction, Wire::Ntcp2(Box::new(wire)), self.now.mono));
+        slot.insert(Session::new(peer, new.addr.ip(), new.direction, Wire::Ntcp2(Box::new(wire)), self.now.mono));
         // What came behind the handshake waits in the session already, and no readiness will tell of it.
         self.ready.push_back(index);
         self.enter(index, peer, Transport::Ntcp2, new.addr, new.router_info, new.skew_ms);
@@ -118,9 +124,19 @@ impl Links {
     ) {
         let Some(direction) = self.sessions.get(index).map(|session| session.direction) else { return };
         if let Some(entry) = self.peers.get_mut(peer) {
-            // The other side may have called at the same time: both sessions are read until one ends, the newest is used.
+            // The other side may have called at the same time: both sessions are read until one ends. The newest is used; of
+            // two that crossed both sides must use the same, or each would end the other's.
             if let Some(old) = entry.primary.replace(index) {
-                entry.older.push(old);
+                let crossed = self.sessions.get(old).is_some_and(|old| {
+                    old.direction != direction && self.now.mono.saturating_sub(old.opened) < CROSSED
+                });
+                let ours_first = self.config.router < entry.hash;
+                if crossed && ours_first != (direction == Direction::Outbound) {
+                    entry.primary = Some(old);
+                    entry.older.push(index);
+                } else {
+                    entry.older.push(old);
+                }
             }
         }
         self.end_surplus(peer);

@@ -75,6 +75,10 @@ impl Links {
         let Head { kind, id, expiration } = head;
         self.stats.wire(session.transport()).sent.message(kind, parts.iter().map(|part| part.len()).sum());
         session.queue_message(&mut self.buffers, kind, id, expiration, parts);
+        if session.transport() == Transport::Ssu2 {
+            // What else its packets hold, pings behind a NAT above all, keeps no session open.
+            session.last_out = self.now.mono;
+        }
         self.mark_dirty(index);
         true
     }

@@ -19,6 +19,14 @@ use ramson_protocol::tunnel::cell;
 /// spec: i2np §Expiration; INTEROP: transports accept a minute of skew.
 const EXPIRATION_GRACE_SECS: u32 = 60;
 
+/// Messages for the control plane that one session may bring at once after a pause, and a second: many times what a busy
+/// floodfill is sent by a neighbour. And the same while the control plane does not keep up.
+const SHARE: (f32, f32) = (512.0, 1000.0);
+const PRESSED: (f32, f32) = (16.0, 20.0);
+
+/// So many sessions' shares have the tunnels of others that end here.
+const ENDPOINTS: f32 = 4.0;
+
 /// What a block asks of the session it came in.
 enum Verdict {
     Continue,
@@ -93,7 +101,7 @@ impl Links {
                 Ok(Some(frame)) => {
                     self.stats.wire(Transport::Ntcp2).received.frames.add(1);
                     let plain = &scratch[frame.start..frame.start + frame.len];
-                    match self.on_frame(relay, peer, plain, &mut cells) {
+                    match self.on_frame(relay, (index, peer), plain, &mut cells) {
                         Verdict::Continue => {}
                         Verdict::Close(reason) => {
                             self.close(index, reason);
@@ -117,16 +125,17 @@ impl Links {
         true
     }
 
-    fn on_frame(&mut self, relay: &mut Relay, peer: usize, plain: &[u8], cells: &mut u64) -> Verdict {
+    fn on_frame(&mut self, relay: &mut Relay, (index, peer): (usize, usize), plain: &[u8], cells: &mut u64) -> Verdict {
         let Some(from) = self.peers.get(peer).map(|p| p.hash) else { return Verdict::Continue };
         for block in Blocks::new(plain) {
             match block {
                 Ok(Block::I2np(message)) => {
                     *cells += u64::from(message.kind == CELL_MESSAGE);
-                    self.on_i2np(relay, from, Transport::Ntcp2, message);
+                    self.on_i2np(relay, index, from, Transport::Ntcp2, message);
                 }
                 Ok(Block::RouterInfo { flood, bytes }) => {
-                    self.up.pass(Received::RouterInfo { from, bytes: Bytes::copy_from_slice(bytes), flood });
+                    let bytes = Bytes::copy_from_slice(bytes);
+                    self.pass_control(index, Received::RouterInfo { from, bytes, flood });
                 }
                 Ok(Block::Termination { .. }) => return Verdict::Close(None),
                 // Time was compared in the handshake; a session's options are hints for traffic shaping.
@@ -138,7 +147,14 @@ impl Links {
     }
 
     /// A message of a peer, by whichever transport: for a hop here, or for the control plane.
-    pub(super) fn on_i2np(&mut self, relay: &mut Relay, from: RouterHash, transport: Transport, message: I2np<'_>) {
+    pub(super) fn on_i2np(
+        &mut self,
+        relay: &mut Relay,
+        index: usize,
+        from: RouterHash,
+        transport: Transport,
+        message: I2np<'_>,
+    ) {
         let I2np { kind, id, expiration, body } = message;
         self.stats.wire(transport).received.message(kind, body.len());
         if kind == CELL_MESSAGE {
@@ -147,11 +163,39 @@ impl Links {
             self.stats.dropped(DropCause::Expired);
         } else if kind == GATEWAY_MESSAGE {
             relay.on_tunnel_gateway(self, body);
-        } else {
+        } else if self.may_pass(index) {
             let kind = MessageType::from_code(kind);
             let (expiration, body) = (Wall::from_secs(expiration), Bytes::copy_from_slice(body));
             self.up.pass(Received::Message { from, message: Message { kind, id, expiration, body } });
         }
+    }
+
+    /// Passes on what a peer has for the control plane, within its share.
+    pub(super) fn pass_control(&mut self, index: usize, received: Received) {
+        if self.may_pass(index) {
+            self.up.pass(received);
+        }
+    }
+
+    /// Whether the session may bring the control plane one thing more; else that is counted. It is asked before anything is
+    /// copied.
+    fn may_pass(&mut self, index: usize) -> bool {
+        let (now, share) = (self.now.mono, if self.up.is_pressed() { PRESSED } else { SHARE });
+        let admitted = self.sessions.get_mut(index).is_none_or(|session| session.control.take(share, now));
+        if !admitted {
+            self.stats.dropped(DropCause::ControlShare);
+        }
+        admitted
+    }
+
+    /// The same for what comes out of tunnels of others that end here: they have one share together.
+    pub(super) fn may_emit(&mut self) -> bool {
+        let (burst, rate) = if self.up.is_pressed() { PRESSED } else { SHARE };
+        let admitted = self.endpoints.take((burst * ENDPOINTS, rate * ENDPOINTS), self.now.mono);
+        if !admitted {
+            self.stats.dropped(DropCause::ControlShare);
+        }
+        admitted
     }
 
     /// A cell from a peer: finds its hop and joins the batch.

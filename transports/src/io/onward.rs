@@ -64,6 +64,10 @@ impl Onward for Links {
     }
 
     fn up(&mut self, received: Received) {
-        self.up.pass(received);
+        // What comes out of tunnels of ours is bounded by them.
+        let own = matches!(received, Received::TunnelMessage { own: true, .. });
+        if own || self.may_emit() {
+            self.up.pass(received);
+        }
     }
 }

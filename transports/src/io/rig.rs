@@ -44,6 +44,7 @@ impl Far {
             router_info: None,
             leftover: Vec::new(),
             skew_ms: 0,
+            seat: None,
         };
         home.command(Command::Adopt(Box::new(session))).unwrap();
         stream.set_nonblocking(true).unwrap();

@@ -5,6 +5,7 @@
 pub(super) mod ntcp2;
 pub(super) mod ssu2;
 
+use super::bucket::Bucket;
 use super::buffers::Buffers;
 use crate::event::Direction;
 use crate::stats::Transport;
@@ -13,6 +14,7 @@ use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::time::Mono;
 use ssu2::Ssu2;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What one session may have to send, in bytes. What comes above is dropped, cells before they are encrypted.
@@ -41,6 +43,8 @@ impl Bounds {
 pub(super) struct Session {
     /// The peer's place in the thread's table of peers.
     pub(super) peer: usize,
+    /// Where the peer was when it began.
+    pub(super) ip: IpAddr,
     /// Who began.
     pub(super) direction: Direction,
     pub(super) opened: Mono,
@@ -48,6 +52,11 @@ pub(super) struct Session {
     pub(super) last_out: Mono,
     /// When this peer is to be told our RouterInfo again.
     pub(super) announce_at: Mono,
+    /// What the peer may bring for the control plane, and for the services of SSU2.
+    pub(super) control: Bucket,
+    pub(super) services: Bucket,
+    /// It has asked us for a relay tag: it stays open as long as the peer wants to be introduced by us.
+    pub(super) has_asked: bool,
     /// It waits in the list of sessions that have something to send.
     pub(super) in_dirty: bool,
     pub(super) wire: Wire,
@@ -62,9 +71,23 @@ pub(super) enum Wire {
 }
 
 impl Session {
-    pub(super) fn new(peer: usize, direction: Direction, wire: Wire, now: Mono) -> Self {
+    pub(super) fn new(peer: usize, ip: IpAddr, direction: Direction, wire: Wire, now: Mono) -> Self {
         let (opened, last_in, last_out, announce_at) = (now, now, now, now);
-        Self { peer, direction, opened, last_in, last_out, announce_at, in_dirty: false, wire }
+        let (control, services) = (Bucket::default(), Bucket::default());
+        Self {
+            peer,
+            ip,
+            direction,
+            opened,
+            last_in,
+            last_out,
+            announce_at,
+            control,
+            services,
+            has_asked: false,
+            in_dirty: false,
+            wire,
+        }
     }
 
     /// The transport that carries it.

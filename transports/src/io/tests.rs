@@ -9,6 +9,7 @@ use crate::hop::{Hop, HopKind, NextHop};
 use crate::idle::IdleClose;
 use crate::io::rig::Far;
 use crate::io::{IoConfig, UnstartedIoThread, shaper};
+use crate::ports::account::Account;
 use crate::ports::io::{Command, IoHandle, home};
 use crate::relay::{CELL, CELL_LIFETIME_SECS, CELL_MESSAGE, GATEWAY_MESSAGE};
 use crate::stats::{DropCause, Role, Transport};
@@ -153,7 +154,8 @@ impl Rig {
     /// A message comes in on the first thread.
     fn give(&mut self, from: RouterHash, kind: u8, expiration: u32, body: &[u8]) {
         let IoThread { relay, links } = &mut self.threads[0];
-        links.on_i2np(relay, from, Transport::Ntcp2, I2np { kind, id: MessageId(9), expiration, body });
+        let nowhere = usize::MAX;
+        links.on_i2np(relay, nowhere, from, Transport::Ntcp2, I2np { kind, id: MessageId(9), expiration, body });
     }
 
     fn give_cell(&mut self, from: RouterHash, tunnel: TunnelId, cell: &[u8; CELL]) {
@@ -350,7 +352,9 @@ const CASES: &[Case] = &[
     (DropCause::HandoffFull, 3, || {
         let mut rig = Rig::new(2, FAST);
         rig.participant(router(3, 1));
-        while rig.handles[1].command(Command::AnnounceRouterInfo).is_ok() {}
+        let message = rig.message(1);
+        let fill = || Command::Send { to: US, message: message.clone(), account: Account::Ours };
+        while rig.handles[1].command(fill()).is_ok() {}
         (0..3).for_each(|n| rig.give_cell(previous(), HERE, &cell(n)));
         rig
     }),
@@ -410,4 +414,45 @@ fn cells_for_a_next_hop_that_takes_nothing_are_dropped_as_its_queue_is_full() {
     }
     let drops = rig.drops();
     assert!(matches!(drops[..], [(DropCause::EgressFull, 1..=64)]), "after {sent} cells: {drops:?}");
+}
+
+/// Five thousand messages fit into what one read brings, and four peers could make us hold a gigabyte of them.
+#[test]
+fn a_peer_has_its_share_of_what_goes_up_and_takes_nothing_of_anothers() {
+    let mut rig = Rig::new(1, FAST);
+    let (flooder, other) = (router(7, 0), router(8, 0));
+    let _sessions = [flooder, other].map(|peer| rig.connect(peer));
+    let store = MessageType::DatabaseStore.code();
+    let mut give = |index: usize, from, count| {
+        let IoThread { relay, links } = &mut rig.threads[0];
+        for _ in 0..count {
+            let message = I2np { kind: store, id: MessageId(9), expiration: u32::MAX, body: &[0; 12] };
+            links.on_i2np(relay, index, from, Transport::Ntcp2, message);
+        }
+        links.deliver_events();
+        let mut received = rig.control.received.lock();
+        let came = received.drain(..).filter(|r| matches!(r, Received::Message { .. })).count();
+        (came, links.stats.drops[DropCause::ControlShare as usize].get())
+    };
+    assert_eq!(give(0, flooder, 5000), (512, 4488));
+    assert_eq!(give(1, other, 100), (100, 4488));
+}
+
+#[test]
+fn when_descriptors_are_scarce_the_silent_go_first() {
+    let mut rig = Rig::new(1, FAST);
+    let mut peers: Vec<_> = (10..20).map(|n| rig.connect(router(n, 0))).collect();
+    rig.now.mono += Duration::from_secs(60);
+    for (n, far) in peers.iter_mut().enumerate().filter(|(n, _)| *n != 3) {
+        far.send(TunnelId(1), &[n as u8]);
+    }
+    let open = |rig: &Rig| rig.threads[0].links.sessions.len();
+    while rig.threads[0].links.sessions.iter().filter(|(_, session)| session.last_in == rig.now.mono).count() < 9 {
+        rig.turn();
+    }
+    rig.handles[0].command(Command::CloseIdlest(1)).unwrap();
+    rig.turn();
+    assert_eq!(open(&rig), 9);
+    let silent = router(13, 0);
+    assert!(rig.threads[0].links.peers.find(&silent).is_none(), "who has said nothing is gone");
 }

@@ -18,6 +18,9 @@ pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(25 * 60);
 /// A second session with the same router ends when it has been silent for this long.
 const OLDER_IDLE: Duration = Duration::from_secs(20);
 
+/// How long an older session of SSU2 with the same router is still read.
+const REPLACED_AFTER: Duration = Duration::from_secs(2);
+
 /// While messages wait for a session it is asked for again so often, whatever became of the first asking.
 const ASK_AGAIN_SECS: u64 = 4;
 
@@ -29,13 +32,21 @@ impl Links {
         let mut failed = Vec::new();
         let mut announce = Vec::new();
         for (index, session) in &self.sessions {
-            let older = self.peers.get(session.peer).is_some_and(|p| p.primary != Some(index));
+            let peer = self.peers.get(session.peer);
+            let primary = peer.and_then(|peer| peer.primary);
+            let older = primary != Some(index);
+            let introduces = peer.is_some_and(|peer| self.introducers.iter().any(|some| some.contains(&peer.hash)));
+            let kept = session.transport() == Transport::Ssu2 && (session.has_asked || introduces);
             let quiet = now.saturating_sub(session.last_in.max(session.last_out));
+            let replaced = older && self.is_replaced(session, primary);
             if session.failed().is_some_and(|failed| now >= failed.until) {
                 failed.push(index);
             } else if session.dead(now) {
                 ended.push((index, None));
-            } else if quiet > if older { OLDER_IDLE } else { self.config.idle_close.get(session.transport()) } {
+            } else if replaced {
+                ended.push((index, Some(Reason::REPLACED)));
+            } else if !kept && quiet > if older { OLDER_IDLE } else { self.config.idle_close.get(session.transport()) }
+            {
                 ended.push((index, Some(Reason::IDLE_TIMEOUT)));
             } else if now >= session.announce_at && now.saturating_sub(session.opened) > Duration::from_secs(1) {
                 announce.push(index);
@@ -63,6 +74,14 @@ impl Links {
         self.relieve();
         self.stats.waiting_bytes.set(self.peers.waiting_bytes() as u64);
         self.stats.queued_bytes.set(self.queued_bytes());
+    }
+
+    /// Whether a session of SSU2 has given way to a newer one. A moment is left for what is under way in it.
+    /// spec: ssu2 §Multiple Sessions
+    fn is_replaced(&self, session: &Session, by: Option<usize>) -> bool {
+        let newer = by.and_then(|index| self.sessions.get(index));
+        let both = session.transport() == Transport::Ssu2 && newer.is_some_and(|s| s.transport() == Transport::Ssu2);
+        both && newer.is_some_and(|newer| self.now.mono.saturating_sub(newer.opened) > REPLACED_AFTER)
     }
 
     /// A session of SSU2 has a limit of its own, by what it has heard of the peer: it is told when the operator changes it.

@@ -33,6 +33,9 @@ use std::time::Duration;
 
 /// Tokens of UDP sockets count down from here; those of sessions count up from zero.
 const FIRST_TOKEN: usize = usize::MAX - 1;
+/// Blocks of services that one session may send at once after a pause, and a second: tests, introductions, tags, addresses,
+/// tokens. INTEROP: an introducer of a router that many call passes on a few answers a second.
+const SERVICES: (f32, f32) = (32.0, 8.0);
 /// Addresses that we listen on, at most.
 const MAX_SOCKETS: usize = 16;
 
@@ -244,34 +247,47 @@ impl Links {
         wire.core.handle_datagrams(self.now, origin.from, bytes, stride, &mut events);
         let mut cells = 0;
         let mut over = None;
-        if !events.is_empty() {
+        if events.iter().any(is_use) {
             session.last_in = self.now.mono;
         }
         for event in events.drain(..) {
             match event {
                 SessionEvent::Message { kind, id, expiration, body } => {
                     cells += u64::from(kind == CELL_MESSAGE);
-                    self.on_i2np(relay, from, Transport::Ssu2, I2np { kind, id, expiration, body: &bytes[body] });
+                    let message = I2np { kind, id, expiration, body: &bytes[body] };
+                    self.on_i2np(relay, index, from, Transport::Ssu2, message);
                 }
                 SessionEvent::Reassembled { kind, id, expiration, body } => {
-                    self.on_i2np(relay, from, Transport::Ssu2, I2np { kind, id, expiration, body: &body });
+                    let message = I2np { kind, id, expiration, body: &body };
+                    self.on_i2np(relay, index, from, Transport::Ssu2, message);
                 }
                 SessionEvent::RouterInfo { flood, bytes } => {
                     // Peer tests and introductions send one ahead.
-                    self.tell_thread(ssu2::Input::Info(bytes.clone()));
-                    self.up.pass(Received::RouterInfo { from, bytes: bytes.into(), flood });
+                    self.service(index, ssu2::Input::Info(bytes.clone()));
+                    self.pass_control(index, Received::RouterInfo { from, bytes: bytes.into(), flood });
                 }
                 SessionEvent::NewToken { expires, token } => {
-                    self.tell_thread(ssu2::Input::Token(origin.from, token, expires));
+                    self.service(index, ssu2::Input::Token(origin.from, token, expires));
                 }
                 SessionEvent::Terminated { reason } => over = Some(reason),
-                SessionEvent::PeerTest(data) => self.service(from, block::PEER_TEST, &bytes[data]),
-                SessionEvent::RelayRequest(data) => self.service(from, block::RELAY_REQUEST, &bytes[data]),
-                SessionEvent::RelayResponse(data) => self.service(from, block::RELAY_RESPONSE, &bytes[data]),
-                SessionEvent::RelayIntro(data) => self.service(from, block::RELAY_INTRO, &bytes[data]),
-                SessionEvent::RelayTagRequest => self.service(from, block::RELAY_TAG_REQUEST, &[]),
-                SessionEvent::RelayTag(tag) => self.service(from, block::RELAY_TAG, &tag.to_be_bytes()),
-                SessionEvent::Address(addr) => self.tell_thread(ssu2::Input::Seen(from, addr)),
+                SessionEvent::PeerTest(data) => self.service_block(index, from, block::PEER_TEST, &bytes[data]),
+                SessionEvent::RelayRequest(data) => self.service_block(index, from, block::RELAY_REQUEST, &bytes[data]),
+                SessionEvent::RelayResponse(data) => {
+                    self.service_block(index, from, block::RELAY_RESPONSE, &bytes[data]);
+                }
+                SessionEvent::RelayIntro(data) => self.service_block(index, from, block::RELAY_INTRO, &bytes[data]),
+                SessionEvent::RelayTagRequest => {
+                    // spec: ssu2 §Relay Tag Request — one tag for a session; whoever asks again has missed nothing.
+                    let first =
+                        self.sessions.get_mut(index).is_some_and(|s| !std::mem::replace(&mut s.has_asked, true));
+                    if first {
+                        self.service_block(index, from, block::RELAY_TAG_REQUEST, &[]);
+                    }
+                }
+                SessionEvent::RelayTag(tag) => {
+                    self.service_block(index, from, block::RELAY_TAG, &tag.to_be_bytes());
+                }
+                SessionEvent::Address(addr) => self.service(index, ssu2::Input::Seen(from, addr)),
                 SessionEvent::PeerMoved { addr } => self.tell_thread(ssu2::Input::Moved(from, id, addr)),
                 // The handshake has compared the clocks.
                 SessionEvent::Skew(_) => {}
@@ -281,14 +297,28 @@ impl Links {
             udp.events = events;
         }
         match over {
-            Some(reason) => self.forget(index, Some(Reason(reason.0))),
+            Some(reason) => {
+                // spec: ssu2 §Session Termination — the peer hears that we have heard.
+                self.transmit_udp(index);
+                self.forget(index, Some(Reason(reason.0)));
+            }
             None => self.mark_dirty(index),
         }
         cells
     }
 
-    fn service(&self, from: RouterHash, kind: u8, data: &[u8]) {
-        self.tell_thread(ssu2::Input::Block(from, kind, data.to_vec()));
+    /// What a service is to look at goes to its thread, as far as the session has not had its share.
+    fn service(&mut self, index: usize, input: ssu2::Input) {
+        let now = self.now.mono;
+        if self.sessions.get_mut(index).is_some_and(|session| session.services.take(SERVICES, now)) {
+            self.tell_thread(input);
+        } else {
+            self.stats.dropped(DropCause::ServiceShare);
+        }
+    }
+
+    fn service_block(&mut self, index: usize, from: RouterHash, kind: u8, data: &[u8]) {
+        self.service(index, ssu2::Input::Block(from, kind, data.to_vec()));
     }
 
     /// A block that a service sends in a session with a router.
@@ -297,6 +327,10 @@ impl Links {
         let mut all = peer.primary.iter().chain(&peer.older).copied();
         let session = all.find(|index| self.sessions.get(*index).is_some_and(|s| s.transport() == Transport::Ssu2));
         let Some(index) = session else { return };
+        let bounds = self.bounds;
+        if self.sessions.get(index).is_some_and(|session| session.held() > 0 && session.control_full(bounds)) {
+            return self.stats.dropped(DropCause::EgressFull);
+        }
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
             if service.kind == block::RELAY_TAG_REQUEST {
                 // Whom we ask to introduce others must be able to reach us.
@@ -384,7 +418,8 @@ impl Links {
         udp.places.insert(id, Place::Here(slot.key()));
         let index = slot.key();
         let peer = self.peers.intern(established.peer);
-        slot.insert(Session::new(peer, direction, Wire::Ssu2(Box::new(wire)), self.now.mono));
+        let session = Session::new(peer, established.addr.ip(), direction, Wire::Ssu2(Box::new(wire)), self.now.mono);
+        slot.insert(Session { has_asked: established.relay_tag_requested, ..session });
         self.enter(index, peer, Transport::Ssu2, established.addr, established.router_info.clone(), established.skew.0);
         if let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) {
             let (token, expires) = new.token;
@@ -401,6 +436,20 @@ impl Links {
 
     /// Sends what a session of SSU2 has to send, and sets its timer.
     pub(super) fn flush_udp(&mut self, index: usize) {
+        self.transmit_udp(index);
+        let Some(udp) = &mut self.udp else { return };
+        let Some(wire) = self.sessions.get_mut(index).and_then(Session::ssu2) else { return };
+        if wire.core.is_ended() {
+            return self.forget(index, None);
+        }
+        // A timer that is set for too early fires for nothing and is set anew; so each session has one entry in the heap.
+        if let Some(due) = wire.core.poll_timeout().filter(|due| wire.armed.is_none_or(|armed| *due < armed)) {
+            wire.armed = Some(due);
+            udp.timers.push(Reverse((due, wire.id)));
+        }
+    }
+
+    fn transmit_udp(&mut self, index: usize) {
         let Some(udp) = &mut self.udp else { return };
         let Some(session) = self.sessions.get_mut(index) else { return };
         let Wire::Ssu2(wire) = &mut session.wire else { return };
@@ -410,7 +459,6 @@ impl Links {
         loop {
             udp.out.clear();
             let Some(transmit) = wire.core.poll_transmit(self.now, &mut udp.out, segments) else { break };
-            session.last_out = self.now.mono;
             let mut result = socket.send(wire.local.ip, transmit.to, &udp.out, transmit.segment, true);
             if result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::AddrNotAvailable) {
                 // The address is gone. The peer takes the new one for a move, and tests the way there.
@@ -430,14 +478,6 @@ impl Links {
         let cells = std::mem::take(&mut wire.cells);
         if cells > 0 {
             self.stats.cells_per_write.record(cells);
-        }
-        if wire.core.is_ended() {
-            return self.forget(index, None);
-        }
-        // A timer that is set for too early fires for nothing and is set anew; so each session has one entry in the heap.
-        if let Some(due) = wire.core.poll_timeout().filter(|due| wire.armed.is_none_or(|armed| *due < armed)) {
-            wire.armed = Some(due);
-            udp.timers.push(Reverse((due, wire.id)));
         }
     }
 
@@ -498,6 +538,26 @@ impl Links {
                 let _ = other.inbox.push(Input::Command(Command::Route(route)));
             }
         }
+    }
+}
+
+/// Whether somebody makes use of the session: what it says of itself, times, tokens and addresses, keeps it open for nobody.
+fn is_use(event: &SessionEvent) -> bool {
+    match event {
+        SessionEvent::Message { .. }
+        | SessionEvent::Reassembled { .. }
+        | SessionEvent::RouterInfo { .. }
+        | SessionEvent::PeerTest(_)
+        | SessionEvent::RelayRequest(_)
+        | SessionEvent::RelayResponse(_)
+        | SessionEvent::RelayIntro(_)
+        | SessionEvent::Terminated { .. } => true,
+        SessionEvent::NewToken { .. }
+        | SessionEvent::RelayTagRequest
+        | SessionEvent::RelayTag(_)
+        | SessionEvent::Address(_)
+        | SessionEvent::PeerMoved { .. }
+        | SessionEvent::Skew(_) => false,
     }
 }
 

@@ -17,8 +17,12 @@ use std::sync::Arc;
 /// Takes a session; false if it could not.
 type Adopt = Box<dyn Fn(Established) -> bool + Send + Sync>;
 
+/// Has so many sessions closed of which nobody makes use.
+type Crowded = Box<dyn Fn(usize) + Send + Sync>;
+
 struct Bridge {
     adopt: Adopt,
+    crowded: Crowded,
     /// Of the handshake thread alone, so nobody waits for it.
     up: Mutex<Upward>,
 }
@@ -44,6 +48,10 @@ impl HandshakeSink for Bridge {
         }
     }
 
+    fn crowded(&self, sessions: usize) {
+        (self.crowded)(sessions);
+    }
+
     fn settle(&self) -> bool {
         let mut up = self.up.lock();
         up.deliver();
@@ -66,8 +74,8 @@ impl Bridge {
 }
 
 /// Gives sessions to `adopt`, and tells `sink` of dials that failed, as [`News::ConnectFailed`].
-pub(crate) fn bridge(adopt: Adopt, sink: Arc<dyn EventSink>) -> Arc<dyn HandshakeSink> {
-    Arc::new(Bridge { adopt, up: Mutex::new(Upward::new(sink)) })
+pub(crate) fn bridge(adopt: Adopt, crowded: Crowded, sink: Arc<dyn EventSink>) -> Arc<dyn HandshakeSink> {
+    Arc::new(Bridge { adopt, crowded, up: Mutex::new(Upward::new(sink)) })
 }
 
 #[cfg(test)]
@@ -93,7 +101,7 @@ mod tests {
     #[test]
     fn who_called_is_charged_and_where_we_called_nobody_is() {
         let heard = Arc::new(Heard::default());
-        let bridge = bridge(Box::new(|_| true), Arc::clone(&heard) as Arc<dyn EventSink>);
+        let bridge = bridge(Box::new(|_| true), Box::new(|_| {}), Arc::clone(&heard) as Arc<dyn EventSink>);
         let (peer, addr) = (Some(RouterHash([1; 32])), SocketAddr::from(([192, 0, 2, 1], 4000)));
         for outcome in [Outcome::Closed, Outcome::Rate, Outcome::Protocol(Cause::Message2Tag)] {
             bridge.failed(Failed { direction: Direction::Outbound, addr, peer, outcome, skew_ms: None });

@@ -4,6 +4,7 @@ use super::outcome::Outcome;
 use super::{DialTarget, HandshakeConfig, socket, verify};
 use crate::event::Direction;
 use crate::ports::established::Established;
+use crate::ports::seats::Seat;
 use mio::net::TcpStream;
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::data::router_info::VerifiedRouterInfo;
@@ -81,6 +82,7 @@ pub(super) struct Ready {
 /// A half-open connection.
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
+    seat: Seat,
     pub(super) addr: SocketAddr,
     pub(super) serial: u64,
     pub(super) direction: Direction,
@@ -96,21 +98,42 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn inbound(stream: TcpStream, addr: SocketAddr, serial: u64, rng: &mut ChaCha20Rng, now: Now) -> Self {
+    pub(super) fn inbound(
+        (stream, seat): (TcpStream, Seat),
+        addr: SocketAddr,
+        serial: u64,
+        rng: &mut ChaCha20Rng,
+        now: Now,
+    ) -> Self {
         let responder = Responder::new(rng, now);
         let deadline = responder.plan().map_or(now.mono, |plan| plan.until);
-        Self::new(stream, addr, serial, Direction::Inbound, None, deadline, now.mono, Phase::Answering(responder))
+        Self::new(
+            (stream, seat),
+            addr,
+            serial,
+            Direction::Inbound,
+            None,
+            deadline,
+            now.mono,
+            Phase::Answering(responder),
+        )
     }
 
-    pub(super) fn outbound(stream: TcpStream, dial: DialTarget, serial: u64, timeout: Duration, now: Now) -> Self {
+    pub(super) fn outbound(
+        (stream, seat): (TcpStream, Seat),
+        dial: DialTarget,
+        serial: u64,
+        timeout: Duration,
+        now: Now,
+    ) -> Self {
         let phase = Phase::Connecting(dial);
         let deadline = now.mono + timeout;
-        Self::new(stream, dial.addr, serial, Direction::Outbound, Some(dial.peer), deadline, now.mono, phase)
+        Self::new((stream, seat), dial.addr, serial, Direction::Outbound, Some(dial.peer), deadline, now.mono, phase)
     }
 
     #[allow(clippy::too_many_arguments, reason = "a constructor of the two above")]
     fn new(
-        stream: TcpStream,
+        (stream, seat): (TcpStream, Seat),
         addr: SocketAddr,
         serial: u64,
         direction: Direction,
@@ -120,7 +143,7 @@ impl Connection {
         phase: Phase,
     ) -> Self {
         let (received, out, written) = (Vec::new(), Vec::new(), 0);
-        Self { stream, addr, serial, direction, peer, deadline, begun, phase, received, out, written }
+        Self { stream, seat, addr, serial, direction, peer, deadline, begun, phase, received, out, written }
     }
 
     /// True once it is to be dropped.
@@ -135,6 +158,7 @@ impl Connection {
             addr: self.addr,
             direction: self.direction,
             stream: self.stream,
+            seat: Some(self.seat),
             skew_ms: ready.session.skew.0,
             opener: ready.session.opener,
             sealer: ready.session.sealer,
@@ -419,5 +443,5 @@ pub(super) fn connect_outcome(error: &io::Error) -> Outcome {
     }
 }
 
-/// EMFILE, ENFILE, ENOBUFS: the process or the machine has too much open, which has no kind of its own.
-const OUT_OF_DESCRIPTORS: [i32; 3] = [24, 23, 105];
+/// The process or the machine has too much open, which has no kind of its own.
+const OUT_OF_DESCRIPTORS: [i32; 3] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS];

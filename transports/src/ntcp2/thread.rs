@@ -12,6 +12,7 @@ use super::stats::{HandshakeStats, index};
 use super::{Command, DialTarget, HandshakeConfig, HandshakeHandle, HandshakeSink, INBOX, socket};
 use crate::event::Direction;
 use crate::inbox::Inbox;
+use crate::ports::seats::{Seat, Seats};
 use crate::upward::AGAIN;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -38,6 +39,8 @@ const LISTEN: usize = usize::MAX - 1;
 const ACCEPT_BUDGET: usize = 64;
 /// Pause after accepting failed: file descriptors do not come back at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// When seats are scarce sessions are closed this often.
+const CROWDED_EVERY: Duration = Duration::from_millis(500);
 /// The longest sleep.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long a session proves that our clock is right: it may be set, or the machine sleep.
@@ -66,6 +69,9 @@ pub(crate) struct Thread {
     serial: u64,
     inbound: usize,
     accept_at: Option<Mono>,
+    seats: Seats,
+    /// Until then sessions are being closed for want of seats.
+    crowded_until: Mono,
     /// When a peer last agreed with our clock.
     agreed_at: Option<Mono>,
     /// All that was told has been taken.
@@ -128,6 +134,8 @@ impl Thread {
             serial: 0,
             inbound: 0,
             accept_at: None,
+            seats: Seats::new(config.max_connections),
+            crowded_until: Mono::ZERO,
             agreed_at: None,
             settled: true,
             stopping: false,
@@ -208,13 +216,14 @@ impl Thread {
         if self.dialling.len() >= self.config.limits.dials {
             return self.dial_failed(&dial, Outcome::DialLimit);
         }
+        let Some(seat) = self.take_seat() else { return self.dial_failed(&dial, Outcome::NoDescriptor) };
         let stream = match socket::connect(dial.addr, &self.config) {
             Ok(stream) => stream,
             Err(e) => return self.dial_failed(&dial, connect_outcome(&e)),
         };
         self.serial += 1;
         let timeout = self.config.limits.connect_timeout;
-        let connection = Connection::outbound(stream, dial, self.serial, timeout, self.now());
+        let connection = Connection::outbound((stream, seat), dial, self.serial, timeout, self.now());
         self.dialling.insert(dial.peer);
         self.add(connection);
     }
@@ -270,12 +279,26 @@ impl Thread {
         if self.inbound >= self.config.limits.half_open {
             self.displace(None);
         }
+        let Some(seat) = self.take_seat() else {
+            self.per_ip.leave(addr.ip());
+            return self.turn_away(&stream, addr, Outcome::NoDescriptor);
+        };
         // Without it the kernel would keep message 2 back; a failure costs only that.
         let _: io::Result<()> = stream.set_nodelay(true);
         self.serial += 1;
-        let connection = Connection::inbound(stream, addr, self.serial, &mut self.rng, now);
+        let connection = Connection::inbound((stream, seat), addr, self.serial, &mut self.rng, now);
         self.inbound += 1;
         self.add(connection);
+    }
+
+    /// A seat for a connection. When few are left sessions of which nobody makes use are closed.
+    fn take_seat(&mut self) -> Option<Seat> {
+        let (wanting, now) = (self.seats.wanting(), self.now().mono);
+        if wanting > 0 && now >= self.crowded_until {
+            self.crowded_until = now + CROWDED_EVERY;
+            self.sink.crowded(wanting);
+        }
+        self.seats.take()
     }
 
     fn turn_away(&self, stream: &TcpStream, addr: SocketAddr, outcome: Outcome) {

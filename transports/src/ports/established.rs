@@ -1,5 +1,6 @@
 //! A session on its way from the handshake thread to its I/O thread.
 
+use super::seats::Seat;
 use mio::net::TcpStream;
 use ramson_protocol::data::router_info::VerifiedRouterInfo;
 use ramson_protocol::dialing::Direction;
@@ -26,6 +27,8 @@ pub struct Established {
     pub router_info: Option<VerifiedRouterInfo>,
     /// Bytes that came behind the handshake.
     pub leftover: Vec<u8>,
+    /// Its descriptor, among those that connections may have.
+    pub(crate) seat: Option<Seat>,
     /// How far the peer's clock is ahead of ours, in milliseconds.
     pub skew_ms: i64,
 }

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// Entries in a thread's inbox. An entry is a whole batch or one command.
 const INBOX: usize = 16 * 1024;
 
+/// Sessions, hops and the like that wait for a thread: as many as there are tunnels by default, and more.
+const FIRST: usize = 16 * 1024;
+
 /// Empty hand-offs that a thread keeps for those who hand over to it.
 const SPARE_HANDOFFS: usize = 16;
 
@@ -52,6 +55,13 @@ pub enum Command {
         /// Whether only the ports are others.
         same_ip: bool,
     },
+    /// These routers introduce others to us over one address family from now on.
+    Introducers {
+        /// Over IPv4, or IPv6.
+        v4: bool,
+        /// The routers.
+        routers: Arc<[RouterHash]>,
+    },
     /// Our RouterInfo has changed; peers are told by and by.
     AnnounceRouterInfo,
     /// End the session with a peer.
@@ -61,6 +71,8 @@ pub enum Command {
         /// The termination reason to give.
         reason: u8,
     },
+    /// Close so many sessions of NTCP2 of which nobody makes use: descriptors are scarce.
+    CloseIdlest(usize),
     /// End all sessions, then the thread.
     Stop,
 }
@@ -125,15 +137,19 @@ impl IoHandle {
     pub(crate) fn new(waker: Waker) -> Self {
         let (spares, own_spares) = (ArrayQueue::new(SPARE_HANDOFFS), ArrayQueue::new(SPARE_HANDOFFS));
         let (spares, own_spares) = (Arc::new(spares), Arc::new(own_spares));
-        Self { inbox: Inbox::new(INBOX, waker), spares, own_spares, stats: Arc::default() }
+        Self { inbox: Inbox::with_first(INBOX, FIRST, waker), spares, own_spares, stats: Arc::default() }
     }
 
-    /// Sends a command.
+    /// Sends a command. Messages and blocks of services wait among cells; all that makes or ends something has a queue of
+    /// its own, which nothing of strangers fills, and goes first.
     ///
     /// # Errors
     /// Hands it back if the thread does not keep up.
     pub fn command(&self, command: Command) -> Result<(), Box<Command>> {
-        self.inbox.push(Input::Command(command)).map_err(|input| match input {
+        let may_be_lost = matches!(command, Command::Send { .. } | Command::Ssu2Block(..));
+        let input = Input::Command(command);
+        let pushed = if may_be_lost { self.inbox.push(input) } else { self.inbox.push_first(input) };
+        pushed.map_err(|input| match input {
             Input::Command(command) => Box::new(command),
             Input::Handoff(_) | Input::Own(_) | Input::Datagrams(_) => Box::new(Command::Stop),
         })

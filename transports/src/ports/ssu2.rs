@@ -113,8 +113,11 @@ pub(crate) enum Input {
     Stop,
 }
 
-/// Batches and commands that may wait for the thread.
+/// Batches of strangers' datagrams and blocks of services that may wait for the thread.
 const INBOX: usize = 4096;
+
+/// Calls and the ends of sessions that may wait, which nothing of strangers pushes out.
+const FIRST: usize = 16 * 1024;
 
 /// What others hold of the thread.
 #[derive(Clone)]
@@ -126,7 +129,7 @@ pub(crate) struct Ssu2Handle {
 impl Ssu2Handle {
     /// The handle of a thread that `waker` wakes.
     pub(crate) fn new(waker: Waker) -> Self {
-        Self { inbox: Inbox::new(INBOX, waker), stats: Arc::default() }
+        Self { inbox: Inbox::with_first(INBOX, FIRST, waker), stats: Arc::default() }
     }
 
     /// Of a thread that never runs.
@@ -139,7 +142,18 @@ impl Ssu2Handle {
     /// Hands the thread something; false if it does not keep up.
     #[must_use]
     pub(crate) fn push(&self, input: Input) -> bool {
-        self.inbox.push(input).is_ok()
+        let may_be_lost = match input {
+            Input::Strangers(_) | Input::Block(..) | Input::Info(_) | Input::Seen(..) | Input::Token(..) => true,
+            Input::Dial(..)
+            | Input::Introduce(..)
+            | Input::Moved(..)
+            | Input::Down(..)
+            | Input::Standing(_)
+            | Input::Test { .. }
+            | Input::RouterInfo
+            | Input::Stop => false,
+        };
+        if may_be_lost { self.inbox.push(input).is_ok() } else { self.inbox.push_first(input).is_ok() }
     }
 
     /// What it has counted, at most a second ago.
@@ -149,7 +163,7 @@ impl Ssu2Handle {
 
     /// Ends the thread.
     pub(crate) fn stop(&self) {
-        while self.inbox.push(Input::Stop).is_err() {
+        while self.inbox.push_first(Input::Stop).is_err() {
             self.inbox.pop();
         }
     }

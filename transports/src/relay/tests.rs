@@ -625,3 +625,40 @@ proptest! {
         prop_assert!(outcome(sent) == model.out);
     }
 }
+
+/// Ten thousand tunnels might hold a quarter of a megabyte each.
+#[test]
+fn when_all_memory_for_incomplete_messages_is_taken_the_tunnels_with_the_most_give_way() {
+    let mut rig = Rig::new();
+    rig.relay.max_reassembling = 1 << 20;
+    let begun = |tunnel, len, seed| {
+        let message = rig_message(len);
+        let mut cells = creators(tunnel, Delivery::Router(NEXT), &message, seed);
+        (cells.pop().unwrap(), cells, message)
+    };
+    rig.install(5, Kind::Endpoint);
+    let (last, cells, small) = begun(5, 2500, 1);
+    cells.iter().for_each(|cell| rig.give(PREVIOUS, 5, cell));
+    for tunnel in 10..40 {
+        rig.install(tunnel, Kind::Endpoint);
+        let (_, cells, _) = begun(tunnel, 50_000, u64::from(tunnel));
+        cells.iter().for_each(|cell| rig.give(PREVIOUS, tunnel, cell));
+        rig.flush();
+        let held: usize =
+            rig.relay.hops.iter().filter_map(|(_, entry)| entry.reassembly.as_ref()).map(|r| r.held()).sum();
+        assert_eq!(held, rig.relay.reassembling);
+        assert!(held <= 1 << 20, "{held} bytes");
+    }
+    let [(DropCause::MemoryFull, 1..)] = rig.drops()[..] else { panic!("{:?}", rig.drops()) };
+    rig.give(PREVIOUS, 5, &last);
+    let [Sent::Message { body, .. }] = &rig.flush()[..] else { panic!("the small one is gone") };
+    assert!(small.ends_with(body));
+    for tunnel in (10..40).chain([5]) {
+        rig.remove(tunnel);
+    }
+    assert_eq!(rig.relay.reassembling, 0);
+}
+
+fn rig_message(len: usize) -> Vec<u8> {
+    Rig::new().message(len)
+}

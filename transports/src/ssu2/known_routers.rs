@@ -1,5 +1,6 @@
 //! Whom the SSU2 thread knows: the routers with which sessions stand, and RouterInfos that passed by lately.
 
+use crate::event::Direction;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::ssu2::directory::Directory;
@@ -20,6 +21,8 @@ struct Connected {
     sessions: SmallVec<[(u64, SocketAddr); 1]>,
     /// Where the router sees us, by its word.
     sees_us: Option<SocketAddr>,
+    /// We called it at least once.
+    called: bool,
 }
 
 /// The routers, and what was learned of them.
@@ -33,8 +36,15 @@ pub(super) struct KnownRouters {
 
 impl KnownRouters {
     /// A session stands.
-    pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr) {
-        self.connected.entry(peer).or_default().sessions.push((id, addr));
+    pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr, direction: Direction) {
+        let connected = self.connected.entry(peer).or_default();
+        connected.sessions.push((id, addr));
+        connected.called |= direction == Direction::Outbound;
+    }
+
+    /// True if a session stands with a router that we called.
+    pub(super) fn was_called(&self, peer: &RouterHash) -> bool {
+        self.connected.get(peer).is_some_and(|connected| connected.called)
     }
 
     /// A session has ended. True if it was the last with this router.
@@ -149,8 +159,8 @@ mod tests {
     fn a_router_is_connected_until_its_last_session_ends() {
         let (mut known, peer) = (KnownRouters::default(), RouterHash([1; 32]));
         let addr = |port| SocketAddr::from(([10, 0, 0, 1], port));
-        known.up(peer, 1, addr(1));
-        known.up(peer, 2, addr(2));
+        known.up(peer, 1, addr(1), Direction::Inbound);
+        known.up(peer, 2, addr(2), Direction::Inbound);
         assert_eq!(known.addr(&peer), Some(addr(2)));
         known.moved(&peer, 2, addr(3));
         assert_eq!(known.addr(&peer), Some(addr(3)));
@@ -164,7 +174,7 @@ mod tests {
     fn router_infos_are_bounded_and_those_of_connected_routers_stay() {
         let mut known = KnownRouters::default();
         let first = RouterKeys::generate(&mut rand::rng());
-        known.up(first.identity.hash(), 1, SocketAddr::from(([10, 0, 0, 1], 1)));
+        known.up(first.identity.hash(), 1, SocketAddr::from(([10, 0, 0, 1], 1)), Direction::Inbound);
         known.learn(info(&first, 2_000_000));
         known.learn(info(&first, 1_000_000));
         assert_eq!(known.infos[&first.identity.hash()].published(), Wall::from_secs(2_000_000), "the newer one stays");

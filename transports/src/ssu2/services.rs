@@ -5,7 +5,7 @@
 
 use super::Services as Config;
 use super::known_routers::{KnownRouters, View};
-use crate::event::News;
+use crate::event::{Direction, News};
 use crate::ports::ssu2::{Block, Standing, Stats, Target};
 use ramson_protocol::data::router_address::Introducer;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -127,8 +127,15 @@ impl Services {
     }
 
     /// A session stands.
-    pub(super) fn up(&mut self, peer: RouterHash, id: u64, addr: SocketAddr, info: Option<RouterInfo>) {
-        self.known.up(peer, id, addr);
+    pub(super) fn up(
+        &mut self,
+        peer: RouterHash,
+        id: u64,
+        addr: SocketAddr,
+        info: Option<RouterInfo>,
+        direction: Direction,
+    ) {
+        self.known.up(peer, id, addr, direction);
         if let Some(info) = info {
             self.known.learn(info);
         }
@@ -184,20 +191,25 @@ impl Services {
         }
     }
 
-    /// A router gave us a tag.
+    /// A router gave us a tag. Only one that we called, and so asked, counts: strangers would become all our introducers.
     pub(super) fn tag(&mut self, now: Now, peer: RouterHash, tag: u32) {
-        if let Some(addr) = self.known.addr(&peer).filter(|addr| self.wants_tag(*addr)) {
+        if let Some(addr) = self.known.addr(&peer).filter(|addr| self.wants_tag(*addr) && self.known.was_called(&peer))
+        {
             self.relay.handle_tag(&peer, tag);
             self.introducers.offered(peer, addr.ip(), tag);
             self.refresh(now);
         }
     }
 
-    /// A router asks us for a tag. Who cannot be called introduces nobody.
-    pub(super) fn tag_wanted(&mut self, peer: RouterHash) {
-        if self.known.addr(&peer).is_some_and(|addr| !self.wants_tag(addr))
-            && let Some(tag) = self.relay.tag_for(&peer)
-        {
+    /// A router asks us for a tag. Who cannot be called introduces nobody, and who publishes an address needs nobody.
+    pub(super) fn tag_wanted(&mut self, now: Now, peer: RouterHash) {
+        let Some(addr) = self.known.addr(&peer).filter(|addr| !self.wants_tag(*addr)) else { return };
+        let same_family = |socket: SocketAddr| socket.is_ipv4() == addr.is_ipv4();
+        let published = |info: &RouterInfo| info.ssu2().filter_map(|ssu2| ssu2.socket).any(same_family);
+        if self.known.info(&peer).is_some_and(published) {
+            return;
+        }
+        if let Some(tag) = self.relay.tag_for(now.mono, &peer, addr.ip()) {
             self.acts.push_back(Act::Block(
                 peer,
                 Block { kind: block::RELAY_TAG, data: tag.to_be_bytes().to_vec(), router_info: None },
@@ -406,7 +418,7 @@ mod tests {
         for (published, expected) in [(None, 1), (Some(ours(2000)), 0)] {
             let mut services = services(published);
             for (n, peer) in [bob, carol].into_iter().enumerate() {
-                services.up(peer, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
+                services.up(peer, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None, Direction::Outbound);
                 // Through a symmetric NAT each sees another port.
                 services.seen_anew(now(), peer, ours(2000 + n as u16));
             }
@@ -420,11 +432,45 @@ mod tests {
         }
     }
 
+    /// Without this three strangers who called a hidden router and gave it tags unasked were all its introducers.
+    #[test]
+    fn a_tag_counts_only_from_a_router_that_we_called() {
+        let chosen = |direction| {
+            let mut services = services(None);
+            services.up(RouterHash([7; 32]), 1, SocketAddr::from(([60, 0, 0, 2], 2000)), None, direction);
+            services.tag(now(), RouterHash([7; 32]), 5);
+            std::iter::from_fn(|| services.poll(now()))
+                .filter(|act| matches!(act, Act::News(News::Introducers { .. })))
+                .count()
+        };
+        assert_eq!([Direction::Inbound, Direction::Outbound].map(chosen), [0, 1]);
+    }
+
+    #[test]
+    fn a_router_that_publishes_an_address_gets_no_tag() {
+        let given = |socket: Option<&str>| {
+            let keys = RouterKeys::generate(&mut rand::rng());
+            let mut builder = RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XU"));
+            let (key, intro) = (PublicKey([3; 32]), [4; 32]);
+            builder.addresses = vec![match socket {
+                Some(at) => RouterAddressBuf::ssu2(at.parse().unwrap(), &key, &intro, "BC", 1500),
+                None => RouterAddressBuf::ssu2_unpublished(&key, &intro, "4", &[]),
+            }];
+            let info = builder.sign(&keys, now().wall).unwrap();
+            let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
+            let (peer, at) = (info.hash(), SocketAddr::from(([10, 0, 0, 2], 2000)));
+            services.up(peer, 1, at, Some(info), Direction::Inbound);
+            services.tag_wanted(now(), peer);
+            std::iter::from_fn(|| services.poll(now())).count()
+        };
+        assert_eq!([given(None), given(Some("10.0.0.2:2000")), given(Some("[2001:db8::1]:2000"))], [1, 0, 1]);
+    }
+
     #[test]
     fn whom_we_are_to_be_introduced_to_is_known_when_it_answers() {
         let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
         let (bob, charlie) = (RouterHash([7; 32]), info(&RouterKeys::generate(&mut rand::rng())));
-        services.up(bob, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None);
+        services.up(bob, 1, SocketAddr::from(([10, 0, 0, 2], 2000)), None, Direction::Outbound);
         let target = Target {
             peer: charlie.hash(),
             static_key: PublicKey([3; 32]),
@@ -448,9 +494,9 @@ mod tests {
         let builder = RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XR")).address(address);
         let introduces = builder.sign(&keys, now().wall).unwrap();
         let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
-        services.up(introduces.hash(), 1, at, Some(introduces.clone()));
+        services.up(introduces.hash(), 1, at, Some(introduces.clone()), Direction::Outbound);
         let other = info(&RouterKeys::generate(&mut rand::rng()));
-        services.up(other.hash(), 2, SocketAddr::from(([10, 0, 0, 3], 2000)), Some(other));
+        services.up(other.hash(), 2, SocketAddr::from(([10, 0, 0, 3], 2000)), Some(other), Direction::Outbound);
         let asked = |services: &mut Services, secs| {
             let now = now().plus(Duration::from_secs(secs));
             services.tick(now);

@@ -2,7 +2,7 @@
 
 use super::services::{Act, Services};
 use super::{Ssu2Config, ThreadContext};
-use crate::event::{News, Received};
+use crate::event::{Direction, News, Received};
 use crate::ports::datagrams::Datagrams;
 use crate::ports::io::{Command, home};
 use crate::ports::ssu2::{Adoption, Input, Route, Ssu2Handle, Stats, Target};
@@ -163,7 +163,7 @@ impl Thread {
             Input::Dial(target, addr) if self.services.expects_call(now, addr) => self.postponed.push((target, addr)),
             Input::Dial(target, addr) => self.dial(now, target, addr, None),
             Input::Introduce(target, introducers) => self.services.call(now, target, &introducers),
-            Input::Block(from, block::RELAY_TAG_REQUEST, _) => self.services.tag_wanted(from),
+            Input::Block(from, block::RELAY_TAG_REQUEST, _) => self.services.tag_wanted(now, from),
             Input::Block(from, block::RELAY_TAG, data) => {
                 if let Ok(tag) = data.try_into().map(u32::from_be_bytes) {
                     self.services.tag(now, from, tag);
@@ -282,7 +282,16 @@ impl Thread {
                     let _ = io.command(Command::Rebound { same_ip });
                 }
             }
-            Act::News(news) => self.up.tell(news),
+            Act::News(news) => {
+                if let News::Introducers { v4, introducers } = &news {
+                    let routers: Arc<[RouterHash]> = introducers.iter().map(|introducer| introducer.router).collect();
+                    for io in &self.context.io {
+                        // A thread that misses this lets a silent session end, and another introducer is chosen.
+                        let _ = io.command(Command::Introducers { v4: *v4, routers: Arc::clone(&routers) });
+                    }
+                }
+                self.up.tell(news);
+            }
         }
     }
 
@@ -310,7 +319,8 @@ impl Thread {
             self.endpoint.cancel(addr);
         }
         self.recent.insert(id, (thread, now.mono));
-        self.services.up(peer, id, addr, info);
+        let direction = if outbound { Direction::Outbound } else { Direction::Inbound };
+        self.services.up(peer, id, addr, info, direction);
         if let Some(seen) = seen {
             self.services.known.sees_us(&peer, seen);
             // Whoever calls us may say what he likes; whom we have called, we have perhaps chosen.
@@ -322,7 +332,7 @@ impl Thread {
             self.services.tag(now, peer, tag);
         }
         if wanted {
-            self.services.tag_wanted(peer);
+            self.services.tag_wanted(now, peer);
         }
         for (other, io) in self.context.io.iter().enumerate() {
             if other != thread {

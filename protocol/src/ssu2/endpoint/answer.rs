@@ -23,8 +23,10 @@ const MAX_REPEATS: u8 = 4;
 /// Parts of a SessionConfirmed that may be bad before the handshake ends.
 const MAX_BAD: u8 = 16;
 
-/// Datagrams of a handshake that count against an address: a TokenRequest and a SessionRequest.
-const DATAGRAMS_OF_A_HANDSHAKE: u32 = 2;
+/// Retries at once after a pause, and a minute, to all the world: they hold nothing and are no longer than what they answer,
+/// but who asks for them proves nothing, so there is no sharing them out by address.
+/// Each costs a few microseconds and no memory: twenty thousand a second are a tenth of a core.
+const RETRIES: (u32, u32) = (40_000, 1_200_000);
 
 /// A handshake that another router began and whose address is proven.
 pub(super) struct Inbound {
@@ -59,10 +61,11 @@ impl Endpoint {
         local: OurEnd,
         datagram: &mut [u8],
     ) -> Result<(), Cause> {
-        self.admit(from, now)?;
+        self.admit(from)?;
         let (header, plain) = message::open(datagram, &self.local.intro, Cause::TokenRequestTag)?;
         responder::check(&self.local, &header)?;
         let skew = Opening::parse(plain)?.skew(now.wall, Mono::ZERO);
+        self.admit_retry(now)?;
         if skew.is_excessive() {
             self.send_retry(now, from, local, &header, Err(Reason::CLOCK_SKEW));
             return Err(Cause::ClockSkew(skew));
@@ -78,13 +81,20 @@ impl Endpoint {
         self.send(to, local, Bytes::from(retry));
     }
 
-    /// The cheap refusals.
-    fn admit(&mut self, from: SocketAddr, now: Now) -> Result<(), Cause> {
-        if !self.gate.admits_address(from.ip()) {
-            return Err(Cause::Address);
-        }
-        let [burst, per_minute] = [self.limits.burst_per_ip, self.limits.per_minute_per_ip]
-            .map(|handshakes| handshakes.saturating_mul(DATAGRAMS_OF_A_HANDSHAKE));
+    /// The cheapest refusal.
+    fn admit(&self, from: SocketAddr) -> Result<(), Cause> {
+        if self.gate.admits_address(from.ip()) { Ok(()) } else { Err(Cause::Address) }
+    }
+
+    /// Counts a Retry against all the world.
+    fn admit_retry(&mut self, now: Now) -> Result<(), Cause> {
+        let (burst, per_minute) = RETRIES;
+        if self.retries.admit_key(0, burst, per_minute, now.mono) { Ok(()) } else { Err(Cause::RetryLimit) }
+    }
+
+    /// Counts a handshake against an address that has returned a token: nobody else can use its share up.
+    fn admit_proven(&mut self, from: SocketAddr, now: Now) -> Result<(), Cause> {
+        let (burst, per_minute) = (self.limits.burst_per_ip, self.limits.per_minute_per_ip);
         if self.rates.admit(from.ip(), burst, per_minute, now.mono) { Ok(()) } else { Err(Cause::Rate) }
     }
 
@@ -98,7 +108,7 @@ impl Endpoint {
         if datagram.len() < MIN_REQUEST {
             return Err(Cause::Short);
         }
-        self.admit(from, now)?;
+        self.admit(from)?;
         let intro = &self.local.intro;
         header::mask(datagram, intro, intro)
             .and_then(|()| header::mask_rest(datagram, KEYED_LEN, intro))
@@ -109,11 +119,13 @@ impl Endpoint {
             return Ok(());
         }
         if !self.issuer.is_good(header.token, from, now.mono) {
+            self.admit_retry(now)?;
             // spec: ssu2 §Tokens — "Bob does NOT decrypt the message, as it requires an expensive DH operation."
             let token = self.issuer.retry(from, now.mono);
             self.send_retry(now, from, local, &header, Ok(token));
             return Err(Cause::Token);
         }
+        self.admit_proven(from, now)?;
         if self.is_dialing_as(header.destination) {
             return Err(Cause::IdInUse);
         }

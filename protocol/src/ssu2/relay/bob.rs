@@ -4,13 +4,25 @@ use super::message::{self, Agreement, Ask, Code, Request, Response};
 use super::{BlockKind, MAX_OTHERS, MAX_TAGS, PER_MINUTE, Relay, TIMEOUT};
 use crate::id::RouterHash;
 use crate::link::skew::nearest_second;
-use crate::ssu2::directory::{Directory, is_fresh, signed_by};
+use crate::ssu2::directory::{Directory, is_fresh, signed_by, wide_network};
 use crate::time::{Mono, Now};
 use bytes::Bytes;
 use rand::Rng;
+use std::net::IpAddr;
 
 /// Draws of a tag until one is free.
 const DRAWS: usize = 8;
+
+/// Tags of one network: a /16 of IPv4, a /32 of IPv6.
+const TAGS_OF_A_NETWORK: usize = 16;
+
+/// A tag that we gave out.
+pub(super) struct Given {
+    tag: u32,
+    network: u64,
+    /// When it was given, or somebody was introduced by it last.
+    used: Mono,
+}
 
 /// An introduction that we relay.
 pub(super) struct Relayed {
@@ -20,22 +32,37 @@ pub(super) struct Relayed {
 }
 
 impl Relay {
-    /// A router with which a session stands asks for a tag: the one that it has, or a new one. `None` if we give out no
-    /// more.
-    pub fn tag_for(&mut self, router: &RouterHash) -> Option<u32> {
-        if let Some(tag) = self.tag_of.get(router) {
-            return Some(*tag);
+    /// A router that is at `ip` and with which a session stands asks for a tag: the one that it has, or a new one. Its
+    /// network has a share of them; when all are given out, the one that has not been used for longest gives way.
+    pub fn tag_for(&mut self, now: Mono, router: &RouterHash, ip: IpAddr) -> Option<u32> {
+        if let Some(given) = self.tag_of.get(router) {
+            return Some(given.tag);
+        }
+        let network = wide_network(ip);
+        let share = if self.me.allow_reserved { MAX_TAGS } else { TAGS_OF_A_NETWORK };
+        if self.tag_of.values().filter(|given| given.network == network).count() >= share {
+            self.tally.count("bob", "network_has_its_tags");
+            return None;
         }
         if self.tags.len() >= MAX_TAGS {
-            self.tally.count("bob", "no_more_tags");
-            return None;
+            let oldest =
+                self.tag_of.iter().min_by_key(|(router, given)| (given.used, **router)).map(|(router, _)| *router);
+            oldest.iter().for_each(|router| self.take_back(router));
+            self.tally.count("bob", "tag_gave_way");
         }
         let draws: [u32; DRAWS] = std::array::from_fn(|_| self.rng.next_u32());
         let tag = draws.into_iter().find(|tag| *tag != 0 && !self.tags.contains_key(tag))?;
         self.tags.insert(tag, *router);
-        self.tag_of.insert(*router, tag);
+        self.tag_of.insert(*router, Given { tag, network, used: now });
         self.tally.count("bob", "tag");
         Some(tag)
+    }
+
+    /// The tag of a router is good no more.
+    pub(super) fn take_back(&mut self, router: &RouterHash) {
+        if let Some(given) = self.tag_of.remove(router) {
+            self.tags.remove(&given.tag);
+        }
     }
 
     /// A RelayRequest.
@@ -49,6 +76,10 @@ impl Relay {
         let nonce = request.ask.nonce;
         if self.relayed.contains_key(&nonce) {
             return self.tally.count("bob", "known_nonce");
+        }
+        if self.relayed.len() >= MAX_OTHERS || !self.per_minute.admit(alice, PER_MINUTE, now.mono) {
+            // A refusal is signed, and so costs more than what it answers.
+            return self.tally.count("bob", "limit");
         }
         match self.may_relay(now, alice, request, directory) {
             Ok((charlie, router_info)) => {
@@ -78,14 +109,14 @@ impl Relay {
         request: &Request<'_>,
         directory: &dyn Directory,
     ) -> Result<(RouterHash, Bytes), Code> {
-        if self.relayed.len() >= MAX_OTHERS || !self.per_minute.admit(alice, PER_MINUTE, now.mono) {
-            return Err(Code::BOB_LIMIT);
-        }
         let charlie = *self.tags.get(&request.ask.tag).filter(|c| *c != alice).ok_or(Code::BOB_NO_TAG)?;
         let info = directory.router_info(alice).ok_or(Code::BOB_UNKNOWN)?;
         let signed = Ask::to_sign(&self.me.hash(), &charlie, request.signed);
         if !is_fresh(request.ask.seconds, now.wall) || !signed_by(&info, &signed, request.signature) {
             return Err(Code::BOB_SIGNATURE);
+        }
+        if let Some(given) = self.tag_of.get_mut(&charlie) {
+            given.used = now.mono;
         }
         Ok((charlie, info.as_bytes().clone()))
     }

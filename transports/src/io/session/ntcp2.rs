@@ -5,6 +5,7 @@
 //! sealed in place when it is large enough or when the turn ends, and written with one call.
 
 use crate::io::buffers::Buffers;
+use crate::ports::seats::Seat;
 use mio::net::TcpStream;
 use ramson_protocol::id::MessageId;
 use ramson_protocol::link::reason::Reason;
@@ -48,6 +49,8 @@ pub(crate) enum ReadOutcome {
 
 pub(crate) struct Ntcp2 {
     pub(crate) stream: TcpStream,
+    /// Its descriptor, among those that connections may have.
+    pub(crate) seat: Option<Seat>,
     opener: FrameOpener,
     sealer: FrameSealer,
     /// The beginning of a frame whose end has not come yet.
@@ -87,6 +90,7 @@ impl Ntcp2 {
         let _: io::Result<()> = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
         Self {
             stream,
+            seat: None,
             opener,
             sealer,
             partial: Vec::new(),

@@ -7,6 +7,7 @@ use crate::idle::IdleClose;
 use crate::io::egress::Head;
 use crate::io::{IoConfig, IoThread, Udp, UnstartedIoThread, shaper};
 use crate::ports::account::Account;
+use crate::ports::datagrams::{Datagrams, Origin};
 use crate::ports::established::Established;
 use crate::ports::io::Command;
 use crate::ports::ssu2::{Adoption, Ssu2Handle};
@@ -16,6 +17,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::id::{RouterHash, TunnelId};
+use ramson_protocol::link::reason::Reason;
 use ramson_protocol::link::role::Role;
 use ramson_protocol::link::skew::ClockSkew;
 use ramson_protocol::ntcp2::frame::{FrameOpener, FrameSealer, SipKeys};
@@ -23,8 +25,9 @@ use ramson_protocol::shape::Limits;
 use ramson_protocol::ssu2::established as ssu2;
 use ramson_protocol::ssu2::header::MaskKey;
 use ramson_protocol::ssu2::keys::DataKeys;
-use ramson_protocol::ssu2::session;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use ramson_protocol::ssu2::local::OurEnd;
+use ramson_protocol::ssu2::session::{self, Event, Session as Core};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +37,8 @@ struct Rig {
     idle: Arc<IdleClose>,
     /// Open until the end.
     _far: TcpStream,
+    /// Where the peer of the session of SSU2 is.
+    peer: UdpSocket,
 }
 
 impl Rig {
@@ -63,9 +68,12 @@ impl Rig {
         let (ours, addr) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
         handle.command(Command::Adopt(Box::new(tcp(ours, addr)))).unwrap();
-        let adoption = Adoption { established: Box::new(datagrams(addr)), token: (1, u32::MAX), behind_nat: false };
+        let peer = UdpSocket::bind(local).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let established = Box::new(datagrams(peer.local_addr().unwrap()));
+        let adoption = Adoption { established, token: (1, u32::MAX), behind_nat: true };
         handle.command(Command::AdoptSsu2(Box::new(adoption))).unwrap();
-        let mut rig = Self { thread, idle, _far: far };
+        let mut rig = Self { thread, idle, _far: far, peer };
         {
             let IoThread { relay, links } = &mut rig.thread;
             links.take_inbox(relay);
@@ -89,6 +97,50 @@ impl Rig {
         links.on_command(relay, command);
     }
 
+    /// The peer's end of the session of SSU2.
+    fn far_end(&self) -> Core {
+        let ours = datagrams(self.peer.local_addr().unwrap());
+        let theirs = ssu2::Established {
+            role: Role::Responder,
+            local_id: ours.remote_id,
+            remote_id: ours.local_id,
+            local_intro: ours.remote_intro.clone(),
+            remote_intro: ours.local_intro.clone(),
+            recv: datagrams(ours.addr).send,
+            send: datagrams(ours.addr).recv,
+            ..ours
+        };
+        let config =
+            session::Config { silence: Duration::MAX, idle: Duration::from_secs(100_000), ..Default::default() };
+        Core::new(&theirs, config, [9; 32], self.thread.links.now)
+    }
+
+    /// Carries what the peer has to send to the thread.
+    fn carry(&mut self, peer: &mut Core) {
+        let (now, mut out) = (self.thread.links.now, Vec::new());
+        let origin = Origin { from: self.peer.local_addr().unwrap(), local: OurEnd::default(), congested: false };
+        while peer.poll_transmit(now, &mut out, 1).is_some() {
+            let mut datagrams = Datagrams::default();
+            datagrams.push(origin, 1, &out);
+            let IoThread { relay, links } = &mut self.thread;
+            links.on_datagrams(relay, datagrams);
+            out.clear();
+        }
+    }
+
+    /// What the thread has sent to the peer by now.
+    fn fetch(&mut self, peer: &mut Core, patience: Duration) -> Vec<Event> {
+        let (mut events, mut bytes) = (Vec::new(), [0; 2000]);
+        self.peer.set_read_timeout(Some(patience)).unwrap();
+        while let Ok((len, from)) = self.peer.recv_from(&mut bytes) {
+            peer.handle_datagrams(self.thread.links.now, from, &mut bytes[..len], len, &mut events);
+            if peer.is_ended() || events.iter().any(|event| matches!(event, Event::Terminated { .. })) {
+                break;
+            }
+        }
+        events
+    }
+
     fn open(&self) -> [u64; 2] {
         [Transport::Ntcp2, Transport::Ssu2].map(|transport| {
             let wire = self.thread.links.stats.wire(transport);
@@ -108,6 +160,7 @@ fn tcp(stream: TcpStream, addr: SocketAddr) -> Established {
         router_info: None,
         leftover: Vec::new(),
         skew_ms: 0,
+        seat: None,
     }
 }
 
@@ -117,7 +170,7 @@ fn datagrams(addr: SocketAddr) -> ssu2::Established {
         role: Role::Initiator,
         peer: RouterHash([4; 32]),
         addr,
-        local: ramson_protocol::ssu2::local::OurEnd::default(),
+        local: OurEnd::default(),
         local_id: 1,
         remote_id: 2,
         local_intro: MaskKey::new([3; 32]),
@@ -210,4 +263,64 @@ fn a_session_is_asked_for_again_while_messages_wait_for_it() {
     assert!(asked(&mut rig) >= 1, "asked anew");
     rig.thread.links.unreachable(&rig.thread.relay, &to);
     assert_eq!(asked(&mut rig), 0, "nothing waits any more");
+}
+
+/// The thread forgot the session before it had asked it for its answer, and the peer repeated itself in vain.
+#[test]
+fn a_termination_over_ssu2_is_answered() {
+    let mut rig = Rig::new(100, 100);
+    let mut peer = rig.far_end();
+    peer.close(Reason::NORMAL, rig.thread.links.now);
+    rig.carry(&mut peer);
+    assert_eq!(rig.open(), [1, 0]);
+    rig.fetch(&mut peer, Duration::from_secs(5));
+    assert!(peer.is_ended(), "it would wait for three timeouts");
+}
+
+/// Behind a NAT each session pings; without this none of them was ever idle.
+#[test]
+fn pings_behind_a_nat_do_not_keep_a_session_open_unless_its_peer_introduces_us() {
+    for (introduces, open) in [(false, 0), (true, 1)] {
+        let mut rig = Rig::new(1000, 60);
+        let mut peer = rig.far_end();
+        if introduces {
+            rig.command(Command::Introducers { v4: true, routers: [RouterHash([4; 32])].into() });
+        }
+        for _ in 0..80 {
+            rig.after(1);
+            rig.thread.links.flush_dirty();
+            rig.fetch(&mut peer, Duration::from_millis(1));
+            // The peer pings, too, or it would be taken for gone.
+            peer.on_local_address_change(true, rig.thread.links.now);
+            rig.carry(&mut peer);
+        }
+        assert!(peer.stats().packets_in > 3, "it has pinged");
+        assert_eq!(rig.open(), [1, open]);
+    }
+}
+
+/// spec: ssu2 §Multiple Sessions
+#[test]
+fn a_second_session_of_a_router_over_ssu2_replaces_the_first() {
+    let mut rig = Rig::new(100, 100);
+    rig.after(10);
+    let mut peer = rig.far_end();
+    let second = ssu2::Established { local_id: 7, remote_id: 8, ..datagrams(rig.peer.local_addr().unwrap()) };
+    let adoption = Adoption { established: Box::new(second), token: (1, u32::MAX), behind_nat: false };
+    rig.command(Command::AdoptSsu2(Box::new(adoption)));
+    assert_eq!(rig.after(1), [1, 2], "what is under way in the first still comes");
+    assert_eq!(rig.after(2), [1, 1]);
+    let heard = rig.fetch(&mut peer, Duration::from_secs(5));
+    assert!(heard.contains(&Event::Terminated { reason: Reason::REPLACED }), "{heard:?}");
+}
+
+#[test]
+fn who_makes_us_hold_the_most_gives_way() {
+    let mut rig = Rig::new(100, 100);
+    let head = Head { kind: 1, id: 1, expiration: u32::MAX };
+    (0..50).for_each(|_| rig.thread.links.send(RouterHash([2; 32]), head, Account::Ours, &[&[0; 4000]]));
+    let held: usize = rig.thread.links.sessions.iter().map(|(_, session)| session.held()).sum();
+    assert!(held > 200_000);
+    rig.thread.links.part_with_the_greatest(held, 100_000);
+    assert_eq!(rig.open(), [0, 1], "the one of NTCP2 held it");
 }
