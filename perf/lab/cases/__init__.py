@@ -35,7 +35,9 @@ from . import (
     ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
+    streams_broken,
     streams_i2pd,
+    streams_java,
 )
 
 ALL = (
@@ -49,7 +51,6 @@ ALL = (
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
-    streams_i2pd,
     ssu2_participant,
     ssu2_endpoint,
     ssu2_gateway,
@@ -68,6 +69,9 @@ ALL = (
     introduced_java,
     hostile,
     floodfill,
+    streams_i2pd,
+    streams_broken,
+    streams_java,
     soak,
 )
 
