@@ -47,6 +47,7 @@ impl EventSink for Control {
 /// A data plane whose threads do not run: what it is handed stays where it is.
 fn still() -> (Transports, Bound) {
     Transports::bind(TransportsConfig {
+        max_connections: 100,
         router: RouterHash([1; 32]),
         router_info: Bytes::new(),
         static_key: SecretKey::from_bytes([6; 32]),

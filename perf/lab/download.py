@@ -37,6 +37,10 @@ class Proxy:
         self._opener = urllib.request.build_opener(handler)
         self._on_bytes = on_bytes
 
+    def tell(self, on_bytes):
+        """Tells somebody else from now on."""
+        self._on_bytes = on_bytes
+
     def fetch(self, host, file, limit=120, stall=40):
         """Downloads `file` from `host` within `limit` seconds; raises `Broken` or `Corrupt`."""
         begin, size, digest = time.monotonic(), 0, hashlib.sha256()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+from .outcome import eventually
 from .router import NETWORK_ID, Router
 
 STATUS = 7657
@@ -137,6 +138,17 @@ class JavaRouter(Router):
     def knows(self, other):
         """Whether its netDb has the RouterInfo of `other`."""
         return self.get(STATUS, f"knows?{other.hash()}").startswith("yes")
+
+    def serve(self, name, web, *options):
+        """Offers `web` by a client of this router, which ends with the case; returns its .b32.i2p name."""
+        command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", class_path(self.lab), "JavaServer"]
+        command += [self.ip, str(I2CP), os.path.join(self.dir, f"{name}.keys"), web.ip, str(web.port), *options]
+        out = os.path.join(self.dir, f"{name}.log")
+        with open(out, "wb") as log:
+            subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.dir)
+        printed = lambda: next((line for line in open(out).read().splitlines() if line.endswith(".b32.i2p")), None)
+        eventually(120, printed, 0.5)
+        return printed()
 
     def fetch(self, host, file, limit):
         """Downloads a file by a client of this router; returns the lines that it printed, the last of them

@@ -17,6 +17,8 @@ use ramson_protocol::i2np::database_lookup::{DatabaseLookup, LookupKind, ReplyEn
 use ramson_protocol::i2np::database_search_reply::DatabaseSearchReply;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
+use ramson_protocol::netdb::publish::In as Publication;
+use ramson_protocol::netdb::router_set::RouterSet;
 use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
 use rand::Rng;
 use std::time::Duration;
@@ -68,6 +70,27 @@ impl LocalDestination {
         self.drain_search(hash, ctx);
     }
 
+    /// Looks for our own lease set at others than the floodfill that confirmed it.
+    pub(super) fn verify(&mut self, stored_at: RouterHash, ctx: &mut Context<Self>) {
+        let others: RouterSet = self.netdb.floodfills().iter().copied().filter(|router| *router != stored_at).collect();
+        if others.is_empty() {
+            return;
+        }
+        let config = Config { max_asked: 4, ..limits(self.hash) };
+        let search = Search::new(config, self.hash.into(), LookupKind::LeaseSet, &others, self.shared.now());
+        self.searches.insert(self.hash, search);
+        self.drain_search(self.hash, ctx);
+    }
+
+    /// The search for our own lease set is over.
+    fn verified(&mut self, found: bool) {
+        control::DESTINATION_PUBLISHES.add([if found { "verified" } else { "not_verified" }], 1);
+        if !found {
+            // Whoever confirmed it has not passed it on.
+            self.publisher.handle_input(self.shared.now(), Publication::Publish);
+        }
+    }
+
     fn answer(&self, answer: ToCore) {
         if !self.tell(answer) {
             ControlDrop::DataPlaneFull.count();
@@ -109,6 +132,10 @@ impl LocalDestination {
                 Out::Answered(_) | Out::Silent(_) => {}
                 Out::Finished(outcome) => {
                     self.searches.remove(&hash);
+                    if hash == self.hash {
+                        self.verified(outcome == Outcome::Found);
+                        continue;
+                    }
                     let label = match outcome {
                         Outcome::Found => "found",
                         Outcome::NotFound => "not_found",
@@ -150,7 +177,14 @@ impl LocalDestination {
         if !fits || !self.searches.contains_key(&hash) || lease_set.verify().is_err() {
             return ControlDrop::Unexpected.count();
         }
-        self.answer(ToCore::LeaseSet(lease_set));
+        if hash == self.hash {
+            // One from before is not what we have published.
+            if self.lease_set.as_ref().is_none_or(|(ours, _)| lease_set.published() < ours.published()) {
+                return;
+            }
+        } else {
+            self.answer(ToCore::LeaseSet(lease_set));
+        }
         self.feed(hash, In::Found, ctx);
     }
 }

@@ -41,7 +41,9 @@ from . import (
     ssu2_lossy,
     ssu2_participant,
     ssu2_sessions,
+    streams_broken,
     streams_i2pd,
+    streams_java,
     two_addresses,
 )
 
@@ -56,7 +58,6 @@ ALL = (
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
-    streams_i2pd,
     ssu2_participant,
     ssu2_endpoint,
     ssu2_gateway,
@@ -82,6 +83,9 @@ ALL = (
     siege,
     floodfill,
     reseed,
+    streams_i2pd,
+    streams_broken,
+    streams_java,
     soak,
 )
 

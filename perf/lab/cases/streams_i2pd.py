@@ -32,13 +32,16 @@ class NETWORK(Network):
         self.partner.proxy("proxy", _PROXY, inbound=2, outbound=2)
 
 
-def run(net):
-    ways = {
+def ways(net):
+    """Both ways of a download: who fetches, and from where."""
+    return {
         "from i2pd": (Direct(net.subject.ip, _PORT), ""),
         "to i2pd": (Proxy(net.partner.ip, _PROXY), net.subject.name_of("site")),
     }
-    facts = [_way(net, name, *way) for name, way in ways.items()]
-    return "; ".join(facts)
+
+
+def run(net):
+    return "; ".join(_way(net, name, *way) for name, way in ways(net).items())
 
 
 def _way(net, name, way, host):

@@ -27,6 +27,8 @@ pub trait Congestion: std::fmt::Debug + Send {
     fn on_timeout(&mut self, now: Mono);
     /// The packets go another way from now on: what was measured may not hold.
     fn on_new_path(&mut self, now: Mono);
+    /// Never more than so many packets are to be on their way.
+    fn limit(&mut self, packets: u32);
     /// Bytes that may be on their way.
     fn window(&self) -> u64;
     /// Bytes a second at which packets are to leave; `None`: as they come.
@@ -106,7 +108,7 @@ pub struct Model {
 impl Model {
     /// Of a path that nothing is known of; never more than `max_packets` are to be on their way.
     pub fn new(max_packets: u32) -> Self {
-        Self {
+        let mut model = Self {
             phase: Phase::Startup,
             rates: [0.0; RATE_ROUNDS as usize],
             full: (0.0, 0),
@@ -115,8 +117,10 @@ impl Model {
             lost_in_round: 0,
             acked_in_round: 0,
             ceiling: None,
-            max_window: u64::from(max_packets).max(4) * PACKET,
-        }
+            max_window: 0,
+        };
+        model.limit(max_packets);
+        model
     }
 
     /// What the path delivers, bytes a second.
@@ -215,6 +219,10 @@ impl Congestion for Model {
     fn on_new_path(&mut self, _: Mono) {
         self.min_rtt = None;
         (self.full, self.ceiling, self.phase) = ((0.0, 0), None, Phase::Startup);
+    }
+
+    fn limit(&mut self, packets: u32) {
+        self.max_window = u64::from(packets).max(4) * PACKET;
     }
 
     fn window(&self) -> u64 {

@@ -28,6 +28,9 @@ const LEAST_PAYLOAD: u16 = 512;
 /// A packet that is not full waits so long for more, unless nothing is on its way.
 const FLUSH: Duration = Duration::from_millis(10);
 
+/// Packets on their way to Java at most. INTEROP: it keeps no more than 130 for a reader, and drops the others.
+const MAX_TO_JAVA: u32 = 128;
+
 /// Packets that may leave at once, when the pace would have them leave one by one.
 const BURST: u32 = 4;
 
@@ -40,7 +43,7 @@ pub struct Config {
     pub send_buffer: usize,
     /// Bytes that are kept until the application takes them.
     pub receive_buffer: usize,
-    /// Packets on their way at most. INTEROP: Java keeps no more than 130 for a reader.
+    /// Packets on their way at most. INTEROP: i2pd has 512.
     pub max_window: u32,
     /// The first packet waits so long for the application's first bytes.
     pub connect_delay: Duration,
@@ -171,7 +174,7 @@ impl Stream {
             ids,
             send: SendHalf::new(now),
             receive: ReceiveHalf::new(config.receive_buffer),
-            congestion: Box::new(Model::new(config.max_window)),
+            congestion: Box::new(Model::new(config.max_window.min(MAX_TO_JAVA))),
             payload: USUAL_PAYLOAD.min(config.max_payload).into(),
             begun: false,
             closing: false,
@@ -309,6 +312,11 @@ impl Stream {
             _ => self.choked = false,
         }
         if packet.acknowledges() {
+            if packet.sequence == 0 && !packet.has(flag::SYNCHRONIZE) {
+                // INTEROP: in what is only an acknowledgement Java writes a resend delay, one second as a rule; i2pd and we write none.
+                let most = if packet.resend_delay == 0 { self.config.max_window } else { MAX_TO_JAVA };
+                self.congestion.limit(most.min(self.config.max_window));
+            }
             self.acknowledged(now, packet);
         }
         // spec: streaming §sequenceNum — zero without SYNCHRONIZE is only an acknowledgement.
