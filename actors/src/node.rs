@@ -492,7 +492,8 @@ fn reachability(config: &NodeConfig, now: Mono) -> Reachability {
 
 /// How we can call others, but for the families, which follow from where we are.
 fn abilities(profile: &Profile, private: bool) -> Abilities {
-    Abilities { ntcp2: profile.ntcp2.is_some(), ssu2: profile.ssu2.is_some(), v4: false, v6: false, private }
+    let (ntcp2, ssu2) = (profile.ntcp2.is_some(), profile.ssu2.is_some());
+    Abilities { ntcp2, ssu2, v4: false, v6: false, private, ssu2_first: ssu2 }
 }
 
 /// What SSU2 is told, if it is spoken.

@@ -17,6 +17,7 @@ use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::dialing::Abilities;
 use ramson_protocol::reach::{Evidence, In, Out, Reachability, View};
+use ramson_protocol::ssu2::peer_test::Status;
 use ramson_transports::ssu2::Standing;
 use std::time::Duration;
 
@@ -144,7 +145,9 @@ pub(crate) fn standing(view: &View, v4: bool) -> Standing {
 
 /// How we can call others, as far as it follows from where we are.
 pub(crate) fn abilities(before: Abilities, view: &View) -> Abilities {
-    Abilities { v4: view.family(true).usable, v6: view.family(false).usable, ..before }
+    let untested = view.families.iter().any(|family| family.usable && family.status != Status::Ok);
+    let (v4, v6) = (view.family(true).usable, view.family(false).usable);
+    Abilities { v4, v6, ssu2_first: before.ssu2 && untested && !view.hidden, ..before }
 }
 
 impl Actor for ReachKeeper {

@@ -116,6 +116,8 @@ pub struct Abilities {
     pub v6: bool,
     /// Addresses in private ranges are called too.
     pub private: bool,
+    /// SSU2 is tried first: over it alone peers tell where they see us, test whether we can be called, and introduce others.
+    pub ssu2_first: bool,
 }
 
 impl Abilities {
@@ -130,6 +132,8 @@ impl Abilities {
 const SSU2_BID: u32 = 4;
 /// IPv4 is tried first: more routers have it, and IPv6 tunnels fail in silence.
 const V6_BID: u32 = 2;
+/// What NTCP2 adds while SSU2 is to be tried first.
+const NTCP2_LATER_BID: u32 = 8;
 /// An introduction takes two more routers and a round trip over them.
 const INTRODUCED_BID: u32 = 16;
 /// Each failure in a row makes the other transport look better, whatever the addresses say.
@@ -149,7 +153,8 @@ pub fn calls(
     let family = |ip: IpAddr| if ip.is_ipv6() { V6_BID } else { 0 };
     for address in info.ntcp2().filter(|_| abilities.ntcp2) {
         if let Some((addr, static_key, iv)) = address.dialable().filter(|(addr, ..)| abilities.reaches(addr.ip())) {
-            bids.push((family(addr.ip()), Call::Ntcp2 { addr, static_key, iv }));
+            let later = if abilities.ssu2_first { NTCP2_LATER_BID } else { 0 };
+            bids.push((family(addr.ip()) + later, Call::Ntcp2 { addr, static_key, iv }));
         }
     }
     for address in info.ssu2().filter(|_| abilities.ssu2) {

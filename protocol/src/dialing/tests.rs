@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 const NOW: u32 = 1_790_000_000;
-const ALL: Abilities = Abilities { ntcp2: true, ssu2: true, v4: true, v6: true, private: true };
+const ALL: Abilities = Abilities { ntcp2: true, ssu2: true, v4: true, v6: true, private: true, ssu2_first: false };
 const KEY: PublicKey = PublicKey([7; 32]);
 
 fn router(addresses: Vec<RouterAddressBuf>) -> RouterInfo {
@@ -45,6 +45,8 @@ fn tcp_goes_first_and_only_what_both_sides_can_do() {
     let (tcp, udp) = (Transport::Ntcp2, Transport::Ssu2);
     assert_eq!(said(&all), [(tcp, "10.0.0.1"), (tcp, "2a01::1"), (udp, "10.0.0.1"), (udp, "2a01::1")]);
     assert_eq!(said(&order(&info, Abilities { ntcp2: false, v6: false, ..ALL }, &none, now)), [(udp, "10.0.0.1")]);
+    let first = order(&info, Abilities { v6: false, ssu2_first: true, ..ALL }, &none, now);
+    assert_eq!(said(&first), [(udp, "10.0.0.1"), (tcp, "10.0.0.1")], "while we do not know who can call us");
     let public = order(&info, Abilities { private: false, ..ALL }, &none, now);
     assert_eq!(said(&public), [(tcp, "2a01::1"), (udp, "2a01::1")]);
     assert!(order(&info, Abilities { v4: false, v6: false, ..ALL }, &none, now).is_empty());

@@ -391,7 +391,7 @@ const CASES: &[Case] = &[
     }),
     (DropCause::Expired, Kind::Endpoint, |rig| {
         let message = rig.message(10);
-        rig.now = rig.now.plus(Duration::from_secs(31));
+        rig.now = rig.now.plus(Duration::from_secs(30 + 61));
         rig.relay.begin(rig.now);
         rig.give_endpoint(5, Delivery::Router(OTHER), &message, 1);
     }),
