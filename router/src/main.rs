@@ -26,6 +26,7 @@ mod status;
 mod testnet;
 mod units;
 mod version;
+mod volume;
 mod watch;
 
 use clap::Parser;
