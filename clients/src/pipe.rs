@@ -4,10 +4,11 @@
 //! task: write -> ring up -> told -> client thread: stream takes what it has room for
 //! task: read <- ring down <- notified <- client thread: what the stream has for it
 //! ```
-//! Neither side waits for the other's thread: a task sleeps on a [`Notify`], the client thread looks again when it is told. Tasks on tokio
+//! Neither side waits for the other's thread: a task sleeps until it is woken, the client thread looks again when it is told. Tasks on tokio
 //! with rings between cost less than the sockets on the client thread (`benches/own.rs`).
 
 use crate::port::{Input, Port};
+use atomic_waker::AtomicWaker;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use ramson_protocol::id::{DestinationHash, DestinationId};
@@ -15,7 +16,10 @@ use ramson_protocol::streaming::stream::End;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use tokio::sync::Notify;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that may lie in a ring.
 const RING: usize = 256 * 1024;
@@ -70,8 +74,8 @@ pub(crate) struct Pipe {
     connected: AtomicBool,
     finished: AtomicBool,
     end: Mutex<Option<End>>,
-    readable: Notify,
-    writable: Notify,
+    readable: AtomicWaker,
+    writable: AtomicWaker,
 }
 
 impl Pipe {
@@ -88,8 +92,8 @@ impl Pipe {
             connected: AtomicBool::new(false),
             finished: AtomicBool::new(false),
             end: Mutex::new(None),
-            readable: Notify::new(),
-            writable: Notify::new(),
+            readable: AtomicWaker::new(),
+            writable: AtomicWaker::new(),
         })
     }
 
@@ -122,7 +126,7 @@ impl Pipe {
         ring.advance(taken);
         drop(ring);
         if taken > 0 {
-            self.writable.notify_one();
+            self.writable.wake();
         }
     }
 
@@ -143,22 +147,22 @@ impl Pipe {
 
     pub(crate) fn put_down(&self, bytes: &[u8]) -> usize {
         let len = self.down.put(bytes);
-        self.readable.notify_one();
+        self.readable.wake();
         len
     }
 
     /// The other side has answered.
     pub(crate) fn connect(&self) {
         if !self.connected.swap(true, SeqCst) {
-            self.writable.notify_one();
-            self.readable.notify_one();
+            self.writable.wake();
+            self.readable.wake();
         }
     }
 
     /// No more bytes come.
     pub(crate) fn finish(&self) {
         if !self.finished.swap(true, SeqCst) {
-            self.readable.notify_one();
+            self.readable.wake();
         }
     }
 
@@ -166,8 +170,8 @@ impl Pipe {
     pub(crate) fn end(&self, end: End) {
         *self.end.lock() = Some(end);
         self.finish();
-        self.writable.notify_one();
-        self.readable.notify_one();
+        self.writable.wake();
+        self.readable.wake();
     }
 }
 
@@ -194,33 +198,45 @@ impl Stream {
         *self.pipe.end.lock()
     }
 
+    /// Waits until the other side has answered.
+    ///
+    /// # Errors
+    /// How the stream ended instead.
+    pub async fn connected(&self) -> Result<(), End> {
+        let look = || match self.ended() {
+            _ if self.pipe.connected.load(SeqCst) => Some(Ok(())),
+            end => end.map(Err),
+        };
+        poll_fn(|cx| wait(&self.pipe.readable, cx, look)).await
+    }
+
     /// Reads what there is, at least one byte; zero at the end.
     ///
     /// # Errors
     /// If the stream was broken off, or the other side is not there.
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
+        poll_fn(|cx| self.poll_take(cx, into)).await
+    }
+
+    fn poll_take(&self, cx: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        wait(&self.pipe.readable, cx, || {
             let finished = self.pipe.finished.load(SeqCst);
             let len = self.pipe.down.take(into);
             if len > 0 {
                 self.pipe.tell();
-                return Ok(len);
+                return Some(Ok(len));
             }
-            if finished {
-                return match self.ended() {
-                    None | Some(End::Closed) => Ok(0),
-                    Some(end) => Err(error(end)),
-                };
-            }
-            self.pipe.readable.notified().await;
-        }
+            finished.then(|| match self.ended() {
+                None | Some(End::Closed) => Ok(0),
+                Some(end) => Err(error(end)),
+            })
+        })
     }
 
     /// Waits until [`Stream::read`] returns at once.
     pub async fn readable(&self) {
-        while self.pipe.down.is_empty() && !self.pipe.finished.load(SeqCst) {
-            self.pipe.readable.notified().await;
-        }
+        let look = || (!self.pipe.down.is_empty() || self.pipe.finished.load(SeqCst)).then_some(());
+        poll_fn(|cx| wait(&self.pipe.readable, cx, look)).await;
     }
 
     /// Writes all of `bytes`, as room comes about.
@@ -229,24 +245,62 @@ impl Stream {
     /// If the stream has ended.
     pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            if let Some(end) = self.ended() {
-                return Err(error(end));
-            }
-            let len = self.pipe.up.put(bytes);
+            let len = poll_fn(|cx| self.poll_put(cx, bytes)).await?;
             bytes = &bytes[len..];
-            if len > 0 {
-                self.pipe.tell();
-            } else {
-                self.pipe.writable.notified().await;
-            }
         }
         Ok(())
+    }
+
+    fn poll_put(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        wait(&self.pipe.writable, cx, || {
+            if let Some(end) = self.ended() {
+                return Some(Err(error(end)));
+            }
+            let len = self.pipe.up.put(bytes);
+            (len > 0).then(|| {
+                self.pipe.tell();
+                Ok(len)
+            })
+        })
     }
 
     /// Nothing more will be written. What was is delivered.
     pub fn close(&self) {
         self.pipe.closed.store(true, SeqCst);
         self.pipe.tell();
+    }
+}
+
+/// Looks, and leaves word if there is nothing yet. What comes about in between is seen by the second look.
+fn wait<T>(waker: &AtomicWaker, cx: &Context<'_>, mut look: impl FnMut() -> Option<T>) -> Poll<T> {
+    if let Some(found) = look() {
+        return Poll::Ready(found);
+    }
+    waker.register(cx.waker());
+    look().map_or(Poll::Pending, Poll::Ready)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let len = ready!(self.poll_take(cx, buffer.initialize_unfilled()))?;
+        buffer.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.is_empty() { Poll::Ready(Ok(0)) } else { self.poll_put(cx, bytes) }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What is in the ring goes out by itself.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.close();
+        Poll::Ready(Ok(()))
     }
 }
 

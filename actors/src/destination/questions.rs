@@ -72,7 +72,7 @@ impl LocalDestination {
 
     /// Looks for our own lease set at others than the floodfill that confirmed it.
     pub(super) fn verify(&mut self, stored_at: RouterHash, ctx: &mut Context<Self>) {
-        let others: RouterSet = self.netdb.floodfills().iter().copied().filter(|router| *router != stored_at).collect();
+        let others = self.netdb.floodfills().without(&stored_at);
         if others.is_empty() {
             return;
         }

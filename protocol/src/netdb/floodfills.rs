@@ -56,6 +56,13 @@ impl Floodfills {
         chosen.into_iter().map(|(router, _)| router).collect()
     }
 
+    /// All but one.
+    #[must_use]
+    pub fn without(&self, router: &RouterHash) -> Self {
+        let rest = |set: &RouterSet| set.iter().copied().filter(|other| other != router).collect();
+        Self { proven: rest(&self.proven), others: rest(&self.others) }
+    }
+
     /// Whether a router is proven, if it is one of these.
     pub fn is_proven(&self, router: &RouterHash) -> bool {
         self.proven.contains(router)
