@@ -42,6 +42,9 @@ const NETWORK_PARTS: usize = 16;
 /// Who brought a request if nobody knows: all of these are one peer.
 const UNKNOWN: RouterHash = RouterHash([0; 32]);
 
+/// From this part of the tunnels on neighbours have limits.
+const NEIGHBOURS_FROM: usize = 16;
+
 /// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many;
 /// still no peer alone is to fill the queue of those that open them.
 const BURST: f64 = 96.0;
@@ -400,6 +403,11 @@ impl Admission {
         }
         self.span.by_previous.count(request.previous);
         self.span.by_next.count(request.next);
+        // With few tunnels there is nothing to be shared out, and the average says little: a peer that names a new next hop
+        // with each request would have everybody else's second request refused.
+        if self.tunnels < self.config.max_tunnels / NEIGHBOURS_FROM {
+            return None;
+        }
         let check = |counts: &Counts, who: Option<RouterHash>, reason| {
             let have = counts.by.get(&who?).copied().unwrap_or(0);
             let fair = FAIR_MULTIPLE * counts.total / counts.by.len().max(1);

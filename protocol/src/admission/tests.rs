@@ -197,3 +197,11 @@ fn a_promise_of_which_nobody_makes_use_is_given_back_and_the_tunnel_stays() {
     a.ended(&ask.source, None);
     assert_eq!((a.promised(), a.tunnels()), (0, 0));
 }
+
+/// The limit of a neighbour follows an average, which whoever names a new next hop with each request can make as low as he likes.
+#[test]
+fn while_there_are_few_tunnels_nobody_can_have_the_neighbours_of_others_refused() {
+    let mut a = admission();
+    taken(&mut a, (0..20).map(|n| request(1, 5000 + n)));
+    assert_eq!(taken(&mut a, (0..30).map(|n| request(100 + n % 3, 200 + n % 2))), 30);
+}

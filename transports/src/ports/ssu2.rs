@@ -151,6 +151,8 @@ impl Ssu2Handle {
             | Input::Standing(_)
             | Input::Test { .. }
             | Input::RouterInfo
+            | Input::Standing(_)
+            | Input::Test { .. }
             | Input::Stop => false,
         };
         if may_be_lost { self.inbox.push(input).is_ok() } else { self.inbox.push_first(input).is_ok() }

@@ -191,10 +191,11 @@ impl Services {
         }
     }
 
-    /// A router gave us a tag. Only one that we called, and so asked, counts: strangers would become all our introducers.
+    /// A router gave us a tag. Only one that we asked counts, in a call of ours or later: strangers would become all our
+    /// introducers.
     pub(super) fn tag(&mut self, now: Now, peer: RouterHash, tag: u32) {
-        if let Some(addr) = self.known.addr(&peer).filter(|addr| self.wants_tag(*addr) && self.known.was_called(&peer))
-        {
+        let asked = self.known.was_called(&peer) || self.asked.contains(&peer);
+        if let Some(addr) = self.known.addr(&peer).filter(|addr| asked && self.wants_tag(*addr)) {
             self.relay.handle_tag(&peer, tag);
             self.introducers.offered(peer, addr.ip(), tag);
             self.refresh(now);
@@ -494,9 +495,9 @@ mod tests {
         let builder = RouterInfoBuilder::new(99, Version(0, 9, 69), Caps::parse("XR")).address(address);
         let introduces = builder.sign(&keys, now().wall).unwrap();
         let mut services = services(Some(SocketAddr::from(([10, 0, 0, 1], 2000))));
-        services.up(introduces.hash(), 1, at, Some(introduces.clone()), Direction::Outbound);
+        services.up(introduces.hash(), 1, at, Some(introduces.clone()), Direction::Inbound);
         let other = info(&RouterKeys::generate(&mut rand::rng()));
-        services.up(other.hash(), 2, SocketAddr::from(([10, 0, 0, 3], 2000)), Some(other), Direction::Outbound);
+        services.up(other.hash(), 2, SocketAddr::from(([10, 0, 0, 3], 2000)), Some(other), Direction::Inbound);
         let asked = |services: &mut Services, secs| {
             let now = now().plus(Duration::from_secs(secs));
             services.tick(now);
