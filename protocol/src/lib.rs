@@ -12,6 +12,7 @@ pub mod base64;
 pub mod blame;
 pub mod blocklist;
 pub mod data;
+pub mod datagram;
 pub mod destination;
 pub mod dialing;
 mod fingerprints;
