@@ -290,3 +290,212 @@ impl Drop for Local {
 pub(crate) fn garlic(message: &Message) -> Option<Bytes> {
     (message.kind == MessageType::Garlic).then(|| ramson_protocol::i2np::garlic::parse(&message.body).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Poll, Token, Waker};
+    use ramson_crypto::sign::SigningKey;
+    use ramson_protocol::data::key_type::EncType;
+    use ramson_protocol::data::keys_and_cert;
+    use ramson_protocol::data::lease::Lease;
+    use ramson_protocol::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
+    use ramson_protocol::id::RouterHash;
+    use ramson_protocol::time::Wall;
+    use rand::SeedableRng;
+    use std::time::Duration;
+
+    const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
+
+    /// What one end has put into its tunnels.
+    #[derive(Default)]
+    struct Sent(Vec<Message>);
+
+    impl Tunnels for Sent {
+        fn waiting(&self, _: TunnelId) -> Option<usize> {
+            Some(0)
+        }
+
+        fn send(&mut self, _: TunnelId, _: Delivery, message: Message) {
+            self.0.push(message);
+        }
+    }
+
+    /// Two destinations, each on a thread that this test is.
+    struct Pair {
+        now: Now,
+        rng: ChaCha20Rng,
+        ends: [Local; 2],
+        lease_sets: [LeaseSet2; 2],
+        questions: [mpsc::Receiver<DestinationHash>; 2],
+        accepted: mpsc::Receiver<Stream>,
+        port: Arc<Port>,
+        _poll: Poll,
+    }
+
+    fn end(n: u8, port: &Arc<Port>) -> (Local, LeaseSet2, mpsc::Receiver<DestinationHash>, mpsc::Receiver<Stream>) {
+        let key = SigningKey::from_seed([n; 32]);
+        let destination = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
+        let encryption = SecretKey::from_bytes([n; 32]);
+        let lease = Lease {
+            gateway: RouterHash([n; 32]),
+            tunnel: TunnelId(n.into()),
+            end: START.wall.plus(Duration::from_secs(600)),
+        };
+        let keys = vec![(EncType::X25519, encryption.public().0.to_vec())];
+        let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
+        let lease_set = builder.sign(&destination, &key, None, START.wall).unwrap();
+        let (questions, asked) = mpsc::channel(8);
+        let (accept, accepted) = mpsc::channel(8);
+        let new = NewDestination {
+            id: DestinationId(n.into()),
+            config: Config { listening: true, ..Config::default() },
+            signer: Signer { destination, key, offline: None },
+            encryption,
+            questions,
+            accepted: Some(accept),
+        };
+        let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
+        local.input(START, In::Published(lease_set.clone()));
+        local.input(START, In::Outbound(vec![TunnelId(9)]));
+        (local, lease_set, asked, accepted)
+    }
+
+    impl Pair {
+        fn new() -> Self {
+            let poll = Poll::new().unwrap();
+            let port = Arc::new(Port::new(0, Waker::new(poll.registry(), Token(0)).unwrap()));
+            let ((a, of_a, asks_a, _), (b, of_b, asks_b, accepted)) = (end(1, &port), end(2, &port));
+            Self {
+                now: START,
+                rng: ChaCha20Rng::from_seed([5; 32]),
+                ends: [a, b],
+                lease_sets: [of_a, of_b],
+                questions: [asks_a, asks_b],
+                accepted,
+                port,
+                _poll: poll,
+            }
+        }
+
+        fn connect(&mut self) -> Stream {
+            let remote = self.lease_sets[1].hash();
+            let pipe = Pipe::new(DestinationId(1), Arc::clone(&self.port));
+            self.ends[0].connect(self.now, Arc::clone(&pipe), remote, Ports::default());
+            Stream::new(pipe, remote)
+        }
+
+        /// So many turns of ten milliseconds, in which what one sends the other gets.
+        fn turns(&mut self, count: usize) {
+            for _ in 0..count {
+                self.now = self.now.plus(Duration::from_millis(10));
+                for at in [0, 1] {
+                    let mut sent = Sent::default();
+                    self.ends[at].timeout(self.now);
+                    self.ends[at].tick(self.now);
+                    self.ends[at].drain(self.now, &mut self.rng, &mut sent);
+                    if self.questions[at].try_recv().is_ok() {
+                        let answer = In::LeaseSet(self.lease_sets[1 - at].clone());
+                        self.ends[at].input(self.now, answer);
+                    }
+                    for message in sent.0 {
+                        self.ends[1 - at].input(self.now, In::Garlic(garlic(&message).unwrap()));
+                    }
+                }
+            }
+        }
+
+        /// Lets a task go on between turns until it is done.
+        fn run<T>(&mut self, task: impl Future<Output = T>) -> T {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                tokio::pin!(task);
+                for _ in 0..10_000 {
+                    tokio::select! {
+                        biased;
+                        done = &mut task => return done,
+                        () = tokio::task::yield_now() => self.turns(1),
+                    }
+                }
+                panic!("the task is not done");
+            })
+        }
+    }
+
+    #[test]
+    fn bytes_pass_both_ways_and_then_the_end() {
+        let mut pair = Pair::new();
+        let ours = pair.connect();
+        pair.run(ours.write_all(b"question")).unwrap();
+        pair.turns(20);
+        let theirs = pair.accepted.try_recv().unwrap();
+        let mut buffer = [0; 100];
+        let len = pair.run(theirs.read(&mut buffer)).unwrap();
+        assert_eq!(&buffer[..len], b"question");
+        let answer = vec![7; 2_000_000];
+        let mut read = 0;
+        pair.run(async {
+            let write = async {
+                theirs.write_all(&answer).await.unwrap();
+                theirs.close();
+            };
+            let receive = async {
+                let mut buffer = vec![0; 100_000];
+                loop {
+                    match ours.read(&mut buffer).await.unwrap() {
+                        0 => break,
+                        len => read += len,
+                    }
+                }
+            };
+            tokio::join!(write, receive);
+        });
+        assert_eq!(read, answer.len());
+        ours.close();
+        pair.turns(4000);
+        assert_eq!(pair.ends.iter().map(|end| end.sizes()[2]).sum::<usize>(), 0, "both are forgotten");
+    }
+
+    #[test]
+    fn a_stream_whose_application_is_gone_is_broken_off_at_the_other_end() {
+        let mut pair = Pair::new();
+        let ours = pair.connect();
+        pair.run(ours.write_all(b"question")).unwrap();
+        pair.turns(20);
+        let theirs = pair.accepted.try_recv().unwrap();
+        drop(theirs);
+        let mut buffer = [0; 100];
+        let error = pair.run(ours.read(&mut buffer)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        assert!(pair.run(ours.write_all(b"more")).is_err());
+    }
+
+    #[test]
+    fn an_application_that_does_not_read_is_sent_no_more_than_there_is_room_for() {
+        let mut pair = Pair::new();
+        let ours = pair.connect();
+        pair.run(ours.write_all(b"x")).unwrap();
+        pair.turns(20);
+        let theirs = pair.accepted.try_recv().unwrap();
+        let data = vec![1; 10_000_000];
+        let mut written = 0;
+        for chunk in data.chunks(10_000) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let full = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    done = ours.write_all(chunk) => { done.unwrap(); false }
+                    () = tokio::task::yield_now() => true,
+                }
+            });
+            if full {
+                break;
+            }
+            written += chunk.len();
+            pair.turns(2);
+        }
+        // A ring and a buffer at each end.
+        assert!((500_000..4_000_000).contains(&written), "{written}");
+        drop(theirs);
+    }
+}

@@ -16,6 +16,7 @@ pub mod blocklist;
 pub mod budget;
 pub mod clock;
 pub mod data;
+pub mod datagram;
 pub mod destination;
 pub mod dialing;
 mod fingerprints;

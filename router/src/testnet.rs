@@ -3,11 +3,13 @@
 //! Every router is a process of its own (`ramson run` on a loopback port), and this process is one more router. It
 //! builds its own tunnels through the others and sends itself a stream of messages: out through one tunnel, in through
 //! another, so that every kind of hop works on every message. Each message is checked byte for byte when it comes
-//! back; one that does not come is sent again, as a stream over tunnels has to.
+//! back; one that does not come is sent again, as a stream over tunnels has to. Beside that two destinations of this process
+//! speak with each other by a stream, through tunnels of their own.
 
 mod routers;
 mod stream;
 mod summary;
+mod talk;
 
 use crate::Failure;
 use crate::{exporter, log, run};
@@ -51,7 +53,8 @@ pub(crate) fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBu
         let (stream, progress) = Stream::start(rate * 1e6);
         let node = run::start_node(&routers.own_settings()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
         let metrics = exporter::serve(TcpListener::bind(("127.0.0.1", 0))?, node.clone(), prometheus)?;
-        let summary = Summary::begin(count, &base, metrics, &routers.metrics());
+        let talk = talk::start(&node)?;
+        let summary = Summary::begin(count, &base, metrics, &routers.metrics(), talk);
         let outcome = drive(&node, &stream, &progress, summary, seconds, &stop).await;
         node.stop().await;
         routers.stop();

@@ -230,7 +230,7 @@ impl Heard {
     /// # Errors
     /// If the sender's key contributes nothing.
     pub fn reply(&mut self, payload: &[u8], rng: &mut ChaCha20Rng, out: &mut Vec<u8>) -> Result<Pair, NotOurs> {
-        let tag: SessionTag = self.tags.next().ok_or(NotOurs)?.tag;
+        let tag: SessionTag = self.tags.take().ok_or(NotOurs)?.tag;
         let ephemeral = hidden(rng);
         let mut noise = self.noise.clone();
         noise.mix_hash(&tag);
@@ -282,7 +282,7 @@ mod tests {
             let (payload, mut alices) = asked.open(&alice, &mut reply).unwrap();
             assert_eq!(payload, b"answer");
             for (send, receive) in [(&mut alices.send, &mut bobs.receive), (&mut bobs.send, &mut alices.receive)] {
-                let sent = send.next().unwrap();
+                let sent = send.take().unwrap();
                 let mut got = None;
                 receive.extend(1, |tag, n| got = Some((tag, n)));
                 assert_eq!(got, Some((sent.tag, sent.n)));

@@ -88,7 +88,7 @@ impl SendRatchet {
         if self.asking.is_some() {
             return;
         }
-        let renews = self.set == 0 || self.set % 2 == 1;
+        let renews = self.set == 0 || !self.set.is_multiple_of(2);
         self.asking = if renews {
             let request = self.set == 0;
             self.keys.renew(rng).map(|(id, key)| NextKey { reverse: false, request, id, key: Some(key) })
@@ -138,8 +138,8 @@ impl ReceiveRatchet {
     /// the newest set.
     pub fn asked(&mut self, block: &NextKey, root: &[u8; 32], rng: &mut ChaCha20Rng) -> Option<ReceiveTags> {
         // What the block must be follows from the number of the set, and a repeated block is none of it.
-        let renews = self.set == 0 || self.set % 2 == 1;
-        let wanted = self.set == 0 || self.set % 2 == 0;
+        let renews = self.set == 0 || !self.set.is_multiple_of(2);
+        let wanted = self.set.is_multiple_of(2);
         if self.answering.is_some()
             || renews != block.key.is_some()
             || wanted != block.request
@@ -186,7 +186,7 @@ mod tests {
             receiver.done();
             assert!(receiver.asked(&ask, receive.next_root(), &mut rng).is_none(), "nor does one that comes late");
             assert_eq!((sender.set(), receiver.set()), (set, set));
-            let key = send.next().unwrap();
+            let key = send.take().unwrap();
             receive.extend(1, |tag, _| assert_eq!(tag, key.tag));
         }
         let expected = [

@@ -293,7 +293,7 @@ impl Sessions {
     ) -> Option<Sealed> {
         let session = self.sessions.get_mut(id)?;
         let State::Established { send, sending, receiving } = &mut session.state else { return None };
-        let key = send.next()?;
+        let key = send.take()?;
         if send.used() >= RENEW_AFTER {
             sending.begin(&mut self.rng);
         }
@@ -493,11 +493,7 @@ impl Sessions {
                     let remote = session.remote;
                     self.events.extend(block::acks(data).map(|message| Event::Acked(remote, message)));
                 }
-                block::ACK_REQUEST => {
-                    if session.acks_due.len() < MAX_ACKS_DUE {
-                        session.acks_due.push(message);
-                    }
-                }
+                block::ACK_REQUEST if session.acks_due.len() < MAX_ACKS_DUE => session.acks_due.push(message),
                 block::NEXT_KEY => {
                     let key = NextKey::parse(data).map_err(|_| Refused::Malformed)?;
                     self.next_key(at, &key);

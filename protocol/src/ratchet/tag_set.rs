@@ -93,7 +93,7 @@ impl SendTags {
     }
 
     /// The key of the next message; `None` when the set is used up.
-    pub fn next(&mut self) -> Option<MessageKey> {
+    pub fn take(&mut self) -> Option<MessageKey> {
         let n = u16::try_from(self.next).ok()?;
         self.next += 1;
         Some(MessageKey { tag: self.chains.next_tag(), n, key: self.chains.next_key() })
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn both_ends_compute_the_same_tags_and_keys_in_whatever_order_they_come() {
         let (mut send, mut receive) = pair();
-        let sent: Vec<_> = std::iter::from_fn(|| send.next()).take(20).collect();
+        let sent: Vec<_> = std::iter::from_fn(|| send.take()).take(20).collect();
         let mut known = BTreeMap::new();
         receive.extend(24, |tag, n| {
             known.insert(tag, n);
@@ -248,8 +248,8 @@ mod tests {
     fn a_set_ends_with_its_last_number() {
         let (mut send, mut receive) = pair();
         (send.next, receive.tags) = (u32::from(LAST), u32::from(LAST));
-        assert_eq!(send.next().map(|key| key.n), Some(LAST));
-        assert!(send.next().is_none());
+        assert_eq!(send.take().map(|key| key.n), Some(LAST));
+        assert!(send.take().is_none());
         receive.highest = Some(LAST - 1);
         let mut added = Vec::new();
         receive.extend(100, |_, n| added.push(n));

@@ -132,7 +132,7 @@ impl Model {
     fn product(&self) -> Option<f64> {
         let (rtt, _) = self.min_rtt?;
         let rate = self.rate();
-        (rate > 0.0).then(|| rate * rtt.as_secs_f64())
+        (rate > 0.0).then_some(rate * rtt.as_secs_f64())
     }
 
     fn gain(&self) -> f64 {

@@ -34,6 +34,9 @@ const MAX_TO_JAVA: u32 = 128;
 /// Packets that may leave at once, when the pace would have them leave one by one.
 const BURST: u32 = 4;
 
+/// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
+const REPEATS: Duration = Duration::from_secs(1);
+
 /// How a stream behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -148,6 +151,8 @@ pub struct Stream {
     keep_alive_due: bool,
     /// The path seems to be broken.
     suspicious: bool,
+    /// Since when nothing new comes, only what came before.
+    repeats_since: Option<Mono>,
     retransmitted: u64,
 }
 
@@ -190,6 +195,7 @@ impl Stream {
             since_urgent: 0,
             keep_alive_due: false,
             suspicious: false,
+            repeats_since: None,
             retransmitted: 0,
             config,
         }
@@ -324,11 +330,25 @@ impl Stream {
             let urgent = packet.delay == Some(0);
             let (close, delay) = (packet.has(flag::CLOSE), self.ack_delay());
             let taken = self.receive.packet(now, packet.sequence, packet.payload.clone(), close, urgent, delay);
+            self.note_repeats(now, taken);
             if taken == Taken::New && matches!(self.phase, Phase::Lingering { .. }) {
                 self.receive.want_ack_now(now);
             }
         }
         self.settle(now);
+    }
+
+    /// When the same comes again and again, what we answer does not arrive, and only a change of our own way can help: we wait for
+    /// nothing ourselves.
+    fn note_repeats(&mut self, now: Mono, taken: Taken) {
+        match (taken, self.repeats_since) {
+            (Taken::New, _) => self.repeats_since = None,
+            (Taken::Before, None) => self.repeats_since = Some(now),
+            (Taken::Before, Some(since)) if now >= since + REPEATS => {
+                (self.suspicious, self.repeats_since) = (true, Some(now));
+            }
+            (Taken::Before, Some(_)) | (Taken::NoRoom, _) => {}
+        }
     }
 
     /// How long acknowledgements are held back. INTEROP: up to half a second in Java; an eighth of a round trip, at most 120

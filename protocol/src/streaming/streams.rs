@@ -430,6 +430,9 @@ impl Streams {
             packet.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
         }
         entry.stream.handle_packet(now.mono, packet);
+        if entry.stream.take_suspicion() {
+            self.out.push_back(Out::Suspicious(entry.remote));
+        }
         self.out.push_back(Out::Changed(id));
         self.serve(id);
         Ok(())

@@ -2,18 +2,23 @@
 #![expect(clippy::print_stdout, reason = "it is what the command is for")]
 
 use super::stream::Progress;
+use super::talk::Talk;
 use crate::Failure;
 use ramson_actors::node::Node;
 use ramson_transports::stats::Role;
 use std::io::{IsTerminal, Read, Write, stdout};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// How often the summary refreshes on a terminal, and elsewhere.
 const ON_TERMINAL: Duration = Duration::from_millis(500);
 const ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// By then a lease set must have been found, and a byte have come.
+const STREAM_LIMIT: Duration = Duration::from_secs(60);
 
 /// A router that does not answer in this time is left out of the sums.
 const SCRAPE_LIMIT: Duration = Duration::from_millis(200);
@@ -26,6 +31,7 @@ pub(crate) struct Summary {
     shown: bool,
     last: Instant,
     last_bytes: u64,
+    talk: Arc<Talk>,
 }
 
 /// Sums over all routers, from their metrics.
@@ -39,7 +45,7 @@ struct Network {
 }
 
 impl Summary {
-    pub(crate) fn begin(count: u8, base: &Path, metrics: SocketAddr, others: &[SocketAddr]) -> Self {
+    pub(crate) fn begin(count: u8, base: &Path, metrics: SocketAddr, others: &[SocketAddr], talk: Arc<Talk>) -> Self {
         println!("private network of {count} routers and this one, in {}", base.display());
         println!("metrics of this router: http://{metrics}/metrics");
         Self {
@@ -49,6 +55,7 @@ impl Summary {
             shown: false,
             last: Instant::now(),
             last_bytes: 0,
+            talk,
         }
     }
 
@@ -110,6 +117,7 @@ impl Summary {
                 network.accepted,
                 network.asked
             ),
+            format!("streams  {:.1} MB from destination to destination", self.talk.bytes.load(Relaxed) as f64 / 1e6),
             format!("latency  {p50:.1} ms median, {p99:.1} ms at 99 %"),
         ]
     }
@@ -125,6 +133,12 @@ impl Summary {
         let missing = progress.sent.load(Relaxed) - arrived;
         if arrived == 0 {
             return Err("nothing arrived".into());
+        }
+        if self.talk.wrong.load(Relaxed) {
+            return Err("a stream between two destinations brought other bytes than were sent".into());
+        }
+        if self.talk.bytes.load(Relaxed) == 0 && elapsed > STREAM_LIMIT {
+            return Err(format!("no stream between two destinations in {} s", STREAM_LIMIT.as_secs()).into());
         }
         if corrupt > 0 || missing > 0 {
             return Err(format!("{missing} messages are missing, {corrupt} were corrupt").into());

@@ -39,8 +39,9 @@ struct Pair {
     rng: ChaCha20Rng,
     /// The sender is known by his session.
     bound: bool,
-    /// Nothing passes.
+    /// Nothing passes; nothing passes to this end.
     cut: bool,
+    cut_to: Option<usize>,
 }
 
 fn signer(n: u8) -> Signer {
@@ -67,6 +68,7 @@ impl Pair {
             rng: ChaCha20Rng::from_seed([9; 32]),
             bound: true,
             cut: false,
+            cut_to: None,
         }
     }
 
@@ -83,7 +85,7 @@ impl Pair {
         let copies = if self.chance(self.path.repeat) { 2 } else { 1 };
         self.free[to] = self.free[to].max(self.now.mono) + Duration::from_secs_f64(bytes.len() as f64 / self.path.rate);
         for _ in 0..copies {
-            if self.cut || self.chance(self.path.loss) {
+            if self.cut || self.cut_to == Some(to) || self.chance(self.path.loss) {
                 continue;
             }
             let jitter = self.path.jitter.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
@@ -242,6 +244,21 @@ fn who_falls_silent_is_given_up_and_the_way_is_suspected_before() {
     assert!(pair.ends[0].suspicions >= 1 && pair.stream(0, id).ended().is_none());
     pair.run(Duration::from_secs(600));
     assert_eq!(pair.stream(0, id).ended(), Some(End::TimedOut));
+}
+
+#[test]
+fn who_only_receives_suspects_his_way_when_his_answers_do_not_arrive() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_secs(2));
+    pair.cut_to = Some(0);
+    pair.ends[0].streams.write(pair.now, id, b"do you hear me?");
+    pair.run(Duration::from_secs(8));
+    assert!(pair.ends[1].suspicions >= 1);
+    // Another way bears it.
+    pair.cut_to = None;
+    pair.run(Duration::from_secs(30));
+    assert_eq!(pair.stream(0, id).room(), Config::default().send_buffer);
 }
 
 #[test]
