@@ -34,6 +34,13 @@ class Nat:
         self._in(f"ip link add in0 type veth peer name eth0 netns {self.holder.pid}")
         for command in (f"ip addr add 192.168.{n}.1/24 dev in0", "ip link set in0 up", "sysctl -qw net.ipv4.ip_forward=1"):
             self._in(command)
+        # As short as NATs have it: who was called long ago comes in no more.
+        for timeout in ("", "_stream"):
+            subprocess.run(
+                ["nsenter", "-t", str(gateway), "-n", "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout{timeout}=30"],
+                capture_output=True,
+                check=False,
+            )
         for command in (
             *(f"ip addr add {self.inner}/24 dev eth0", "ip link set eth0 up", "ip link set lo up"),
             f"ip route add default via 192.168.{n}.1",

@@ -156,7 +156,13 @@ class FoundRamson(Ramson):
     def _transport(self, name):
         if name not in self.transports:
             return f"[{name}]\nenabled = false\n"
-        return f"[{name}]\nenabled = true\nlisten = \"{self.listen}:{self.port}\"\npublish = \"{self.publish}\"\n"
+        # Who is connected shows nothing in a test, and there are few here: sessions end soon.
+        return f"""[{name}]
+enabled = true
+listen = "{self.listen}:{self.port}"
+publish = "{self.publish}"
+idle_close = "30s"
+"""
 
     def is_published(self):
         """Whether its RouterInfo names its address, and so says that it can be called."""
@@ -167,4 +173,5 @@ class FoundRamson(Ramson):
         return [status for status, yes in self.metrics().by("ramson_reachability", "status").items() if yes]
 
     def state(self):
-        return [f"published: {self.is_published()}; found {self.reachability()}", *super().state()]
+        tests = self.metrics().like(r"^ramson_ssu2_services_total.*peer_test")
+        return [f"published: {self.is_published()}; found {self.reachability()}", *tests, *super().state()]

@@ -300,6 +300,8 @@ impl ClockKeeper {
                 self.adjust(step, Teller::System);
             } else {
                 self.contested = true;
+                // Perhaps it is ours that stood still: what was said of it before counts no more.
+                self.samples.clear();
             }
             self.ask_soon(now);
         }

@@ -66,9 +66,12 @@ fn a_message_is_held_until_it_has_arrived() {
 #[test]
 fn what_expires_or_is_lost_too_often_is_dropped() {
     let mut outbox = Outbox::default();
-    outbox.push_message(3, ID, 100, &[b"late"]);
+    outbox.push_message(18, ID, 100, &[b"late"]);
+    assert_eq!(outbox.peek(1220, 101), None, "a cell is dated by us");
+    outbox.push_message(3, ID, 40, &[b"by a clock that is a minute behind"]);
+    assert!(outbox.peek(1220, 100).is_some());
     assert_eq!(outbox.peek(1220, 101), None);
-    assert_eq!((outbox.stats.expired, outbox.queued_bytes()), (1, 0));
+    assert_eq!((outbox.stats.expired, outbox.queued_bytes()), (2, 0));
     outbox.push_message(3, ID, 100, &[b"unlucky"]);
     let content = drain(&mut outbox, 1220, 100)[0].0.content;
     for _ in 0..MAX_TRIES {
@@ -77,7 +80,7 @@ fn what_expires_or_is_lost_too_often_is_dropped() {
     }
     outbox.lost(content);
     assert_eq!(outbox.peek(1220, 100), None);
-    assert_eq!(outbox.stats, Stats { expired: 1, given_up: 1, again: u64::from(MAX_TRIES) });
+    assert_eq!(outbox.stats, Stats { expired: 2, given_up: 1, again: u64::from(MAX_TRIES) });
     assert!(!outbox.push_message(3, ID, 100, &[&message(MAX_BODY + 1)]));
 }
 
