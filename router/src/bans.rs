@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::cli::BansCommand;
 use crate::control::{Banned, Request, ask};
+use crate::output::say;
 use crate::units::Span;
 use std::path::Path;
 use std::time::Duration;
@@ -11,22 +12,22 @@ use std::time::Duration;
 ///
 /// # Errors
 /// If no router runs, or what was named cannot be banned or is not.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
 pub(crate) fn bans(data: &Path, json: bool, what: Option<BansCommand>) -> Result<(), Failure> {
     match what {
         None => {
             let all = ask(data, &Request::Bans {})?;
             if json {
-                println!("{all:#}");
-                return Ok(());
+                return Ok(say(&format!("{all:#}\n"))?);
             }
             let all: Vec<Banned> = serde_json::from_value(all)?;
+            let mut text = String::new();
             if all.is_empty() {
-                println!("nobody is banned");
+                text += "nobody is banned\n";
             }
             for Banned { who, kind, seconds_left, times, reason } in all {
-                println!("{kind:<8} {who:<44} for {:<10} time {times:<3} {reason}", left(seconds_left));
+                text += &format!("{kind:<8} {who:<44} for {:<10} time {times:<3} {reason}\n", left(seconds_left));
             }
+            say(&text)?;
         }
         Some(BansCommand::Add { who, time, reason }) => {
             let seconds = Span::try_from(time)?.0.as_secs();

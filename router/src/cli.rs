@@ -182,10 +182,9 @@ pub(crate) enum ReseedCommand {
 /// What goes into a bundle.
 #[derive(Debug, Args)]
 pub(crate) struct Offering {
-    /// RouterInfos to choose from: files and netDb folders. Without any, the database of the data folder, whose node must not
-    /// run.
+    /// RouterInfos to choose from: files and netDb folders. Without any, those that the router of the data folder knows.
     pub paths: Vec<PathBuf>,
-    /// The data folder.
+    /// The data folder of a router, whether it runs or not.
     #[arg(long, default_value_os_t = default_data())]
     pub data: PathBuf,
     /// The number of the network.

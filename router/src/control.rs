@@ -9,6 +9,7 @@
 //! | command | fields | answer |
 //! |---|---|---|
 //! | `status` | | what `ramson status --json` prints |
+//! | `routers` | `private` | RouterInfos in base 64 that are fit to be given to newcomers, [`MOST_ROUTERS`] of them at most |
 //! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
 //! | `ban` | `who`, `seconds`, `reason` | `null` |
 //! | `lift` | `who` | `null`; an error if nobody of that name is banned |
@@ -19,7 +20,10 @@
 use crate::Failure;
 use actix::clock::timeout;
 use ramson_actors::node::Node;
+use ramson_protocol::base64;
 use ramson_protocol::blame::Who;
+use ramson_protocol::reseed::bundle::is_fit;
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
@@ -41,6 +45,9 @@ const MAX_REQUEST: u64 = 4096;
 /// Clients that are served at once; others wait in the kernel's queue.
 const CLIENTS: usize = 4;
 
+/// RouterInfos in one answer: enough for many different bundles.
+const MOST_ROUTERS: usize = 2000;
+
 /// How long a client may take to ask and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -50,6 +57,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum Request {
     /// What is the router, and what is it busy with?
     Status {},
+    /// Which routers are worth being known by a newcomer?
+    Routers {
+        /// Also those at addresses that are not public.
+        private: bool,
+    },
     /// Who is banned?
     Bans {},
     /// Ban somebody.
@@ -142,6 +154,7 @@ async fn talk(mut client: UnixStream, node: &Node) -> io::Result<()> {
 async fn answer(request: Request, node: &Node) -> Result<Value, String> {
     match request {
         Request::Status {} => Ok(crate::status::gather(node)),
+        Request::Routers { private } => Ok(json!(fit_routers(node, private).await)),
         Request::Bans {} => {
             let now = node.shared().now().mono;
             let bans = node.bans().await.into_iter().map(|ban| Banned {
@@ -164,6 +177,16 @@ async fn answer(request: Request, node: &Node) -> Result<Value, String> {
             if lifted { Ok(Value::Null) } else { Err(format!("{who} is not banned; `ramson bans` lists who is")) }
         }
     }
+}
+
+/// Routers that are fresh and can be called, as they are on the wire, by chance if there are many.
+async fn fit_routers(node: &Node, private: bool) -> Vec<String> {
+    let (net_id, now) = (node.shared().net_id(), node.shared().now().wall);
+    let mut all = node.netdb().routers().await;
+    all.retain(|info| is_fit(info, net_id, private, now));
+    all.shuffle(&mut node.shared().rng());
+    all.truncate(MOST_ROUTERS);
+    all.iter().map(|info| base64::encode(info.as_bytes())).collect()
 }
 
 fn name(who: &str) -> Result<Who, String> {

@@ -71,7 +71,7 @@ fn make(making: &Making) -> Result<(), Failure> {
     let offer = Offer::new(&making.offer);
     let signer = Signer::open(&making.keys, &making.signer)?;
     let mut rng = rand::make_rng::<ChaCha20Rng>();
-    let routers = offer.pick(&mut rng)?;
+    let routers = offer.pick(offer.all()?, &mut rng);
     let file = bundle::make(&routers, &signer.id, &signer.key, now(), &mut rng)
         .map_err(|e| format!("the bundle cannot be made: {e}"))?;
     write_atomically(&making.out, &file, 0o644).map_err(|e| format!("cannot write {}: {e}", making.out.display()))?;

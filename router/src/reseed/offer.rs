@@ -1,34 +1,37 @@
 //! Which routers go into a bundle: those that are fresh and can be called, picked by chance, so that nobody learns all that
-//! we know.
+//! we know. They are had from files, from the router that runs, or from the database of one that does not.
 
 use super::now;
 use crate::Failure;
 use crate::bootstrap;
 use crate::cli::Offering;
+use crate::control::{Request, ask};
 use bytes::Bytes;
 use ramson_actors::netdb;
+use ramson_protocol::base64;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::reseed::bundle::is_fit;
 use rand::Rng;
 use rand::seq::SliceRandom;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where routers are had from, and how many are given.
 pub(super) struct Offer {
     paths: Vec<PathBuf>,
-    database: PathBuf,
+    data: PathBuf,
     net_id: u8,
     private: bool,
     count: usize,
 }
 
 impl Offer {
-    /// As the command line has it: from files and netDb folders, or without any from the database of a data folder.
+    /// As the command line has it: from files and netDb folders, or without any from the router of a data folder.
     pub(super) fn new(offering: &Offering) -> Self {
         Self {
             paths: offering.paths.clone(),
-            database: offering.data.join("netdb.redb"),
+            data: offering.data.clone(),
             net_id: offering.network,
             private: offering.private,
             count: offering.count,
@@ -64,21 +67,19 @@ impl Offer {
     }
 
     /// Some of all, by chance.
-    ///
-    /// # Errors
-    /// As [`Offer::all`].
-    pub(super) fn pick(&self, rng: &mut impl Rng) -> Result<Vec<RouterInfo>, Failure> {
-        let mut all = self.all()?;
+    pub(super) fn pick(&self, mut all: Vec<RouterInfo>, rng: &mut impl Rng) -> Vec<RouterInfo> {
         all.shuffle(rng);
         all.truncate(self.count);
-        Ok(all)
+        all
     }
 
     fn found(&self) -> Result<Vec<RouterInfo>, Failure> {
         if self.paths.is_empty() {
-            return netdb::routers_in(&self.database).map_err(|e| {
-                format!("{e}; stop the router that uses it, or name files and netDb folders instead").into()
-            });
+            return match ask(&self.data, &Request::Routers { private: self.private }) {
+                Ok(answer) => Ok(from_answer(&answer)),
+                // None runs, so that its database is free.
+                Err(asked) => netdb::routers_in(&self.data.join("netdb.redb")).map_err(|e| format!("{asked}; {e}").into()),
+            };
         }
         let mut found: Vec<Bytes> = Vec::new();
         for path in &self.paths {
@@ -86,4 +87,10 @@ impl Offer {
         }
         Ok(found.into_iter().filter_map(|bytes| RouterInfo::parse(bytes).ok()).collect())
     }
+}
+
+/// The RouterInfos that a running router has named.
+fn from_answer(answer: &Value) -> Vec<RouterInfo> {
+    let texts = answer.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.filter_map(|text| RouterInfo::parse(base64::decode(text)?.into()).ok()).collect()
 }

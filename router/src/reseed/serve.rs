@@ -99,9 +99,10 @@ pub(super) fn run(serving: &Serving, offer: Offer, signer: Signer) -> Result<(),
 }
 
 fn make_all(offer: &Offer, signer: &Signer, rng: &mut ChaCha20Rng) -> Result<Vec<Bytes>, Failure> {
-    let variants = (offer.all()?.len() / bundle::USUAL).clamp(1, VARIANTS);
+    let all = offer.all()?;
+    let variants = (all.len() / bundle::USUAL).clamp(1, VARIANTS);
     let one = |rng: &mut ChaCha20Rng| -> Result<Bytes, Failure> {
-        let routers = offer.pick(rng)?;
+        let routers = offer.pick(all.clone(), rng);
         Ok(bundle::make(&routers, &signer.id, &signer.key, now(), rng)?.into())
     };
     (0..variants).map(|_| one(rng)).collect()
