@@ -27,6 +27,9 @@ use std::time::Duration;
 /// How often the number of known routers is looked at. The first look leaves time for the database and for files.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// How it stands while hosts are asked.
+const NOW: &str = "reseeding now";
+
 /// What a reseeder needs of the world.
 pub trait Outside: Send + Sync {
     /// The file that a host offers. It blocks, and ends within a minute or two.
@@ -152,10 +155,10 @@ impl Reseeder {
     }
 
     fn fetch(&mut self, host: usize, ctx: &mut Context<Self>) {
-        if self.files.is_empty() && self.failures.is_empty() {
+        if self.words.get() != NOW {
             tracing::info!(known = self.netdb.counts().0, hosts = self.hosts.len(), "too few routers known: reseeding");
+            self.words.set(NOW.to_owned());
         }
-        self.words.set("reseeding now".to_owned());
         let (outside, signers) = (Arc::clone(&self.outside), Arc::clone(&self.signers));
         let (rules, shared) = (self.netdb.rules_of(), self.shared.clone());
         let asked = actix_rt::task::spawn_blocking(move || {
