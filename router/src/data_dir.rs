@@ -12,7 +12,7 @@ use ramson_protocol::data::router_info::RouterInfo;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -29,8 +29,15 @@ const DRAWS: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
     /// The operating system's word.
-    #[error("cannot {0} {1}: {2}")]
-    Io(&'static str, PathBuf, #[source] io::Error),
+    #[error("cannot {what} {path}: {source}{}", advice(source))]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
+        /// What came of it.
+        source: io::Error,
+    },
     /// Another process uses the folder.
     #[error("{0} is in use by another ramson: stop it, or give this one a folder of its own with --data")]
     InUse(PathBuf),
@@ -51,6 +58,16 @@ pub(crate) enum DataError {
     OtherKeys(PathBuf),
 }
 
+/// What to do about what the operating system says.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied => ": run as the user whose folder it is, or name another with --data",
+        ErrorKind::ReadOnlyFilesystem => ": name a folder that can be written to with --data",
+        ErrorKind::StorageFull => ": make room on the disk",
+        _ => "",
+    }
+}
+
 /// An open data folder; other processes are kept out while it lives.
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -64,15 +81,15 @@ impl DataDir {
     /// # Errors
     /// If it cannot be made, or another process has it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
-        let failed = |e| DataError::Io("make the folder", path.to_owned(), e);
+        let failed = |e| DataError::Io { what: "make the folder", path: path.to_owned(), source: e };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         make_private(path);
         let lock_path = path.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
-        let lock = lock.map_err(|e| DataError::Io("open", lock_path, e))?;
+        let lock = lock.map_err(|e| DataError::Io { what: "open", path: lock_path, source: e })?;
         lock.try_lock().map_err(|e| match e {
             fs::TryLockError::WouldBlock => DataError::InUse(path.to_owned()),
-            fs::TryLockError::Error(e) => DataError::Io("lock", path.to_owned(), e),
+            fs::TryLockError::Error(e) => DataError::Io { what: "lock", path: path.to_owned(), source: e },
         })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -85,12 +102,12 @@ impl DataDir {
         let path = self.path.join("router.keys");
         match fs::read(&path).map(Zeroizing::new) {
             Ok(bytes) => self.read_keys(&path, &bytes),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 let keys = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
                 write_keys(&path, &keys)?;
                 Ok(keys)
             }
-            Err(e) => Err(DataError::Io("read", path, e)),
+            Err(e) => Err(DataError::Io { what: "read", path, source: e }),
         }
     }
 
@@ -107,12 +124,12 @@ impl DataDir {
         let path = self.path.join("port");
         match fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().ok().filter(|port| *port != 0).ok_or(DataError::BadPort(path)),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
                 let port = free_port();
                 let written = write_atomically(&path, format!("{port}\n").as_bytes(), 0o600);
-                written.map_err(|e| DataError::Io("write", path, e)).map(|()| port)
+                written.map_err(|e| DataError::Io { what: "write", path, source: e }).map(|()| port)
             }
-            Err(e) => Err(DataError::Io("read", path, e)),
+            Err(e) => Err(DataError::Io { what: "read", path, source: e }),
         }
     }
 
@@ -178,6 +195,11 @@ impl DataDir {
         self.path.join("ssu2.tokens")
     }
 
+    /// Where the month's volume is counted.
+    pub(crate) fn volume_path(&self) -> PathBuf {
+        self.path.join("volume")
+    }
+
     /// The folder for bundles of RouterInfos that were good.
     pub(crate) fn reseed_path(&self) -> PathBuf {
         self.path.join("reseed")
@@ -210,7 +232,7 @@ fn write_keys(path: &Path, keys: &NodeKeys) -> Result<(), DataError> {
     content.extend_from_slice(&keys.to_bytes());
     let sum = sha256(&[&content]);
     content.extend_from_slice(&sum);
-    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io("write", path.to_owned(), e))
+    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io { what: "write", path: path.to_owned(), source: e })
 }
 
 /// Takes from others what rights they have in the folder, from an earlier version or another hand.

@@ -27,6 +27,7 @@ mod testnet;
 mod tunnels;
 mod units;
 mod version;
+mod volume;
 mod watch;
 
 use clap::Parser;

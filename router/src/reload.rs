@@ -1,15 +1,21 @@
 //! SIGHUP: the configuration is read again, and put in force as a whole or not at all.
 //!
+//! What a month's volume and the hour of the day leave of the line is put in force as they change ([`Reloader::on_tick`]).
+//!
 //! Everything that can fail is done before anything is changed. A live key takes effect at once; of each changed key that
 //! is not live, the log says that it waits for the next start.
 
 use crate::exporter::table;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
+use crate::units::Rate;
+use crate::volume::Volume;
 use crate::{Failure, log};
 use ramson_actors::node::Node;
 use ramson_actors::settings::Live;
 use ramson_protocol::blocklist::Blocklist;
+use ramson_protocol::budget;
+use ramson_protocol::shape::Limits;
 use std::path::PathBuf;
 
 /// A node with the settings that are in force.
@@ -21,12 +27,47 @@ pub(crate) struct Reloader {
     last: Settings,
     node: Node,
     filter: Option<log::Filter>,
+    /// What is in force of the live keys, without what volume and hour take from the line.
+    live: Option<Live>,
+    volume: Option<Volume>,
+    /// The line that is in force.
+    line: Option<Limits>,
 }
 
 impl Reloader {
     /// For a node that runs with `settings`, which came from `path`. The filter is that of the log, if there is one.
     pub(crate) fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
-        Self { path, started: settings.clone(), last: settings, node, filter }
+        let live = live(&settings).ok();
+        let (volume, line) = (None, None);
+        Self { path, started: settings.clone(), last: settings, node, filter, live, volume, line }
+    }
+
+    /// Counts the month's volume in this file from now on.
+    pub(crate) fn with_volume(mut self, path: PathBuf) -> Self {
+        self.volume = Some(Volume::open(path, self.node.shared().now().wall));
+        self.on_tick();
+        self
+    }
+
+    /// Counts what has gone over the line, and puts in force what volume and hour leave of it. To be called once a minute.
+    pub(crate) fn on_tick(&mut self) {
+        let (Some(volume), Some(live)) = (&mut self.volume, &self.live) else { return };
+        let now = self.node.shared().now().wall;
+        volume.count(now, &self.node);
+        let bandwidth = &self.last.bandwidth;
+        table::VOLUME_USED.set([], volume.used().bytes as f64);
+        table::VOLUME_QUOTA.set([], bandwidth.quota.0.map_or(0.0, |quota| quota as f64));
+        let line = budget::limits(live.line, bandwidth.quota.0, volume.used(), &bandwidth.hours(), now);
+        if self.line.unwrap_or(live.line) == line || self.line.is_some_and(|former| is_near(&former, &line)) {
+            return;
+        }
+        tracing::info!(
+            "the line is {} in and {} out from now on, by the month's volume and the hour",
+            Rate(line.inbound),
+            Rate(line.outbound)
+        );
+        self.line = Some(line);
+        self.node.reload(in_force(live.clone(), line));
     }
 
     /// Reads the configuration again and tells the log what came of it.
@@ -58,14 +99,32 @@ impl Reloader {
         if let Some(filter) = &self.filter {
             filter.set(&settings.log.level)?;
         }
+        self.live = Some(live.clone());
+        self.line = None;
         self.node.reload(live);
         let mut changes = settings.changes(&self.last);
         changes.retain(|change| change.life == Life::Live);
         let waiting = settings.changes(&self.started);
         changes.extend(waiting.into_iter().filter(|change| change.life == Life::Start));
         self.last = settings;
+        self.on_tick();
         Ok(changes)
     }
+}
+
+/// Within a twentieth: not worth a word to all who derive something from it.
+fn is_near(a: &Limits, b: &Limits) -> bool {
+    let near = |a: u64, b: u64| a.abs_diff(b) * 20 <= a.max(b);
+    (a.transit == 0) == (b.transit == 0)
+        && near(a.inbound, b.inbound)
+        && near(a.outbound, b.outbound)
+        && near(a.transit, b.transit)
+}
+
+/// With a line on which others have no part, no new tunnel of theirs is taken.
+fn in_force(live: Live, line: Limits) -> Live {
+    let max_transit = if line.transit == 0 { 0 } else { live.max_transit };
+    Live { line, max_transit, ..live }
 }
 
 fn tell(change: &Change) {
@@ -194,6 +253,30 @@ mod tests {
     }
 
     #[actix::test]
+    async fn a_month_s_volume_slows_the_line_and_the_letter_follows() {
+        let mut rig = Rig::new();
+        rig.letter_becomes('X').await;
+        let path = rig.folder.path().join("volume");
+        rig.reloader.volume = Some(Volume::open(path.clone(), rig.reloader.node.shared().now().wall));
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"\nquota = \"1MB\"", "");
+        rig.reloader.reload().unwrap();
+        assert_eq!(rig.in_force().0, 10_000, "all but nothing, as little is left");
+        rig.letter_becomes('K').await;
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("ramson volume 1 20"));
+        rig.write(
+            "inbound = \"25MB/s\"\noutbound = \"25MB/s\"\nschedule = [\"00:00-23:59 1MB/s\", \"23:59-00:00 1MB/s\"]",
+            "",
+        );
+        rig.reloader.reload().unwrap();
+        assert_eq!(rig.in_force().0, 1_000_000);
+        rig.letter_becomes('P').await;
+        rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "");
+        rig.reloader.reload().unwrap();
+        assert_eq!(rig.in_force().0, 25_000_000);
+        rig.reloader.node.stop().await;
+    }
+
+    #[actix::test]
     async fn a_key_that_waits_for_the_next_start_is_named_until_then() {
         let mut rig = Rig::new();
         rig.write("inbound = \"25MB/s\"\noutbound = \"25MB/s\"", "[netdb]\nmax_routers = 700");
@@ -214,6 +297,8 @@ mod tests {
             "number" if key.default.contains('.') => "0.5".to_owned(),
             "number" => "99".to_owned(),
             "text" => "\"warn\"".to_owned(),
+            kind if kind.starts_with("volume") => "\"7TB\"".to_owned(),
+            kind if kind.contains("parts of the day") => "[\"07:00-23:00 7kB/s\"]".to_owned(),
             kind if kind.starts_with("list of time servers") => "\"time.example.org\"".to_owned(),
             kind if kind.contains("`false`, or") => "\"auto\"".to_owned(),
             kind if kind.contains("list of hosts") => "[\"https://a.example/\"]".to_owned(),
@@ -236,7 +321,8 @@ mod tests {
                 let text = format!("[{section}]\n{name} = {}\n", other(&key, &blocklist));
                 let settings = Settings::parse(&text).unwrap();
                 assert_eq!(settings.changes(&Settings::default()).len(), 1, "{text}");
-                let reaches = format!("{:?}", live(&settings).unwrap()) != usual || key.name == "log.level";
+                let reaches = format!("{:?}", live(&settings).unwrap()) != usual
+                    || ["log.level", "bandwidth.quota", "bandwidth.schedule"].contains(&key.name.as_str());
                 assert_eq!(reaches, key.life == Life::Live, "{}", key.name);
             }
         }

@@ -77,7 +77,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         });
         service::started();
         watch::begin(node.clone());
-        let reloader = Reloader::new(path, settings, node.clone(), Some(filter));
+        let reloader = Reloader::new(path, settings, node.clone(), Some(filter)).with_volume(data.volume_path());
         serve(receiver, &node, reloader).await
     })
 }
@@ -119,8 +119,10 @@ fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) 
 /// # Errors
 /// If something has ended that the node cannot do without.
 async fn serve(mut signals: SignalReceiver, node: &Node, mut reloader: Reloader) -> Result<(), Failure> {
+    let mut minute = actix::clock::interval(Duration::from_secs(60));
     loop {
         tokio::select! {
+            _ = minute.tick() => reloader.on_tick(),
             signal = signals.recv() => match signal {
                 Some(SIGHUP) => {
                     service::reloading();

@@ -1,5 +1,6 @@
 //! Durations and rates as an operator writes them: always with their unit.
 
+use ramson_protocol::budget::Hours;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;
@@ -22,6 +23,34 @@ pub(crate) struct Span(pub Duration);
 /// Bytes per second, such as `25MB/s` or `200Mbit/s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub u64);
+
+/// Bytes in a calendar month, such as `2TB`; none is without bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Quota(pub Option<u64>);
+
+/// Hours of the day with a rate of their own, such as `07:00-23:00 2MB/s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DayPart(pub Hours);
+
+impl fmt::Display for Quota {
+    /// In the largest unit that needs no fraction.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(bytes) = self.0 else { return f.write_str("none") };
+        let units = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000)];
+        match units.into_iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit)) {
+            Some((name, unit)) => write!(f, "{}{name}", bytes / unit),
+            None => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+impl fmt::Display for DayPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clock = |secs: u32| format!("{:02}:{:02}", secs / 3600, secs / 60 % 60);
+        let Hours { from, until, rate } = self.0;
+        write!(f, "{}-{} {}", clock(from), clock(until), Rate(rate))
+    }
+}
 
 impl fmt::Display for Span {
     /// In the largest unit that needs no fraction.
@@ -59,9 +88,11 @@ fn bytes(unit: &str) -> Option<f64> {
         "kB" | "KB" => 1e3,
         "MB" => 1e6,
         "GB" => 1e9,
+        "TB" => 1e12,
         "KiB" => 1024.0,
         "MiB" => 1024.0 * 1024.0,
         "GiB" => 1024.0 * 1024.0 * 1024.0,
+        "TiB" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
         "bit" => 0.125,
         "kbit" | "Kbit" => 125.0,
         "Mbit" => 125e3,
@@ -140,6 +171,56 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+impl TryFrom<String> for Quota {
+    type Error = BadUnit;
+
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        if text.trim() == "none" {
+            return Ok(Self(None));
+        }
+        match split(&text).and_then(|(n, unit)| Some(n * bytes(unit)?)) {
+            Some(n) if n >= 1.0 => Ok(Self(Some(n as u64))),
+            _ => Err(BadUnit { text, what: "volume", example: "\"2TB\", \"500GB\" or \"none\"" }),
+        }
+    }
+}
+
+impl TryFrom<String> for DayPart {
+    type Error = BadUnit;
+
+    fn try_from(text: String) -> Result<Self, BadUnit> {
+        let parsed = text.trim().split_once(' ').and_then(|(hours, rate)| {
+            let (from, until) = hours.split_once('-')?;
+            let (from, until) = (time_of_day(from)?, time_of_day(until)?);
+            let rate = Rate::try_from(rate.to_owned()).ok()?.0;
+            // At the very beginning and end of a day there is one midnight.
+            let until = until % 86_400;
+            (from < 86_400 && from != until).then_some(Hours { from, until, rate })
+        });
+        let example = "\"07:00-23:00 2MB/s\"";
+        parsed.map(Self).ok_or(BadUnit { text, what: "part of a day with a rate", example })
+    }
+}
+
+/// `HH:MM` as seconds since midnight; `24:00` is the end of the day.
+fn time_of_day(text: &str) -> Option<u32> {
+    let (hour, minute) = text.split_once(':')?;
+    let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);
+    (minute < 60 && (hour < 24 || (hour, minute) == (24, 0))).then_some(hour * 3600 + minute * 60)
+}
+
+impl<'de> Deserialize<'de> for Quota {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WithUnit(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for DayPart {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(WithUnit(PhantomData))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +238,25 @@ mod tests {
             (Span(Duration::from_secs(600)).to_string(), Rate(5_000_000).to_string()),
             ("10min".into(), "5MB/s".into())
         );
+    }
+
+    #[test]
+    fn volumes_and_parts_of_days_are_read_and_written() {
+        for text in ["2TB", "500GB", "none", "1500B"] {
+            assert_eq!(Quota::try_from(text.to_owned()).unwrap().to_string(), text);
+        }
+        for bad in ["2", "2TB/s", "0TB", "much", ""] {
+            assert!(Quota::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+        for text in ["07:00-23:00 2MB/s", "22:30-06:00 500kB/s"] {
+            assert_eq!(DayPart::try_from(text.to_owned()).unwrap().to_string(), text);
+        }
+        assert_eq!(DayPart::try_from("18:00-24:00 2MB/s".to_owned()).unwrap().to_string(), "18:00-00:00 2MB/s");
+        for bad in ["7-23 2MB/s", "07:00-23:00", "07:00-07:00 2MB/s", "25:00-03:00 2MB/s", "07:00-23:61 2MB/s", "x", ""]
+        {
+            let error = DayPart::try_from(bad.to_owned()).unwrap_err().to_string();
+            assert!(error.contains("07:00-23:00 2MB/s"), "{bad}: {error}");
+        }
     }
 
     #[test]

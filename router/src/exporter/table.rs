@@ -35,6 +35,10 @@ series! {
             "Datagrams that the kernel threw away because a socket's buffer was full, of all sockets of this machine or container.";
         Counter ACCEPT_ERRORS = "ramson_accept_errors_total" []
             "Callers over NTCP2 that could not be accepted, mostly for want of descriptors.";
+        Gauge VOLUME_USED = "ramson_volume_used_bytes" []
+            "What has gone over the line in this calendar month, both directions together.";
+        Gauge VOLUME_QUOTA = "ramson_volume_quota_bytes" []
+            "What may go over it in a calendar month; 0 is without bound.";
         Counter RELOADS = "ramson_reloads_total" ["outcome"]
             "Times that the configuration was read again: put in force (ok), or refused because of an error (failed).";
         Gauge MAILBOX = "ramson_mailbox_depth" ["actor"]

@@ -78,7 +78,9 @@ impl Offer {
             return match ask(&self.data, &Request::Routers { private: self.private }) {
                 Ok(answer) => Ok(from_answer(&answer)),
                 // None runs, so that its database is free.
-                Err(asked) => netdb::routers_in(&self.data.join("netdb.redb")).map_err(|e| format!("{asked}; {e}").into()),
+                Err(asked) => {
+                    netdb::routers_in(&self.data.join("netdb.redb")).map_err(|e| format!("{asked}; {e}").into())
+                }
             };
         }
         let mut found: Vec<Bytes> = Vec::new();

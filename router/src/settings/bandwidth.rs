@@ -1,7 +1,8 @@
 //! `[bandwidth]`
 
 use super::section::section;
-use crate::units::{Rate, Span};
+use crate::units::{DayPart, Quota, Rate, Span};
+use ramson_protocol::budget::Hours;
 use ramson_protocol::shape::{Limits, MAX_DELAY};
 use std::time::Duration;
 
@@ -23,6 +24,12 @@ section! {
         /// How long a busy router may hold cells back so that it handles more of them at once, which spares processor
         /// time; `0ms` is never, and more than `20ms` is refused. Tunnels take hundreds of milliseconds, so nobody notices.
         max_delay: Span = Span(MAX_DELAY) => Live;
+        /// What may go over the line in a calendar month, both directions together, such as `2TB`; `none` is without bound. What
+        /// is left of it is spread over what is left of the month, and the bandwidth letter follows.
+        quota: Quota = Quota(None) => Live;
+        /// Parts of the day (UTC) in which each direction has a rate of its own, such as `["07:00-23:00 2MB/s"]`; the least of all
+        /// that hold counts, and never more than `inbound` and `outbound`.
+        schedule: Vec<DayPart> = Vec::new() => Live;
     }
 }
 
@@ -46,6 +53,11 @@ impl Bandwidth {
             );
         }
         Ok(())
+    }
+
+    /// The parts of the day with a rate of their own.
+    pub(crate) fn hours(&self) -> Vec<Hours> {
+        self.schedule.iter().map(|part| part.0).collect()
     }
 
     /// What the line bears, in the data plane's terms.

@@ -1,7 +1,7 @@
 //! What can be said of a key of the configuration without knowing its section: its value as text, and whether a change takes
 //! effect while the router runs.
 
-use crate::units::{Rate, Span};
+use crate::units::{DayPart, Quota, Rate, Span};
 use std::path::PathBuf;
 
 /// When a changed value takes effect.
@@ -101,6 +101,22 @@ impl Value for super::Endpoint {
 
     fn text(&self) -> String {
         self.0.map_or_else(|| "false".to_owned(), |addr| quoted(&addr.to_string()))
+    }
+}
+
+impl Value for Quota {
+    const KIND: &'static str = "volume, such as `\"2TB\"`, or `\"none\"`";
+
+    fn text(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Value for Vec<DayPart> {
+    const KIND: &'static str = "list of parts of the day, such as `[\"07:00-23:00 2MB/s\"]`";
+
+    fn text(&self) -> String {
+        list(self.iter().map(|part| quoted(&part.to_string())))
     }
 }
 
