@@ -4,10 +4,12 @@ import os
 import shutil
 import socket
 import subprocess
+import time
+import zipfile
 
 from .host import Host
 from .i2pd import I2pd
-from .java import JavaRouter
+from .java import JavaRouter, class_path
 from .outcome import Failed, eventually
 from .ramson import Ramson
 from .router import NETWORK_ID
@@ -124,9 +126,47 @@ class SeededRamson(Ramson):
             if name.startswith(("netdb", "profiles")):
                 os.remove(os.path.join(self.dir, "data", name))
 
+    def take(self, bundle, certificate):
+        """Has its database, while it does not run, take a bundle by hand; returns what the command says."""
+        config = os.path.join(self.dir, "by-hand.toml")
+        with open(config, "w") as f:
+            f.write(f'[network]\nid = {NETWORK_ID}\nreseed_certificates = ["{certificate}"]\n')
+        command = [self.lab.ramson, "reseed", bundle, "--config", config, "--data", os.path.join(self.dir, "data")]
+        done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=30)
+        return done.stdout + done.stderr
+
+    def make(self, bundle, host, *routers):
+        """Packs and signs a bundle of these with the keys of `host`."""
+        command = [self.lab.ramson, "reseed", "make", "--network", str(NETWORK_ID), "--private", "--signer", host.signer]
+        command += ["--keys", host.keys, "--out", bundle, *(router.info_path() for router in routers)]
+        subprocess.run(command, capture_output=True, check=True, timeout=60)
+
     def fetches(self):
         """What came of asking hosts, by outcome."""
         return self.metrics().by("ramson_reseed_fetches_total", "outcome")
+
+
+def bundle_by_java(lab, folder, routers):
+    """A bundle of these that Java I2P's own tool has packed and signed; returns its file and its signer's certificate."""
+    os.makedirs(folder, exist_ok=True)
+    archive, keys, certificate, bundle = (os.path.join(folder, n) for n in ("in.zip", "java.ks", "java.crt", "java.su3"))
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as f:
+        for router in routers:
+            f.writestr(f"routerInfo-{router.hash()}.dat", router.router_info())
+    tool = ["java", "-cp", class_path(lab), "net.i2p.crypto.SU3File"]
+    signer, secret = "java@mail.i2p", "changeit\n"
+    for arguments in (
+        ["keygen", "-t", "6", certificate, keys, signer],
+        ["sign", "-t", "6", "-c", "RESEED", "-f", "ZIP", archive, bundle, keys, str(int(time.time())), signer],
+    ):
+        subprocess.run([*tool, *arguments], input=2 * secret, text=True, capture_output=True, check=True, timeout=120)
+    return bundle, certificate
+
+
+def verified_by_java(lab, bundle, certificate):
+    """What Java I2P's own tool says of a bundle of ours."""
+    command = ["java", "-cp", class_path(lab), "net.i2p.crypto.SU3File", "verifysig", "-k", certificate, bundle]
+    return subprocess.run(command, text=True, capture_output=True, check=False, timeout=60).stdout
 
 
 def _copy_certificates(hosts, folder):

@@ -4,9 +4,11 @@ import os
 
 from ..network import Network
 from ..outcome import Failed, eventually
-from ..reseed import ReseedHost, SeededI2pd, SeededJava, SeededRamson
+from ..reseed import ReseedHost, SeededI2pd, SeededJava, SeededRamson, bundle_by_java, verified_by_java
 
 NEEDS_RAMSON = True
+# The bundles have those alone who say that they can be called; who knows more has learnt of them in the network.
+_LEAST = 3
 
 
 class NETWORK(Network):
@@ -38,16 +40,15 @@ class NETWORK(Network):
 
 
 def run(net):
-    others = len(net.routers()) - 1
     for router in net.ramsons:
-        if not eventually(60, lambda: router.stored("router_info") >= others):
-            raise Failed(f"{router} knows {router.stored('router_info')} of {others}", router)
+        if not eventually(60, lambda: router.stored("router_info") >= _LEAST):
+            raise Failed(f"{router} knows {router.stored('router_info')} others", router)
         fetches = router.fetches()
         if fetches["good"] < len(net.hosts):
             raise Failed(f"{router} has heard {fetches}", router)
     for peer in net.peers:
-        if not eventually(60, lambda: peer.known_routers() >= others):
-            raise Failed(f"{peer} knows {peer.known_routers()} of {others}", peer)
+        if not eventually(60, lambda: peer.known_routers() >= _LEAST):
+            raise Failed(f"{peer} knows {peer.known_routers()} others", peer)
         if refused := [line for line in peer.log_lines() if "verification failed" in line]:
             raise Failed(f"{peer} does not believe a bundle: {refused[0]}", peer)
     if not eventually(90, lambda: all(net.java.knows(router) for router in net.ramsons)):
@@ -55,7 +56,8 @@ def run(net):
     # Who knows others builds tunnels through them.
     if not eventually(120, lambda: all(router.builds()["ok"] for router in net.ramsons)):
         raise Failed("no tunnels through those who were heard of", *net.ramsons)
-    return f"{others} routers known to each of {len(net.routers())}; {_without_hosts(net)}"
+    known = min(router.stored("router_info") for router in net.ramsons)
+    return f"{known} of {len(net.routers()) - 1} others known; {_without_hosts(net)}"
 
 
 def _without_hosts(net):
@@ -68,6 +70,22 @@ def _without_hosts(net):
         raise Failed("not every bundle was kept", router)
     router.forget()
     router.start()
-    if not eventually(60, lambda: router.stored("router_info") > 1):
+    if not eventually(60, lambda: router.stored("router_info")):
         raise Failed("it does not begin with what it kept", router)
-    return "without hosts and database it begins with what it kept"
+    return f"without hosts and database it begins with what it kept; {_by_hand(net, router)}"
+
+
+def _by_hand(net, router):
+    """A bundle that another tool has made is taken, and one of ours is good to that tool."""
+    router.kill()
+    router.forget()
+    folder = os.path.join(net.dir, "by-hand")
+    others = [other for other in net.routers() if other is not router]
+    words = router.take(*bundle_by_java(net.lab, folder, others))
+    if f"{len(others)} taken of {len(others)}" not in words:
+        raise Failed(f"of a bundle that Java has made: {words.strip()}", router)
+    ours = os.path.join(folder, "ours.su3")
+    router.make(ours, net.hosts[0], *net.ramsons)
+    if "VALID" not in (verdict := verified_by_java(net.lab, ours, net.hosts[0].certificate)):
+        raise Failed(f"Java of a bundle that we have made: {verdict.strip()}", router)
+    return "takes a bundle made by Java, and Java one of ours"
