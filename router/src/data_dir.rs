@@ -233,7 +233,11 @@ fn write_keys(path: &Path, keys: &NodeKeys) -> Result<(), DataError> {
     content.extend_from_slice(&keys.to_bytes());
     let sum = sha256(&[&content]);
     content.extend_from_slice(&sum);
-    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io { what: "write", path: path.to_owned(), source: e })
+    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io {
+        what: "write",
+        path: path.to_owned(),
+        source: e,
+    })
 }
 
 /// Takes from others what rights they have in the folder, from an earlier version or another hand.

@@ -204,6 +204,7 @@ fn addresses(settings: &Settings, port: u16, v4: Option<IpAddr>, v6: Option<IpAd
     let public = ramson_protocol::data::router_address::is_public;
     let listening = |at: &ListenAt| at.addresses(port, true);
     let port = listening(&settings.ntcp2.listen).first().map_or(port, SocketAddr::port);
+    let port = if port == 0 { "the port that is drawn at the first start".to_owned() } else { format!("port {port}") };
     findings.push(match v4 {
         None => Note(
             "this machine has no address of IPv4".to_owned(),
@@ -212,7 +213,7 @@ fn addresses(settings: &Settings, port: u16, v4: Option<IpAddr>, v6: Option<IpAd
         Some(ip) if public(ip) => Good(format!("calls over IPv4 come from the public address {ip}")),
         Some(ip) => Note(
             format!("calls over IPv4 come from {ip}: there is a NAT between us and the network"),
-            format!("forward port {port} of TCP and UDP to {ip} in the device that does it, if others are to call us"),
+            format!("forward {port} of TCP and UDP to {ip} in the device that does it, unless that does so when asked (UPnP, PCP, NAT-PMP)"),
         ),
     });
     let listens = |v6: bool| {
@@ -222,7 +223,7 @@ fn addresses(settings: &Settings, port: u16, v4: Option<IpAddr>, v6: Option<IpAd
     match v6.filter(|ip| public(*ip)) {
         Some(ip) if !listens(true) => findings.push(Note(
             format!("this machine has the public address {ip} of IPv6, and nothing listens there"),
-            format!("listen = [\"0.0.0.0:{port}\", \"[::]:{port}\"] in [ntcp2] and [ssu2]"),
+            "listen = \"auto\" in [ntcp2] and [ssu2], or add an address of IPv6, such as \"[::]:20003\"".to_owned(),
         )),
         Some(ip) => findings.push(Good(format!("IPv6 is there, with {ip}"))),
         None => findings.push(Good("no public address of IPv6: IPv4 alone will do".to_owned())),
@@ -294,12 +295,20 @@ mod tests {
 
     #[test]
     fn a_nat_and_an_unused_ipv6_are_told_with_the_port() {
-        let settings = Settings::default();
-        let found = addresses(&settings, 20003, Some([192, 168, 1, 7].into()), "2a01:4f8::7".parse().ok());
+        let text = "[ntcp2]\nlisten = \"0.0.0.0:20003\"\n[ssu2]\nlisten = \"0.0.0.0:20003\"\n";
+        let of = |text: &str, port, v4: [u8; 4], v6: Option<&str>| {
+            let v6 = v6.and_then(|v6| v6.parse().ok());
+            addresses(&Settings::parse(text).unwrap(), port, Some(v4.into()), v6)
+        };
+        let found = of(text, 7, [192, 168, 1, 7], Some("2a01:4f8::7"));
         assert!(matches!(&found[0], Note(_, mend) if mend.contains("forward port 20003")), "{found:?}");
-        assert!(matches!(&found[1], Note(_, mend) if mend.contains("[::]:20003")), "{found:?}");
-        let found = addresses(&settings, 20003, Some([9, 9, 9, 9].into()), None);
-        assert!(found.iter().all(|finding| matches!(finding, Good(_))), "{found:?}");
+        assert!(matches!(&found[1], Note(_, mend) if mend.contains("\"auto\"")), "{found:?}");
+        let found = of("", 12_345, [192, 168, 1, 7], Some("2a01:4f8::7"));
+        assert!(matches!(&found[0], Note(_, mend) if mend.contains("forward port 12345")), "{found:?}");
+        assert!(matches!(&found[1], Good(_)), "it listens everywhere: {found:?}");
+        let found = of("", 0, [192, 168, 1, 7], None);
+        assert!(matches!(&found[0], Note(_, mend) if mend.contains("drawn at the first start")), "{found:?}");
+        assert!(of(text, 0, [9, 9, 9, 9], None).iter().all(|finding| matches!(finding, Good(_))));
     }
 
     #[test]

@@ -107,6 +107,7 @@ fn about_us(node: &Node, info: &RouterInfo, samples: &Samples) -> Value {
         "network": info.net_id(),
         "caps": caps.to_string(),
         "caps_mean": meaning(&caps, samples),
+        "listens_at": node.transports().local_addrs().iter().map(ToString::to_string).collect::<Vec<_>>(),
         "published_addresses": published,
         "router_info_age_s": age.as_secs(),
     })
@@ -170,93 +171,98 @@ fn line(line: &log::Line) -> Value {
 
 /// The picture for a person. With an earlier one it says what the line carries.
 fn words(now: &Value, before: Option<&Value>) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let mut row = |name: &str, text: String| {
-        let _ = writeln!(out, "{name:<15}{text}");
-    };
-    let at = |path: &str| now.pointer(path).unwrap_or(&Value::Null);
-    let number = |path: &str| at(path).as_f64().unwrap_or_default();
-    row("ramson", format!("{}, up {}", text(at("/version")), span(number("/uptime_s"))));
-    row(
-        "ready",
-        if at("/ready") == true { "yes".to_owned() } else { format!("no: {}", text(at("/not_ready_because"))) },
-    );
-    row("router", text(at("/router/hash")));
-    row(
-        "published",
-        format!(
-            "{} in network {}, {} ago",
-            text(at("/router/caps")),
-            at("/router/network"),
-            span(number("/router/router_info_age_s"))
-        ),
-    );
-    for meaning in list(at("/router/caps_mean")) {
-        row("", text(meaning));
+    let mut rows = Rows { now, out: String::new() };
+    rows.about_us();
+    rows.traffic(before);
+    rows.tunnels();
+    rows.machine();
+    rows.out
+}
+
+/// Lines of a name and what is to be said of it.
+struct Rows<'a> {
+    now: &'a Value,
+    out: String,
+}
+
+impl Rows<'_> {
+    fn row(&mut self, name: &str, text: &str) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.out, "{name:<15}{text}");
     }
-    for address in list(at("/router/published_addresses")) {
-        let place = address.get("address").and_then(Value::as_str).unwrap_or("no address: callers are introduced");
-        row("address", format!("{} {place}", text(address.get("transport").unwrap_or(&Value::Null))));
+
+    fn at(&self, path: &str) -> &Value {
+        self.now.pointer(path).unwrap_or(&Value::Null)
     }
-    row(
-        "peers say",
-        format!(
-            "{}; our clock is corrected by {:.1} s",
-            counts(at("/peers/reachability")),
-            number("/peers/clock_correction_s")
-        ),
-    );
-    for side in ["in", "out"] {
-        let of = |key: &str| number(&format!("/traffic/{side}/{key}"));
-        let used = before.and_then(|before| before.pointer(&format!("/traffic/{side}/bytes"))).and_then(Value::as_f64);
-        let used = used.map_or_else(
-            || format!("{} so far", bytes(of("bytes"))),
-            |former| rate((of("bytes") - former) / EVERY.as_secs_f64()),
-        );
-        let sessions = format!("{} NTCP2 and {} SSU2 sessions", of("ntcp2_sessions"), of("ssu2_sessions"));
-        row(side, format!("{used} of {} at most; {sessions}", rate(of("limit_bytes_per_second"))));
+
+    fn text(&self, path: &str) -> String {
+        text(self.at(path))
     }
-    row(
-        "transit",
-        format!("{}; promised {}", counts(at("/transit/tunnels")), rate(number("/transit/promised_bytes_per_second"))),
-    );
-    row("requests", counts(at("/transit/requests")));
-    row("refused by", commonest(at("/transit/refused")));
-    row("dropped by", commonest(at("/transit/dropped")));
-    row(
-        "own tunnels",
-        format!(
-            "{} out, {} in; builds: {}",
-            at("/own_tunnels/outbound"),
-            at("/own_tunnels/inbound"),
-            counts(at("/own_tunnels/builds"))
-        ),
-    );
-    row(
-        "netdb",
-        format!(
-            "{} routers, {} of them floodfills, {} leasesets",
-            at("/netdb/routers"),
-            at("/netdb/floodfills"),
-            at("/netdb/lease_sets")
-        ),
-    );
-    row("banned", counts(at("/peers/banned_by_us")));
-    row(
-        "process",
-        format!(
-            "{} of {} descriptors, {} of memory",
-            at("/process/descriptors"),
-            at("/process/descriptors_limit"),
-            bytes(number("/process/memory_bytes"))
-        ),
-    );
-    for line in list(at("/log")) {
-        let of = |key: &str| text(line.get(key).unwrap_or(&Value::Null));
-        row(&of("level"), of("text"));
+
+    fn number(&self, path: &str) -> f64 {
+        self.at(path).as_f64().unwrap_or_default()
     }
-    out
+
+    fn about_us(&mut self) {
+        self.row("ramson", &format!("{}, up {}", self.text("/version"), span(self.number("/uptime_s"))));
+        let ready = self.at("/ready") == true;
+        let ready = if ready { "yes".to_owned() } else { format!("no: {}", self.text("/not_ready_because")) };
+        self.row("ready", &ready);
+        self.row("router", &self.text("/router/hash"));
+        let (caps, network) = (self.text("/router/caps"), self.text("/router/network"));
+        let age = span(self.number("/router/router_info_age_s"));
+        self.row("published", &format!("{caps} in network {network}, {age} ago"));
+        for meaning in list(self.at("/router/caps_mean")).to_vec() {
+            self.row("", &text(&meaning));
+        }
+        let places: Vec<_> = list(self.at("/router/listens_at")).iter().map(text).collect();
+        self.row("listens at", &places.join(", "));
+        for address in list(self.at("/router/published_addresses")).to_vec() {
+            let place = address.get("address").and_then(Value::as_str).unwrap_or("no address: callers are introduced");
+            self.row("address", &format!("{} {place}", text(address.get("transport").unwrap_or(&Value::Null))));
+        }
+        let (reach, clock) = (counts(self.at("/peers/reachability")), self.number("/peers/clock_correction_s"));
+        self.row("peers say", &format!("{reach}; our clock is corrected by {clock:.1} s"));
+        self.row("banned", &counts(self.at("/peers/banned_by_us")));
+    }
+
+    fn traffic(&mut self, before: Option<&Value>) {
+        for side in ["in", "out"] {
+            let of = |key: &str| self.number(&format!("/traffic/{side}/{key}"));
+            let former = before.and_then(|before| before.pointer(&format!("/traffic/{side}/bytes"))?.as_f64());
+            let used = former.map_or_else(
+                || format!("{} so far", bytes(of("bytes"))),
+                |former| rate((of("bytes") - former) / EVERY.as_secs_f64()),
+            );
+            let most = rate(of("limit_bytes_per_second"));
+            let sessions = format!("{} NTCP2 and {} SSU2 sessions", of("ntcp2_sessions"), of("ssu2_sessions"));
+            self.row(side, &format!("{used} of {most} at most; {sessions}"));
+        }
+    }
+
+    fn tunnels(&mut self) {
+        let promised = rate(self.number("/transit/promised_bytes_per_second"));
+        self.row("transit", &format!("{}; promised {promised}", counts(self.at("/transit/tunnels"))));
+        self.row("requests", &counts(self.at("/transit/requests")));
+        self.row("refused by", &commonest(self.at("/transit/refused")));
+        self.row("dropped by", &commonest(self.at("/transit/dropped")));
+        let (out, inbound) = (self.text("/own_tunnels/outbound"), self.text("/own_tunnels/inbound"));
+        let builds = counts(self.at("/own_tunnels/builds"));
+        self.row("own tunnels", &format!("{out} out, {inbound} in; builds: {builds}"));
+    }
+
+    fn machine(&mut self) {
+        let [routers, floodfills, lease_sets] =
+            ["routers", "floodfills", "lease_sets"].map(|key| self.text(&format!("/netdb/{key}")));
+        self.row("netdb", &format!("{routers} routers, {floodfills} of them floodfills, {lease_sets} leasesets"));
+        let (open, limit) = (self.text("/process/descriptors"), self.text("/process/descriptors_limit"));
+        let memory = bytes(self.number("/process/memory_bytes"));
+        self.row("process", &format!("{open} of {limit} descriptors, {memory} of memory"));
+        for line in list(self.at("/log")).to_vec() {
+            let of = |key: &str| text(line.get(key).unwrap_or(&Value::Null));
+            self.row(&of("level"), &of("text"));
+        }
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
