@@ -15,6 +15,7 @@ mod host;
 pub mod http_proxy;
 pub mod names;
 pub mod network;
+pub mod streams;
 pub mod tunnel;
 
 pub use host::Host;

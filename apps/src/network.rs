@@ -58,4 +58,7 @@ pub trait Network: Clone + Send + Sync + 'static {
 
     /// A stream to a port of a destination. Dropping the future gives it up.
     fn connect(&self, to: Target, port: u16) -> impl Future<Output = Result<Self::Stream, ConnectError>> + Send;
+
+    /// Waits until the other side of a stream has answered. What is written before goes with the call.
+    fn connected(stream: &Self::Stream) -> impl Future<Output = Result<(), ConnectError>> + Send;
 }

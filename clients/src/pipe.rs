@@ -13,11 +13,11 @@ use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use ramson_protocol::id::{DestinationHash, DestinationId};
 use ramson_protocol::streaming::stream::End;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 

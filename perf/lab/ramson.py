@@ -26,7 +26,7 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
-        self.tunnels = []
+        self.tunnels, self.proxy_port = [], None
 
     def _configuration(self):
         return f"""
@@ -46,7 +46,8 @@ length = 2
 quantity = {self.exploratory}
 [metrics]
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
-[log]
+[http_proxy]
+{self._http_proxy()}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 
@@ -60,6 +61,11 @@ enabled = true
 listen = "{self.endpoint}"
 publish = "{self.endpoint}"
 """
+
+    def _http_proxy(self):
+        if not self.proxy_port:
+            return "listen = false\n"
+        return f'listen = "{self.ip}:{self.proxy_port}"\nlength = 2\nquantity = 2\n'
 
     def serve(self, name, web, length=2, quantity=2):
         """Adds a server tunnel to `web`."""

@@ -212,7 +212,11 @@ impl DataDir {
     /// If it cannot be made.
     pub(crate) fn destination_path(&self, name: &str, kind: &str) -> Result<PathBuf, DataError> {
         let folder = self.path.join("destinations");
-        fs::create_dir_all(&folder).map_err(|e| DataError::Io("make the folder", folder.clone(), e))?;
+        fs::create_dir_all(&folder).map_err(|source| DataError::Io {
+            what: "make the folder",
+            path: folder.clone(),
+            source,
+        })?;
         Ok(folder.join(format!("{name}.{kind}")))
     }
 

@@ -15,6 +15,7 @@ mod info;
 mod log;
 mod name;
 mod output;
+mod proxy;
 mod reload;
 mod reseed;
 mod run;

@@ -53,6 +53,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
         let _applications = crate::tunnels::start(&settings.tunnel, &data, &node)?;
+        let _proxy = crate::proxy::start(&settings.http_proxy, &data, &node)?;
         if let Err(error) = control::serve(data.path(), node.clone()) {
             tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }

@@ -13,6 +13,7 @@ mod address;
 pub(crate) mod bandwidth;
 pub(crate) mod clock;
 pub(crate) mod exploratory;
+pub(crate) mod http_proxy;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -78,6 +79,7 @@ settings! {
     netdb: netdb::NetDb,
     metrics: metrics::Metrics,
     log: log::Log,
+    http_proxy: http_proxy::HttpProxy,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -149,6 +151,7 @@ impl Settings {
         self.netdb.check()?;
         self.ntcp2.check()?;
         self.ssu2.check()?;
+        self.http_proxy.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

@@ -18,7 +18,6 @@ use ramson_protocol::i2np::database_search_reply::DatabaseSearchReply;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::publish::In as Publication;
-use ramson_protocol::netdb::router_set::RouterSet;
 use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
 use rand::Rng;
 use std::time::Duration;

@@ -51,6 +51,16 @@ pub(super) fn failed(host: &str, error: &hyper_util::client::legacy::Error) -> P
         if let Some(connect) = error.downcast_ref::<ConnectError>() {
             return Problem::Connect(host.to_owned(), *connect);
         }
+        // A stream is used before the other side has answered, so it may fail later than its call.
+        let connect = error.downcast_ref::<io::Error>().and_then(|error| match error.kind() {
+            io::ErrorKind::HostUnreachable => Some(ConnectError::NotFound),
+            io::ErrorKind::TimedOut => Some(ConnectError::TimedOut),
+            io::ErrorKind::ConnectionReset => Some(ConnectError::Refused),
+            _ => None,
+        });
+        if let Some(connect) = connect {
+            return Problem::Connect(host.to_owned(), connect);
+        }
         source = error.source();
     }
     Problem::Broken(host.to_owned())

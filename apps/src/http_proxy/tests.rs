@@ -56,6 +56,10 @@ impl Network for Sites {
             Ok(ours)
         }
     }
+
+    async fn connected(_: &DuplexStream) -> Result<(), ConnectError> {
+        Ok(())
+    }
 }
 
 impl Sites {

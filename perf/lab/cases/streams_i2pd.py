@@ -9,7 +9,7 @@ from ..outcome import Failed
 from ..subject import subject
 
 NEEDS_RAMSON = True
-_PORT, _PROXY = 4600, 4601
+_PORT, _PROXY, _OWN_PROXY = 4600, 4601, 4602
 _SIZE, _QUICK_SIZE = 100_000_000, 10_000_000
 _MANY, _QUICK_MANY = 200, 20
 
@@ -25,6 +25,7 @@ class NETWORK(Network):
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 9)]
         self.subject = self.add(subject(self, 10))
         self.subject.serve("site", self.web)
+        self.subject.proxy_port = _OWN_PROXY
         self.partner.serve("site", self.web, inbound=2, outbound=2)
 
     def configure(self):
@@ -36,6 +37,7 @@ def ways(net):
     """Both ways of a download: who fetches, and from where."""
     return {
         "from i2pd": (Direct(net.subject.ip, _PORT), ""),
+        "from i2pd through the HTTP proxy": (Proxy(net.subject.ip, _OWN_PROXY), net.partner.name_of("site")),
         "to i2pd": (Proxy(net.partner.ip, _PROXY), net.subject.name_of("site")),
     }
 

@@ -148,8 +148,6 @@ impl Ssu2Handle {
             | Input::Introduce(..)
             | Input::Moved(..)
             | Input::Down(..)
-            | Input::Standing(_)
-            | Input::Test { .. }
             | Input::RouterInfo
             | Input::Standing(_)
             | Input::Test { .. }

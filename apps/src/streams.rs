@@ -1,0 +1,66 @@
+//! Streams of a destination that is opened when the first is wanted: an application that nobody uses costs nothing.
+
+use crate::network::{ConnectError, Network, Target};
+use ramson_actors::destination::DestinationHandle;
+use ramson_clients::Stream;
+use ramson_protocol::streaming::stream::End;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+/// A new destination has tunnels within this time, or the caller hears that it has none.
+const TUNNELS: Duration = Duration::from_secs(30);
+
+/// So often it is asked whether it has.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Whoever opens destinations is asked for one by this.
+pub type Opener = mpsc::Sender<oneshot::Sender<DestinationHandle>>;
+
+/// The streams of one destination.
+#[derive(Clone)]
+pub struct Streams {
+    destination: Arc<OnceCell<DestinationHandle>>,
+    opener: Opener,
+}
+
+impl Streams {
+    /// Of a destination that `opener` opens when the first stream is wanted.
+    pub fn new(opener: Opener) -> Self {
+        Self { destination: Arc::default(), opener }
+    }
+
+    async fn destination(&self) -> Result<&DestinationHandle, ConnectError> {
+        let open = async || {
+            let (reply, opened) = oneshot::channel();
+            self.opener.send(reply).await.map_err(|_| ConnectError::NoTunnels)?;
+            opened.await.map_err(|_| ConnectError::NoTunnels)
+        };
+        self.destination.get_or_try_init(open).await
+    }
+}
+
+impl Network for Streams {
+    type Stream = Stream;
+
+    async fn connect(&self, to: Target, port: u16) -> Result<Stream, ConnectError> {
+        let Target::Hash(hash) = to else { return Err(ConnectError::Encrypted) };
+        let destination = self.destination().await?;
+        let ready = async {
+            while !destination.is_ready() {
+                sleep(LOOK).await;
+            }
+        };
+        timeout(TUNNELS, ready).await.map_err(|_| ConnectError::NoTunnels)?;
+        destination.connect(hash, port).ok_or(ConnectError::NoTunnels)
+    }
+
+    async fn connected(stream: &Stream) -> Result<(), ConnectError> {
+        stream.connected().await.map_err(|end| match end {
+            End::Unreachable => ConnectError::NotFound,
+            End::TimedOut => ConnectError::TimedOut,
+            End::Closed | End::Reset | End::Broken => ConnectError::Refused,
+        })
+    }
+}
