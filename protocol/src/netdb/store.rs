@@ -155,12 +155,19 @@ impl Store {
         let hash = info.hash();
         let held = self.routers.get(&hash);
         let (was_there, was_public) = (held.is_some(), held.is_some_and(|held| held.public));
-        if held.is_some_and(|held| info.published() <= held.info.published()) {
-            self.routers.second(&hash, bearer);
-            if public && self.routers.make_public(&hash) {
-                self.routers_changed = true;
-                self.persist(&hash);
+        // What only we know of gives way to anything that others bring, also to what is older: else it would show.
+        let unknown = public && !was_public;
+        if !public && was_public {
+            let newer = held.is_some_and(|held| info.published() > held.newest().published());
+            if newer {
+                self.out.push_back(Out::Persist { info: info.clone(), public: false });
+                self.routers.keep_newer(info);
+                self.stats.updated += 1;
             }
+            return newer;
+        }
+        if held.is_some_and(|held| info.published() <= held.info.published() && !unknown) {
+            self.routers.second(&hash, bearer);
             return false;
         }
         self.routers_changed = true;
@@ -220,7 +227,7 @@ impl Store {
 
     /// The RouterInfo of a router, for our own use.
     pub fn router(&self, router: RouterHash) -> Option<&RouterInfo> {
-        self.routers.get(&router).map(|held| &held.info)
+        self.routers.get(&router).map(|held| held.newest())
     }
 
     /// The LeaseSet under `key`, for our own use: the newest that we have, however it came.
@@ -244,7 +251,8 @@ impl Store {
     /// What an entry of this kind that comes from this source would replace.
     pub fn rival(&self, entry: &Entry, source: Source) -> Option<Entry> {
         match entry {
-            Entry::RouterInfo(info) => self.router(info.hash()).cloned().map(Entry::from),
+            Entry::RouterInfo(info) if source == Source::Reply => self.router(info.hash()).cloned().map(Entry::from),
+            Entry::RouterInfo(info) => self.public_router(info.hash()).cloned().map(Entry::from),
             lease_set if source == Source::Reply => self.searched.get(lease_set.key()).cloned(),
             lease_set => self.published.get(lease_set.key()).cloned(),
         }

@@ -59,6 +59,8 @@ pub(super) struct Held {
     pub(super) info: RouterInfo,
     /// It may be given to others.
     pub(super) public: bool,
+    /// A newer one that came in answer to a search of ours: for ourselves.
+    newer: Option<RouterInfo>,
     /// Who brought it first.
     group: Option<Key>,
     wide: Option<Key>,
@@ -69,6 +71,13 @@ pub(super) struct Held {
     /// Where it says that it is.
     claims: SmallVec<[Network; 4]>,
     family: Option<u64>,
+}
+
+impl Held {
+    /// The newest that we have, however it came.
+    pub(super) fn newest(&self) -> &RouterInfo {
+        self.newer.as_ref().unwrap_or(&self.info)
+    }
 }
 
 /// A bounded set of them.
@@ -193,13 +202,25 @@ impl Routers {
         self.held.get_mut(router).is_some_and(|held| !std::mem::replace(&mut held.public, true))
     }
 
+    /// Keeps a newer RouterInfo for ourselves, beside the one that others are given.
+    pub(super) fn keep_newer(&mut self, info: RouterInfo) {
+        if let Some(held) = self.held.get_mut(&info.hash()) {
+            held.newer = Some(info);
+        }
+    }
+
     /// Puts a RouterInfo in the place of whatever is there. Those who gave way.
     pub(super) fn put(&mut self, now: Now, info: RouterInfo, public: bool, bearer: &Bearer) -> Vec<RouterHash> {
         let hash = info.hash();
         let before = self.remove(&hash);
+        let (claims, family) = (self.claims(&info), family_of(&info));
         let (group, wide, first) = match &before {
             Some(before) => (before.group, before.wide, before.first),
-            None => (bearer.group(), bearer.wide(), now.mono),
+            // What nobody brought, from disk or a file, belongs to wherever it says that it is.
+            None => {
+                let claimed = claims.first().map(|network| Key::Network(*network));
+                (bearer.group().or(claimed), bearer.wide(), now.mono)
+            }
         };
         let mut gone = Vec::new();
         for (key, parts) in [(group, GROUP_PARTS), (wide, WIDE_PARTS)] {
@@ -210,8 +231,8 @@ impl Routers {
             }
         }
         let seconded = before.as_ref().is_some_and(|b| b.seconded || bearer.is_apart_from(b.group, b.wide));
-        let (claims, family) = (self.claims(&info), family_of(&info));
-        let mut held = Held { info, public, group, wide, seconded, first, points: 0, claims, family };
+        let newer = before.and_then(|b| b.newer).filter(|newer| newer.published() > info.published());
+        let mut held = Held { info, public, newer, group, wide, seconded, first, points: 0, claims, family };
         held.points = self.points(&held, now.mono);
         self.count(&held, true);
         self.held.insert(hash, held);

@@ -11,7 +11,7 @@ pub(super) fn weight(seconded: bool) -> u32 {
 /// What is held, by who brought it; the greatest rank of each gives way first.
 pub(super) struct Groups<R, H>(BTreeMap<Option<Key>, Vec<(R, H, u32)>>);
 
-impl<R: Ord, H> Groups<R, H> {
+impl<R: Ord + Clone, H> Groups<R, H> {
     pub(super) fn new() -> Self {
         Self(BTreeMap::new())
     }
@@ -21,21 +21,23 @@ impl<R: Ord, H> Groups<R, H> {
     }
 
     /// Takes `count`, one after the other from the group that is heaviest then: so all lose as much as they hold more than
-    /// others, and whoever holds little loses nothing.
+    /// others, and whoever holds little loses nothing. Among equals the greatest rank goes.
     pub(super) fn surplus(self, count: usize) -> Vec<H> {
         let mut groups: Vec<Vec<(R, H, u32)>> = self.0.into_values().collect();
         let mut heaviest = BinaryHeap::new();
         for (at, group) in groups.iter_mut().enumerate() {
             group.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            heaviest.push((group.iter().map(|(.., weight)| u64::from(*weight)).sum::<u64>(), at));
+            let sum = group.iter().map(|(.., weight)| u64::from(*weight)).sum::<u64>();
+            heaviest.push((sum, group.last().map(|(rank, ..)| rank.clone()), at));
         }
         let mut gone = Vec::with_capacity(count);
         while gone.len() < count
-            && let Some((sum, at)) = heaviest.pop()
+            && let Some((sum, _, at)) = heaviest.pop()
         {
-            if let Some((_, held, weight)) = groups.get_mut(at).and_then(Vec::pop) {
+            let Some(group) = groups.get_mut(at) else { continue };
+            if let Some((_, held, weight)) = group.pop() {
                 gone.push(held);
-                heaviest.push((sum - u64::from(weight), at));
+                heaviest.push((sum - u64::from(weight), group.last().map(|(rank, ..)| rank.clone()), at));
             }
         }
         gone

@@ -86,7 +86,7 @@ fn a_router_info_is_persisted_and_only_a_newer_one_replaces_it() {
     assert!(!s.insert(now, info.clone().into(), Source::Unsolicited, &session(1)));
     assert_eq!(drain(&mut s), []);
     let newer = router(1, start().wall.plus(minutes(1)), "XfR");
-    assert!(s.insert(now, newer.clone().into(), Source::Reply, &Bearer::NOBODY));
+    assert!(s.insert(now, newer.clone().into(), Source::Unsolicited, &session(2)));
     assert_eq!(drain(&mut s), [Out::RoutersChanged, persisted(&newer)]);
     assert_eq!((s.router_count(), s.router(info.hash())), (1, Some(&newer)));
 }
@@ -148,6 +148,20 @@ fn a_router_that_came_in_answer_to_a_search_is_not_given_to_others_until_it_come
     assert_eq!(drain(&mut s), [Out::RoutersChanged, persisted(&info)]);
     assert!(s.public_router(info.hash()).is_some());
     assert!(s.listing(start()).all(|listed| listed.told));
+    // Also an older one is taken as if we had none: it is passed on to others, who may watch for that.
+    let (older, newer) = (router(5, start().wall, "XfR"), router(5, start().wall.plus(minutes(1)), "XfR"));
+    s.insert(start(), newer.into(), Source::Reply, &session(9));
+    assert_eq!(s.rival(&older.clone().into(), Source::Unsolicited), None);
+    assert!(s.insert(start(), older.clone().into(), Source::Unsolicited, &session(1)));
+    assert_eq!(s.public_router(older.hash()), Some(&older));
+    // And a newer one of a router that all know is for ourselves, until others have it, too.
+    let newer = router(5, start().wall.plus(minutes(2)), "XfR");
+    assert!(s.insert(start(), newer.clone().into(), Source::Reply, &session(9)));
+    assert_eq!((s.router(older.hash()), s.public_router(older.hash())), (Some(&newer), Some(&older)));
+    assert_eq!(s.rival(&newer.clone().into(), Source::Unsolicited), Some(older.into()));
+    assert!(s.insert(start(), newer.clone().into(), Source::Unsolicited, &session(1)));
+    assert_eq!(s.public_router(newer.hash()), Some(&newer));
+    drain(&mut s);
     // The same if it has a session with us.
     let met = router(2, start().wall, "XfR");
     s.insert(start(), met.clone().into(), Source::Reply, &session(9));
@@ -261,6 +275,19 @@ fn many_names_at_one_place_are_suspects_until_they_are_met_and_go_first() {
     }
     assert_eq!(s.routers().filter(|info| !info.caps().floodfill).count(), 90, "all of the others are there");
     assert!(s.router(names[0].hash()).is_some());
+}
+
+/// After a restart nobody knows any more who brought what is on disk.
+#[test]
+fn what_was_on_disk_is_not_pushed_out_by_a_few_sources_either() {
+    let mut s = store(400, 10);
+    let before: Vec<_> = (0..250).map(|n| router(n, start().wall.minus(minutes(50)), "XR")).collect();
+    s.load(start(), before.iter().map(|info| (info.clone(), true)));
+    for n in 0..4000 {
+        let from = session(10 + (n % 12) as u8);
+        s.insert(start(), router(1000 + n, start().wall, "XfR").into(), Source::Unsolicited, &from);
+    }
+    assert!(before.iter().all(|info| s.router(info.hash()).is_some()));
 }
 
 #[test]
