@@ -7,6 +7,7 @@
 """
 
 import itertools
+import re
 
 from .complaints import about
 from .i2pd import I2pd
@@ -16,7 +17,8 @@ from .outcome import Failed, eventually
 from .ramson import FoundRamson
 
 _PATIENCE = 300  # seconds until it is published: tests take turns of some seconds, and two must agree
-_WAYS = {"in", "out"}
+# Before it is published nobody has its RouterInfo, and who has it can reach it through introducers alone.
+_EARLY = re.compile("has not been created in|No more floodfills for")
 
 
 class ReachedNetwork(Network):
@@ -77,9 +79,7 @@ class ReachedNetwork(Network):
 
     def without_complaint(self):
         """Nobody has banned it or found fault with it."""
-        # Before it is published it can be reached through introducers alone, and these may know a caller too little.
-        early = "has not been created in"
-        complaints = [(peer, line) for peer, line in about([self.subject], self.peers()) if early not in line]
+        complaints = [(peer, line) for peer, line in about([self.subject], self.peers()) if not _EARLY.search(line)]
         if complaints:
             some = "; ".join(f"{peer}: {line}" for peer, line in complaints[:3])
             peers = dict.fromkeys(peer for peer, _ in complaints)
