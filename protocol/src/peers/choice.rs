@@ -1,11 +1,12 @@
 //! The choice of hops.
 //!
 //! ```text
-//!              strangers         failures      overused, to be avoided, kin of ours
+//!              strangers         failures      overused, to be avoided
 //! 1  careful   none, or one      count         left out
-//! 2  forgiving none, or one      forgiven      left out      if there are proven ones to choose among
-//! 3  open      any               count         taken
-//! 4  desperate any               forgiven      taken
+//! 2  hasty     none, or one      count         taken
+//! 3  forgiving none, or one      forgiven      taken         if there are proven ones to choose among
+//! 4  open      any               count         taken
+//! 5  desperate any               forgiven      taken
 //! ```
 //! What one step has not found the next one looks for. A stranger is a router that nobody has reached that we know of:
 //! thousands of them can be made for the price of their RouterInfos, and tunnels through them go nowhere. So that new
@@ -99,17 +100,18 @@ impl Peers {
         Ok(self.ordered(&chosen, wish))
     }
 
-    fn steps(&self, wish: &Wish<'_>, now: Now, rng: &mut ChaCha20Rng) -> SmallVec<[Strictness; 4]> {
+    fn steps(&self, wish: &Wish<'_>, now: Now, rng: &mut ChaCha20Rng) -> SmallVec<[Strictness; 5]> {
         let enough = PROVEN_PER_HOP * wish.hops;
         let proven =
             |e: &&Entry| e.profile.is_proven(now.mono) && e.facts.as_ref().is_some_and(|f| f.usable(&self.config));
         let has_proven = self.entries.iter().filter(proven).take(enough).count() >= enough;
         let strangers = usize::from(!has_proven || rng.random::<f32>() < self.stranger_rate());
         let step = |strangers, failures_count, careful| Strictness { strangers, failures_count, careful };
-        let mut steps: SmallVec<[Strictness; 4]> = SmallVec::new();
+        let mut steps: SmallVec<[Strictness; 5]> = SmallVec::new();
         steps.push(step(strangers, true, true));
         if has_proven {
-            steps.push(step(strangers, false, true));
+            steps.push(step(strangers, true, false));
+            steps.push(step(strangers, false, false));
         }
         steps.push(step(usize::MAX, true, false));
         steps.push(step(usize::MAX, false, false));
