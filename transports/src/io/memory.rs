@@ -12,12 +12,16 @@ use ramson_protocol::link::reason::Reason;
 use ramson_protocol::time::Mono;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
+use std::time::Duration;
 
 /// What all sessions of all threads may make us hold, in bytes.
 pub(super) const SESSIONS: usize = 48 * 1024 * 1024;
 
 /// Sessions that a network may have without being one that has many: in private networks all are in one.
 const MANY: usize = 8;
+
+/// Who has said or heard something so lately makes use of his session.
+const IN_USE: Duration = Duration::from_secs(30);
 
 /// Down to this part of the budget it is freed, so that it is not done every time.
 const TARGET: (usize, usize) = (3, 4);
@@ -34,22 +38,24 @@ impl Links {
         }
     }
 
-    /// Closes sessions of NTCP2 for want of descriptors: first of networks that have many, and of these who has been silent
-    /// for longest. Whoever holds a tunnel open is not silent.
+    /// Closes sessions of NTCP2 for want of descriptors: the silent before those in use, of these first of networks that have
+    /// many, and of these who has been silent for longest.
     pub(super) fn close_idlest(&mut self, sessions: usize) {
         let mut in_network: FxHashMap<u128, usize> = FxHashMap::default();
-        let mut all: Vec<(usize, Mono, usize)> = Vec::new();
+        let mut all: Vec<(bool, usize, Mono, usize)> = Vec::new();
+        let now = self.now.mono;
         let tcp = |session: &Session| session.transport() == Transport::Ntcp2;
         for (index, session) in self.sessions.iter().filter(|(_, session)| tcp(session)) {
-            all.push((0, session.last_in.max(session.last_out), index));
+            let last = session.last_in.max(session.last_out);
+            all.push((now.saturating_sub(last) < IN_USE, 0, last, index));
             *in_network.entry(network(session.ip, 24)).or_default() += 1;
         }
-        for (rank, _, index) in &mut all {
+        for (_, rank, _, index) in &mut all {
             let of_network = self.sessions.get(*index).and_then(|session| in_network.get(&network(session.ip, 24)));
             *rank = usize::MAX - of_network.map_or(0, |count| count / MANY);
         }
         all.sort_unstable();
-        for (_, _, index) in all.into_iter().take(sessions) {
+        for (_, _, _, index) in all.into_iter().take(sessions) {
             self.stats.dropped(DropCause::DescriptorsScarce);
             self.close(index, Some(Reason::NORMAL));
         }

@@ -149,8 +149,6 @@ impl Ssu2Handle {
             | Input::Moved(..)
             | Input::Down(..)
             | Input::RouterInfo
-            | Input::Standing(_)
-            | Input::Test { .. }
             | Input::Stop => false,
         };
         if may_be_lost { self.inbox.push(input).is_ok() } else { self.inbox.push_first(input).is_ok() }
