@@ -12,6 +12,8 @@
 //!
 //! spec: streaming
 
+mod transmit;
+
 use super::congestion::{Congestion, Model};
 use super::packet::{CHOKE, Packet, flag};
 use super::receive::{ReceiveHalf, Taken};
@@ -469,134 +471,5 @@ impl Stream {
     fn fits(&self) -> bool {
         let most = if self.choked || self.backoff > 0 { 1 } else { self.congestion.window() };
         self.send.in_flight() < most
-    }
-
-    /// The next packet, if one is to go now. Who sends it puts in who we are and signs, as its flags ask.
-    pub fn poll_packet(&mut self, now: Mono) -> Option<Packet> {
-        if std::mem::take(&mut self.reset_due) {
-            let mut packet = Packet::new(self.ids.1, self.ids.0, 0);
-            packet.flags = flag::RESET | flag::SIGNATURE;
-            return Some(packet);
-        }
-        match self.phase {
-            Phase::Ended(_) => return None,
-            Phase::Lingering { .. } => return self.plain_ack(now),
-            Phase::Connecting { .. } | Phase::Open => {}
-        }
-        let packet = self.retransmission(now).or_else(|| self.new_packet(now));
-        packet.or_else(|| self.plain_ack(now))
-    }
-
-    fn retransmission(&mut self, now: Mono) -> Option<Packet> {
-        if !self.fits() || now < self.next_paced {
-            return None;
-        }
-        let (sequence, sent) = self.send.resend(now)?;
-        self.retransmitted += 1;
-        self.went(now, sent.payload.len());
-        Some(self.packet(sequence, sent.flags, sent.payload, true))
-    }
-
-    fn new_packet(&mut self, now: Mono) -> Option<Packet> {
-        let keep_alive = std::mem::take(&mut self.keep_alive_due);
-        if !self.is_new_due(now) && !keep_alive {
-            return None;
-        }
-        let mut flags = 0;
-        if !self.begun {
-            flags |= flag::SYNCHRONIZE;
-            if self.ids.1 == 0 {
-                flags |= flag::NO_ACK;
-            }
-        }
-        // Nobody knows yet what the other side takes.
-        let most = if self.ids.1 == 0 { usize::from(USUAL_PAYLOAD.min(self.config.max_payload)) } else { self.payload };
-        let payload = self.send.take(most);
-        let last = self.send.waiting() == 0;
-        if last {
-            self.flush = None;
-        }
-        if self.closing && last && (self.begun || self.ids.1 != 0) {
-            flags |= flag::CLOSE;
-            self.close_sent = Some(self.send.next_sequence());
-        } else if self.closing && last {
-            // The first packet of a stream that is to be closed at once: the closing one follows.
-            self.flush = Some(now);
-        }
-        self.begun = true;
-        let (len, limited) = (payload.len(), !last);
-        let sequence = self.send.sent(now, payload.clone(), flags, limited);
-        self.went(now, len);
-        let urgent = last || !self.fits() || self.since_urgent >= 8;
-        self.since_urgent = if urgent { 0 } else { self.since_urgent + 1 };
-        Some(self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0))
-    }
-
-    /// Whether a new packet is to go now.
-    fn is_new_due(&self, now: Mono) -> bool {
-        let flush = self.flush.is_some_and(|flush| now >= flush);
-        if !self.begun {
-            return flush;
-        }
-        // INTEROP: i2pd sends one packet only before it is answered, and others drop what they cannot place.
-        if matches!(self.phase, Phase::Connecting { .. }) || !self.fits() || self.close_sent.is_some() {
-            return false;
-        }
-        let (waiting, close) = (self.send.waiting(), self.closing);
-        if waiting >= self.payload {
-            return now >= self.next_paced;
-        }
-        if waiting == 0 { close } else { flush || self.send.unacked() == 0 }
-    }
-
-    /// A packet of so much payload goes out.
-    fn went(&mut self, now: Mono, len: usize) {
-        self.last_sent = now;
-        self.congestion.on_sent(now, self.send.in_flight());
-        if let Some(pace) = self.congestion.pace() {
-            let gap = Duration::from_secs_f64((len + 22) as f64 / pace.max(1.0)).min(Duration::from_secs(1));
-            // Time that was not used is made up for by a short burst.
-            self.next_paced = self.next_paced.max(now.saturating_sub(gap * BURST)) + gap;
-        }
-        self.arm(now);
-    }
-
-    fn packet(&mut self, sequence: u32, flags: u16, payload: Bytes, urgent: bool) -> Packet {
-        let mut packet = Packet::new(self.ids.1, self.ids.0, sequence);
-        packet.flags = flags;
-        packet.payload = payload;
-        if flags & flag::SYNCHRONIZE != 0 {
-            packet.flags |= flag::FROM | flag::MAX_SIZE;
-            packet.max_size = Some(self.config.max_payload);
-        }
-        if flags & (flag::SYNCHRONIZE | flag::CLOSE) != 0 {
-            packet.flags |= flag::SIGNATURE;
-        }
-        if self.ids.1 != 0 {
-            packet.flags &= !flag::NO_ACK;
-            match self.receive.acknowledge() {
-                Some((through, nacks)) => (packet.ack_through, packet.nacks) = (through, nacks),
-                None => packet.flags |= flag::NO_ACK,
-            }
-            // INTEROP: in an answer to a first packet eight numbers would be taken for a hash.
-            if packet.has(flag::SYNCHRONIZE) {
-                packet.nacks.clear();
-            }
-        }
-        if self.receive.is_choked() {
-            // INTEROP: Java says 61,000, and takes no less for a choke.
-            packet.delay = Some(61_000);
-        } else if urgent {
-            packet.delay = Some(0);
-        }
-        packet
-    }
-
-    fn plain_ack(&mut self, now: Mono) -> Option<Packet> {
-        if self.ids.1 == 0 || !self.begun || self.receive.ack_due().is_none_or(|due| now < due) {
-            return None;
-        }
-        let packet = self.packet(0, 0, Bytes::new(), false);
-        (!packet.has(flag::NO_ACK)).then_some(packet)
     }
 }

@@ -9,6 +9,8 @@
 //!
 //! spec: streaming
 
+mod receive;
+
 use super::packet::{Packet, flag};
 use super::stream::{Config, End, Stream};
 use crate::data::keys_and_cert::Destination;
@@ -344,146 +346,6 @@ impl Streams {
             ended.push(entry.stream.ids().0);
         }
         ended.into_iter().for_each(|id| self.serve(id));
-    }
-
-    /// Takes a packet. `from` is whose session it came out of, as far as that is proven.
-    ///
-    /// # Errors
-    /// See [`Refused`]; it is counted.
-    pub fn handle_packet(
-        &mut self,
-        now: Now,
-        from: Option<DestinationHash>,
-        ports: Ports,
-        bytes: &Bytes,
-    ) -> Result<(), Refused> {
-        self.stats.received += 1;
-        let taken = self.take(now, from, ports, bytes);
-        if let Err(refused) = taken {
-            self.stats.refused[Refused::ALL.iter().position(|other| *other == refused).unwrap_or(0)] += 1;
-        }
-        taken
-    }
-
-    fn take(&mut self, now: Now, from: Option<DestinationHash>, ports: Ports, bytes: &Bytes) -> Result<(), Refused> {
-        let id = bytes.first_chunk().map_or(0, |id| u32::from_be_bytes(*id));
-        let known = self.entries.get(&id);
-        let signer = known.and_then(|entry| entry.from.as_ref()).map(|from| from.signing_type());
-        let packet = Packet::parse(bytes, signer).map_err(|_| Refused::Malformed)?;
-        if packet.has(flag::ECHO) {
-            return Err(Refused::Unknown);
-        }
-        if known.is_some() {
-            return self.known(now, from, id, &packet, bytes);
-        }
-        if id != 0 {
-            return Err(Refused::Unknown);
-        }
-        let sender = from.or_else(|| packet.from.as_ref().map(|from| from.hash())).ok_or(Refused::WrongSender)?;
-        // A first packet that comes again, and what follows it before our answer.
-        if let Some(id) = self.theirs.get(&(sender, packet.receive_stream)).copied() {
-            return self.known(now, from, id, &packet, bytes);
-        }
-        if packet.has(flag::SYNCHRONIZE) {
-            self.first(now, from, ports, &packet, bytes)
-        } else {
-            self.keep_early(now, sender, packet)
-        }
-    }
-
-    fn keep_early(&mut self, now: Now, sender: DestinationHash, packet: Packet) -> Result<(), Refused> {
-        if !self.listening || packet.has(flag::RESET) {
-            return Err(Refused::Unknown);
-        }
-        while self.early.len() >= EARLY || self.early.front().is_some_and(|(at, ..)| *at + EARLY_LIFE < now.mono) {
-            self.early.pop_front();
-        }
-        self.early.push_back((now.mono, sender, packet));
-        Ok(())
-    }
-
-    /// A packet of a stream that there is.
-    fn known(
-        &mut self,
-        now: Now,
-        from: Option<DestinationHash>,
-        id: u32,
-        packet: &Packet,
-        bytes: &Bytes,
-    ) -> Result<(), Refused> {
-        let entry = self.entries.get_mut(&id).ok_or(Refused::Unknown)?;
-        if from.is_some_and(|from| from != entry.remote) {
-            return Err(Refused::WrongSender);
-        }
-        if let Some(from) = &packet.from {
-            if from.hash() != entry.remote {
-                return Err(Refused::WrongSender);
-            }
-            entry.from.get_or_insert_with(|| from.clone());
-            entry.offline = packet.offline.clone().or(entry.offline.take());
-        }
-        // A session proves its sender; without one these need a signature.
-        if from.is_none() && packet.flags & (flag::SYNCHRONIZE | flag::CLOSE | flag::RESET) != 0 {
-            let mut packet = packet.clone();
-            packet.offline = packet.offline.or_else(|| entry.offline.clone());
-            let signer = entry.from.as_ref().ok_or(Refused::BadSignature)?;
-            packet.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
-        }
-        entry.stream.handle_packet(now.mono, packet);
-        if entry.stream.take_suspicion() {
-            self.out.push_back(Out::Suspicious(entry.remote));
-        }
-        self.out.push_back(Out::Changed(id));
-        self.serve(id);
-        Ok(())
-    }
-
-    /// The first packet of a stream that another begins.
-    fn first(
-        &mut self,
-        now: Now,
-        from: Option<DestinationHash>,
-        ports: Ports,
-        packet: &Packet,
-        bytes: &Bytes,
-    ) -> Result<(), Refused> {
-        if !self.listening {
-            return Err(Refused::NotListening);
-        }
-        let signer = packet.from.clone().ok_or(Refused::BadSignature)?;
-        let remote = signer.hash();
-        if from.is_some_and(|from| from != remote) {
-            return Err(Refused::WrongSender);
-        }
-        // INTEROP: i2pd leaves the hash out when it does not sign, which it does only where the session proves it.
-        if packet.target().is_some_and(|target| target != self.us.destination.hash()) {
-            return Err(Refused::WrongTarget);
-        }
-        if from.is_none() || packet.signature.is_some() {
-            packet.verify(bytes, &signer, now.wall).map_err(|_| Refused::BadSignature)?;
-        }
-        if !self.has_room(&remote) {
-            return Err(Refused::TooMany);
-        }
-        let id = self.free_id();
-        let stream = Stream::accept(self.config, id, packet, now.mono);
-        self.insert(id, stream, remote, Some(signer), Ports { from: ports.to, to: ports.from });
-        self.theirs.insert((remote, packet.receive_stream), id);
-        self.stats.accepted += 1;
-        self.out.push_back(Out::Accepted { stream: id, remote });
-        self.out.push_back(Out::Changed(id));
-        let (followers, others) = self
-            .early
-            .drain(..)
-            .partition(|(_, sender, early)| *sender == remote && early.receive_stream == packet.receive_stream);
-        self.early = others;
-        let followers: VecDeque<(Mono, DestinationHash, Packet)> = followers;
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.offline = packet.offline.clone();
-            followers.iter().for_each(|(_, _, packet)| entry.stream.handle_packet(now.mono, packet));
-        }
-        self.serve(id);
-        Ok(())
     }
 
     /// The stream is to be asked for packets, and its timer set.

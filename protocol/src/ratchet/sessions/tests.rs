@@ -1,7 +1,8 @@
 use super::*;
-use crate::garlic::clove::{Clove, CloveDelivery};
+use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
 use crate::i2np::{MessageType, ShortHeader};
 use crate::id::MessageId;
+use crate::time::Wall;
 use proptest::prelude::*;
 
 const NOW: Now = Now { mono: Duration::from_secs(1000), wall: Wall(1_750_000_000_000) };
