@@ -6,7 +6,6 @@ Ramson's own metrics can answer.
 """
 
 from . import (
-    address_lost,
     endpoint,
     floodfill,
     gateway,
@@ -18,7 +17,6 @@ from . import (
     ipv6_participant,
     ipv6_sessions,
     java_neighbour,
-    mapped,
     mixed_participant,
     nat,
     one_to_one,
@@ -44,7 +42,6 @@ from . import (
     streams_broken,
     streams_i2pd,
     streams_java,
-    two_addresses,
 )
 
 ALL = (
@@ -76,9 +73,6 @@ ALL = (
     introduced_java,
     one_to_one,
     port_forward,
-    two_addresses,
-    mapped,
-    address_lost,
     hostile,
     siege,
     floodfill,
