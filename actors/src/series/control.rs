@@ -117,18 +117,21 @@ series! {
 /// Begins the counters at zero, under all values of their labels that are known beforehand: the first event is a step then,
 /// which a rate can see, and a rule over it has a value from the first scrape on.
 pub fn begin() {
-    for counter in [&NEWS_DEFERRED, &UNEXPECTED_ENDS, &NETDB_FLOODS, &NETDB_STORAGE_ERRORS] {
+    for counter in [&CLOCK_JUMPS, &NEWS_DEFERRED, &UNEXPECTED_ENDS, &NETDB_FLOODS, &NETDB_STORAGE_ERRORS] {
         counter.add([], 0);
     }
     let known: [(&Counter<1>, &[&'static str]); 11] = [
         (&DUPLICATES, &["forgotten_early"]),
         (&CHARGES, &["malformed", "misbehaved", "ours"]),
         (&TUNNEL_TESTS, &["ok", "failed"]),
-        (&NETDB_LOOKUPS, &["found", "not_found", "throttled"]),
+        (&NETDB_LOOKUPS, &["found", "not_found", "throttled", "over_share"]),
         (&NETDB_SEARCHES, &["found", "not_found"]),
         (&NETDB_QUERIES, &["tunnels", "session"]),
         (&NETDB_PUBLISHES, &["confirmed", "unconfirmed"]),
-        (&NETDB_STORES, &["taken", "not_newer", "bad_signature", "from_the_future", "too_old", "wrong_network"]),
+        (
+            &NETDB_STORES,
+            &["taken", "not_newer", "bad_signature", "from_the_future", "too_old", "wrong_network", "over_share"],
+        ),
         (&CONNECT_FAILURES, &["no_router_info", "no_address", "dial", "timed_out", "resting"]),
         (&RESEEDS, &["taken", "kept", "failed"]),
         (&RESEED_FETCHES, &["good", "unreachable"]),
