@@ -148,6 +148,8 @@ impl Ssu2Handle {
             | Input::Introduce(..)
             | Input::Moved(..)
             | Input::Down(..)
+            | Input::Standing(_)
+            | Input::Test { .. }
             | Input::RouterInfo
             | Input::Stop => false,
         };
