@@ -68,7 +68,7 @@ pub(crate) struct Backlog(Arc<[AtomicUsize; 2]>);
 impl Backlog {
     /// Takes up room for a batch, if there is room.
     fn enter(&self, batch: &[Received]) -> Option<Room> {
-        let room = Room { backlog: self.clone(), sizes: [batch.len(), batch.iter().map(Received::len).sum()] };
+        let room = Room { backlog: self.clone(), sizes: [batch.len(), batch.iter().map(Received::bytes).sum()] };
         let bounds = [MAX_WAITING, MAX_WAITING_BYTES];
         let within = (0..2).map(|n| self.0[n].fetch_add(room.sizes[n], Relaxed) + room.sizes[n] <= bounds[n]);
         // All are added before one is asked: the room gives all back.

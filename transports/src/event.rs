@@ -128,7 +128,7 @@ pub enum Received {
 
 impl Received {
     /// Its bytes in memory, about.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + match self {
                 Self::Message { message, .. } | Self::TunnelMessage { message, .. } => message.body.len(),

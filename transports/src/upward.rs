@@ -97,7 +97,7 @@ impl Upward {
 
     /// Something that may be lost: if the turn brings too much, what comes last.
     pub(crate) fn pass(&mut self, received: Received) {
-        let bytes = self.bytes + received.len();
+        let bytes = self.bytes + received.bytes();
         if self.received.len() >= TURN || bytes > TURN_BYTES {
             self.lost += 1;
             return;
