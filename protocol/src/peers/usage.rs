@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 /// The part of our tunnels that one router may be in.
 const PARTS: usize = 3;
 
+/// So many it may be in always: of three or four tunnels one is more than a third, and the few who do well are in one.
+const ALWAYS: usize = 2;
+
 /// The hops of all tunnels that stand or are being built. Whoever holds them gives them back.
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
@@ -42,10 +45,9 @@ impl Usage {
         self.hops.get(router).copied().unwrap_or(0)
     }
 
-    /// Whether one more tunnel with this router in it would be more than its part. One is always allowed.
+    /// Whether one more tunnel with this router in it would be more than its part, and more than two.
     pub fn is_overused(&self, router: &RouterHash) -> bool {
-        let count = self.count(router);
-        count > 0 && count >= (self.tunnels + 1) / PARTS
+        self.count(router) >= ((self.tunnels + 1) / PARTS).max(ALWAYS)
     }
 }
 
@@ -58,15 +60,18 @@ mod tests {
         let (mut usage, hash) = (Usage::default(), |n| RouterHash([n; 32]));
         assert!(!usage.is_overused(&hash(1)));
         usage.hold(&[hash(1), hash(2)]);
-        assert!(usage.is_overused(&hash(1)), "the second of two");
-        for n in 3..7 {
+        assert!(!usage.is_overused(&hash(1)), "the second of two");
+        usage.hold(&[hash(1)]);
+        assert!(usage.is_overused(&hash(1)), "the third of three");
+        for n in 3..9 {
             usage.hold(&[hash(n), hash(n + 10)]);
         }
-        assert!(!usage.is_overused(&hash(1)), "the second of six");
+        assert!(!usage.is_overused(&hash(1)), "the third of nine");
         usage.hold(&[hash(1)]);
         assert!(usage.is_overused(&hash(1)));
         usage.release(&[hash(1)]);
+        usage.release(&[hash(1)]);
         usage.release(&[hash(1), hash(2)]);
-        assert_eq!((usage.count(&hash(1)), usage.hops.len(), usage.tunnels), (0, 8, 4));
+        assert_eq!((usage.count(&hash(1)), usage.hops.len(), usage.tunnels), (0, 12, 6));
     }
 }
