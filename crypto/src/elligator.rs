@@ -219,8 +219,8 @@ mod tests {
     fn known_representatives_stand_for_known_keys() {
         const LOW_AND_HIGH_Y: [&str; 3] = [
             "33951964003c940878063ccfd0348af42150ca16d2646f2c5856e8338377d800",
-            "2820b6b241e0f68a6c4a7fee3d978228ef3ae45533cd410aa91a415331d8612d",
-            "3cfb87c46c0b4575ca8175e0ed1c0ae9dae79db78df86997c4847b9f20b27718",
+            "999b591b6697d074f266192277d554dec3c24c2ef6108101f63d94f7fff3a013",
+            "bd3d2a7ed1c8a100a977f8d992e33aaa6f630d55089770ea469101d7fd73d13d",
         ];
         const DECODED: [(&str, &str); 3] = [
             (

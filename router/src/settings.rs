@@ -50,10 +50,12 @@ macro_rules! settings {
         impl Settings {
             /// All sections: their names, what they are about, and their keys.
             pub(crate) fn sections() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
-                vec![
-                    $((stringify!($name), <$section>::ABOUT, <$section>::keys()),)+
-                    ("[tunnel]", tunnel::Tunnel::ABOUT, tunnel::Tunnel::keys()),
-                ]
+                vec![$((stringify!($name), <$section>::ABOUT, <$section>::keys()),)+]
+            }
+
+            /// The same of what can stand there many times.
+            pub(crate) fn lists() -> Vec<(&'static str, &'static [&'static str], Vec<Key>)> {
+                vec![("[tunnel]", tunnel::Tunnel::ABOUT, tunnel::Tunnel::keys())]
             }
 
             /// The keys whose values differ from those of `before`.

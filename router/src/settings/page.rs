@@ -25,7 +25,7 @@ const EXAMPLE: &str = "\
 /// The page, in Markdown.
 pub(crate) fn configuration() -> String {
     let mut page = INTRODUCTION.to_owned();
-    for (name, about, keys) in Settings::sections() {
+    for (name, about, keys) in Settings::sections().into_iter().chain(Settings::lists()) {
         let _ = write!(page, "\n## `[{name}]`\n\n{}\n\n", joined(about));
         page += "| key | default | live | |\n|---|---|---|---|\n";
         for key in keys {
@@ -48,6 +48,18 @@ pub(crate) fn example() -> String {
                 let _ = writeln!(page, "# {line}");
             }
             let _ = writeln!(page, "#{key_name} = {}", key.default);
+        }
+    }
+    for (name, about, keys) in Settings::lists() {
+        // There is none unless it is written, so its lines stay words until the # and the space are taken away.
+        let _ = writeln!(page, "\n# [{name}]\n# {}", joined(about));
+        for key in keys {
+            let key_name = key.name.rsplit('.').next().unwrap_or_default();
+            page += "#\n";
+            for line in wrapped(&joined(key.doc), 98) {
+                let _ = writeln!(page, "#   {line}");
+            }
+            let _ = writeln!(page, "# {key_name} = {}", key.default);
         }
     }
     page
