@@ -17,7 +17,8 @@ _HARMLESS = re.compile(
     r"|adjusted clock by -?\d{1,3}ms"  # by the fraction of a second that the field has no room for
     r"|Picked IPv6-only peer"  # Java would rather not, but it did
     r"|already exists|Old connection closed"  # both called at once
-    r"|No more floodfills for"  # a new router is known to nobody until its clock is confirmed and it has published itself
+    # A new router is known to nobody until its clock is confirmed and it has published itself: it is looked for in vain.
+    r"|NetDbReq: (No more floodfills for|Destination \S+ is requested already)"
     r"|banlisted peer|peer is banned",  # what follows from a ban; those that last are asked for
 )
 
