@@ -163,7 +163,9 @@ impl Profiles {
         let published = own.addresses().filter_map(|address| address.socket());
         let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
         let Choose { hops, direction, purpose, ref avoid, order } = *wish;
-        let hidden = direction == Direction::Inbound && !self.shared.reach().view.is_reachable();
+        // Who cannot call us, or cannot find out where we are, is no last hop.
+        let found = self.shared.is_known() && self.shared.reach().view.is_reachable();
+        let hidden = direction == Direction::Inbound && !found;
         let last = hidden.then_some(&self.connected);
         let wish = Wish { hops, direction, purpose, exclude: &[us], avoid, near: &near, last, order };
         let in_use = self.in_use.get();

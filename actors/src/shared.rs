@@ -61,6 +61,7 @@ struct Inner {
     abilities: ArcSwap<Abilities>,
     witnesses: Witnesses,
     clock_believed: AtomicBool,
+    known: AtomicBool,
     dial_history: parking_lot::Mutex<DialHistory>,
     desk: parking_lot::Mutex<Desk>,
     reach: ArcSwap<Reach>,
@@ -119,6 +120,7 @@ impl Shared {
             abilities: ArcSwap::from_pointee(parts.abilities),
             witnesses: Witnesses::default(),
             clock_believed: AtomicBool::new(false),
+            known: AtomicBool::new(false),
             dial_history: parking_lot::Mutex::default(),
             desk: parking_lot::Mutex::new(parts.desk),
             reach: ArcSwap::from_pointee(parts.reach),
@@ -169,6 +171,16 @@ impl Shared {
     /// Somebody has.
     pub(crate) fn believe_clock(&self) {
         self.0.clock_believed.store(true, Relaxed);
+    }
+
+    /// True once a floodfill has confirmed our RouterInfo: before, nobody finds us who is not connected to us.
+    pub fn is_known(&self) -> bool {
+        self.0.known.load(Relaxed)
+    }
+
+    /// One has.
+    pub(crate) fn set_known(&self) {
+        self.0.known.store(true, Relaxed);
     }
 
     /// Who is let in, and called.

@@ -82,7 +82,10 @@ impl Publishing {
                     // Our identity signs anew more often than this; should it not, what we have is sent again.
                     self.core.handle_input(self.netdb.shared().now(), In::Publish);
                 }
-                Out::Published(_) => count("confirmed"),
+                Out::Published(_) => {
+                    count("confirmed");
+                    self.netdb.shared().set_known();
+                }
                 Out::Unpublished => count("unconfirmed"),
             }
         }
