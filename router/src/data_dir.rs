@@ -379,7 +379,7 @@ mod tests {
         let data = DataDir::open(folder.path()).unwrap();
         let other = NodeKeys::generate(&mut rand::make_rng::<ChaCha20Rng>());
         let profile = Profile { net_id: 99, floodfill: Floodfill::No, ntcp2: None, ssu2: None, share: 1, family: None };
-        let now = crate::reseed::now();
+        let now = ramson_transports::clock::Clock::system();
         let info = router_info(&other, &profile, &State::default(), now).unwrap();
         let _ = data.keys().unwrap();
         fs::write(data.router_info_path(), b"damaged").unwrap();

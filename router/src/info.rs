@@ -4,11 +4,11 @@ use crate::Failure;
 use crate::bootstrap;
 use crate::data_dir::DataDir;
 use crate::output::say;
-use crate::reseed::now;
 use crate::settings::Settings;
 use ramson_actors::netdb;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::netdb::rules::Rules;
+use ramson_transports::clock::Clock;
 use std::path::{Path, PathBuf};
 
 /// Prints our hash, RouterInfo file and addresses.
@@ -75,7 +75,7 @@ pub(crate) fn import(config: Option<&Path>, data: &Path, paths: &[PathBuf]) -> R
         found.extend(read.routers);
     }
     let rules = Rules { net_id, own: own.map(|info| info.hash()).unwrap_or_default(), floodfill: false };
-    let imported = netdb::import(&data.database_path(), found, &rules, now())?;
+    let imported = netdb::import(&data.database_path(), found, &rules, Clock::system())?;
     say(&format!("{imported}\n"))?;
     if imported.taken + imported.known == 0 {
         return Err(format!("nothing was taken: {}", imported.advice(net_id)).into());

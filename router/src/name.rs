@@ -8,10 +8,9 @@ use ramson_apps::names::entry::{Entry, destination, property};
 use ramson_apps::names::{HostName, blockfile, i2pd};
 use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
-use ramson_protocol::time::Wall;
+use ramson_transports::clock::Clock;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What can be done with names.
 #[derive(Debug, Subcommand)]
@@ -105,7 +104,7 @@ pub(crate) fn run(data: &Path, command: NameCommand) -> Result<(), Failure> {
             let name = host_name(&name)?;
             let destination = destination(&text)
                 .map_err(|e| format!("the destination of {name} is not whole, or no base 64 of I2P ({e})"))?;
-            Ok(book.add(shelf.into(), &name, destination, replace, now())?)
+            Ok(book.add(shelf.into(), &name, destination, replace, Clock::system())?)
         }
         NameCommand::Remove { name, book: shelf } => {
             let name = host_name(&name)?;
@@ -124,11 +123,6 @@ pub(crate) fn run(data: &Path, command: NameCommand) -> Result<(), Failure> {
         Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
         other => other,
     }
-}
-
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn host_name(text: &str) -> Result<HostName, Failure> {
@@ -221,7 +215,7 @@ fn import(book: &Book, out: &mut impl Write, path: &Path) -> Result<(), Failure>
         return Ok(());
     }
     let file = std::fs::File::open(path).map_err(|e| fail(&e))?;
-    let report = book.read_list(BufReader::new(file), &source, now()).map_err(|e| fail(&e))?;
+    let report = book.read_list(BufReader::new(file), &source, Clock::system()).map_err(|e| fail(&e))?;
     if report.is_empty() {
         return Err(fail(&"there is no name in it; a line is name.i2p=DESTINATION"));
     }

@@ -25,11 +25,10 @@ use ramson_actors::netdb;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::netdb::rules::Rules;
 use ramson_protocol::reseed::bundle;
-use ramson_protocol::time::Wall;
+use ramson_transports::clock::Clock;
 use rand_chacha::ChaCha20Rng;
 use signer::Signer;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `ramson reseed make` and `ramson reseed serve`.
 ///
@@ -57,9 +56,9 @@ pub(crate) fn take(source: &str, config: Option<&Path>, data: &Path) -> Result<(
         outside::read_bounded(Path::new(source)).map_err(|e| format!("cannot read {source}: {e}"))?
     };
     let rules = Rules { net_id: settings.network.id, own: RouterHash::default(), floodfill: false };
-    let bundle = bundle::open(&file, &signers, &rules, now()).map_err(|e| format!("{source}: {e}"))?;
+    let bundle = bundle::open(&file, &signers, &rules, Clock::system()).map_err(|e| format!("{source}: {e}"))?;
     let found = bundle.routers.iter().map(|info| info.as_bytes().clone()).collect();
-    let imported = netdb::import(&data.database_path(), found, &rules, now())?;
+    let imported = netdb::import(&data.database_path(), found, &rules, Clock::system())?;
     say(&format!("{imported}\nsigned by {}\n", bundle.signer))?;
     if !bundle.refused.is_empty() {
         say(&format!("left out: {}\n", bundle::counted(&bundle.refused)))?;
@@ -72,7 +71,7 @@ fn make(making: &Making) -> Result<(), Failure> {
     let signer = Signer::open(&making.keys, &making.signer)?;
     let mut rng = rand::make_rng::<ChaCha20Rng>();
     let routers = offer.pick(offer.all()?, &mut rng);
-    let file = bundle::make(&routers, &signer.id, &signer.key, now(), &mut rng)
+    let file = bundle::make(&routers, &signer.id, &signer.key, Clock::system(), &mut rng)
         .map_err(|e| format!("the bundle cannot be made: {e}"))?;
     write_atomically(&making.out, &file, 0o644).map_err(|e| format!("cannot write {}: {e}", making.out.display()))?;
     say(&format!(
@@ -87,10 +86,4 @@ fn make(making: &Making) -> Result<(), Failure> {
 
 fn serve(serving: &Serving) -> Result<(), Failure> {
     serve::run(serving, Offer::new(&serving.offer), Signer::open(&serving.keys, &serving.signer)?)
-}
-
-/// This machine's time.
-pub(crate) fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -12,8 +12,7 @@ use super::pages::Problem;
 use crate::names::book::{Book, BookError, Shelf};
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode};
-use ramson_protocol::time::Wall;
-use std::time::{SystemTime, UNIX_EPOCH};
+use ramson_transports::clock::Clock;
 
 /// The host that is the proxy itself.
 pub(super) const HOST: &str = "proxy.i2p";
@@ -29,7 +28,7 @@ pub(super) fn answer<B>(request: &Request<B>, book: &Book, pending: &Pending) ->
         Some("once") => question.url.replacen(question.name.as_str(), &question.helper.address.to_string(), 1),
         Some(action @ ("keep" | "replace")) => {
             let destination = question.helper.destination.ok_or(Problem::Token)?;
-            match book.add(Shelf::User, &question.name, destination, action == "replace", now()) {
+            match book.add(Shelf::User, &question.name, destination, action == "replace", Clock::system()) {
                 // Meanwhile somebody else has entered it: the user is to see that.
                 Ok(()) | Err(BookError::Taken(_)) => question.url,
                 Err(error) => return Err(error.into()),
@@ -41,9 +40,4 @@ pub(super) fn answer<B>(request: &Request<B>, book: &Book, pending: &Pending) ->
     *answer.status_mut() = StatusCode::SEE_OTHER;
     answer.headers_mut().insert(LOCATION, HeaderValue::from_str(&url).map_err(|_| Problem::Uri)?);
     Ok(answer)
-}
-
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

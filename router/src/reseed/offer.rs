@@ -1,7 +1,6 @@
 //! Which routers go into a bundle: those that are fresh and can be called, picked by chance, so that nobody learns all that
 //! we know. They are had from files, from the router that runs, or from the database of one that does not.
 
-use super::now;
 use crate::Failure;
 use crate::bootstrap;
 use crate::cli::Offering;
@@ -11,6 +10,7 @@ use ramson_actors::netdb;
 use ramson_protocol::base64;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::reseed::bundle::is_fit;
+use ramson_transports::clock::Clock;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use serde_json::Value;
@@ -47,7 +47,7 @@ impl Offer {
         let total = found.len();
         let mut newest: BTreeMap<_, RouterInfo> = BTreeMap::new();
         for info in found {
-            if is_fit(&info, self.net_id, self.private, now())
+            if is_fit(&info, self.net_id, self.private, Clock::system())
                 && newest.get(&info.hash()).is_none_or(|held| held.published() < info.published())
                 && info.verify().is_ok()
             {

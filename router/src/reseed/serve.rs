@@ -5,9 +5,9 @@
 //!
 //! spec: reseed §Server Behavior
 
+use super::Failure;
 use super::offer::Offer;
 use super::signer::{Signer, https};
-use super::{Failure, now};
 use crate::cli::Serving;
 use crate::output::say;
 use actix_web::web::{Data, Query};
@@ -16,6 +16,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_crypto::hash::sha256;
 use ramson_protocol::reseed::bundle;
+use ramson_transports::clock::Clock;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rustls::ServerConfig;
@@ -103,7 +104,7 @@ fn make_all(offer: &Offer, signer: &Signer, rng: &mut ChaCha20Rng) -> Result<Vec
     let variants = (all.len() / bundle::USUAL).clamp(1, VARIANTS);
     let one = |rng: &mut ChaCha20Rng| -> Result<Bytes, Failure> {
         let routers = offer.pick(all.clone(), rng);
-        Ok(bundle::make(&routers, &signer.id, &signer.key, now(), rng)?.into())
+        Ok(bundle::make(&routers, &signer.id, &signer.key, Clock::system(), rng)?.into())
     };
     (0..variants).map(|_| one(rng)).collect()
 }

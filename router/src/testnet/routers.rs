@@ -5,13 +5,13 @@ use crate::data_dir::DataDir;
 use crate::settings::Settings;
 use ramson_actors::identity::{Floodfill, Offer, Profile, State, router_info};
 use ramson_protocol::reach::Publish;
-use ramson_protocol::time::Wall;
+use ramson_transports::clock::Clock;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Not the live network's number, so that nothing could ever mix.
 const NET_ID: u8 = 99;
@@ -47,10 +47,8 @@ impl Routers {
             let is_floodfill = is_floodfill(n);
             let floodfill = if is_floodfill { Floodfill::Yes } else { Floodfill::No };
             let profile = Profile { net_id: NET_ID, floodfill, ntcp2, ssu2, share: 20_000_000, family: None };
-            let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-            let now = Wall(u64::try_from(since.as_millis())?);
             let state = State { floodfill: is_floodfill, counts: (all, 0), ..State::published_at(*address) };
-            let info = router_info(&keys, &profile, &state, now)?;
+            let info = router_info(&keys, &profile, &state, Clock::system())?;
             fs::write(infos.join(format!("routerInfo-{n}.dat")), info.as_bytes())?;
             fs::write(routers.folder(n).join("ramson.toml"), routers.config_text(n))?;
         }
