@@ -45,4 +45,4 @@ mod transit;
 mod tunnel_ids;
 mod witnesses;
 
-pub use reach::Reach;
+pub use reach::{Reach, calls_from};

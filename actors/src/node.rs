@@ -15,7 +15,7 @@ use crate::netdb::{self, NetDb};
 use crate::paths::{OwnTunnels, Paths};
 use crate::pool::{InUse, PoolHandle, Pools};
 use crate::profiles::Profiles;
-use crate::reach::{self, Reach, ReachKeeper, Release, interfaces};
+use crate::reach::{self, Reach, ReachKeeper, Release, calls_from, interfaces};
 use crate::reseeder::{Reseeder, Reseeding};
 use crate::series::control;
 use crate::settings::Live;
@@ -42,7 +42,7 @@ use ramson_transports::handle::Bound;
 use ramson_transports::ssu2::{self, Ssu2Config};
 use ramson_transports::{Transports, TransportsConfig};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
@@ -451,13 +451,8 @@ fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
 /// tells what address this machine has.
 fn own_addresses(config: &NodeConfig) -> Vec<SocketAddr> {
     let listening = config.ntcp2.addresses.iter().chain(&config.ssu2.addresses).copied();
-    let mut ours: Vec<SocketAddr> = listening.collect();
-    for (bind, anywhere) in [("0.0.0.0:0", "192.0.2.1:9"), ("[::]:0", "[2001:db8::1]:9")] {
-        // This sends nothing.
-        let route =
-            UdpSocket::bind(bind).and_then(|socket| socket.connect(anywhere).and_then(|()| socket.local_addr()));
-        ours.extend(route);
-    }
+    let from = calls_from().into_iter().flatten().map(|ip| SocketAddr::new(ip, 0));
+    let mut ours: Vec<SocketAddr> = listening.chain(from).collect();
     ours.retain(|addr| !addr.ip().is_unspecified());
     ours
 }

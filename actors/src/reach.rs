@@ -7,6 +7,7 @@
 mod gateway;
 mod interfaces;
 
+pub use interfaces::calls_from;
 pub(crate) use interfaces::interfaces;
 
 use crate::identity::{Identity, Look};

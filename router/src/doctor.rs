@@ -9,10 +9,11 @@ use crate::output::say;
 use crate::settings::Settings;
 use crate::settings::publish::ListenAt;
 use crate::start::{ports, try_port};
+use ramson_actors::calls_from;
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 use std::fs;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -82,7 +83,8 @@ pub(crate) fn doctor(config: Option<&Path>, data: &Path) -> Result<(), Failure> 
     findings.push(clock(&machine));
     findings.extend(memory(&machine));
     findings.extend(folder(data));
-    findings.extend(addresses(&settings, port, source(true), source(false)));
+    let [v4, v6] = calls_from();
+    findings.extend(addresses(&settings, port, v4, v6));
     findings.extend(listening(&settings, port, data));
     let mut text = String::new();
     for finding in &findings {
@@ -189,14 +191,6 @@ fn folder(data: &Path) -> Vec<Finding> {
         });
     }
     findings
-}
-
-/// From which address this machine would call others. Nothing is sent for it.
-fn source(v4: bool) -> Option<IpAddr> {
-    let (any, far) = if v4 { ("0.0.0.0:0", "192.0.2.1:9") } else { ("[::]:0", "[2001:db8::1]:9") };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(far).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 fn addresses(settings: &Settings, port: u16, v4: Option<IpAddr>, v6: Option<IpAddr>) -> Vec<Finding> {

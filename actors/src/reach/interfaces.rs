@@ -12,7 +12,12 @@ pub(crate) fn interfaces() -> Interfaces {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
     let mut addresses: Vec<IpAddr> = all.iter().filter(|i| !i.is_link_local()).map(if_addrs::Interface::ip).collect();
     addresses.dedup();
-    Interfaces { addresses, source: AFAR.map(|to| source(SocketAddr::new(to, 9))) }
+    Interfaces { addresses, source: calls_from() }
+}
+
+/// From which addresses this machine calls others, over IPv4 and IPv6; none where no way leads out. Nothing is sent for it.
+pub fn calls_from() -> [Option<IpAddr>; 2] {
+    AFAR.map(|to| source(SocketAddr::new(to, 9)))
 }
 
 /// The address that the system would call from; none if no way leads there.
