@@ -12,7 +12,6 @@ use ramson_apps::streams::Streams;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::streaming::streams::Signer;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +21,9 @@ use tokio::sync::{mpsc, oneshot};
 /// A site answers a call within this time. INTEROP: Java waits as long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Starts the proxy, if there is to be one. It ends when the host is dropped.
-///
-/// # Errors
-/// If the system gives no thread.
-pub(crate) fn start(config: &HttpProxy, data: &DataDir, node: &Node) -> io::Result<Option<Host>> {
-    let Some(listen) = config.listen.0 else { return Ok(None) };
-    let host = Host::start()?;
+/// Starts the proxy, if there is to be one.
+pub(crate) fn start(host: &Host, config: &HttpProxy, data: &DataDir, node: &Node) {
+    let Some(listen) = config.listen.0 else { return };
     let (opener, wanted) = mpsc::channel(1);
     // Actors begin on the main thread.
     actix::spawn(open(wanted, node.clone(), Wanted::new(config.quantity, config.length)));
@@ -44,7 +39,6 @@ pub(crate) fn start(config: &HttpProxy, data: &DataDir, node: &Node) -> io::Resu
             tracing::error!(%error, "the HTTP proxy has ended");
         }
     });
-    Ok(Some(host))
 }
 
 /// Opens the proxy's destination when it is wanted: one that nobody can call, with keys for as long as the process lives.

@@ -6,7 +6,7 @@ use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
 use crate::start::Protocol;
-use crate::{bootstrap, control, exporter, family, log, reseed, service, start, version, watch};
+use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, tunnels, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -15,6 +15,7 @@ use ramson_actors::netdb::NetDbConfig;
 use ramson_actors::node::{DRAIN, Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_actors::time_keeper::ClockConfig;
+use ramson_apps::Host;
 use ramson_protocol::data::router_info::RouterInfo;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -52,8 +53,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     let metrics = settings.metrics.listen.0.map(listen_for_metrics).transpose()?;
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
-        let _applications = crate::tunnels::start(&settings.tunnel, &data, &node)?;
-        let _proxy = crate::proxy::start(&settings.http_proxy, &data, &node)?;
+        let _applications = start_applications(&settings, &data, &node)?;
         if let Err(error) = control::serve(data.path(), node.clone()) {
             tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }
@@ -82,6 +82,20 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         let reloader = Reloader::new(path, settings, node.clone(), Some(filter)).with_volume(data.volume_path());
         serve(receiver, &node, reloader).await
     })
+}
+
+/// Starts what runs on destinations, if there is anything. All of it ends when the host is dropped.
+///
+/// # Errors
+/// If a tunnel's keys cannot be had, or the system gives no thread.
+fn start_applications(settings: &Settings, data: &DataDir, node: &Node) -> Result<Option<Host>, Failure> {
+    if settings.tunnel.is_empty() && settings.http_proxy.listen.0.is_none() {
+        return Ok(None);
+    }
+    let host = Host::start()?;
+    tunnels::start(&host, &settings.tunnel, data, node)?;
+    proxy::start(&host, &settings.http_proxy, data, node);
+    Ok(Some(host))
 }
 
 /// # Errors

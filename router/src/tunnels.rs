@@ -10,20 +10,15 @@ use ramson_apps::{Host, tunnel};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::streaming::streams::Signer;
-use rand::Rng;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Opens a destination for each tunnel, and starts what runs on it. The applications end when the host is dropped.
+/// Opens a destination for each tunnel, and starts what runs on it.
 ///
 /// # Errors
 /// If keys cannot be read or made, or an application not be started; with what to do.
-pub(crate) fn start(tunnels: &[Tunnel], data: &DataDir, node: &Node) -> Result<Option<Host>, Failure> {
-    if tunnels.is_empty() {
-        return Ok(None);
-    }
-    let host = Host::start()?;
+pub(crate) fn start(host: &Host, tunnels: &[Tunnel], data: &DataDir, node: &Node) -> Result<(), Failure> {
     for config in tunnels {
         let keys = keys(config, data)?;
         let signer = Signer { destination: keys.destination, key: keys.key, offline: keys.offline };
@@ -51,7 +46,7 @@ pub(crate) fn start(tunnels: &[Tunnel], data: &DataDir, node: &Node) -> Result<O
             (None, _) => {}
         }
     }
-    Ok(Some(host))
+    Ok(())
 }
 
 /// Prints the destinations whose keys are in the data folder.
@@ -91,7 +86,7 @@ fn keys(config: &Tunnel, data: &DataDir) -> Result<PrivateKeys, Failure> {
     if let Some(keys) = read(&path)? {
         return Ok(keys);
     }
-    let keys = PrivateKeys::generate(random(), &random());
+    let keys = PrivateKeys::generate(rand::random(), &rand::random());
     write_atomically(&path, &keys.to_bytes(), 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     Ok(keys)
 }
@@ -113,16 +108,10 @@ fn encryption(name: &str, data: &DataDir) -> Result<SecretKey, Failure> {
         Ok(Ok(bytes)) => Ok(SecretKey::from_bytes(bytes)),
         Ok(Err(_)) => Err(format!("{} has not 32 bytes: remove it, and another key is made", path.display()).into()),
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            let bytes = random();
+            let bytes: [u8; 32] = rand::random();
             write_atomically(&path, &bytes, 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
             Ok(SecretKey::from_bytes(bytes))
         }
         Err(e) => Err(format!("cannot read {}: {e}", path.display()).into()),
     }
-}
-
-fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    bytes
 }

@@ -2,13 +2,8 @@
 
 use super::Endpoint;
 use super::section::section;
+use super::tunnel::{HOPS, TUNNELS};
 use std::net::SocketAddr;
-
-/// Tunnels of a destination in each direction. spec: common-structures §LeaseSet2
-const TUNNELS: std::ops::RangeInclusive<usize> = 1..=16;
-
-/// Hops beside us. spec: tunnel-creation-ecies §Build Request Records
-const HOPS: std::ops::RangeInclusive<usize> = 1..=7;
 
 section! {
     /// The HTTP proxy for browsers. It costs nothing until somebody uses it.

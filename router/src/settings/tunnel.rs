@@ -4,12 +4,13 @@ use super::Endpoint;
 use super::key::{Change, Life};
 use super::section::section;
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 /// Hops that a tunnel can have beside us. spec: tunnel-creation-ecies §Build Request Records
-const MOST_HOPS: usize = 7;
+pub(super) const HOPS: RangeInclusive<usize> = 1..=7;
 
 /// Tunnels of a destination in each direction: a lease set has no room for more.
-const MOST_TUNNELS: usize = 16;
+pub(super) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
 section! {
     /// A TCP tunnel with a destination of its own; written as often as there are tunnels.
@@ -59,10 +60,10 @@ impl Tunnel {
             other => return Err(format!("tunnel {name}: type {other:?} is not known; write \"client\" or \"server\"")),
         }
         let lengths = [self.inbound_length, self.outbound_length];
-        if lengths.iter().any(|length| !(1..=MOST_HOPS).contains(length)) {
+        if lengths.iter().any(|length| !HOPS.contains(length)) {
             return Err(format!("tunnel {name}: inbound_length and outbound_length are 1 to 7; 3 is usual"));
         }
-        if !(1..=MOST_TUNNELS).contains(&self.quantity) {
+        if !TUNNELS.contains(&self.quantity) {
             return Err(format!("tunnel {name}: quantity is 1 to 16; 3 is usual"));
         }
         Ok(())
