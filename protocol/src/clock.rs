@@ -210,7 +210,7 @@ impl ClockKeeper {
         match input {
             In::System { wall, slept } => self.look_at_system(now, wall, slept),
             In::Peer { by, skew_ms, is_witness, established } => {
-                let by = self.network(by);
+                let by = Subnet::of_peer(by, self.config.private);
                 if established {
                     self.agree(by);
                 }
@@ -250,14 +250,6 @@ impl ClockKeeper {
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Option<Out> {
         self.out.pop_front()
-    }
-
-    fn network(&self, ip: IpAddr) -> Subnet {
-        match ip.to_canonical() {
-            // In a private network all peers may share a /16.
-            IpAddr::V4(ip) if self.config.private => Subnet::V6(ip.octets()),
-            ip => Subnet::of(ip),
-        }
     }
 
     /// A call has led to a session, which the sixty seconds forbid to clocks that differ.

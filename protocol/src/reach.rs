@@ -243,7 +243,7 @@ impl Reachability {
             }
             In::Unmapped { transport, v4 } => self.family(v4).mappings[transport as usize] = None,
             In::Called { transport, by } => {
-                let network = consensus::network(by, self.config.private);
+                let network = Subnet::of_peer(by, self.config.private);
                 let called = &mut self.family(by.to_canonical().is_ipv4()).called[transport as usize];
                 called.retain(|(other, _)| *other != network);
                 if called.len() == 2 {

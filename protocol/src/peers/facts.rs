@@ -26,6 +26,15 @@ pub enum Subnet {
 }
 
 impl Subnet {
+    /// The neighbourhood of an address where the network may be a private one: there all peers may share a /16, so every IPv4 address is its own, which
+    /// the wider kind has room for.
+    pub(crate) fn of_peer(ip: IpAddr, private: bool) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) if private => Self::V6(ip.octets()),
+            ip => Self::of(ip),
+        }
+    }
+
     /// The neighbourhood of an address.
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {

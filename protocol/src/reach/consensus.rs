@@ -34,15 +34,6 @@ pub(super) struct Consensus {
     samples: VecDeque<Sample>,
 }
 
-/// In which network an address is. In a private one every IPv4 address is its own, which the wider kind has room for; the
-/// families are never mixed.
-pub(super) fn network(ip: IpAddr, private: bool) -> Subnet {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) if private => Subnet::V6(ip.octets()),
-        ip => Subnet::of(ip),
-    }
-}
-
 impl Consensus {
     pub(super) fn new(private: bool) -> Self {
         Self { private, samples: VecDeque::new() }
@@ -50,7 +41,7 @@ impl Consensus {
 
     /// A peer sees us at this address.
     pub(super) fn hear(&mut self, now: Mono, by: IpAddr, at: SocketAddr) {
-        let by = network(by, self.private);
+        let by = Subnet::of_peer(by, self.private);
         self.samples.retain(|sample| sample.by != by);
         if self.samples.len() == KEPT {
             self.samples.pop_front();
