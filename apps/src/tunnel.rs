@@ -3,6 +3,7 @@
 use crate::carry::carry;
 use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
+use ramson_protocol::b32::{B32, B32Error};
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
@@ -24,12 +25,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// What is wrong with it, and what to write.
 pub fn parse_name(name: &str) -> Result<DestinationHash, String> {
-    let lower = name.trim().to_ascii_lowercase();
-    if let Some(hash) = lower.strip_suffix(".b32.i2p") {
-        let bytes = base64::decode32(hash).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        return bytes
-            .map(DestinationHash)
-            .ok_or_else(|| format!("{name}: before .b32.i2p stand 52 letters a-z and digits 2-7"));
+    match B32::parse(name.trim()) {
+        Ok(B32::Hash(hash)) => return Ok(hash),
+        Ok(B32::Blinded(_)) => return Err(format!("{name} has an encrypted LeaseSet, which is not read yet")),
+        Err(B32Error::Suffix) => {}
+        Err(error) => return Err(format!("{name}: {error}")),
     }
     let destination = base64::decode(name.trim()).and_then(|bytes| Destination::from_bytes(bytes.into()).ok());
     let hash = destination.map(|destination| destination.hash());
