@@ -12,6 +12,7 @@
 //!
 //! spec: proposal 168 (bandwidth), proposal 162 (congestion); INTEROP: thresholds and Java's throttle by neighbour.
 
+use crate::bucket::Bucket;
 use crate::data::router_info::Congestion;
 use crate::id::RouterHash;
 use crate::link::callers::network;
@@ -47,8 +48,8 @@ const NEIGHBOURS_FROM: usize = 16;
 
 /// Requests of one peer: so many at once, and so many a second. A busy outbound endpoint passes on the builds of many;
 /// still no peer alone is to fill the queue of those that open them.
-const BURST: f64 = 96.0;
-const PER_SECOND: f64 = 30.0;
+const BURST: f32 = 96.0;
+const PER_SECOND: f32 = 30.0;
 
 /// How often the table of peers is swept when it is full.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -185,12 +186,6 @@ pub enum Verdict {
     Drop(Reason),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Bucket {
-    tokens: f64,
-    at: Mono,
-}
-
 #[derive(Debug, Default)]
 struct Span {
     begun: Mono,
@@ -289,21 +284,13 @@ impl Admission {
             if now.saturating_sub(self.swept) >= SWEEP {
                 self.swept = now;
                 // A full bucket says nothing that a new one would not.
-                self.buckets.retain(|_, b| b.tokens + now.saturating_sub(b.at).as_secs_f64() * PER_SECOND < BURST);
+                self.buckets.retain(|_, bucket| !bucket.is_full(PER_SECOND, now));
             }
             if self.buckets.len() >= MAX_TRACKED {
                 return false;
             }
         }
-        let bucket = self.buckets.entry(from).or_insert(Bucket { tokens: BURST, at: now });
-        let earned = now.saturating_sub(bucket.at).as_secs_f64() * PER_SECOND;
-        bucket.tokens = (bucket.tokens + earned).min(BURST);
-        bucket.at = now;
-        if bucket.tokens < 1.0 {
-            return false;
-        }
-        bucket.tokens -= 1.0;
-        true
+        self.buckets.entry(from).or_default().take((BURST, PER_SECOND), now)
     }
 
     /// Decides, and on `Accept` reckons with the tunnel until [`Admission::ended`].

@@ -13,6 +13,7 @@ pub mod base64;
 pub mod bearer;
 pub mod blame;
 pub mod blocklist;
+pub mod bucket;
 pub mod budget;
 pub mod clock;
 pub mod data;

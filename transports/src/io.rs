@@ -15,7 +15,6 @@ pub mod shaper;
 #[cfg(test)]
 mod allocations;
 mod backlog;
-mod bucket;
 mod buffers;
 mod commands;
 mod egress;
@@ -48,6 +47,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
 use mio::{Events, Poll, Token, Waker};
+use ramson_protocol::bucket::Bucket;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::iv_filter;
@@ -110,7 +110,7 @@ struct Links {
     /// What each session may have to send, less when all together have much.
     bounds: session::Bounds,
     /// Of what tunnels of others bring for us, all together.
-    endpoints: bucket::Bucket,
+    endpoints: Bucket,
     /// Routers that introduce others to us: their sessions stay open.
     introducers: [Arc<[RouterHash]>; 2],
     shaper: shaper::Shaper,
@@ -177,7 +177,7 @@ impl UnstartedIoThread {
             sessions: Slab::new(),
             peers: peers::Peers::new(all.len()),
             bounds: session::Bounds::default(),
-            endpoints: bucket::Bucket::default(),
+            endpoints: Bucket::default(),
             introducers: Default::default(),
             shaper: shaper::Shaper::new(Arc::clone(&config.line)),
             own: own::Own::default(),

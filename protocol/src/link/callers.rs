@@ -1,5 +1,6 @@
 //! What a router that calls us must show, and how often an address may call: the same over both transports.
 
+use crate::bucket::Bucket;
 use crate::data::router_info::{RouterInfo, VerifiedRouterInfo};
 use crate::id::RouterHash;
 use crate::netdb::rules::MAX_ROUTER_INFO;
@@ -107,7 +108,7 @@ pub fn network(ip: IpAddr, bits: u32) -> u128 {
 
 /// How often addresses have called lately: a token bucket each, in a bounded table.
 #[derive(Debug, Default)]
-pub struct Rates(FxHashMap<u128, (f32, Mono)>);
+pub struct Rates(FxHashMap<u128, Bucket>);
 
 impl Rates {
     /// Addresses that are remembered.
@@ -129,21 +130,12 @@ impl Rates {
     /// The same for whatever `key` stands for: another width of networks, say.
     pub fn admit_key(&mut self, key: u128, burst: u32, per_minute: u32, now: Mono) -> bool {
         if self.0.len() >= MAX_ADDRESSES && !self.0.contains_key(&key) {
-            self.0.retain(|_, (_, refilled)| now.saturating_sub(*refilled) < QUIET);
+            self.0.retain(|_, bucket| bucket.idle(now) < QUIET);
             if self.0.len() >= MAX_ADDRESSES {
                 self.0.clear();
             }
         }
-        let burst = burst as f32;
-        let (left, refilled) = self.0.entry(key).or_insert((burst, now));
-        let elapsed = now.saturating_sub(*refilled).as_secs_f32();
-        *left = (*left + elapsed * per_minute as f32 / 60.0).min(burst);
-        *refilled = now;
-        let admitted = *left >= 1.0;
-        if admitted {
-            *left -= 1.0;
-        }
-        admitted
+        self.0.entry(key).or_default().take((burst as f32, per_minute as f32 / 60.0), now)
     }
 }
 

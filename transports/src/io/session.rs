@@ -5,11 +5,11 @@
 pub(super) mod ntcp2;
 pub(super) mod ssu2;
 
-use super::bucket::Bucket;
 use super::buffers::Buffers;
 use crate::event::Direction;
 use crate::stats::Transport;
 use ntcp2::{FailedFrame, Ntcp2};
+use ramson_protocol::bucket::Bucket;
 use ramson_protocol::id::MessageId;
 use ramson_protocol::ntcp2::block::Block;
 use ramson_protocol::time::Mono;
