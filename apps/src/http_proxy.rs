@@ -21,7 +21,7 @@ mod scrub;
 
 use crate::names::HostName;
 use crate::names::book::{Book, BookError};
-use crate::network::{ConnectError, Network};
+use crate::network::Network;
 use answer::{Answer, failed};
 use connector::Connector;
 use helper::{Helper, Pending};
@@ -59,7 +59,6 @@ pub struct Proxy<N: Network> {
     connector: Connector<N>,
     client: Client<Connector<N>, Incoming>,
     pending: Pending,
-    patience: Duration,
 }
 
 /// Where a request goes.
@@ -82,7 +81,7 @@ impl<N: Network> Proxy<N> {
             .http1_title_case_headers(true)
             .set_host(false)
             .build(connector.clone());
-        Self { book, connector, client, pending: Pending::default(), patience }
+        Self { book, connector, client, pending: Pending::default() }
     }
 
     /// Serves browsers until the task is dropped.
@@ -175,8 +174,7 @@ impl<N: Network> Proxy<N> {
         let stream = self.connector.connect(&site.address, site.port).await;
         let failed = |error| Problem::Connect(site.host.clone(), error);
         let mut stream = stream.map_err(failed)?;
-        let answered = tokio::time::timeout(self.patience, N::connected(&stream)).await;
-        answered.unwrap_or(Err(ConnectError::TimedOut)).map_err(failed)?;
+        self.connector.patiently(N::connected(&stream)).await.map_err(failed)?;
         tokio::spawn(async move {
             if let Ok(browser) = hyper::upgrade::on(request).await {
                 let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(browser), &mut stream).await;

@@ -46,7 +46,7 @@ impl Network {
         }
     }
 
-    /// True if the addresses of both may have one owner, as far as the smaller of the two tells.
+    /// True of a /16, in IPv6 a /32.
     pub fn is_wide(&self) -> bool {
         matches!(self, Self::V4Wide(_) | Self::V6Wide(_))
     }

@@ -30,8 +30,15 @@ impl<N: Network> Connector<N> {
             B32::Hash(hash) => Target::Hash(*hash),
             B32::Blinded(blinded) => Target::Blinded(blinded.clone()),
         };
-        let connected = tokio::time::timeout(self.patience, self.network.connect(target, port)).await;
-        connected.unwrap_or(Err(ConnectError::TimedOut))
+        self.patiently(self.network.connect(target, port)).await
+    }
+
+    /// Waits for something of a stream no longer than we are patient.
+    pub(super) async fn patiently<T>(
+        &self,
+        wait: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        tokio::time::timeout(self.patience, wait).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 }
 
