@@ -22,12 +22,26 @@ use ramson_actors::series::{Row, control};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What counts in this process, and since when.
 struct Recorder {
     handle: PrometheusHandle,
-    started: Instant,
+    began: Began,
+}
+
+/// When the process began, read once by each clock: read again, it would move with the clock of the wall, and a scraper would
+/// take each move for another start.
+#[derive(Clone, Copy)]
+struct Began {
+    up: Instant,
+    wall: SystemTime,
+}
+
+impl Began {
+    fn now() -> Self {
+        Self { up: Instant::now(), wall: SystemTime::now() }
+    }
 }
 
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
@@ -46,7 +60,7 @@ pub(crate) fn install() -> io::Result<PrometheusHandle> {
     ["error", "warn", "info"].iter().for_each(|level| table::LOG_BY_LEVEL.add([level], 0));
     table::LOG_LINES.add([], 0);
     // This is called once.
-    let _ = RECORDER.set(Recorder { handle: handle.clone(), started: Instant::now() });
+    let _ = RECORDER.set(Recorder { handle: handle.clone(), began: Began::now() });
     Ok(handle)
 }
 
@@ -56,11 +70,11 @@ pub(crate) fn install() -> io::Result<PrometheusHandle> {
 /// # Errors
 /// If the socket cannot be served.
 pub(crate) fn serve(listener: TcpListener, node: Node, prometheus: PrometheusHandle) -> io::Result<SocketAddr> {
-    let started = Instant::now();
+    let began = RECORDER.get().map_or_else(Began::now, |recorder| recorder.began);
     http::serve(listener, move |path| match path {
         "/" => Answer::text("200 OK", "ramson: /metrics, /health/live, /health/ready\n"),
         "/metrics" => {
-            Answer { status: "200 OK", kind: "text/plain; version=0.0.4", body: render(&node, &prometheus, started) }
+            Answer { status: "200 OK", kind: "text/plain; version=0.0.4", body: render(&node, &prometheus, began) }
         }
         // The process answers: that is all that "alive" means.
         "/health/live" => Answer::text("200 OK", "alive\n"),
@@ -73,9 +87,9 @@ pub(crate) fn serve(listener: TcpListener, node: Node, prometheus: PrometheusHan
 }
 
 /// All that is exported: what the recorder holds, and what is read now.
-fn render(node: &Node, prometheus: &PrometheusHandle, started: Instant) -> String {
+fn render(node: &Node, prometheus: &PrometheusHandle, began: Began) -> String {
     let mut page = Page::default();
-    process::put(&mut page, started);
+    process::put(&mut page, began);
     process::put_disk(&mut page, node.database());
     published(&mut page, node);
     page.put(&table::ACCEPT_ERRORS.0, [], node.transports().accept_errors() as f64);
@@ -101,7 +115,7 @@ fn published(page: &mut Page, node: &Node) {
 
 /// The page of this process, as a scrape would have it.
 pub(crate) fn page(node: &Node) -> String {
-    RECORDER.get().map_or_else(String::new, |recorder| render(node, &recorder.handle, recorder.started))
+    RECORDER.get().map_or_else(String::new, |recorder| render(node, &recorder.handle, recorder.began))
 }
 
 /// All series, of the control plane and those that are read at a scrape.

@@ -1,23 +1,22 @@
 //! What the operating system counts of this process.
 
 use super::page::Page;
-use super::table;
+use super::{Began, table};
 use crate::data_dir::descriptors;
 use crate::version;
 use ramson_actors::identity::API_VERSION;
 use rustix::fs::statvfs;
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// Processor time, memory, descriptors, and what this build is.
-pub(super) fn put(page: &mut Page, started: Instant) {
+pub(super) fn put(page: &mut Page, began: Began) {
     let cipher = ramson_crypto::tunnel::Kernel::best().name();
     let aead = ramson_crypto::aead::Kernel::best().name();
     let api = API_VERSION.to_string();
     page.put(&table::BUILD.0, [env!("CARGO_PKG_VERSION"), version::COMMIT, &api, cipher, aead], 1.0);
-    page.put(&table::UPTIME.0, [], started.elapsed().as_secs_f64());
-    let began = SystemTime::now().checked_sub(started.elapsed()).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    page.put(&table::STARTED.0, [], began.unwrap_or_default().as_secs_f64());
+    page.put(&table::UPTIME.0, [], began.up.elapsed().as_secs_f64());
+    page.put(&table::STARTED.0, [], began.wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
     let (open, limit) = descriptors();
     page.put(&table::OPEN_FDS.0, [], open as f64);
     page.put(&table::MAX_FDS.0, [], limit as f64);

@@ -1,12 +1,11 @@
 //! What a running node exports, held against the tables.
 
-use super::{install, render, series};
+use super::{Began, install, render, series};
 use crate::data_dir::DataDir;
 use crate::run::start_node;
 use crate::settings::Settings;
 use ramson_actors::series::{Kind, Row};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Instant;
 
 /// What a page says of each family: its help, its type, and the label names of its samples.
 #[derive(Debug, Default)]
@@ -52,7 +51,12 @@ async fn every_series_of_a_running_node_stands_in_a_table_and_says_what_it_is() 
     while node.own_tunnels().inbound.is_empty() {
         actix::clock::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let page = render(&node, &prometheus, Instant::now());
+    let began = Began::now();
+    let page = render(&node, &prometheus, began);
+    // Whoever scrapes it takes each change for a restart.
+    let start = |page: &str| page.lines().find(|line| line.starts_with("process_start_time_seconds ")).map(str::to_owned);
+    assert_eq!(start(&page), start(&render(&node, &prometheus, began)));
+    assert!(start(&page).is_some());
     let rows: HashMap<&str, &Row> = series().map(|row| (row.name, row)).collect();
     let found = families(&page);
     assert!(found.len() > 40, "{page}");
