@@ -395,3 +395,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_gateway_of_the_reply_tunnel_answers_a_build_that_ends_at_itself_without_garlic() {
+    for hops in 1..=3 {
+        let mut world = World::new(hops);
+        let path: Vec<_> = world.routers.iter().map(|(hash, key)| HopSpec { hash: *hash, key: key.public() }).collect();
+        let (gateway, bandwidth) = (world.routers[hops - 1].0, Bandwidth::default());
+        let reply = Path::Outbound { reply_gateway: gateway, reply_tunnel: REPLY_TUNNEL };
+        let config = Config { us: US, form: Form::Short, hops: &path, path: reply, bandwidth };
+        let Started { build, mut message, .. } = build::start(&config, world.now, &mut world.rng).unwrap();
+        let mut from = None;
+        for at in 0..hops {
+            let answered = world.answer(at, from, &message, YES);
+            (from, message) = (Some(world.routers[at].0), answered.message);
+        }
+        let reply = Message::from_std(&message.body.slice(6..)).unwrap();
+        assert!(build.is_answer(reply.kind), "{:?} of {hops} hops", reply.kind);
+        assert_eq!(reply.id, build.reply_id());
+        assert!(build.finish(reply.body.to_vec()).unwrap().tunnel.is_some());
+    }
+}

@@ -114,7 +114,8 @@ pub fn open(found: Found, mut body: Vec<u8>, cx: &Receipt<'_>) -> Result<Opened,
     let record = records.nth(index.into()).ok_or(Unanswered::NoRecord)?;
     let (request, keys) = open_request(form, cx.ours, record).map_err(Unanswered::BadRecord)?;
     check(&request, cx)?;
-    Ok(Opened { request, found, from: cx.from, keys, body })
+    let next_is_us = request.next == *cx.us;
+    Ok(Opened { request, found, from: cx.from, next_is_us, keys, body })
 }
 
 fn check(request: &Request, cx: &Receipt<'_>) -> Result<(), Unanswered> {
@@ -144,6 +145,7 @@ pub struct Opened {
     pub found: Found,
     /// Who sent us the message.
     pub from: Option<RouterHash>,
+    next_is_us: bool,
     keys: RecordKeys,
     body: Vec<u8>,
 }
@@ -196,7 +198,7 @@ impl Opened {
     /// # Errors
     /// Never with a message that [`open`] returned, unless the options do not fit.
     pub fn answer(self, answer: Answer, now: Wall, rng: &mut ChaCha20Rng) -> Result<Answered, wire::Error> {
-        let Self { request, found: Found { form, index, .. }, from, keys, mut body } = self;
+        let Self { request, found: Found { form, index, .. }, from, next_is_us, keys, mut body } = self;
         let reply = match answer {
             // spec: proposal 168 §Build Reply Option — said if "m" or "r" was.
             Answer::Accept { bandwidth } => {
@@ -215,7 +217,9 @@ impl Opened {
         let mut message = Message { kind: form.build_type(), id: request.next_message, expiration, body: body.into() };
         if request.role == Role::OutboundEndpoint {
             message.kind = form.reply_type();
-            if let Some(key) = keys.garlic.clone() {
+            // The garlic hides the reply from the gateway of its tunnel. If that is us, the creators (i2pd, Java I2P) prepare
+            // for no garlic, and do not find the tag.
+            if let Some(key) = keys.garlic.clone().filter(|_| !next_is_us) {
                 message = garlic_reply(key, &message, rng)?;
             }
             message = into_tunnel(request.next_tunnel, &message, rng)?;

@@ -54,7 +54,8 @@ async fn every_series_of_a_running_node_stands_in_a_table_and_says_what_it_is() 
     let began = Began::now();
     let page = render(&node, &prometheus, began);
     // Whoever scrapes it takes each change for a restart.
-    let start = |page: &str| page.lines().find(|line| line.starts_with("process_start_time_seconds ")).map(str::to_owned);
+    let start =
+        |page: &str| page.lines().find(|line| line.starts_with("process_start_time_seconds ")).map(str::to_owned);
     assert_eq!(start(&page), start(&render(&node, &prometheus, began)));
     assert!(start(&page).is_some());
     let rows: HashMap<&str, &Row> = series().map(|row| (row.name, row)).collect();
