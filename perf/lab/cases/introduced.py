@@ -6,7 +6,6 @@ from ..outcome import Failed, eventually
 from ..ramson import Ramson
 
 NEEDS_RAMSON = True
-SLOW = True  # it does not pass at present, so it is no gate for changes; run it by its name
 
 
 class NETWORK(IntroductionNetwork):

@@ -8,7 +8,6 @@ from ..outcome import Failed, eventually
 from .streams_i2pd import NETWORK, ways
 
 NEEDS_RAMSON = True
-SLOW = True  # it does not pass at present, so it is no gate for changes; run it by its name
 _SIZE, _QUICK_SIZE = 60_000_000, 30_000_000
 _EARLY = 2_000_000  # bytes that must have come before
 
