@@ -1,7 +1,7 @@
 //! A client thread: a loop that owns tunnels' ends and sleeps when there is nothing for them.
 //!
 //! ```text
-//! turn: wait for the inbox or the next tick
+//! turn: wait for the inbox or the next tick, and when there is much to do for the rest of the quantum
 //!       -> raw cells: layers off, reassembly; commands; messages into tunnels
 //!       -> each outbound tunnel with something new: cells, as far as its lane has credit
 //!       -> finished cells to the I/O threads, messages to the control plane
@@ -21,6 +21,7 @@ use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, Received};
+use ramson_transports::pace::Pace;
 use ramson_transports::ports::io::IoHandle;
 use ramson_transports::ports::own::OwnCells;
 use ramson_transports::stats::DropCause;
@@ -40,6 +41,10 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The shortest sleep when only a timer is waited for.
 const LEAST_SLEEP: Duration = Duration::from_micros(500);
+
+/// The longest pause of a thread that has much to do, see [`Pace`]. A round trip has two of ours in it and lasts hundreds of
+/// milliseconds.
+const MAX_DELAY: Duration = Duration::from_millis(2);
 
 /// An I/O thread that had no room is asked again after this.
 const AGAIN: Duration = Duration::from_millis(1);
@@ -75,6 +80,7 @@ impl UnstartedClientThread {
             received: Vec::new(),
             rng: rand::make_rng(),
             now,
+            pace: Pace::default(),
             next_tick: now.mono + TICK,
             stopping: false,
         }
@@ -152,6 +158,7 @@ pub(crate) struct ClientThread {
     received: Vec<Received>,
     rng: ChaCha20Rng,
     now: Now,
+    pace: Pace,
     next_tick: Mono,
     stopping: bool,
 }
@@ -167,8 +174,10 @@ impl ClientThread {
             self.wait(&mut events)?;
             let woke = self.clock.now();
             self.now = woke;
+            self.pace.begin(woke.mono);
             self.turn();
             self.now = self.clock.now();
+            self.pace.end(self.now.mono);
             self.stats.turns.add(1);
             let busy = self.now.mono.saturating_sub(woke.mono);
             self.stats.busy_ns.add(u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX));
@@ -177,6 +186,10 @@ impl ClientThread {
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let pause = self.pace.pause(self.now.mono, MAX_DELAY);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
         let timeout = if !self.port.inbox.prepare_sleep() {
             Duration::ZERO
         } else if self.ways.iter().any(|way| !way.refused.is_empty()) {

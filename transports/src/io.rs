@@ -22,7 +22,6 @@ mod ingress;
 mod memory;
 mod onward;
 mod own;
-mod pace;
 mod peers;
 #[cfg(test)]
 mod rig;
@@ -38,6 +37,7 @@ use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::idle::IdleClose;
 use crate::inbox::Inbox;
+use crate::pace::Pace;
 use crate::ports::io::{Handoff, Input, IoHandle};
 use crate::ports::own::OwnCells;
 use crate::relay::Relay;
@@ -127,7 +127,7 @@ struct Links {
     rng: ChaCha20Rng,
     now: Now,
     next_tick: Mono,
-    pace: pace::Pace,
+    pace: Pace,
     stopping: bool,
 }
 
@@ -191,7 +191,7 @@ impl UnstartedIoThread {
             rng: rand::make_rng(),
             now,
             next_tick: now.mono + TICK,
-            pace: pace::Pace::default(),
+            pace: Pace::default(),
             stopping: false,
             config,
         };

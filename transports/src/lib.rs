@@ -26,6 +26,7 @@ pub mod idle;
 pub mod inbox;
 pub mod io;
 pub mod ntcp2;
+pub mod pace;
 pub mod ports;
 mod relay;
 pub mod ssu2;

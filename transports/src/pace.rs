@@ -8,7 +8,7 @@
 //! ```
 //! A turn that comes later finds more cells: they share wakes, system calls, AES lanes and frames, all of which cost more
 //! than what is done to a cell. The first cell after silence is never kept waiting, since a pause follows a turn. Round
-//! trips through tunnels take 300 to 1000 ms.
+//! trips through tunnels take 300 to 1000 ms. I/O threads and client threads are paced alike.
 //!
 //! Measured, in CPU-s/GB without a pause and with 1, 2 and 5 ms. Cells one at a time, evenly spaced, 500 peers: 1 MB/s
 //! (1.5 % busy) 24 and 26; 5 MB/s 17 and 14; 10 MB/s (11 % busy) 18 and 10; 30 MB/s 13.5, 9, 8 and 9.5. Bursts of eight,
@@ -31,7 +31,7 @@ const DOWN: [u128; 2] = [2, 25];
 
 /// How busy a loop is, and how long it pauses for that.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub struct Pace {
     /// Since when the present window runs, and how long turns lasted in it.
     window: Mono,
     busy: Duration,
@@ -43,7 +43,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// A turn begins.
-    pub(super) fn begin(&mut self, now: Mono) {
+    pub fn begin(&mut self, now: Mono) {
         self.last = now;
         let span = now.saturating_sub(self.window);
         if span >= WINDOW {
@@ -63,12 +63,12 @@ impl Pace {
     }
 
     /// The turn that began last is over.
-    pub(super) fn end(&mut self, now: Mono) {
+    pub fn end(&mut self, now: Mono) {
         self.busy += now.saturating_sub(self.last);
     }
 
     /// How long the loop pauses from one turn's beginning to the next's, if `max` is the longest that is allowed.
-    pub(super) fn quantum(&self, max: Duration) -> Duration {
+    pub fn quantum(&self, max: Duration) -> Duration {
         match self.level {
             0 => Duration::ZERO,
             1 => QUANTUM.min(max),
@@ -77,7 +77,7 @@ impl Pace {
     }
 
     /// How long the next turn is to wait in any case.
-    pub(super) fn pause(&self, now: Mono, max: Duration) -> Duration {
+    pub fn pause(&self, now: Mono, max: Duration) -> Duration {
         (self.last + self.quantum(max)).saturating_sub(now)
     }
 }

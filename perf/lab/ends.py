@@ -1,0 +1,232 @@
+"""Destinations side by side: Ramson and i2pd as client and as server, each with each, over the same relays in one run.
+
+    1..6   relays   Ramson, the hops of all tunnels      10, 11   ramson   its ends
+                                                         12, 13   i2pd     its ends
+
+Each end has a server, and client tunnels to all servers; all tunnels have three hops. The ends carry nothing for others.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+
+from . import flows, sandbox
+from .i2pd import I2pd
+from .link import Link
+from .network import Network
+from .ramson import Ramson
+from .router import peers_folder
+from .suite import Lab
+
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_FAR = "delay=300ms"  # each way, in front of each client
+REGIMES = {
+    "near": ("no delay", ""),
+    "far": ("600 ms round trip", _FAR),
+    "far-0.5": ("600 ms, 0.5 % loss", f"{_FAR},loss=0.5%"),
+    "far-2": ("600 ms, 2 % loss", f"{_FAR},loss=2%"),
+}
+STREAMS = (1, 20, 200)
+PAIRS = (("ramson", "ramson"), ("ramson", "i2pd"), ("i2pd", "ramson"), ("i2pd", "i2pd"))
+_HOPS, _QUANTITY = 3, 3
+_IDLE, _HELD = 40, 200  # destinations and streams whose memory is measured
+
+
+class WideRamson(Ramson):
+    """One whose limits no load reaches."""
+
+    def _configuration(self):
+        return super()._configuration().replace("25MB/s", "500MB/s")
+
+
+class EndRamson(WideRamson):
+    """One that carries nothing for others."""
+
+    def _configuration(self):
+        return super()._configuration().replace("max_tunnels = 2000", "max_tunnels = 0")
+
+
+class EndI2pd(I2pd):
+    """One that carries nothing for others."""
+
+    def _configuration(self):
+        return "notransit = true\n" + super()._configuration()
+
+    def serve(self, name, web, length=2, quantity=2):
+        self._tunnel(name, length, length, quantity, type="server", host=web.ip, port=web.port)
+
+    def reach(self, name, port, destination, length=2, quantity=2):
+        """A client tunnel on `port`."""
+        options = {"type": "client", "address": self.ip, "port": port, "destination": destination}
+        self._tunnel(name, length, length, quantity, **options)
+
+
+class EndsNetwork(Network):
+    """See the module; `shape` is what the links do to the clients' packets."""
+
+    def __init__(self, lab, name, shape="", idle=0):
+        self.name = name
+        super().__init__(lab)
+        self.relays = [self.add(WideRamson(self, n, floodfill=n <= 3)) for n in range(1, 7)]
+        self.clients = {"ramson": self.add(EndRamson(self, 10)), "i2pd": self.add(EndI2pd(self, 12))}
+        self.servers = {"ramson": self.add(EndRamson(self, 11)), "i2pd": self.add(EndI2pd(self, 13))}
+        self.source = flows.Source(8098)
+        for server in self.servers.values():
+            server.serve("source", self.source, _HOPS, _QUANTITY)
+            for n in range(idle):
+                server.serve(f"idle-{n}", self.source, _HOPS - 1, 2)
+        self._links = [Link(lab.link, client, forth=shape) for client in self.clients.values()] if shape else []
+
+    @staticmethod
+    def port(server, cold):
+        """Of the client tunnel to a kind of server; another one for what must not have met it before."""
+        return 4600 + 10 * list(dict(PAIRS)).index(server) + cold
+
+    def configure(self):
+        for client in self.clients.values():
+            for kind, server in self.servers.items():
+                for cold in (False, True):
+                    name = server.name_of("source")
+                    client.reach(f"to-{kind}{'-cold' * cold}", self.port(kind, cold), name, _HOPS, _QUANTITY)
+
+    def stop(self):
+        for link in self._links:
+            link.remove()
+        super().stop()
+        self.source.close()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measurement."""
+
+    rate: float  # MB/s in sum
+    client: float | None  # CPU-s/GB
+    server: float | None
+    jain: float
+    broken: int
+
+
+def main():
+    options = _options()
+    work = options.keep and os.path.abspath(options.keep)
+    if work:
+        shutil.rmtree(work, ignore_errors=True)
+        os.makedirs(work)
+    else:
+        work = tempfile.mkdtemp(prefix="ramson-ends-")
+    sandbox.enter(at_end=lambda: options.keep or shutil.rmtree(work, ignore_errors=True))
+    link = os.path.join(os.path.dirname(options.ramson), "ramson-link")
+    lab = Lab(work=work, peers=peers_folder(), ramson=options.ramson, hostile=None, link=link, quick=False, seconds=None)
+    print(f"{os.cpu_count()} processors for all routers of a run together; Ramson relays, {_HOPS} hops each way.")
+    print(f"{options.seconds} s for each figure, medians of {options.runs}, {time.strftime('%F')}.\n")
+    print("| path | streams | client | server | MB/s | Jain | client CPU-s/GB | server CPU-s/GB | first byte cold / warm s |")
+    print("|---|--:|---|---|--:|--:|--:|--:|--:|")
+    for regime in options.regimes:
+        _regime(lab, regime, options)
+    if not options.no_memory:
+        _memory(lab)
+    return 0
+
+
+def _options():
+    parser = argparse.ArgumentParser(prog="compare client", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("regimes", nargs="*", metavar="REGIME", help=f"of {', '.join(REGIMES)}; all without any")
+    parser.add_argument("--seconds", type=int, default=15)
+    parser.add_argument("--streams", default=",".join(map(str, STREAMS)), help="how many at once")
+    parser.add_argument("--pairs", default=",".join(map(":".join, PAIRS)), help="which client with which server")
+    parser.add_argument("--no-memory", action="store_true", help="leave the memory of what is idle out")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
+    parser.add_argument("--ramson", default=os.path.join(_TOP, "target", "release", "ramson"), metavar="PATH")
+    options = parser.parse_args()
+    options.regimes = options.regimes or list(REGIMES)
+    options.pairs = [tuple(pair.split(":")) for pair in options.pairs.split(",")]
+    options.streams = [int(n) for n in options.streams.split(",")]
+    if unknown := [name for name in options.regimes if name not in REGIMES]:
+        sys.exit(f"no {', '.join(unknown)}; there are {', '.join(REGIMES)}")
+    if set(options.pairs) - set(PAIRS):
+        sys.exit(f"pairs are {', '.join(map(':'.join, PAIRS))}")
+    if not os.access(options.ramson, os.X_OK):
+        sys.exit(f"no binary at {options.ramson}: cargo build --release -p ramson -p ramson-perf")
+    options.ramson = os.path.abspath(options.ramson)
+    return options
+
+
+def _regime(lab, regime, options):
+    said, shape = REGIMES[regime]
+    net = EndsNetwork(lab, f"ends-{regime}", shape)
+    try:
+        net.boot()
+        for client, server in options.pairs:
+            place = net.clients[client].ip, net.port(server, False)
+            if flows.first_byte_patiently(place, 180) is None:
+                print(f"| {said} | | {client} | {server} | no byte came | | | | |", flush=True)
+                continue
+            cold_place = net.clients[client].ip, net.port(server, True)
+            cold = flows.first_byte_patiently(cold_place, 60)
+            warm = flows.first_byte_patiently(cold_place, 60)
+            for count in options.streams:
+                lines = [_measure(net, client, server, place, count, options.seconds) for _ in range(options.runs)]
+                _print(said, client, server, count, lines, cold, warm)
+    finally:
+        net.stop()
+
+
+def _measure(net, client, server, place, count, seconds):
+    ends = net.clients[client], net.servers[server]
+    before = [end.usage().cpu for end in ends]
+    all_of_them = flows.run(place, count, seconds)
+    spent = [end.usage().cpu - cpu for end, cpu in zip(ends, before, strict=True)]
+    size = sum(flow.received for flow in all_of_them)
+    costs = [cpu / size * 1e9 if size else None for cpu in spent]
+    time.sleep(2)
+    broken = sum(1 for flow in all_of_them if flow.trouble)
+    return Line(size / seconds / 1e6, *costs, flows.jain(all_of_them), broken)
+
+
+def _print(said, client, server, count, lines, cold, warm):
+    middle = lambda name: statistics.median([value for line in lines if (value := getattr(line, name)) is not None] or [0])
+    broken = sum(line.broken for line in lines)
+    show = lambda value: "-" if value is None else f"{value:.2f}"
+    first = f"{show(cold)} / {show(warm)}" if count == STREAMS[0] else ""
+    streams = f"{count}" + (f" ({broken} broken)" if broken else "")
+    cells = [said, streams, client, server, f"{middle('rate'):.2f}", f"{middle('jain'):.3f}"]
+    cells += [f"{middle('client'):.0f}", f"{middle('server'):.0f}", first]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def _memory(lab):
+    """Of idle destinations and idle streams: what a router has more with them than without."""
+    sizes = {}
+    for idle in (0, _IDLE):
+        net = EndsNetwork(replace(lab), f"ends-memory-{idle}", idle=idle)
+        try:
+            net.boot()
+            for kind in net.servers:
+                place = net.clients[kind].ip, net.port(kind, False)
+                flows.first_byte_patiently(place, 180)
+            time.sleep(60)
+            for kind, server in net.servers.items():
+                sizes[kind, idle] = server.usage().rss
+            if idle:
+                continue
+            for kind, client in net.clients.items():
+                place, before = (client.ip, net.port(kind, False)), client.usage().rss
+                held = flows.hold(place, _HELD)
+                time.sleep(5)
+                sizes[kind, "stream"] = (client.usage().rss - before) / len(held)
+                for connection in held:
+                    connection.close()
+        finally:
+            net.stop()
+    print(f"\n| memory | KiB per idle destination, of {_IDLE} | KiB per idle stream, of {_HELD} |")
+    print("|---|--:|--:|")
+    for kind in ("ramson", "i2pd"):
+        destination = (sizes[kind, _IDLE] - sizes[kind, 0]) / _IDLE / 1024
+        print(f"| {kind} | {destination:.0f} | {sizes[kind, 'stream'] / 1024:.0f} |", flush=True)
