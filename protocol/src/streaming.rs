@@ -5,12 +5,13 @@
 //!             <-- bytes -- stream <-- packets -- streams: whose packet is it    <--
 //! ```
 //! Unlike TCP the first packet carries data, packets are numbered and not bytes, and what is missing is named. Files: [`packet`] is
-//! the wire, [`stream`] one stream with its halves, [`congestion`] says how fast, [`streams`] has all streams of a
+//! the wire, [`stream`] one stream with its halves, [`congestion`] says how fast, [`memory`] how much is kept, [`streams`] has all of a
 //! destination.
 //!
 //! spec: streaming
 
 pub mod congestion;
+pub mod memory;
 pub mod packet;
 mod receive;
 mod send;

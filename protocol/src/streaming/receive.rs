@@ -1,5 +1,6 @@
 //! The receiving half of a stream: packets in, bytes for the application out, in their order; and what is to be said of them.
 
+use super::memory::{Memory, Share};
 use crate::time::Mono;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,8 +10,8 @@ use std::time::Duration;
 const MAX_NACKS: usize = 255;
 
 /// Packets that may come without the application reading, beside the bound on bytes. INTEROP: i2pd has at most 512 on their
-/// way, Java 128.
-const MAX_PACKETS: usize = 4096;
+/// way, Java 128, and we 8192.
+const MAX_PACKETS: usize = 16_384;
 
 /// So many packets are acknowledged together at most.
 const TOGETHER: u32 = 16;
@@ -22,10 +23,10 @@ pub(super) struct ReceiveHalf {
     /// The highest that has come.
     highest: Option<u32>,
     early: BTreeMap<u32, Bytes>,
-    early_bytes: usize,
     ready: VecDeque<Bytes>,
     ready_bytes: usize,
     capacity: usize,
+    kept: Share,
     /// The number of the packet that closes.
     end: Option<u32>,
     /// When something is to be said, if nothing says it before.
@@ -44,15 +45,15 @@ pub(super) enum Taken {
 }
 
 impl ReceiveHalf {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, memory: &Memory) -> Self {
         Self {
             next: 0,
             highest: None,
             early: BTreeMap::new(),
-            early_bytes: 0,
             ready: VecDeque::new(),
             ready_bytes: 0,
             capacity,
+            kept: memory.share(),
             end: None,
             ack_due: None,
             unacked: 0,
@@ -77,11 +78,12 @@ impl ReceiveHalf {
             self.want_ack(now, Duration::ZERO);
             return Taken::Before;
         }
-        let full = self.ready_bytes + self.early_bytes + payload.len() > self.capacity;
+        let capacity = self.kept.allowed(self.capacity);
+        let full = self.kept.bytes() + payload.len() > capacity;
         let in_order = ahead == 0;
         // The one that everything waits for is always taken, or nothing would go on.
         let room = usize::try_from(ahead).is_ok_and(|ahead| ahead < MAX_PACKETS)
-            && (!full || in_order && self.ready_bytes < self.capacity);
+            && (!full || in_order && self.ready_bytes < capacity);
         if !room || self.end.is_some_and(|end| sequence > end) {
             self.choked |= full;
             self.want_ack(now, Duration::ZERO);
@@ -91,11 +93,10 @@ impl ReceiveHalf {
             self.end = Some(sequence);
         }
         self.highest = Some(self.highest.map_or(sequence, |highest| highest.max(sequence)));
-        self.early_bytes += payload.len();
+        self.kept.add(payload.len());
         self.early.insert(sequence, payload);
         while let Some(payload) = self.early.remove(&self.next) {
             self.next = self.next.wrapping_add(1);
-            self.early_bytes -= payload.len();
             if !payload.is_empty() {
                 self.ready_bytes += payload.len();
                 self.ready.push_back(payload);
@@ -150,6 +151,7 @@ impl ReceiveHalf {
     pub(super) fn read(&mut self) -> Option<Bytes> {
         let bytes = self.ready.pop_front()?;
         self.ready_bytes -= bytes.len();
+        self.kept.remove(bytes.len());
         Some(bytes)
     }
 
@@ -157,6 +159,7 @@ impl ReceiveHalf {
     pub(super) fn unread(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.ready_bytes += bytes.len();
+            self.kept.add(bytes.len());
             self.ready.push_front(bytes);
         }
     }
@@ -177,7 +180,7 @@ impl ReceiveHalf {
 
     /// True once after there is room again for a side that was told to stop.
     pub(super) fn unchoke(&mut self) -> bool {
-        let over = self.choked && self.ready_bytes + self.early_bytes <= self.capacity / 2;
+        let over = self.choked && self.kept.bytes() <= self.kept.allowed(self.capacity) / 2;
         self.choked &= !over;
         over
     }
@@ -189,13 +192,17 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(100);
 
+    fn half(capacity: usize) -> ReceiveHalf {
+        ReceiveHalf::new(capacity, &Memory::new(usize::MAX))
+    }
+
     fn take(half: &mut ReceiveHalf, sequence: u32) -> Taken {
         half.packet(Duration::ZERO, sequence, vec![sequence as u8; 10].into(), false, false, DELAY)
     }
 
     #[test]
     fn bytes_come_in_their_order_and_what_is_missing_is_named() {
-        let mut half = ReceiveHalf::new(1000);
+        let mut half = half(1000);
         for n in [0, 3, 1, 5, 3] {
             take(&mut half, n);
         }
@@ -208,7 +215,7 @@ mod tests {
 
     #[test]
     fn who_sends_more_than_there_is_room_for_is_told_to_stop_and_later_to_go_on() {
-        let mut half = ReceiveHalf::new(100);
+        let mut half = half(100);
         for n in 0..10 {
             assert_eq!(take(&mut half, n), Taken::New);
         }
@@ -223,7 +230,7 @@ mod tests {
 
     #[test]
     fn the_packet_that_all_wait_for_is_taken_even_when_those_behind_it_fill_the_room() {
-        let mut half = ReceiveHalf::new(100);
+        let mut half = half(100);
         for n in 1..=10 {
             assert_eq!(take(&mut half, n), Taken::New);
         }
@@ -234,7 +241,7 @@ mod tests {
 
     #[test]
     fn nothing_counts_behind_the_packet_that_closes() {
-        let mut half = ReceiveHalf::new(1000);
+        let mut half = half(1000);
         half.packet(Duration::ZERO, 1, Bytes::new(), true, false, DELAY);
         assert_eq!(take(&mut half, 2), Taken::NoRoom);
         assert!(!half.is_complete());
@@ -244,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_waits_for_company_unless_it_is_urgent() {
-        let mut half = ReceiveHalf::new(1000);
+        let mut half = half(1000);
         take(&mut half, 0);
         assert_eq!(half.ack_due(), Some(DELAY));
         take(&mut half, 2);

@@ -9,6 +9,7 @@
 //! overtake each other, so numbers alone say little.
 
 use super::congestion::Ack;
+use super::memory::{Memory, Share};
 use crate::time::Mono;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::{BTreeSet, VecDeque};
@@ -50,6 +51,7 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct SendHalf {
     waiting: BytesMut,
+    held: Share,
     /// Packets from `first` on that are not all acknowledged.
     flight: VecDeque<Sent>,
     first: u32,
@@ -64,9 +66,10 @@ pub(super) struct SendHalf {
 }
 
 impl SendHalf {
-    pub(super) fn new(now: Mono) -> Self {
+    pub(super) fn new(now: Mono, memory: &Memory) -> Self {
         Self {
             waiting: BytesMut::new(),
+            held: memory.share(),
             flight: VecDeque::new(),
             first: 0,
             lost: BTreeSet::new(),
@@ -81,7 +84,12 @@ impl SendHalf {
 
     /// Bytes that are not acknowledged, or not even sent.
     pub(super) fn held(&self) -> usize {
-        self.waiting.len() + self.flight.iter().map(|sent| sent.payload.len()).sum::<usize>()
+        self.held.bytes()
+    }
+
+    /// Of so many bytes that might be held, those that may.
+    pub(super) fn allowed(&self, wanted: usize) -> usize {
+        self.held.allowed(wanted)
     }
 
     pub(super) fn waiting(&self) -> usize {
@@ -89,6 +97,7 @@ impl SendHalf {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.held.add(bytes.len());
         self.waiting.extend_from_slice(bytes);
     }
 
@@ -143,6 +152,16 @@ impl SendHalf {
         Some((sequence, sent.clone()))
     }
 
+    /// The first packet of all goes out once more, if it has gone out once and is not acknowledged. It does not count as lost.
+    pub(super) fn repeat_first(&mut self) {
+        let Some(sent) = self.flight.front_mut().filter(|_| self.first == 0) else { return };
+        if sent.state == State::OnItsWay && sent.transmissions == 1 {
+            sent.state = State::Lost;
+            self.in_flight -= size(&sent.payload);
+            self.lost.insert(0);
+        }
+    }
+
     /// All packets that are on their way are taken for lost but the first is the one that finds out: for when nothing comes
     /// back. How often that packet has been sent.
     pub(super) fn time_out(&mut self) -> u32 {
@@ -180,6 +199,8 @@ impl SendHalf {
             }
             sent.state = State::Acked;
             bytes += size(&sent.payload);
+            self.held.remove(sent.payload.len());
+            sent.payload = Bytes::new();
             if newest.as_ref().is_none_or(|newest| newest.sent_at <= sent.sent_at) {
                 newest = Some(sent.clone());
             }
@@ -270,7 +291,7 @@ mod tests {
     }
 
     fn half(packets: u64) -> SendHalf {
-        let mut half = SendHalf::new(at(0));
+        let mut half = SendHalf::new(at(0), &Memory::new(usize::MAX));
         for n in 0..packets {
             assert_eq!(u64::from(half.sent(at(n * 10), Bytes::from_static(b"x"), 0, true)), n);
         }

@@ -15,6 +15,7 @@
 mod transmit;
 
 use super::congestion::{Congestion, Model};
+use super::memory::{self, Memory};
 use super::packet::{CHOKE, Packet, flag};
 use super::receive::{ReceiveHalf, Taken};
 use super::send::SendHalf;
@@ -33,8 +34,19 @@ const FLUSH: Duration = Duration::from_millis(10);
 /// Packets on their way to Java at most. INTEROP: it keeps no more than 130 for a reader, and drops the others.
 const MAX_TO_JAVA: u32 = 128;
 
+/// And to i2pd. INTEROP: it drops what is 1536 ahead of what it waits for, and says then that it is choked.
+const MAX_TO_I2PD: u32 = 1400;
+const CHOKED_BY_GAPS: u16 = u16::MAX;
+
+/// The answer to a first packet is sent twice when others follow it and it has not been acknowledged after this. INTEROP: i2pd gives
+/// up a stream whose first packet comes 200 ms later than another.
+const FIRST_AGAIN: Duration = Duration::from_millis(50);
+
 /// Packets that may leave at once, when the pace would have them leave one by one.
 const BURST: u32 = 4;
+
+/// And what it would have let go in this time: whoever serves the stream looks at it only every other millisecond.
+const BURST_TIME: Duration = Duration::from_millis(5);
 
 /// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
 const REPEATS: Duration = Duration::from_secs(1);
@@ -44,17 +56,18 @@ const REPEATS: Duration = Duration::from_secs(1);
 pub struct Config {
     /// The most that we take in one packet, and send. INTEROP: 1812 fills two cells of a tunnel.
     pub max_payload: u16,
-    /// Bytes of the application that are kept until the other side has them.
+    /// Bytes of the application that are kept until the other side has them, at most: twice the window as a rule.
     pub send_buffer: usize,
-    /// Bytes that are kept until the application takes them.
+    /// Bytes that are kept until the application takes them, or what is missing before them comes.
     pub receive_buffer: usize,
-    /// Packets on their way at most. INTEROP: i2pd has 512.
+    /// Packets on their way at most. INTEROP: i2pd has 512, Java 128.
     pub max_window: u32,
     /// The first packet waits so long for the application's first bytes.
     pub connect_delay: Duration,
     /// An answer to it must come by then.
     pub connect_timeout: Duration,
-    /// The first answer is waited for so long before the packet is sent again. INTEROP: nine seconds in all routers.
+    /// The first answer is waited for so long before the packet is sent again. INTEROP: nine
+    /// seconds in the others, which is long for whoever waits for a page.
     pub first_timeout: Duration,
     /// A packet is sent so often at most.
     pub max_transmissions: u32,
@@ -68,12 +81,12 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_payload: 1812,
-            send_buffer: 1 << 20,
-            receive_buffer: 1 << 20,
-            max_window: 512,
+            send_buffer: 16 << 20,
+            receive_buffer: 16 << 20,
+            max_window: 8192,
             connect_delay: Duration::from_millis(20),
             connect_timeout: Duration::from_secs(60),
-            first_timeout: Duration::from_secs(9),
+            first_timeout: Duration::from_secs(4),
             max_transmissions: 9,
             keep_alive: Duration::from_secs(90),
             linger: Duration::from_secs(30),
@@ -146,6 +159,7 @@ pub struct Stream {
     timeout: Option<Mono>,
     backoff: u32,
     next_paced: Mono,
+    first_again: Option<Mono>,
     flush: Option<Mono>,
     last_heard: Mono,
     last_sent: Mono,
@@ -160,27 +174,27 @@ pub struct Stream {
 
 impl Stream {
     /// A stream that we begin, under this number.
-    pub fn connect(config: Config, id: u32, now: Mono) -> Self {
-        let mut stream = Self::new(config, (id, 0), Phase::Connecting { since: now }, now);
+    pub fn connect(config: Config, memory: &Memory, id: u32, now: Mono) -> Self {
+        let mut stream = Self::new(config, memory, (id, 0), Phase::Connecting { since: now }, now);
         stream.flush = Some(now + config.connect_delay);
         stream
     }
 
     /// A stream that the other side has begun with this packet.
-    pub fn accept(config: Config, id: u32, first: &Packet, now: Mono) -> Self {
-        let mut stream = Self::new(config, (id, first.receive_stream), Phase::Open, now);
+    pub fn accept(config: Config, memory: &Memory, id: u32, first: &Packet, now: Mono) -> Self {
+        let mut stream = Self::new(config, memory, (id, first.receive_stream), Phase::Open, now);
         // The answer waits a moment for the application's first bytes.
         stream.flush = Some(now + config.connect_delay);
         stream.handle_packet(now, first);
         stream
     }
 
-    fn new(config: Config, ids: (u32, u32), phase: Phase, now: Mono) -> Self {
+    fn new(config: Config, memory: &Memory, ids: (u32, u32), phase: Phase, now: Mono) -> Self {
         Self {
             phase,
             ids,
-            send: SendHalf::new(now),
-            receive: ReceiveHalf::new(config.receive_buffer),
+            send: SendHalf::new(now, memory),
+            receive: ReceiveHalf::new(config.receive_buffer, memory),
             congestion: Box::new(Model::new(config.max_window.min(MAX_TO_JAVA))),
             payload: USUAL_PAYLOAD.min(config.max_payload).into(),
             begun: false,
@@ -191,6 +205,7 @@ impl Stream {
             timeout: None,
             backoff: 0,
             next_paced: now,
+            first_again: None,
             flush: None,
             last_heard: now,
             last_sent: now,
@@ -225,7 +240,13 @@ impl Stream {
 
     /// Bytes that may be written now.
     pub fn room(&self) -> usize {
-        if self.closing || self.is_done() { 0 } else { self.config.send_buffer.saturating_sub(self.send.held()) }
+        if self.closing || self.is_done() {
+            return 0;
+        }
+        // What the window takes next must be here when it does.
+        let wanted = usize::try_from(self.congestion.window()).unwrap_or(usize::MAX).saturating_mul(2);
+        let most = wanted.max(memory::FLOOR).min(self.config.send_buffer);
+        self.send.allowed(most).saturating_sub(self.send.held())
     }
 
     /// Takes what there is room for.
@@ -316,7 +337,12 @@ impl Stream {
             self.phase = Phase::Open;
         }
         match packet.delay {
-            Some(delay) if delay >= CHOKE => self.choked = true,
+            Some(delay) if delay >= CHOKE => {
+                self.choked = true;
+                if delay == CHOKED_BY_GAPS {
+                    self.congestion.limit(MAX_TO_I2PD.min(self.config.max_window));
+                }
+            }
             _ => self.choked = false,
         }
         if packet.acknowledges() {
@@ -411,6 +437,9 @@ impl Stream {
         if self.timeout.is_some_and(|timeout| now >= timeout) {
             self.timed_out(now);
         }
+        if self.first_again.take_if(|at| now >= *at).is_some() {
+            self.send.repeat_first();
+        }
         let silent = now >= self.last_heard.max(self.last_sent) + self.config.keep_alive;
         if silent && self.begun && self.close_sent.is_none() && self.send.unacked() == 0 {
             self.keep_alive_due = true;
@@ -451,7 +480,7 @@ impl Stream {
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
                 let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.fits());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
-                [keep_alive, flush, self.timeout, ack, self.paced()].into_iter().flatten().min()
+                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again].into_iter().flatten().min()
             }
         }
     }

@@ -11,6 +11,7 @@
 
 mod receive;
 
+use super::memory::Memory;
 use super::packet::{Packet, flag};
 use super::stream::{Config, End, Stream};
 use crate::data::keys_and_cert::Destination;
@@ -46,11 +47,13 @@ pub struct Limits {
     pub streams: usize,
     /// With one destination.
     pub per_remote: usize,
+    /// Bytes that all keep together, beyond what each may keep in any case.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 4096, per_remote: 1024 }
+        Self { streams: 4096, per_remote: 1024, memory: 128 << 20 }
     }
 }
 
@@ -179,6 +182,7 @@ struct Entry {
 pub struct Streams {
     config: Config,
     limits: Limits,
+    memory: Memory,
     us: Signer,
     listening: bool,
     entries: BTreeMap<u32, Entry>,
@@ -198,6 +202,7 @@ impl Streams {
     pub fn new(config: Config, limits: Limits, us: Signer, listening: bool, seed: [u8; 32]) -> Self {
         Self {
             config,
+            memory: Memory::new(limits.memory),
             limits,
             us,
             listening,
@@ -239,7 +244,7 @@ impl Streams {
             return None;
         }
         let id = self.free_id();
-        self.insert(id, Stream::connect(self.config, id, now.mono), remote, None, ports);
+        self.insert(id, Stream::connect(self.config, &self.memory, id, now.mono), remote, None, ports);
         self.stats.connected += 1;
         self.serve(id);
         Some(id)

@@ -1,6 +1,6 @@
 //! What a stream sends, and when: first what was lost, then what is new, and acknowledgements with either or alone.
 
-use super::{BURST, Phase, Stream, USUAL_PAYLOAD};
+use super::{BURST, BURST_TIME, FIRST_AGAIN, Phase, Stream, USUAL_PAYLOAD};
 use crate::streaming::packet::{Packet, flag};
 use crate::time::Mono;
 use bytes::Bytes;
@@ -63,6 +63,9 @@ impl Stream {
         let (len, limited) = (payload.len(), !last);
         let sequence = self.send.sent(now, payload.clone(), flags, limited);
         self.went(now, len);
+        if sequence == 1 && self.send.unacked() == 2 {
+            self.first_again = Some(now + FIRST_AGAIN);
+        }
         let urgent = last || !self.fits() || self.since_urgent >= 8;
         self.since_urgent = if urgent { 0 } else { self.since_urgent + 1 };
         Some(self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0))
@@ -92,7 +95,7 @@ impl Stream {
         if let Some(pace) = self.congestion.pace() {
             let gap = Duration::from_secs_f64((len + 22) as f64 / pace.max(1.0)).min(Duration::from_secs(1));
             // Time that was not used is made up for by a short burst.
-            self.next_paced = self.next_paced.max(now.saturating_sub(gap * BURST)) + gap;
+            self.next_paced = self.next_paced.max(now.saturating_sub(BURST_TIME.max(gap * BURST))) + gap;
         }
         self.arm(now);
     }
