@@ -19,8 +19,8 @@ mod pages;
 mod request;
 mod scrub;
 
-use crate::names::HostName;
 use crate::names::book::{Book, BookError};
+use crate::names::{HostName, Names};
 use crate::network::Network;
 use answer::{Answer, failed};
 use connector::Connector;
@@ -55,7 +55,7 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// A proxy, as one destination.
 pub struct Proxy<N: Network> {
-    book: Arc<Book>,
+    names: Names,
     connector: Connector<N>,
     client: Client<Connector<N>, Incoming>,
     pending: Pending,
@@ -71,7 +71,7 @@ struct Site {
 
 impl<N: Network> Proxy<N> {
     /// A proxy that knows the names of a book. A site answers the call within `patience`.
-    pub fn new(network: N, book: Arc<Book>, patience: Duration) -> Self {
+    pub fn new(network: N, names: Names, patience: Duration) -> Self {
         let connector = Connector::new(network, patience);
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_STREAMS)
@@ -81,7 +81,7 @@ impl<N: Network> Proxy<N> {
             .http1_title_case_headers(true)
             .set_host(false)
             .build(connector.clone());
-        Self { book, connector, client, pending: Pending::default() }
+        Self { names, connector, client, pending: Pending::default() }
     }
 
     /// Serves browsers until the task is dropped.
@@ -127,35 +127,36 @@ impl<N: Network> Proxy<N> {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let outcome = match Asked::of(&request) {
-            Ok(asked) if asked.host == local::HOST => {
-                return local::answer(&request, &self.book, &self.pending)
-                    .unwrap_or_else(|problem| pages::problem(&problem));
-            }
-            Ok(asked) => match self.find(&asked) {
-                Ok(site) if request.method() == Method::CONNECT => self.tunnel(request, &site).await,
-                Ok(site) => self.pass_on(request, &asked, &site).await,
-                Err(problem) => Err(problem),
-            },
-            Err(problem) => Err(problem),
-        };
-        outcome.unwrap_or_else(|problem| pages::problem(&problem))
+        self.follow(request).await.unwrap_or_else(|problem| pages::problem(&problem))
+    }
+
+    async fn follow(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
+        let (asked, book) = (Asked::of(&request)?, self.names.book()?);
+        if asked.host == local::HOST {
+            return local::answer(&request, &book, &self.pending);
+        }
+        let site = self.find(&asked, &book)?;
+        if request.method() == Method::CONNECT {
+            self.tunnel(request, &site).await
+        } else {
+            self.pass_on(request, &asked, &site).await
+        }
     }
 
     /// Whose the request is.
-    fn find(&self, asked: &Asked) -> Result<Site, Problem> {
+    fn find(&self, asked: &Asked, book: &Book) -> Result<Site, Problem> {
         let site = |address| Site { address, port: asked.port, host: asked.host.clone() };
         if asked.host.ends_with(b32::SUFFIX) {
             let address = B32::parse(&asked.host).map_err(|e| Problem::Address(asked.host.clone(), e))?;
             return Ok(site(address));
         }
         let name = HostName::parse(&asked.host).map_err(|e| Problem::Name(asked.host.clone(), e))?;
-        let known = self.book.lookup(&name).map_err(|e| Problem::Book(e.to_string()))?;
+        let known = book.lookup(&name)?;
         match (&asked.helper, known) {
             (None, Some((_, entry))) => Ok(site(B32::Hash(entry.destination().hash()))),
             (None, None) => Err(Problem::Unknown(name)),
             (Some(text), known) => {
-                let helper = Helper::read(text, &self.book).map_err(|()| Problem::Helper(name.clone()))?;
+                let helper = Helper::read(text, book).map_err(|()| Problem::Helper(name.clone()))?;
                 match known {
                     Some((_, entry)) if helper.is(&entry) => Ok(site(B32::Hash(entry.destination().hash()))),
                     known => {

@@ -4,6 +4,7 @@
 //! client tunnel: local program -> listening socket -> stream to one destination
 //! server tunnel: stream from anybody -> socket to a local server
 //! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
+//! SOCKS proxy:   any program -> socks, names -> stream to a destination
 //! ```
 //! All of them run on one thread of their own: a task waits for its socket or its stream, and bytes pass between the two.
 //! [`names`] says which destination is meant by a name, [`network`] is what applications ask of the router.
@@ -15,6 +16,7 @@ mod host;
 pub mod http_proxy;
 pub mod names;
 pub mod network;
+pub mod socks;
 pub mod streams;
 pub mod tunnel;
 

@@ -16,7 +16,9 @@ pub mod entry;
 pub mod feed;
 pub mod hosts;
 pub mod i2pd;
+mod opened;
 
+pub use opened::{Names, ResolveError};
 use ramson_protocol::b32;
 use std::fmt;
 

@@ -3,7 +3,9 @@
 use ramson_protocol::b32::Blinded;
 use ramson_protocol::id::DestinationHash;
 use std::future::Future;
+use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 /// Whom a stream goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,4 +63,7 @@ pub trait Network: Clone + Send + Sync + 'static {
 
     /// Waits until the other side of a stream has answered. What is written before goes with the call.
     fn connected(stream: &Self::Stream) -> impl Future<Output = Result<(), ConnectError>> + Send;
+
+    /// Carries bytes between a local program and a stream, `early` before all others, until both have closed or either breaks.
+    fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
 }

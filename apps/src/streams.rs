@@ -1,11 +1,14 @@
 //! Streams of a destination that is opened when the first is wanted: an application that nobody uses costs nothing.
 
+use crate::carry::carry;
 use crate::network::{ConnectError, Network, Target};
 use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
 use ramson_protocol::streaming::stream::End;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -62,5 +65,10 @@ impl Network for Streams {
             End::TimedOut => ConnectError::TimedOut,
             End::Closed | End::Reset | End::Broken => ConnectError::Refused,
         })
+    }
+
+    async fn carry(program: TcpStream, early: Vec<u8>, stream: Stream) -> io::Result<()> {
+        stream.write_all(&early).await?;
+        carry(program, stream).await
     }
 }

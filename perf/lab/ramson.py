@@ -26,7 +26,7 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
-        self.tunnels, self.proxy_port = [], None
+        self.tunnels, self.proxy_port, self.socks_port = [], None, None
 
     def _configuration(self):
         return f"""
@@ -47,7 +47,8 @@ quantity = {self.exploratory}
 [metrics]
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [http_proxy]
-{self._http_proxy()}[log]
+{self._proxy(self.proxy_port)}[socks_proxy]
+{self._proxy(self.socks_port)}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 
@@ -62,10 +63,10 @@ listen = "{self.endpoint}"
 publish = "{self.endpoint}"
 """
 
-    def _http_proxy(self):
-        if not self.proxy_port:
+    def _proxy(self, port):
+        if not port:
             return "listen = false\n"
-        return f'listen = "{self.ip}:{self.proxy_port}"\nlength = 2\nquantity = 2\n'
+        return f'listen = "{self.ip}:{port}"\nlength = 2\nquantity = 2\n'
 
     def serve(self, name, web, length=2, quantity=2):
         """Adds a server tunnel to `web`."""

@@ -38,6 +38,7 @@ pub mod ratchet;
 pub mod reach;
 pub mod reseed;
 pub mod shape;
+pub mod socks;
 pub mod ssu2;
 pub mod streaming;
 pub mod su3;

@@ -16,6 +16,7 @@ use ramson_actors::node::{DRAIN, Listen, Node, NodeConfig};
 use ramson_actors::pool::PoolConfig;
 use ramson_actors::time_keeper::ClockConfig;
 use ramson_apps::Host;
+use ramson_apps::names::Names;
 use ramson_protocol::data::router_info::RouterInfo;
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -89,12 +90,13 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
 /// # Errors
 /// If a tunnel's keys cannot be had, or the system gives no thread.
 fn start_applications(settings: &Settings, data: &DataDir, node: &Node) -> Result<Option<Host>, Failure> {
-    if settings.tunnel.is_empty() && settings.http_proxy.listen.0.is_none() {
+    let proxies = [settings.http_proxy.listen, settings.socks_proxy.listen];
+    if settings.tunnel.is_empty() && proxies.iter().all(|listen| listen.0.is_none()) {
         return Ok(None);
     }
     let host = Host::start()?;
     tunnels::start(&host, &settings.tunnel, data, node)?;
-    proxy::start(&host, &settings.http_proxy, data, node);
+    proxy::start(&host, settings, &Names::new(data.names_path()), node);
     Ok(Some(host))
 }
 

@@ -13,7 +13,6 @@ mod address;
 pub(crate) mod bandwidth;
 pub(crate) mod clock;
 pub(crate) mod exploratory;
-pub(crate) mod http_proxy;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -21,6 +20,7 @@ pub(crate) mod netdb;
 pub(crate) mod network;
 pub(crate) mod ntcp2;
 pub(crate) mod page;
+pub(crate) mod proxies;
 pub(crate) mod publish;
 pub(crate) mod router;
 mod section;
@@ -81,7 +81,8 @@ settings! {
     netdb: netdb::NetDb,
     metrics: metrics::Metrics,
     log: log::Log,
-    http_proxy: http_proxy::HttpProxy,
+    http_proxy: proxies::HttpProxy,
+    socks_proxy: proxies::SocksProxy,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -154,6 +155,7 @@ impl Settings {
         self.ntcp2.check()?;
         self.ssu2.check()?;
         self.http_proxy.check()?;
+        self.socks_proxy.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

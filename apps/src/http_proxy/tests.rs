@@ -12,6 +12,7 @@ use ramson_protocol::time::Wall;
 use std::future::Future;
 use std::io::Write;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
 
 /// What one site heard: the streams to it, and the requests in them.
 #[derive(Default)]
@@ -59,6 +60,10 @@ impl Network for Sites {
 
     async fn connected(_: &DuplexStream) -> Result<(), ConnectError> {
         Ok(())
+    }
+
+    async fn carry(mut program: TcpStream, _: Vec<u8>, mut stream: DuplexStream) -> std::io::Result<()> {
+        tokio::io::copy_bidirectional(&mut program, &mut stream).await.map(|_| ())
     }
 }
 
@@ -120,14 +125,15 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let book = Arc::new(Book::open(&dir.path().join("names.redb")).unwrap());
+        let names = Names::new(dir.path().join("names.redb"));
+        let book = names.book().unwrap();
         for (name, n) in
             [("site.i2p", 1), ("refuses.i2p", 2), ("silent.i2p", 3), ("ssh.i2p", 4), ("short.i2p", 5), ("raw.i2p", 6)]
         {
             book.add(Shelf::User, &HostName::parse(name).unwrap(), key(n).1, false, Wall(1)).unwrap();
         }
         let sites = Sites::default();
-        let proxy = Arc::new(Proxy::new(sites.clone(), Arc::clone(&book), Duration::from_secs(60)));
+        let proxy = Arc::new(Proxy::new(sites.clone(), names, Duration::from_secs(60)));
         Self { proxy, sites, book, _dir: dir }
     }
 

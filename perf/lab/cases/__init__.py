@@ -30,6 +30,7 @@ from . import (
     sessions,
     siege,
     soak,
+    socks,
     ssu2_endpoint,
     ssu2_gateway,
     ssu2_hostile,
@@ -80,6 +81,7 @@ ALL = (
     streams_i2pd,
     streams_broken,
     streams_java,
+    socks,
     soak,
 )
 

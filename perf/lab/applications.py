@@ -1,0 +1,50 @@
+"""A network for what users run: Ramson and an i2pd with sites and proxies, and enough i2pd between them for tunnels of two hops."""
+
+import hashlib
+import subprocess
+import time
+
+from .i2pd import I2pd
+from .network import Network
+from .outcome import Failed
+from .subject import subject
+
+PROXY, SOCKS, PARTNER_PROXY = 4602, 4603, 4601
+_PATIENCE = 180  # seconds for the first tunnels and LeaseSets
+
+
+class Applications(Network):
+    """Hosts: the i2pd at 1, Ramson at 10, hops between. Each of the two has a site."""
+
+    name = "applications"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.partner = self.add(I2pd(self, 1))
+        self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
+        self.subject = self.add(subject(self, 10))
+        self.subject.serve("site", self.web)
+        self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
+        self.partner.serve("site", self.web, inbound=2, outbound=2)
+
+    def configure(self):
+        self.partner.proxy("proxy", PARTNER_PROXY, inbound=2, outbound=2)
+
+
+def curl(*options, limit=60):
+    """Runs curl with these options; returns its exit status, the body and what it says of itself."""
+    command = ["curl", "-sS", "--max-time", str(limit), *options]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace").strip()
+
+
+def download(net, file, *options, patience=_PATIENCE):
+    """Downloads a file with curl until it arrives whole; raises `Failed` after `patience` seconds."""
+    end = time.monotonic() + patience
+    while True:
+        status, body, words = curl(*options)
+        if status == 0 and hashlib.sha256(body).hexdigest() == file.sha256:
+            return
+        if time.monotonic() > end:
+            raise Failed(f"curl {' '.join(options)}: {len(body)} of {file.size} bytes, {words}", net.subject, net.partner)
+        time.sleep(2)
