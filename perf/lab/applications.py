@@ -26,6 +26,7 @@ class Applications(Network):
         self.subject.serve("site", self.web)
         self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
         self.partner.serve("site", self.web, inbound=2, outbound=2)
+        self.partner.serve("plain", self.web, inbound=2, outbound=2, kind="server")
 
     def configure(self):
         self.partner.proxy("proxy", PARTNER_PROXY, inbound=2, outbound=2)

@@ -94,9 +94,9 @@ outbound.quantity = {self.exploratory}
 
     # Client tunnels.
 
-    def serve(self, name, web, inbound, outbound, quantity=2):
-        """Adds a server tunnel to `web`. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
-        self._tunnel(name, inbound, outbound, quantity, type="http", host=web.ip, port=web.port)
+    def serve(self, name, web, inbound, outbound, quantity=2, kind="http"):
+        """Adds a server tunnel to `web`; of `kind` "server" it does not look into what passes. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
+        self._tunnel(name, inbound, outbound, quantity, type=kind, host=web.ip, port=web.port)
 
     def proxy(self, name, port, inbound, outbound, quantity=2):
         """Adds an HTTP proxy on `port` with a destination of its own. `inbound`, `outbound`: see `serve`."""

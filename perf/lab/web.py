@@ -34,6 +34,9 @@ class Web:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 body = contents.get(self.path.strip("/"))
+                if self.headers.get("Upgrade"):
+                    self._echo()
+                    return
                 if body is None:
                     self.send_error(404)
                     return
@@ -44,6 +47,16 @@ class Web:
                     self.wfile.write(body)
                 except OSError:
                     pass  # the client went away, which its side of the test notices
+
+            def _echo(self):
+                """Speaks another protocol from now on: what comes goes back."""
+                self.send_response(101)
+                self.send_header("Connection", "Upgrade")
+                self.send_header("Upgrade", self.headers["Upgrade"])
+                self.end_headers()
+                self.close_connection = True
+                while chunk := self.rfile.read1(1 << 16):
+                    self.wfile.write(chunk)
 
             def log_message(self, *_):
                 pass

@@ -5,6 +5,7 @@ use crate::data_dir::{self, DataDir, write_atomically};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
+use crate::settings::router::Role;
 use crate::start::Protocol;
 use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, tunnels, version, watch};
 use actix::prelude::*;
@@ -90,6 +91,9 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
 /// # Errors
 /// If a tunnel's keys cannot be had, or the system gives no thread.
 fn start_applications(settings: &Settings, data: &DataDir, node: &Node) -> Result<Option<Host>, Failure> {
+    if settings.router.role == Role::Relay {
+        return Ok(None);
+    }
     let proxies = [settings.http_proxy.listen, settings.socks_proxy.listen];
     if settings.tunnel.is_empty() && proxies.iter().all(|listen| listen.0.is_none()) {
         return Ok(None);

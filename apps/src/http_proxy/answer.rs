@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, Empty, Full, StreamBody};
-use hyper::Response;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use hyper::{Response, Version};
 use std::error::Error;
 use std::io;
 use tokio_util::io::{ReaderStream, StreamReader};
@@ -32,6 +32,8 @@ pub(super) fn whole(bytes: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, BoxError> {
 pub(super) fn of_site(response: Response<Incoming>) -> Answer {
     let (mut head, body) = response.into_parts();
     scrub::response(&mut head.headers, head.status);
+    // Which version the site speaks is between it and us: hyper writes the answer as the browser can read it.
+    head.version = Version::HTTP_11;
     if head.headers.get(CONTENT_ENCODING).is_none_or(|coding| coding != scrub::GZIP) {
         return Response::from_parts(head, body.map_err(BoxError::from).boxed_unsync());
     }

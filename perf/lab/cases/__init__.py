@@ -10,6 +10,7 @@ from . import (
     floodfill,
     gateway,
     hostile,
+    http_proxy,
     introduced,
     introduced_java,
     introduced_to_i2pd,
@@ -82,6 +83,7 @@ ALL = (
     streams_broken,
     streams_java,
     socks,
+    http_proxy,
     soak,
 )
 

@@ -12,6 +12,9 @@ use std::fmt;
 section! {
     /// What this router is.
     Router = "router" {
+        /// What it is for: `"full"` serves programs of this machine as well as other routers; `"relay"` serves other routers
+        /// alone: no proxy, tunnel or other service for programs begins.
+        role: Role = Role::Full => Start;
         /// Keep and serve a part of the network database: `true` always, as long as peers can call us; `"auto"` if the line, the
         /// time that we have been up, and the load allow it; `false` never.
         floodfill: Keeps = Keeps(Floodfill::No) => Start;
@@ -41,6 +44,13 @@ impl Router {
                 self.io_threads
             ));
         }
+        if self.role == Role::Relay && !all.tunnel.is_empty() {
+            return Err(
+                "router.role = \"relay\", but there are tunnels, which then would not begin: remove [[tunnel]], or write \
+                 role = \"full\""
+                    .to_owned(),
+            );
+        }
         let nowhere = |enabled: bool, publish: &Published| !enabled || *publish == Published::Nothing;
         let unpublished =
             nowhere(all.ntcp2.enabled, &all.ntcp2.publish) && nowhere(all.ssu2.enabled, &all.ssu2.publish);
@@ -60,6 +70,28 @@ impl Router {
             );
         }
         Ok(())
+    }
+}
+
+/// Whom this router is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Other routers, and programs of this machine.
+    #[default]
+    Full,
+    /// Other routers alone.
+    Relay,
+}
+
+impl Value for Role {
+    const KIND: &'static str = "`\"full\"` or `\"relay\"`";
+
+    fn text(&self) -> String {
+        quoted(match self {
+            Self::Full => "full",
+            Self::Relay => "relay",
+        })
     }
 }
 

@@ -113,6 +113,15 @@ fn a_floodfill_that_nobody_can_call_is_refused() {
 }
 
 #[test]
+fn a_relay_with_tunnels_for_programs_is_refused() {
+    let tunnel = "[[tunnel]]\nname = \"site\"\ntype = \"server\"\ntarget = \"127.0.0.1:80\"\n";
+    let error = checked(&format!("[router]\nrole = \"relay\"\n{tunnel}")).unwrap_err();
+    assert!(error.contains("remove [[tunnel]]"), "{error}");
+    assert!(checked("[router]\nrole = \"relay\"\n").is_ok() && checked(tunnel).is_ok());
+    assert!(Settings::parse("[router]\nrole = \"bridge\"\n").unwrap_err().contains("role"));
+}
+
+#[test]
 fn a_delay_that_would_be_felt_is_refused() {
     let delay = |text: &str| checked(&format!("[bandwidth]\nmax_delay = \"{text}\"\n"));
     assert!(delay("0ms").is_ok() && delay("5ms").is_ok());

@@ -66,7 +66,7 @@ impl Routers {
     fn config_text(&self, n: usize) -> String {
         let address = self.addresses[n];
         format!(
-            "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nfloodfill = {}\nio_threads = 1\n\
+            "[network]\nid = {NET_ID}\nallow_private_addresses = true\nbootstrap = [{:?}]\n[router]\nrole = \"relay\"\nfloodfill = {}\nio_threads = 1\n\
              [ntcp2]\nenabled = {}\nlisten = \"{address}\"\npublish = \"{address}\"\n\
              [ssu2]\nlisten = \"{address}\"\npublish = \"{address}\"\n[bandwidth]\ninbound = \"100MB/s\"\noutbound = \"100MB/s\"\n[metrics]\nlisten = \"{}\"\n[log]\nlevel = \"warn\"\n",
             self.base.join("routers"),
