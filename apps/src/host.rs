@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// Runs tasks until it is dropped.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ impl Host {
         Ok(Self { handle, _alive: alive })
     }
 
-    /// Runs a task on the thread.
-    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.handle.spawn(task);
+    /// Runs a task on the thread; what is returned ends it earlier.
+    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.handle.spawn(task).abort_handle()
     }
 }

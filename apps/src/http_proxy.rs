@@ -59,6 +59,7 @@ pub struct Proxy<N: Network> {
     connector: Connector<N>,
     client: Client<Connector<N>, Incoming>,
     pending: Pending,
+    only_connect: bool,
 }
 
 /// Where a request goes.
@@ -81,7 +82,14 @@ impl<N: Network> Proxy<N> {
             .http1_title_case_headers(true)
             .set_host(false)
             .build(connector.clone());
-        Self { names, connector, client, pending: Pending::default() }
+        Self { names, connector, client, pending: Pending::default(), only_connect: false }
+    }
+
+    /// The same for the method CONNECT alone: for programs whose bytes are not HTTP.
+    #[must_use]
+    pub fn only_connect(mut self) -> Self {
+        self.only_connect = true;
+        self
     }
 
     /// Serves browsers until the task is dropped.
@@ -134,6 +142,9 @@ impl<N: Network> Proxy<N> {
         let (asked, book) = (Asked::of(&request)?, self.names.book()?);
         if asked.host == local::HOST {
             return local::answer(&request, &book, &self.pending);
+        }
+        if self.only_connect && request.method() != Method::CONNECT {
+            return Err(Problem::OnlyConnect);
         }
         let site = self.find(&asked, &book)?;
         if request.method() == Method::CONNECT {

@@ -14,8 +14,11 @@
 mod carry;
 mod host;
 pub mod http_proxy;
+pub mod http_server;
+mod irc;
 pub mod names;
 pub mod network;
+pub mod services;
 pub mod socks;
 pub mod streams;
 pub mod tunnel;

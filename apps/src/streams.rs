@@ -25,19 +25,25 @@ pub type Opener = mpsc::Sender<oneshot::Sender<DestinationHandle>>;
 #[derive(Clone)]
 pub struct Streams {
     destination: Arc<OnceCell<DestinationHandle>>,
-    opener: Opener,
+    opener: Option<Opener>,
 }
 
 impl Streams {
     /// Of a destination that `opener` opens when the first stream is wanted.
     pub fn new(opener: Opener) -> Self {
-        Self { destination: Arc::default(), opener }
+        Self { destination: Arc::default(), opener: Some(opener) }
+    }
+
+    /// Of a destination that is open.
+    pub fn of(destination: DestinationHandle) -> Self {
+        Self { destination: Arc::new(OnceCell::new_with(Some(destination))), opener: None }
     }
 
     async fn destination(&self) -> Result<&DestinationHandle, ConnectError> {
         let open = async || {
             let (reply, opened) = oneshot::channel();
-            self.opener.send(reply).await.map_err(|_| ConnectError::NoTunnels)?;
+            let opener = self.opener.as_ref().ok_or(ConnectError::NoTunnels)?;
+            opener.send(reply).await.map_err(|_| ConnectError::NoTunnels)?;
             opened.await.map_err(|_| ConnectError::NoTunnels)
         };
         self.destination.get_or_try_init(open).await

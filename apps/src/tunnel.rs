@@ -1,12 +1,23 @@
-//! TCP tunnels: `[[tunnel]]` of type `client` and `server`.
+//! TCP tunnels: `[[tunnel]]` of the types that carry connections of programs.
+//!
+//! ```text
+//! client       program -> listening socket -> stream to one destination, found by its name for each connection
+//! irc-client   the same, through the filter of irc.rs
+//! server       stream of anybody -> socket to a local program
+//! http-server  the same through http_server.rs, irc-server through irc.rs
+//! ```
 
-use crate::carry::carry;
-use ramson_actors::destination::DestinationHandle;
+use crate::http_server::Site;
+use crate::irc;
+use crate::names::Names;
+use crate::network::{Network, Target};
+use crate::streams::Streams;
 use ramson_clients::Stream;
 use ramson_protocol::b32::{B32, B32Error};
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
+use ramson_protocol::irc::webirc;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,65 +31,149 @@ const MAX_CONNECTIONS: usize = 4096;
 /// A listener that cannot accept is asked again after this.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The hash that a name means: `….b32.i2p`, or a destination in base 64.
-///
-/// # Errors
-/// What is wrong with it, and what to write.
-pub fn parse_name(name: &str) -> Result<DestinationHash, String> {
-    match B32::parse(name.trim()) {
-        Ok(B32::Hash(hash)) => return Ok(hash),
-        Ok(B32::Blinded(_)) => return Err(format!("{name} has an encrypted LeaseSet, which is not read yet")),
-        Err(B32Error::Suffix) => {}
-        Err(error) => return Err(format!("{name}: {error}")),
-    }
-    let destination = base64::decode(name.trim()).and_then(|bytes| Destination::from_bytes(bytes.into()).ok());
-    let hash = destination.map(|destination| destination.hash());
-    hash.ok_or_else(|| {
-        format!("{name} is neither a .b32.i2p name nor a destination in base 64: other names are not known yet")
-    })
+/// By which name we are a gateway to a server of IRC. INTEROP: i2pd says the same.
+const GATEWAY: &str = "cgiirc";
+
+/// Whom a tunnel leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// A destination.
+    Hash(DestinationHash),
+    /// Whoever has this name when somebody connects.
+    Name(String),
 }
 
-/// Listens at `listen`, and carries each connection to `remote` by a stream of its own.
-///
-/// # Errors
-/// If the address cannot be listened on.
-pub async fn client(
-    listen: SocketAddr,
-    destination: DestinationHandle,
-    remote: DestinationHash,
-    port: u16,
-) -> io::Result<()> {
-    let listener = TcpListener::bind(listen).await?;
+impl Remote {
+    /// Reads a name of the address book, `….b32.i2p`, or a destination in base 64.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what to write.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        let name = name.trim();
+        match B32::parse(name) {
+            Ok(B32::Hash(hash)) => return Ok(Self::Hash(hash)),
+            Ok(B32::Blinded(_)) => return Err(format!("{name} has an encrypted LeaseSet, which is not read yet")),
+            Err(B32Error::Suffix) => {}
+            Err(error) => return Err(format!("{name}: {error}")),
+        }
+        if name.to_ascii_lowercase().ends_with(".i2p") {
+            let name = crate::names::HostName::parse(name).map_err(|error| format!("{name}: {error}"))?;
+            return Ok(Self::Name(name.as_str().to_owned()));
+        }
+        let destination = base64::decode(name).and_then(|bytes| Destination::from_bytes(bytes.into()).ok());
+        let hash = destination.map(|destination| Self::Hash(destination.hash()));
+        hash.ok_or_else(|| format!("{name} is neither a name that ends with .i2p nor a destination in base 64"))
+    }
+
+    fn find(&self, names: &Names) -> Result<Target, String> {
+        match self {
+            Self::Hash(hash) => Ok(Target::Hash(*hash)),
+            Self::Name(name) => match names.resolve(name) {
+                Ok(B32::Hash(hash)) => Ok(Target::Hash(hash)),
+                Ok(B32::Blinded(blinded)) => Ok(Target::Blinded(blinded)),
+                Err(error) => Err(error.to_string()),
+            },
+        }
+    }
+}
+
+/// What programs of a client tunnel speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Anything.
+    Any,
+    /// IRC.
+    Irc,
+}
+
+/// Carries each connection to `listener` to a port of `remote` by a stream of its own.
+pub async fn client(listener: TcpListener, streams: Streams, names: Names, remote: Remote, port: u16, speech: Speech) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // Callers wait in the kernel's queue meanwhile.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return Ok(()) };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((socket, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let Some(stream) = destination.connect(remote, port) else { continue };
+        let target = match remote.find(&names) {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::warn!("the destination of a client tunnel is not found: {error}; `ramson name add` enters it");
+                continue;
+            }
+        };
+        let streams = streams.clone();
         tokio::spawn(async move {
-            report(carry(socket, stream).await);
+            report(match streams.connect(target, port).await {
+                Ok(stream) if speech == Speech::Irc => irc::client(socket, stream).await,
+                Ok(stream) => Streams::carry(socket, Vec::new(), stream).await,
+                Err(error) => Err(io::Error::other(error)),
+            });
             drop(place);
         });
     }
 }
 
-/// Carries each stream of `accepted` to the server at `target`.
-pub async fn server(target: SocketAddr, mut accepted: mpsc::Receiver<Stream>) {
+/// What stands behind a server tunnel.
+#[derive(Clone)]
+pub enum Behind {
+    /// A program that is given all as it comes.
+    Program(SocketAddr),
+    /// A web server.
+    Web(Arc<Site>),
+    /// A server of IRC.
+    Irc {
+        /// Where it listens.
+        target: SocketAddr,
+        /// What it knows us by as a gateway; without it, `USER` gets the caller's name as host.
+        password: Option<String>,
+    },
+}
+
+/// Carries each stream of `accepted` to what stands behind.
+pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Some(stream) = accepted.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let behind = behind.clone();
         tokio::spawn(async move {
-            match TcpStream::connect(target).await {
-                Ok(socket) => report(carry(socket, stream).await),
-                // The stream is broken off, which the other side sees as a refusal.
-                Err(error) => tracing::warn!(%error, "a server tunnel cannot reach its target; is it running?"),
-            }
+            report(serve_one(stream, behind).await);
             drop(place);
         });
     }
+}
+
+async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
+    match behind {
+        Behind::Program(target) => Streams::carry(program(target).await?, Vec::new(), stream).await,
+        Behind::Web(site) => {
+            // Others begin no stream without saying who they are.
+            let Some(who) = stream.caller().map(|(who, _)| who.clone()) else { return Ok(()) };
+            site.serve(stream, &who).await;
+            Ok(())
+        }
+        Behind::Irc { target, password } => {
+            let (host, program) = (stream.remote().to_b32(), program(target).await?);
+            let ip = program.local_addr()?.ip().to_string();
+            match password {
+                Some(password) => {
+                    let first = webirc(&password, GATEWAY, &host, &ip);
+                    irc::server(stream, program, None, Some(&first)).await
+                }
+                None => irc::server(stream, program, Some(&host), None).await,
+            }
+        }
+    }
+}
+
+/// A connection to a local program. If there is none the stream is broken off, which the other side sees as a refusal.
+async fn program(target: SocketAddr) -> io::Result<TcpStream> {
+    let connected = TcpStream::connect(target).await;
+    if let Err(error) = &connected {
+        tracing::warn!(%error, "a server tunnel cannot reach its target; is it running?");
+    }
+    connected
 }
 
 fn report(carried: io::Result<()>) {
@@ -95,12 +190,13 @@ mod tests {
     #[test]
     fn a_name_means_the_same_destination_in_either_form() {
         let destination = PrivateKeys::generate([1; 32], &[2; 32]).destination;
-        let b32 = destination.hash().to_b32();
-        assert_eq!(parse_name(&b32), Ok(destination.hash()));
-        assert_eq!(parse_name(&b32.to_uppercase()), Ok(destination.hash()));
-        assert_eq!(parse_name(&base64::encode(destination.as_bytes())), Ok(destination.hash()));
-        for wrong in ["", "example.i2p", "aaaa.b32.i2p", "AAAA"] {
-            assert!(parse_name(wrong).is_err(), "{wrong}");
+        let (b32, hash) = (destination.hash().to_b32(), Remote::Hash(destination.hash()));
+        assert_eq!(Remote::parse(&b32), Ok(hash.clone()));
+        assert_eq!(Remote::parse(&b32.to_uppercase()), Ok(hash.clone()));
+        assert_eq!(Remote::parse(&base64::encode(destination.as_bytes())), Ok(hash));
+        assert_eq!(Remote::parse("Example.i2p"), Ok(Remote::Name("example.i2p".to_owned())));
+        for wrong in ["", "example.com", "a--b.i2p", "aaaa.b32.i2p", "AAAA"] {
+            assert!(Remote::parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -267,7 +267,8 @@ impl Local {
     fn accept(&mut self, now: Now, stream: u32, remote: DestinationHash) {
         let pipe = Pipe::new(self.id, Arc::clone(&self.port));
         pipe.begun(stream);
-        let handle = Stream::new(Arc::clone(&pipe), remote);
+        let caller = self.core.streams().caller(stream).map(|(from, ports)| (from.clone(), ports));
+        let handle = Stream::new(Arc::clone(&pipe), remote).called(caller);
         self.pipes.insert(stream, pipe);
         // Dropping the stream breaks it off.
         let taken = self.accepted.as_ref().is_some_and(|accepted| accepted.try_send(handle).is_ok());

@@ -11,8 +11,10 @@ use crate::port::{Input, Port};
 use atomic_waker::AtomicWaker;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::{DestinationHash, DestinationId};
 use ramson_protocol::streaming::stream::End;
+use ramson_protocol::streaming::streams::Ports;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -181,11 +183,23 @@ impl Pipe {
 pub struct Stream {
     pub(crate) pipe: Arc<Pipe>,
     remote: DestinationHash,
+    caller: Option<(Destination, Ports)>,
 }
 
 impl Stream {
     pub(crate) fn new(pipe: Arc<Pipe>, remote: DestinationHash) -> Self {
-        Self { pipe, remote }
+        Self { pipe, remote, caller: None }
+    }
+
+    /// The same, begun by the other side.
+    pub(crate) fn called(mut self, caller: Option<(Destination, Ports)>) -> Self {
+        self.caller = caller;
+        self
+    }
+
+    /// Who has begun it, and its ports, ours first; `None` if that was us.
+    pub fn caller(&self) -> Option<&(Destination, Ports)> {
+        self.caller.as_ref()
     }
 
     /// With whom.

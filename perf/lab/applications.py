@@ -5,11 +5,14 @@ import subprocess
 import time
 
 from .i2pd import I2pd
+from .ngircd import Ngircd
 from .network import Network
 from .outcome import Failed
 from .subject import subject
 
 PROXY, SOCKS, PARTNER_PROXY = 4602, 4603, 4601
+IRC, PARTNER_IRC = 4604, 4605
+HOST = "site.example"  # what the web server behind Ramson is told as `Host`
 _PATIENCE = 180  # seconds for the first tunnels and LeaseSets
 
 
@@ -23,13 +26,22 @@ class Applications(Network):
         self.partner = self.add(I2pd(self, 1))
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
         self.subject = self.add(subject(self, 10))
-        self.subject.serve("site", self.web)
+        self.subject.serve("site", self.web, kind="http-server", host=HOST, changes_per_minute=3)
+        self.irc = Ngircd(self.dir)
+        self.subject.serve("irc", self.irc, kind="irc-server", webirc_password=self.irc.password, port=6667)
         self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
         self.partner.serve("site", self.web, inbound=2, outbound=2)
         self.partner.serve("plain", self.web, inbound=2, outbound=2, kind="server")
+        self.partner.serve("irc", self.irc, inbound=2, outbound=2, kind="server")
 
     def configure(self):
         self.partner.proxy("proxy", PARTNER_PROXY, inbound=2, outbound=2)
+        self.partner.reach("to-irc", PARTNER_IRC, self.subject.name_of("irc"))
+        self.subject.reach("to-irc", IRC, self.partner.name_of("irc"), kind="irc-client")
+
+    def stop(self):
+        super().stop()
+        self.irc.stop()
 
 
 def curl(*options, limit=60):

@@ -98,6 +98,11 @@ outbound.quantity = {self.exploratory}
         """Adds a server tunnel to `web`; of `kind` "server" it does not look into what passes. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
         self._tunnel(name, inbound, outbound, quantity, type=kind, host=web.ip, port=web.port)
 
+    def reach(self, name, port, destination, inbound=2, outbound=2, quantity=2):
+        """Adds a client tunnel on `port` to a .b32.i2p name."""
+        options = {"type": "client", "address": self.ip, "port": port, "destination": destination}
+        self._tunnel(name, inbound, outbound, quantity, **options)
+
     def proxy(self, name, port, inbound, outbound, quantity=2):
         """Adds an HTTP proxy on `port` with a destination of its own. `inbound`, `outbound`: see `serve`."""
         self._tunnel(name, inbound, outbound, quantity, type="httpproxy", address=self.ip, port=port)

@@ -68,16 +68,25 @@ publish = "{self.endpoint}"
             return "listen = false\n"
         return f'listen = "{self.ip}:{port}"\nlength = 2\nquantity = 2\n'
 
-    def serve(self, name, web, length=2, quantity=2):
-        """Adds a server tunnel to `web`."""
-        self._tunnel(name, length, quantity, type="server", target=f"{web.ip}:{web.port}")
+    def serve(self, name, web, length=2, quantity=2, kind="server", **options):
+        """Adds a server tunnel to `web`, of this kind and with these options."""
+        self._tunnel(name, length, quantity, type=kind, target=f"{web.ip}:{web.port}", **options)
 
-    def reach(self, name, port, destination, length=2, quantity=2):
-        """Adds a client tunnel on `port` to a .b32.i2p name."""
-        self._tunnel(name, length, quantity, type="client", listen=f"{self.ip}:{port}", destination=destination)
+    def reach(self, name, port, destination, length=2, quantity=2, kind="client", **options):
+        """Adds a client tunnel of this kind on `port` to a .b32.i2p name."""
+        self._tunnel(name, length, quantity, type=kind, listen=f"{self.ip}:{port}", destination=destination, **options)
+
+    def forget(self, name):
+        """Takes a tunnel out of the configuration again."""
+        self.tunnels = [tunnel for tunnel in self.tunnels if f'name = "{name}"' not in tunnel]
+
+    def reload(self):
+        """Has it read its configuration, as it stands now, again."""
+        self.command()
+        self.process.send_signal(signal.SIGHUP)
 
     def _tunnel(self, name, length, quantity, **options):
-        lines = [f'{key} = "{value}"\n' for key, value in options.items()]
+        lines = [f"{key} = {json.dumps(value)}\n" for key, value in options.items()]
         numbers = f"inbound_length = {length}\noutbound_length = {length}\nquantity = {quantity}\n"
         self.tunnels.append(f'[[tunnel]]\nname = "{name}"\n{"".join(lines)}{numbers}')
 

@@ -1,4 +1,5 @@
-"""The server behind the tunnels: files of random bytes, so that one wrong, lost or doubled byte shows in the hash."""
+"""The server behind the tunnels: files of random bytes, so that one wrong, lost or doubled byte shows in the hash; and at
+`headers` what it heard."""
 
 import errno
 import hashlib
@@ -34,6 +35,8 @@ class Web:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 body = contents.get(self.path.strip("/"))
+                if self.path == "/headers":
+                    body = str(self.headers).encode()
                 if self.headers.get("Upgrade"):
                     self._echo()
                     return

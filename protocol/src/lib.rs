@@ -25,6 +25,7 @@ pub mod garlic;
 pub mod gzip;
 pub mod i2np;
 pub mod id;
+pub mod irc;
 pub mod link;
 pub mod netdb;
 pub mod noise;

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 /// A destination answers a call within this time. INTEROP: Java waits as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Starts the proxies that there are to be.
 pub(crate) fn start(host: &Host, settings: &Settings, names: &Names, node: &Node) {

@@ -6,6 +6,7 @@
 //! is not live, the log says that it waits for the next start.
 
 use crate::exporter::table;
+use crate::run::Applications;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
 use crate::units::Rate;
@@ -32,14 +33,22 @@ pub(crate) struct Reloader {
     volume: Option<Volume>,
     /// The line that is in force.
     line: Option<Limits>,
+    /// What runs on destinations; nothing does for a relay.
+    applications: Option<Applications>,
 }
 
 impl Reloader {
     /// For a node that runs with `settings`, which came from `path`. The filter is that of the log, if there is one.
     pub(crate) fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
         let live = live(&settings).ok();
-        let (volume, line) = (None, None);
-        Self { path, started: settings.clone(), last: settings, node, filter, live, volume, line }
+        let (volume, line, applications) = (None, None, None);
+        Self { path, started: settings.clone(), last: settings, node, filter, live, volume, line, applications }
+    }
+
+    /// Has these follow the configuration from now on.
+    pub(crate) fn with_applications(mut self, applications: Option<Applications>) -> Self {
+        self.applications = applications;
+        self
     }
 
     /// Counts the month's volume in this file from now on.
@@ -96,6 +105,9 @@ impl Reloader {
     pub(crate) fn reload(&mut self) -> Result<Vec<Change>, Failure> {
         let settings = Settings::load(self.path.as_deref())?;
         let live = live(&settings)?;
+        if let Some(applications) = &mut self.applications {
+            applications.reload(&settings)?;
+        }
         if let Some(filter) = &self.filter {
             filter.set(&settings.log.level)?;
         }

@@ -7,7 +7,8 @@ use crate::settings::Settings;
 use crate::settings::publish::Published;
 use crate::settings::router::Role;
 use crate::start::Protocol;
-use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, tunnels, version, watch};
+use crate::tunnels::Tunnels;
+use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -25,6 +26,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What the end takes beside the drain, as the service manager is told.
@@ -51,11 +53,12 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
     start::check_limits(&settings)?;
     let prometheus = exporter::install()?;
     data_dir::raise_descriptor_limit();
-    let data = DataDir::open(data)?;
+    let data = Rc::new(DataDir::open(data)?);
     let metrics = settings.metrics.listen.0.map(listen_for_metrics).transpose()?;
     System::new().block_on(async move {
         let node = start_node(&settings, &data, None)?;
-        let _applications = start_applications(&settings, &data, &node)?;
+        let names = Names::new(data.names_path());
+        let applications = Applications::start(&settings, &data, &names, &node)?;
         if let Err(error) = control::serve(data.path(), node.clone()) {
             tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }
@@ -81,27 +84,42 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         });
         service::started();
         watch::begin(node.clone());
-        let reloader = Reloader::new(path, settings, node.clone(), Some(filter)).with_volume(data.volume_path());
+        let reloader = Reloader::new(path, settings, node.clone(), Some(filter))
+            .with_volume(data.volume_path())
+            .with_applications(applications);
         serve(receiver, &node, reloader).await
     })
 }
 
-/// Starts what runs on destinations, if there is anything. All of it ends when the host is dropped.
-///
-/// # Errors
-/// If a tunnel's keys cannot be had, or the system gives no thread.
-fn start_applications(settings: &Settings, data: &DataDir, node: &Node) -> Result<Option<Host>, Failure> {
-    if settings.router.role == Role::Relay {
-        return Ok(None);
+/// What runs on destinations. All of it ends when this is dropped.
+pub(crate) struct Applications {
+    tunnels: Tunnels,
+    _host: Rc<Host>,
+}
+
+impl Applications {
+    /// Starts proxies and tunnels; none of them for a relay.
+    ///
+    /// # Errors
+    /// If a tunnel's keys cannot be had, or the system gives no thread.
+    fn start(settings: &Settings, data: &Rc<DataDir>, names: &Names, node: &Node) -> Result<Option<Self>, Failure> {
+        if settings.router.role == Role::Relay {
+            return Ok(None);
+        }
+        let host = Rc::new(Host::start()?);
+        let mut tunnels = Tunnels::new(Rc::clone(&host), Rc::clone(data), names.clone(), node.clone());
+        tunnels.apply(&settings.tunnel)?;
+        proxy::start(&host, settings, names, node);
+        Ok(Some(Self { tunnels, _host: host }))
     }
-    let proxies = [settings.http_proxy.listen, settings.socks_proxy.listen];
-    if settings.tunnel.is_empty() && proxies.iter().all(|listen| listen.0.is_none()) {
-        return Ok(None);
+
+    /// Has the tunnels of these settings run and no others.
+    ///
+    /// # Errors
+    /// If a tunnel's keys cannot be had; nothing has changed then.
+    pub(crate) fn reload(&mut self, settings: &Settings) -> Result<(), Failure> {
+        self.tunnels.apply(&settings.tunnel)
     }
-    let host = Host::start()?;
-    tunnels::start(&host, &settings.tunnel, data, node)?;
-    proxy::start(&host, settings, &Names::new(data.names_path()), node);
-    Ok(Some(host))
 }
 
 /// # Errors

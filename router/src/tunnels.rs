@@ -1,52 +1,280 @@
-//! The TCP tunnels of the configuration: their keys, their destinations, and the applications on top.
+//! The tunnels of the configuration: their keys, their destinations, and the applications on top.
+//!
+//! ```text
+//! [[tunnel]] --> Plan: which destination it is on --> Running: a task
+//!                        '--> Open: a destination, for all tunnels with the same keys
+//! SIGHUP     --> what changed ends and begins anew, with its destination if that is another; all else goes on
+//! ```
+//! Keys are read before anything is changed, so that a file that cannot be read changes nothing.
 
 use crate::Failure;
 use crate::data_dir::{DataDir, write_atomically};
-use crate::settings::tunnel::Tunnel;
-use ramson_actors::destination::DestinationConfig;
+use crate::settings::tunnel::{Kind, Tunnel};
+use ramson_actors::destination::{DestinationConfig, DestinationHandle};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
-use ramson_apps::{Host, tunnel};
+use ramson_apps::names::Names;
+use ramson_apps::services::Services;
+use ramson_apps::streams::Streams;
+use ramson_apps::tunnel::{Behind, Remote, Speech};
+use ramson_apps::{Host, http_proxy, http_server, socks, tunnel};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::streaming::streams::Signer;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::future::Future;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 
-/// Opens a destination for each tunnel, and starts what runs on it.
-///
-/// # Errors
-/// If keys cannot be read or made, or an application not be started; with what to do.
-pub(crate) fn start(host: &Host, tunnels: &[Tunnel], data: &DataDir, node: &Node) -> Result<(), Failure> {
-    for config in tunnels {
-        let keys = keys(config, data)?;
-        let signer = Signer { destination: keys.destination, key: keys.key, offline: keys.offline };
-        let server = config.r#type == "server";
-        let opened = node.destinations().open(DestinationConfig {
-            signer,
-            encryption: encryption(&config.name, data)?,
-            inbound: Wanted::new(config.quantity, config.inbound_length),
-            outbound: Wanted::new(config.quantity, config.outbound_length),
-            published: server,
-        });
-        let (destination, accepted) = opened.ok_or("no thread takes another destination: start fewer tunnels")?;
-        let name = config.name.clone();
-        match (config.listen.0, config.target.0) {
-            (_, Some(target)) if server => host.run(tunnel::server(target, accepted)),
-            (Some(listen), _) => {
-                let remote = tunnel::parse_name(&config.destination)?;
-                let task = tunnel::client(listen, destination, remote, config.port);
-                host.run(async move {
-                    if let Err(error) = task.await {
-                        tracing::error!(%error, %name, "a client tunnel cannot listen; change tunnel.listen");
-                    }
-                });
-            }
-            (None, _) => {}
+/// Keys that are made at each start; what follows the word is the name of a destination that several tunnels share.
+const TRANSIENT: &str = "transient";
+
+/// The tunnels that run.
+pub(crate) struct Tunnels {
+    host: Rc<Host>,
+    data: Rc<DataDir>,
+    names: Names,
+    node: Node,
+    running: BTreeMap<String, Running>,
+    open: BTreeMap<Identity, Open>,
+}
+
+/// Whose keys a destination has: the text of `keys`, or the name of its only tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Identity {
+    Own(String),
+    Shared(String),
+}
+
+impl Identity {
+    fn of(tunnel: &Tunnel) -> Self {
+        if tunnel.keys.is_empty() || tunnel.keys == TRANSIENT {
+            Self::Own(tunnel.name.clone())
+        } else {
+            Self::Shared(tunnel.keys.clone())
         }
     }
-    Ok(())
+}
+
+/// What a destination is to be; that of the first tunnel with its keys counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    tunnel: String,
+    keys: String,
+    inbound_length: usize,
+    outbound_length: usize,
+    quantity: usize,
+    /// One of its tunnels is a server's.
+    published: bool,
+}
+
+struct Running {
+    config: Tunnel,
+    task: AbortHandle,
+}
+
+struct Open {
+    shape: Shape,
+    destination: DestinationHandle,
+    services: Services,
+    task: AbortHandle,
+}
+
+impl Open {
+    fn close(&self) {
+        self.task.abort();
+        self.destination.close();
+    }
+}
+
+/// The keys of a destination that is to be opened.
+struct Keys {
+    signing: PrivateKeys,
+    encryption: SecretKey,
+}
+
+impl Tunnels {
+    /// None yet.
+    pub(crate) fn new(host: Rc<Host>, data: Rc<DataDir>, names: Names, node: Node) -> Self {
+        Self { host, data, names, node, running: BTreeMap::new(), open: BTreeMap::new() }
+    }
+
+    /// Has these tunnels run and no others. Those that run already, unchanged, are not disturbed.
+    ///
+    /// # Errors
+    /// If keys cannot be read or made, with what to do; nothing has changed then. If no thread takes another destination.
+    pub(crate) fn apply(&mut self, wanted: &[Tunnel]) -> Result<(), Failure> {
+        let shapes = shapes(wanted);
+        let mut keys = BTreeMap::new();
+        for (identity, shape) in &shapes {
+            if self.open.get(identity).is_none_or(|open| open.shape != *shape) {
+                keys.insert(identity.clone(), self.keys(shape)?);
+            }
+        }
+        self.running.retain(|name, running| {
+            let same = wanted.iter().any(|tunnel| tunnel.name == *name && *tunnel == running.config);
+            let stays = same && !keys.contains_key(&Identity::of(&running.config));
+            if !stays {
+                running.task.abort();
+            }
+            stays
+        });
+        self.open.retain(|identity, open| {
+            let stays = shapes.get(identity) == Some(&open.shape);
+            if !stays {
+                open.close();
+            }
+            stays
+        });
+        for (identity, keys) in keys {
+            if let Some(shape) = shapes.get(&identity) {
+                let open = self.open(shape.clone(), keys)?;
+                self.open.insert(identity, open);
+            }
+        }
+        for config in wanted {
+            if !self.running.contains_key(&config.name)
+                && let Some(open) = self.open.get(&Identity::of(config))
+            {
+                let task = self.start(config, open)?;
+                self.running.insert(config.name.clone(), Running { config: config.clone(), task });
+            }
+        }
+        Ok(())
+    }
+
+    fn keys(&self, shape: &Shape) -> Result<Keys, Failure> {
+        if shape.keys.starts_with(TRANSIENT) {
+            let signing = PrivateKeys::generate(rand::random(), &rand::random());
+            return Ok(Keys { signing, encryption: SecretKey::from_bytes(rand::random()) });
+        }
+        Ok(Keys {
+            signing: signing_keys(&shape.tunnel, &shape.keys, &self.data)?,
+            encryption: encryption(&shape.tunnel, &self.data)?,
+        })
+    }
+
+    fn open(&self, shape: Shape, keys: Keys) -> Result<Open, Failure> {
+        let Keys { signing, encryption } = keys;
+        let opened = self.node.destinations().open(DestinationConfig {
+            signer: Signer { destination: signing.destination, key: signing.key, offline: signing.offline },
+            encryption,
+            inbound: Wanted::new(shape.quantity, shape.inbound_length),
+            outbound: Wanted::new(shape.quantity, shape.outbound_length),
+            published: shape.published,
+        });
+        let (destination, accepted) = opened.ok_or("no thread takes another destination: start fewer tunnels")?;
+        let services = Services::default();
+        let task = self.host.run(services.clone().serve(accepted));
+        Ok(Open { shape, destination, services, task })
+    }
+
+    fn start(&self, config: &Tunnel, open: &Open) -> Result<AbortHandle, Failure> {
+        let streams = Streams::of(open.destination.clone());
+        let names = self.names.clone();
+        let patience = crate::proxy::PATIENCE;
+        let port = config.port;
+        let client = |speech| -> Result<AbortHandle, Failure> {
+            let remote = Remote::parse(&config.destination)?;
+            let (streams, names) = (streams.clone(), names.clone());
+            Ok(self.listen(config, move |at| tunnel::client(at, streams, names, remote, port, speech)))
+        };
+        Ok(match config.kind()? {
+            Kind::Client => client(Speech::Any)?,
+            Kind::IrcClient => client(Speech::Irc)?,
+            Kind::Socks => {
+                let proxy = Arc::new(socks::Proxy::new(streams, names, patience));
+                self.listen(config, move |at| proxy.serve(at))
+            }
+            Kind::HttpProxy | Kind::Connect => {
+                let proxy = http_proxy::Proxy::new(streams, names, patience);
+                let only = config.kind()? == Kind::Connect;
+                let proxy = Arc::new(if only { proxy.only_connect() } else { proxy });
+                self.listen(config, move |at| proxy.serve(at))
+            }
+            Kind::Server | Kind::HttpServer | Kind::IrcServer => {
+                let behind = behind(config)?;
+                self.host.run(tunnel::server(open.services.add(config.port, config.access()?), behind))
+            }
+        })
+    }
+
+    /// Runs what serves programs of this machine. A socket that a tunnel before this one had may be free in a moment.
+    fn listen<F>(&self, config: &Tunnel, serve: impl FnOnce(TcpListener) -> F + Send + 'static) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (listen, name) = (config.listen.0, config.name.clone());
+        self.host.run(async move {
+            let Some(listen) = listen else { return };
+            match bind(listen).await {
+                Ok(listener) => serve(listener).await,
+                Err(error) => tracing::error!(%error, %name, "a tunnel cannot listen; change tunnel.listen"),
+            }
+        })
+    }
+}
+
+/// So often it is tried to listen, and how long apart.
+const TRIES: usize = 10;
+const APART: std::time::Duration = std::time::Duration::from_millis(100);
+
+async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let mut tries = 1;
+    loop {
+        match TcpListener::bind(listen).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(APART).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
+fn behind(config: &Tunnel) -> Result<Behind, Failure> {
+    let target = config.target.0.ok_or("a server tunnel needs target")?;
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Ok(match config.kind()? {
+        Kind::HttpServer => {
+            let site = http_server::Site::new(http_server::Config {
+                target: Some(target),
+                host: text(&config.host),
+                reject_inproxy: config.reject_inproxy,
+                requests_per_minute: config.requests_per_minute,
+                changes_per_minute: config.changes_per_minute,
+            });
+            Behind::Web(site.ok_or("a server tunnel needs target")?)
+        }
+        Kind::IrcServer => Behind::Irc { target, password: text(&config.webirc_password) },
+        _ => Behind::Program(target),
+    })
+}
+
+/// The destinations of these tunnels.
+fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
+    let mut shapes = BTreeMap::new();
+    let published: BTreeSet<Identity> =
+        tunnels.iter().filter(|one| one.kind().is_ok_and(Kind::is_server)).map(Identity::of).collect();
+    for tunnel in tunnels {
+        let identity = Identity::of(tunnel);
+        let published = published.contains(&identity);
+        shapes.entry(identity).or_insert_with(|| Shape {
+            tunnel: tunnel.name.clone(),
+            keys: tunnel.keys.clone(),
+            inbound_length: tunnel.inbound_length,
+            outbound_length: tunnel.outbound_length,
+            quantity: tunnel.quantity,
+            published,
+        });
+    }
+    shapes
 }
 
 /// Prints the destinations whose keys are in the data folder.
@@ -76,13 +304,13 @@ pub(crate) fn list(data: &Path) -> Result<(), Failure> {
 }
 
 /// The keys of a tunnel's destination: those of the file that it names, or those in the data folder, made at its first start.
-fn keys(config: &Tunnel, data: &DataDir) -> Result<PrivateKeys, Failure> {
-    if !config.keys.is_empty() {
-        let path = Path::new(&config.keys);
+fn signing_keys(name: &str, keys: &str, data: &DataDir) -> Result<PrivateKeys, Failure> {
+    if !keys.is_empty() {
+        let path = Path::new(keys);
         return read(path)?
             .ok_or_else(|| format!("there is no key file {}: correct tunnel.keys", path.display()).into());
     }
-    let path = data.destination_path(&config.name, "dat")?;
+    let path = data.destination_path(name, "dat")?;
     if let Some(keys) = read(&path)? {
         return Ok(keys);
     }
@@ -113,5 +341,62 @@ fn encryption(name: &str, data: &DataDir) -> Result<SecretKey, Failure> {
             Ok(SecretKey::from_bytes(bytes))
         }
         Err(e) => Err(format!("cannot read {}: {e}", path.display()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::start_node;
+    use crate::settings::Settings;
+
+    const NODE: &str = "[network]\nid = 99\nallow_private_addresses = true\n[router]\nio_threads = 1\n\
+                        [ntcp2]\nlisten = \"127.0.0.1:0\"\n[ssu2]\nenabled = false\n[exploratory]\nquantity = 0\n";
+
+    fn tunnels(text: &str) -> Vec<Tunnel> {
+        Settings::parse(text).unwrap().tunnel
+    }
+
+    fn server(name: &str, more: &str) -> String {
+        format!("[[tunnel]]\nname = \"{name}\"\ntype = \"server\"\ntarget = \"127.0.0.1:1\"\n{more}\n")
+    }
+
+    #[test]
+    fn tunnels_with_the_same_keys_share_a_destination_that_is_published_for_one_server() {
+        let client = "[[tunnel]]\nname = \"c\"\ntype = \"socks\"\nlisten = \"127.0.0.1:1\"\nkeys = \"k.dat\"\n";
+        let all = shapes(&tunnels(&format!("{client}{}{}", server("a", "keys = \"k.dat\""), server("b", ""))));
+        assert_eq!(all.len(), 2);
+        assert!(all[&Identity::Shared("k.dat".to_owned())].published);
+        assert_eq!(all[&Identity::Shared("k.dat".to_owned())].tunnel, "c");
+        assert!(!shapes(&tunnels(client))[&Identity::Shared("k.dat".to_owned())].published);
+    }
+
+    #[actix::test]
+    async fn what_changed_begins_anew_and_all_else_is_not_disturbed() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Rc::new(DataDir::open(folder.path()).unwrap());
+        let node = start_node(&Settings::parse(NODE).unwrap(), &data, None).unwrap();
+        let names = Names::new(data.names_path());
+        let mut running = Tunnels::new(Rc::new(Host::start().unwrap()), data, names, node.clone());
+        let (a, b) = (server("a", ""), server("b", ""));
+        let shared = |name: &str| server(name, "keys = \"transient-x\"\nport = 5");
+        running.apply(&tunnels(&format!("{a}{b}{}", shared("c")))).unwrap();
+        let task = |running: &Tunnels, name: &str| running.running[name].task.id();
+        let before = ["a", "b", "c"].map(|name| task(&running, name));
+        let hash = |running: &Tunnels| running.open[&Identity::Shared("transient-x".to_owned())].destination.hash();
+        let shared_before = hash(&running);
+        // b changes, d comes to c's destination.
+        let changed = server("b", "quantity = 2");
+        running.apply(&tunnels(&format!("{a}{changed}{}{}", shared("c"), shared("d")))).unwrap();
+        assert_eq!([task(&running, "a"), task(&running, "c")], [before[0], before[2]]);
+        assert_ne!(task(&running, "b"), before[1]);
+        assert_eq!((running.open.len(), hash(&running)), (3, shared_before));
+        // Keys that cannot be read change nothing.
+        let error = running.apply(&tunnels(&server("e", "keys = \"/nowhere/x.dat\""))).unwrap_err().to_string();
+        assert!(error.contains("correct tunnel.keys"), "{error}");
+        assert_eq!((task(&running, "a"), running.running.len()), (before[0], 4));
+        running.apply(&tunnels(&a)).unwrap();
+        assert_eq!((task(&running, "a"), running.running.len(), running.open.len()), (before[0], 1, 1));
+        node.stop().await;
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Problem {
     Uri,
     /// A scheme that is not for this proxy.
     Scheme(String),
+    /// Another method than the only one that this proxy takes.
+    OnlyConnect,
     /// This machine, or an address by number.
     Local(String),
     /// Outside I2P.
@@ -78,6 +80,7 @@ impl Problem {
             Self::NoProxyRequest => "no_proxy_request",
             Self::Uri => "uri",
             Self::Scheme(_) => "scheme",
+            Self::OnlyConnect => "only_connect",
             Self::Local(_) => "local",
             Self::Clearnet(_) => "clearnet",
             Self::Name(..) => "name",
@@ -121,6 +124,12 @@ impl Problem {
                 "Not over this proxy",
                 format!("The proxy carries http, and https by the method CONNECT. This was a request for “{scheme}”."),
                 &["Write http:// in front of the address."],
+            ),
+            Self::OnlyConnect => words(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Only for tunnels",
+                "This proxy takes the method CONNECT alone.".to_owned(),
+                &["Use the HTTP proxy for this."],
             ),
             Self::Local(host) => words(
                 StatusCode::FORBIDDEN,

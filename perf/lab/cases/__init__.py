@@ -11,12 +11,14 @@ from . import (
     gateway,
     hostile,
     http_proxy,
+    http_server,
     introduced,
     introduced_java,
     introduced_to_i2pd,
     introducing,
     ipv6_participant,
     ipv6_sessions,
+    irc,
     java_neighbour,
     mixed_participant,
     nat,
@@ -44,6 +46,7 @@ from . import (
     streams_broken,
     streams_i2pd,
     streams_java,
+    tunnels_reload,
 )
 
 ALL = (
@@ -84,6 +87,9 @@ ALL = (
     streams_java,
     socks,
     http_proxy,
+    http_server,
+    irc,
+    tunnels_reload,
     soak,
 )
 

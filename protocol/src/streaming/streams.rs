@@ -238,6 +238,12 @@ impl Streams {
         self.entries.get(&id).map(|entry| &entry.stream)
     }
 
+    /// Who has begun a stream with us, and its ports, ours first. `None` for a stream that we began: nobody has said yet who answers.
+    pub fn caller(&self, id: u32) -> Option<(&Destination, Ports)> {
+        let entry = self.entries.get(&id)?;
+        entry.from.as_ref().map(|from| (from, entry.ports))
+    }
+
     /// Begins a stream. `None` if there are too many.
     pub fn connect(&mut self, now: Now, remote: DestinationHash, ports: Ports) -> Option<u32> {
         if !self.has_room(&remote) {

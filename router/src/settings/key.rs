@@ -70,7 +70,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u8, u16, usize, f64);
+numbers!(u8, u16, u32, usize, f64);
 
 impl Value for String {
     const KIND: &'static str = "text";
@@ -125,6 +125,14 @@ impl Value for Vec<PathBuf> {
 
     fn text(&self) -> String {
         list(self.iter().map(|path| quoted(&path.to_string_lossy())))
+    }
+}
+
+impl Value for Vec<String> {
+    const KIND: &'static str = "list of texts";
+
+    fn text(&self) -> String {
+        list(self.iter().map(|text| quoted(text)))
     }
 }
 

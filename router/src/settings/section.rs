@@ -10,7 +10,7 @@ macro_rules! section {
         }
     ) => {
         $(#[doc = $about])+
-        #[derive(Clone, Debug, serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
         pub(crate) struct $name {
             $($(#[doc = $doc])+ pub $key: $kind,)+

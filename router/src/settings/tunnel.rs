@@ -3,6 +3,8 @@
 use super::Endpoint;
 use super::key::{Change, Life};
 use super::section::section;
+use ramson_apps::services::Access;
+use ramson_apps::tunnel::Remote;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -13,51 +15,143 @@ pub(super) const HOPS: RangeInclusive<usize> = 1..=7;
 pub(super) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
 section! {
-    /// A TCP tunnel with a destination of its own; written as often as there are tunnels.
+    /// A TCP tunnel; written as often as there are tunnels. At SIGHUP those that came begin, those that went or changed end, and
+    /// all others go on.
     Tunnel = "tunnel" {
         /// Its name, by which its keys are kept in `destinations` of the data folder: letters, digits, `-` and `_`.
-        name: String = String::new() => Start;
-        /// `client`: programs connect here and reach one destination; `server`: others reach a program here.
-        r#type: String = String::new() => Start;
-        /// Of a client tunnel: where it listens.
-        listen: Endpoint = Endpoint(None) => Start;
-        /// Of a client tunnel: whom it reaches, a `.b32.i2p` name or a destination in base 64.
-        destination: String = String::new() => Start;
-        /// Of a client tunnel: the port at that destination.
-        port: u16 = 0 => Start;
-        /// Of a server tunnel: where the program listens.
-        target: Endpoint = Endpoint(None) => Start;
-        /// A key file of i2pd (`.dat`) or Java I2P (`eepPriv.dat`) to use instead of keys in the data folder.
-        keys: String = String::new() => Start;
+        name: String = String::new() => Live;
+        /// For programs of this machine: `client` reaches one destination, `irc-client` does with a filter, `socks`, `http-proxy`
+        /// and `connect` (an HTTP proxy for CONNECT alone) reach all. For others: `server` leads to a program, `http-server` to a
+        /// web server, `irc-server` to one of IRC.
+        r#type: String = String::new() => Live;
+        /// Where programs of this machine connect.
+        listen: Endpoint = Endpoint(None) => Live;
+        /// Of `client` and `irc-client`: whom it reaches, a name of the address book, a `.b32.i2p` name or a destination in base 64.
+        destination: String = String::new() => Live;
+        /// Of `client` and `irc-client`: the port at that destination. Of a server: the port of its destination at which it is
+        /// reached; what is for a port without a tunnel reaches the first of the destination's tunnels.
+        port: u16 = 0 => Live;
+        /// Of a server: where the program listens.
+        target: Endpoint = Endpoint(None) => Live;
+        /// A key file of i2pd (`.dat`) or Java I2P (`eepPriv.dat`) to use instead of keys in the data folder, or `transient` for new
+        /// keys at each start. Tunnels with the same file, or the same word that begins with `transient-`, share one
+        /// destination, with the lengths and quantity of the first.
+        keys: String = String::new() => Live;
+        /// Of a server: the destinations that may come, as `.b32.i2p` names; without any, all may.
+        allow: Vec<String> = Vec::new() => Live;
+        /// Of a server: the destinations that may not.
+        deny: Vec<String> = Vec::new() => Live;
+        /// Of `http-server`: what the program is told as `Host`; empty is as the visitor wrote it.
+        host: String = String::new() => Live;
+        /// Of `http-server`: send away those who come from outside through an inproxy.
+        reject_inproxy: bool = false => Live;
+        /// Of `http-server`: requests of one visitor a minute; 0 is as many as he likes.
+        requests_per_minute: u32 = 0 => Live;
+        /// Of `http-server`: the same of requests that change something (all but GET, HEAD and OPTIONS).
+        changes_per_minute: u32 = 0 => Live;
+        /// Of `irc-server`: the password of a WEBIRC block for the gateway `cgiirc`; without one the caller's name becomes the host in
+        /// `USER`.
+        webirc_password: String = String::new() => Live;
         /// Hops of each tunnel that leads here.
-        inbound_length: usize = 3 => Start;
+        inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
-        outbound_length: usize = 3 => Start;
+        outbound_length: usize = 3 => Live;
         /// Tunnels in each direction.
-        quantity: usize = 3 => Start;
+        quantity: usize = 3 => Live;
+    }
+}
+
+/// The types of tunnels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Client,
+    IrcClient,
+    Socks,
+    HttpProxy,
+    Connect,
+    Server,
+    HttpServer,
+    IrcServer,
+}
+
+impl Kind {
+    /// All, by the words for them.
+    const ALL: [(&str, Self); 8] = [
+        ("client", Self::Client),
+        ("irc-client", Self::IrcClient),
+        ("socks", Self::Socks),
+        ("http-proxy", Self::HttpProxy),
+        ("connect", Self::Connect),
+        ("server", Self::Server),
+        ("http-server", Self::HttpServer),
+        ("irc-server", Self::IrcServer),
+    ];
+
+    /// True if others begin its connections.
+    pub(crate) fn is_server(self) -> bool {
+        matches!(self, Self::Server | Self::HttpServer | Self::IrcServer)
     }
 }
 
 impl Tunnel {
+    /// Its type.
+    ///
+    /// # Errors
+    /// If there is no such type: which there are.
+    pub(crate) fn kind(&self) -> Result<Kind, String> {
+        let found = Kind::ALL.into_iter().find(|(word, _)| *word == self.r#type);
+        let words = || Kind::ALL.map(|(word, _)| format!("{word:?}")).join(", ");
+        found.map(|(_, kind)| kind).ok_or_else(|| {
+            format!("tunnel {}: type {:?} is not known; write one of {}", self.name, self.r#type, words())
+        })
+    }
+
+    /// Who may come.
+    ///
+    /// # Errors
+    /// If a name is none, or both lists are given.
+    pub(crate) fn access(&self) -> Result<Access, String> {
+        let hashes = |key: &str, list: &[String]| {
+            let one = |text: &String| match Remote::parse(text)? {
+                Remote::Hash(hash) => Ok(hash),
+                Remote::Name(name) => Err(format!("{name}: write its .b32.i2p name, which does not change")),
+            };
+            let all: Result<BTreeSet<_>, String> = list.iter().map(one).collect();
+            all.map_err(|error| format!("tunnel {}: {key}: {error}", self.name))
+        };
+        match (hashes("allow", &self.allow)?, hashes("deny", &self.deny)?) {
+            (allow, deny) if allow.is_empty() && deny.is_empty() => Ok(Access::All),
+            (allow, deny) if deny.is_empty() => Ok(Access::Only(allow)),
+            (allow, deny) if allow.is_empty() => Ok(Access::AllBut(deny)),
+            _ => Err(format!("tunnel {}: write allow or deny, not both", self.name)),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let name = &self.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if name.is_empty() || !name.chars().all(plain) {
             return Err(format!("tunnel.name {name:?}: give each [[tunnel]] a name of letters, digits, - and _"));
         }
-        match self.r#type.as_str() {
-            "client" if self.listen.0.is_none() => {
-                return Err(format!("tunnel {name}: a client tunnel needs listen, such as \"127.0.0.1:8080\""));
-            }
-            "client" => {
-                ramson_apps::tunnel::parse_name(&self.destination)
-                    .map_err(|e| format!("tunnel {name}: destination {e}"))?;
-            }
-            "server" if self.target.0.is_none() => {
-                return Err(format!("tunnel {name}: a server tunnel needs target, such as \"127.0.0.1:80\""));
-            }
-            "server" => {}
-            other => return Err(format!("tunnel {name}: type {other:?} is not known; write \"client\" or \"server\"")),
+        let kind = self.kind()?;
+        if kind.is_server() && self.target.0.is_none() {
+            return Err(format!(
+                "tunnel {name}: a tunnel of type {} needs target, such as \"127.0.0.1:80\"",
+                self.r#type
+            ));
+        }
+        if !kind.is_server() && self.listen.0.is_none() {
+            return Err(format!(
+                "tunnel {name}: a tunnel of type {} needs listen, such as \"127.0.0.1:8080\"",
+                self.r#type
+            ));
+        }
+        if matches!(kind, Kind::Client | Kind::IrcClient) {
+            Remote::parse(&self.destination).map_err(|e| format!("tunnel {name}: destination {e}"))?;
+        }
+        self.access()?;
+        if self.webirc_password.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(format!("tunnel {name}: webirc_password is one word"));
         }
         let lengths = [self.inbound_length, self.outbound_length];
         if lengths.iter().any(|length| !HOPS.contains(length)) {
@@ -88,7 +182,7 @@ pub(super) fn changes(now: &[Tunnel], before: &[Tunnel]) -> Vec<Change> {
     let named = |tunnels: &[Tunnel]| tunnels.iter().map(|tunnel| tunnel.name.as_str()).collect::<Vec<_>>().join(", ");
     if named(now) != named(before) {
         let (now, before) = (named(now), named(before));
-        return vec![Change { name: "tunnel".to_owned(), before, now, life: Life::Start }];
+        return vec![Change { name: "tunnel".to_owned(), before, now, life: Life::Live }];
     }
     now.iter().zip(before).flat_map(|(now, before)| now.changes(before)).collect()
 }
@@ -109,15 +203,16 @@ mod tests {
         let wrong = [
             (format!("{SERVER}{SERVER}"), "twice"),
             (SERVER.replace("site", "a/b"), "letters, digits"),
-            (SERVER.replace("server", "http"), "\"client\" or \"server\""),
+            (SERVER.replace("server", "http"), "\"http-server\""),
             (SERVER.replace("target", "listen"), "needs target"),
             (format!("{SERVER}quantity = 17"), "1 to 16"),
             (format!("{SERVER}inbound_length = 0"), "1 to 7"),
             (
-                "[[tunnel]]\nname = \"c\"\ntype = \"client\"\nlisten = \"127.0.0.1:1\"\ndestination = \"x.i2p\""
-                    .to_owned(),
-                ".b32.i2p",
+                "[[tunnel]]\nname = \"c\"\ntype = \"client\"\nlisten = \"127.0.0.1:1\"\ndestination = \"x\"".to_owned(),
+                ".i2p",
             ),
+            (format!("{SERVER}allow = [\"friend.i2p\"]"), "its .b32.i2p name"),
+            (format!("{SERVER}webirc_password = \"a b\""), "one word"),
         ];
         for (text, words) in wrong {
             let error = check(&text).unwrap_err();
@@ -126,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_tunnel_waits_for_the_next_start() {
+    fn a_changed_tunnel_is_named() {
         let parse = |text: &str| Settings::parse(text).unwrap();
         let (one, more) = (parse(SERVER), parse(&format!("{SERVER}quantity = 4")));
         assert_eq!(

@@ -1,0 +1,304 @@
+//! A web server behind a destination: what visitors send is made safe for a program that knows nothing of I2P.
+//!
+//! ```text
+//! visitor's stream -- hyper --> may he ask so often? comes he by an inproxy? (Limits, Config)
+//!                                 '--> headers of a connection away, X-I2P-* put in, Host as configured --> the program
+//!                     hyper <-- what tells of the machine away <-- answer
+//! ```
+//! The program is told who visits by three headers, which nobody else can have written: what a visitor sends of that name is
+//! taken away. Each visitor has connections of his own to the program, so nothing of one can reach another.
+//!
+//! INTEROP: the headers are those of Java I2P and i2pd, as are those that are taken from answers.
+//! spec: i2ptunnel §Server Modes
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER, UPGRADE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use parking_lot::Mutex;
+use ramson_protocol::base64;
+use ramson_protocol::bucket::Bucket;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::id::DestinationHash;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// A head is there within this time, or the visitor is let go. INTEROP: Java waits as long.
+const HEADER_TIME: Duration = Duration::from_secs(15);
+
+/// Bytes and lines of a head, at most. INTEROP: as in Java.
+const HEADER_BYTES: usize = 32 * 1024;
+const HEADERS: usize = 60;
+
+/// Visitors whose requests are counted; with more of them the one that was here longest ago is forgotten.
+const VISITORS: usize = 4096;
+
+/// Headers of requests that are about a connection or a proxy.
+const REQUEST: &[&str] = &["keep-alive", "te", "trailer"];
+
+/// Headers of answers that tell of the machine: its time, and its programs.
+const RESPONSE: &[HeaderName] = &[DATE, SERVER];
+const RESPONSE_TOO: &[&str] = &["keep-alive", "x-powered-by", "x-runtime"];
+
+/// By these a request shows that it came from outside through somebody's inproxy. INTEROP: as Java finds it out.
+const INPROXY: &[&str] = &["x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "forwarded"];
+
+/// How a site is to be served.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Where the program listens.
+    pub target: Option<SocketAddr>,
+    /// What it is told as `Host`; as the visitor wrote it, without.
+    pub host: Option<String>,
+    /// Whether those who come through an inproxy are sent away.
+    pub reject_inproxy: bool,
+    /// Requests of one visitor a minute; without a limit if 0.
+    pub requests_per_minute: u32,
+    /// The same of requests that change something: all but GET, HEAD and OPTIONS.
+    pub changes_per_minute: u32,
+}
+
+type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+/// A site; shared by all its visitors.
+pub struct Site {
+    config: Config,
+    target: SocketAddr,
+    seen: Mutex<BTreeMap<DestinationHash, Visitor>>,
+    began: Instant,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Visitor {
+    requests: Bucket,
+    changes: Bucket,
+}
+
+impl Site {
+    /// A site without visitors. `None` if its configuration has no target.
+    pub fn new(config: Config) -> Option<Arc<Self>> {
+        let target = config.target?;
+        Some(Arc::new(Self { config, target, seen: Mutex::default(), began: Instant::now() }))
+    }
+
+    /// Serves one visitor until he goes.
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        who: &Destination,
+    ) {
+        let visitor = Arc::new(Headers::of(who));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(HEADER_BYTES)
+            .set_host(false)
+            .build(Connector(self.target));
+        let service = service_fn(move |request| {
+            let (site, visitor, client) = (Arc::clone(&self), Arc::clone(&visitor), client.clone());
+            async move { Ok::<_, Infallible>(site.answer(request, &visitor, &client).await) }
+        });
+        let served = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(HEADER_BYTES)
+            .max_headers(HEADERS)
+            // Who has asked and closes his direction wants the answer still.
+            .half_close(true)
+            .auto_date_header(false)
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "a visitor's connection ended");
+        }
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        visitor: &Headers,
+        client: &Client<Connector, Incoming>,
+    ) -> Response<Body> {
+        if !self.may_ask(visitor.hash, request.method(), self.began.elapsed()) {
+            let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS);
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            return answer;
+        }
+        if self.config.reject_inproxy && INPROXY.iter().any(|name| request.headers().contains_key(*name)) {
+            return refusal(StatusCode::FORBIDDEN);
+        }
+        let upgrade = request.headers().get(UPGRADE).cloned();
+        let upgrade = upgrade.filter(|_| named_by_connection(request.headers()).iter().any(|name| name == "upgrade"));
+        let caller = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
+        visitor.mark(request.headers_mut(), self.config.host.as_deref(), upgrade);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let Ok(uri) = format!("http://{}{path}", self.target).parse::<Uri>() else {
+            return refusal(StatusCode::BAD_REQUEST);
+        };
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        let mut response = match client.request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::warn!(%error, "the program behind a tunnel of type http-server does not answer; is it running?");
+                return refusal(StatusCode::SERVICE_UNAVAILABLE);
+            }
+        };
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if switched {
+            let Some(caller) = caller else { return refusal(StatusCode::BAD_GATEWAY) };
+            let program = hyper::upgrade::on(&mut response);
+            tokio::spawn(async move {
+                if let (Ok(caller), Ok(program)) = (caller.await, program.await) {
+                    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(program)).await;
+                }
+            });
+        }
+        let (mut head, body) = response.into_parts();
+        clean(&mut head.headers, switched);
+        head.version = Version::HTTP_11;
+        Response::from_parts(head, body.boxed_unsync())
+    }
+
+    /// Counts a request of this visitor; false if there were too many.
+    fn may_ask(&self, who: DestinationHash, method: &Method, now: Duration) -> bool {
+        let (requests, changes) = (self.config.requests_per_minute, self.config.changes_per_minute);
+        if requests == 0 && changes == 0 {
+            return true;
+        }
+        let mut seen = self.seen.lock();
+        if seen.len() >= VISITORS && !seen.contains_key(&who) {
+            let longest = seen.iter().max_by_key(|(_, visitor)| visitor.requests.idle(now)).map(|(who, _)| *who);
+            longest.map(|longest| seen.remove(&longest));
+        }
+        let visitor = seen.entry(who).or_default();
+        let harmless = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        take(&mut visitor.requests, requests, now) && (harmless || take(&mut visitor.changes, changes, now))
+    }
+}
+
+fn take(bucket: &mut Bucket, per_minute: u32, now: Duration) -> bool {
+    let rate = per_minute as f32;
+    // Asked without a limit, too: it keeps the time of the last request.
+    bucket.take((if per_minute == 0 { f32::MAX } else { rate }, rate / 60.0), now)
+}
+
+/// What the program is told of a visitor.
+struct Headers {
+    hash: DestinationHash,
+    all: [(HeaderName, Option<HeaderValue>); 3],
+}
+
+impl Headers {
+    fn of(who: &Destination) -> Self {
+        let hash = who.hash();
+        let all = [
+            ("x-i2p-desthash", base64::encode(&hash.0)),
+            ("x-i2p-destb32", hash.to_b32()),
+            ("x-i2p-destb64", base64::encode(who.as_bytes())),
+        ];
+        Self { hash, all: all.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(&value).ok())) }
+    }
+
+    /// Makes a request that of this visitor.
+    fn mark(&self, headers: &mut HeaderMap, host: Option<&str>, upgrade: Option<HeaderValue>) {
+        let named = named_by_connection(headers);
+        remove(headers, |name| {
+            REQUEST.contains(&name)
+                || ["x-i2p-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
+                || named.iter().any(|other| other == name)
+        });
+        headers.remove(CONNECTION);
+        headers.remove(UPGRADE);
+        for (name, value) in self.all.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            headers.insert(name, value.clone());
+        }
+        if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
+            headers.insert(HOST, host);
+        }
+        if let Some(upgrade) = upgrade {
+            headers.insert(UPGRADE, upgrade);
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        }
+    }
+}
+
+/// Takes from an answer what tells of the machine, and what is about the program's connection.
+fn clean(headers: &mut HeaderMap, switched: bool) {
+    let named = named_by_connection(headers);
+    remove(headers, |name| {
+        let hop = name == CONNECTION.as_str() || named.iter().any(|other| other == name);
+        RESPONSE.iter().any(|other| other == name)
+            || RESPONSE_TOO.contains(&name)
+            || name.starts_with("proxy-")
+            || hop && !switched
+    });
+}
+
+fn remove(headers: &mut HeaderMap, gone: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| gone(name.as_str())).cloned().collect();
+    names.iter().for_each(|name| {
+        headers.remove(name);
+    });
+}
+
+/// The headers that are about one connection only, as the message says.
+fn named_by_connection(headers: &HeaderMap) -> Vec<String> {
+    let all = headers.get_all(CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+/// An answer of our own. It has no words, by which one could know what serves.
+fn refusal(status: StatusCode) -> Response<Body> {
+    let text = status.canonical_reason().unwrap_or_default();
+    let body = if text.is_empty() {
+        Empty::new().map_err(|never| match never {}).boxed_unsync()
+    } else {
+        Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync()
+    };
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Connections to the program, whatever the URI says.
+#[derive(Clone, Copy)]
+struct Connector(SocketAddr);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let target = self.0;
+        Box::pin(async move {
+            let program = TcpStream::connect(target).await?;
+            program.set_nodelay(true)?;
+            Ok(TokioIo::new(program))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What takes the streams that others begin with a destination of ours: one service, or several by port.
+//!
+//! ```text
+//! stream to port P --> the service of port P, else the first --> may this caller come? (Access) --> the service's task
+//! ```
+//! INTEROP: i2pd gives what is for a port that nobody serves to the tunnel that came first, too.
+
+use parking_lot::Mutex;
+use ramson_clients::Stream;
+use ramson_protocol::id::DestinationHash;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Streams that wait for a service; what comes beyond is broken off.
+const WAITING: usize = 256;
+
+/// Who may come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    #[default]
+    All,
+    /// These alone.
+    Only(BTreeSet<DestinationHash>),
+    /// All but these.
+    AllBut(BTreeSet<DestinationHash>),
+}
+
+impl Access {
+    /// Whether this caller may.
+    pub fn allows(&self, caller: &DestinationHash) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(these) => these.contains(caller),
+            Self::AllBut(these) => !these.contains(caller),
+        }
+    }
+}
+
+/// The services of a destination; clones are the same ones.
+#[derive(Clone, Default)]
+pub struct Services(Arc<Mutex<Vec<Service>>>);
+
+struct Service {
+    port: u16,
+    access: Access,
+    to: mpsc::Sender<Stream>,
+}
+
+impl Services {
+    /// A service for a port, or for port 0, which no caller names unless he wants whatever there is. It is over when the
+    /// receiver is dropped.
+    pub fn add(&self, port: u16, access: Access) -> mpsc::Receiver<Stream> {
+        let (to, streams) = mpsc::channel(WAITING);
+        let mut all = self.0.lock();
+        all.retain(|service| !service.to.is_closed());
+        all.push(Service { port, access, to });
+        streams
+    }
+
+    /// Hands on what comes, until the destination is over.
+    pub async fn serve(self, mut accepted: mpsc::Receiver<Stream>) {
+        while let Some(stream) = accepted.recv().await {
+            let port = stream.caller().map_or(0, |(_, ports)| ports.from);
+            if let Some(to) = self.find(port, &stream.remote()) {
+                // One that is not taken is dropped, which breaks it off.
+                let _ = to.try_send(stream);
+            }
+        }
+    }
+
+    fn find(&self, port: u16, caller: &DestinationHash) -> Option<mpsc::Sender<Stream>> {
+        let mut all = self.0.lock();
+        all.retain(|service| !service.to.is_closed());
+        let service = all.iter().find(|service| service.port == port).or_else(|| all.first())?;
+        service.access.allows(caller).then(|| service.to.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRIEND: DestinationHash = DestinationHash([1; 32]);
+    const STRANGER: DestinationHash = DestinationHash([2; 32]);
+
+    #[test]
+    fn a_port_leads_to_its_service_and_any_other_to_the_first_that_still_stands() {
+        let services = Services::default();
+        assert!(services.find(80, &FRIEND).is_none());
+        let web = services.add(80, Access::All);
+        let irc = services.add(6667, Access::Only(BTreeSet::from([FRIEND])));
+        // The second is known by a place in its queue that is taken.
+        let found = |port| services.find(port, &FRIEND).map(|to| to.max_capacity() - to.capacity());
+        let _held = services.find(6667, &FRIEND).map(|to| to.try_reserve_owned());
+        assert_eq!([found(80), found(6667), found(0), found(7)], [Some(0), Some(1), Some(0), Some(0)]);
+        assert!(services.find(6667, &STRANGER).is_none(), "nor is he led to another service");
+        drop(web);
+        assert_eq!(found(80), Some(1));
+        drop(irc);
+        assert_eq!(found(80), None);
+    }
+
+    #[test]
+    fn an_access_list_names_those_who_may_or_those_who_may_not() {
+        let friends = BTreeSet::from([FRIEND]);
+        for (access, friend, stranger) in [
+            (Access::All, true, true),
+            (Access::Only(friends.clone()), true, false),
+            (Access::AllBut(friends), false, true),
+        ] {
+            assert_eq!((access.allows(&FRIEND), access.allows(&STRANGER)), (friend, stranger), "{access:?}");
+        }
+    }
+}
