@@ -34,6 +34,7 @@ REGIMES = {
 STREAMS = (1, 20, 200)
 PAIRS = (("ramson", "ramson"), ("ramson", "i2pd"), ("i2pd", "ramson"), ("i2pd", "i2pd"))
 _HOPS, _QUANTITY = 3, 3
+_PAUSE = 5  # seconds until what was on its way has come and is forgotten
 _IDLE, _HELD = 40, 200  # destinations and streams whose memory is measured
 
 
@@ -67,20 +68,24 @@ class EndI2pd(I2pd):
 
 
 class EndsNetwork(Network):
-    """See the module; `shape` is what the links do to the clients' packets."""
+    """See the module; `shape` is what a link in front of each client does to its packets, each way. The routers speak
+    SSU2 then: what is measured is ours and not the TCP of the kernel under one hop."""
 
     def __init__(self, lab, name, shape="", idle=0):
         self.name = name
         super().__init__(lab)
-        self.relays = [self.add(WideRamson(self, n, floodfill=n <= 3)) for n in range(1, 7)]
-        self.clients = {"ramson": self.add(EndRamson(self, 10)), "i2pd": self.add(EndI2pd(self, 12))}
-        self.servers = {"ramson": self.add(EndRamson(self, 11)), "i2pd": self.add(EndI2pd(self, 13))}
+        speaks = ("ssu2",) if shape else ("ntcp2",)
+        self.relays = [self.add(WideRamson(self, n, floodfill=n <= 3, transports=speaks)) for n in range(1, 7)]
+        ramson = lambda n: self.add(EndRamson(self, n, transports=speaks))
+        i2pd = lambda n: self.add(EndI2pd(self, n, ntcp2=not shape, ssu2=bool(shape)))
+        self.clients = {"ramson": ramson(10), "i2pd": i2pd(12)}
+        self.servers = {"ramson": ramson(11), "i2pd": i2pd(13)}
         self.source = flows.Source(8098)
         for server in self.servers.values():
             server.serve("source", self.source, _HOPS, _QUANTITY)
             for n in range(idle):
                 server.serve(f"idle-{n}", self.source, _HOPS - 1, 2)
-        self._links = [Link(lab.link, client, forth=shape) for client in self.clients.values()] if shape else []
+        self._links = [Link(lab.link, router, forth=shape) for router in self.clients.values()] if shape else []
 
     @staticmethod
     def port(server, cold):
@@ -185,7 +190,7 @@ def _measure(net, client, server, place, count, seconds):
     spent = [end.usage().cpu - cpu for end, cpu in zip(ends, before, strict=True)]
     size = sum(flow.received for flow in all_of_them)
     costs = [cpu / size * 1e9 if size else None for cpu in spent]
-    time.sleep(2)
+    time.sleep(_PAUSE)
     broken = sum(1 for flow in all_of_them if flow.trouble)
     return Line(size / seconds / 1e6, *costs, flows.jain(all_of_them), broken)
 
