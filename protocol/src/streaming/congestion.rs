@@ -9,6 +9,9 @@
 //! Startup --- the rate has not grown for three rounds ---> Drain --- no more than the product is on its way ---> Cruise
 //! Cruise: eight rounds, the first somewhat faster to find out, the second slower to make up for it
 //! ```
+//! Acknowledgements come in lumps: Java I2P holds them back for longer than a short round trip takes. What comes in a lump beyond the rate
+//! is added to the window, or the sender would wait for each lump, measure a lower rate, and have a smaller window yet.
+//!
 //! It follows the ideas of BBR (draft-ietf-ccwg-bbr), without its phases of a smallest window: what a minimum of the round trip
 //! is worth when tunnels change every ten minutes it forgets by age.
 
@@ -96,6 +99,10 @@ pub struct Model {
     /// The highest rate of startup, and for how many rounds it has not grown.
     full: (f64, u32),
     min_rtt: Option<(Duration, Mono)>,
+    /// What has been acknowledged since when, as long as it is more than the rate explains; and the most that it was more by in each of the
+    /// last rounds, the youngest first.
+    lump: (Mono, u64),
+    lumps: [u64; RATE_ROUNDS as usize],
     /// The round ends when something is acknowledged that was sent after so much had been delivered.
     round_end: u64,
     lost_in_round: u64,
@@ -113,6 +120,8 @@ impl Model {
             rates: [0.0; RATE_ROUNDS as usize],
             full: (0.0, 0),
             min_rtt: None,
+            lump: (Mono::ZERO, 0),
+            lumps: [0; RATE_ROUNDS as usize],
             round_end: 0,
             lost_in_round: 0,
             acked_in_round: 0,
@@ -133,6 +142,16 @@ impl Model {
         let (rtt, _) = self.min_rtt?;
         let rate = self.rate();
         (rate > 0.0).then_some(rate * rtt.as_secs_f64())
+    }
+
+    fn measure_lump(&mut self, ack: &Ack) {
+        let explained = |since: Mono, rate: f64| (rate * ack.now.saturating_sub(since).as_secs_f64()) as u64;
+        let rate = self.rate();
+        if self.lump.1 <= explained(self.lump.0, rate) {
+            self.lump = (ack.now, 0);
+        }
+        self.lump.1 += ack.bytes;
+        self.lumps[0] = self.lumps[0].max(self.lump.1.saturating_sub(explained(self.lump.0, rate)));
     }
 
     fn gain(&self) -> f64 {
@@ -177,6 +196,8 @@ impl Model {
         }
         self.rates.rotate_right(1);
         self.rates[0] = 0.0;
+        self.lumps.rotate_right(1);
+        self.lumps[0] = 0;
     }
 }
 
@@ -199,6 +220,7 @@ impl Congestion for Model {
                 self.rates[0] = self.rates[0].max(rate);
             }
         }
+        self.measure_lump(ack);
         if ack.prior >= self.round_end {
             self.end_round(ack);
         }
@@ -227,7 +249,9 @@ impl Congestion for Model {
 
     fn window(&self) -> u64 {
         let gain = if self.phase == Phase::Startup { WINDOW * STARTUP / 2.0 + 1.0 } else { WINDOW };
-        let window = self.product().map_or(INITIAL, |product| (product * gain) as u64 + 3 * PACKET);
+        let lump = self.lumps.iter().copied().max().unwrap_or(0);
+        let steady = self.product().map(|product| (product * gain) as u64 + 3 * PACKET);
+        let window = steady.map_or(INITIAL, |steady| steady + lump);
         let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
         window.max(least).min(self.max_window)
     }
@@ -299,6 +323,35 @@ mod tests {
             let rate = run(&mut model, 2e6, loss, 40);
             assert!(rate > share * 2e6, "{rate} at {loss}");
         }
+    }
+
+    #[test]
+    fn a_receiver_that_holds_its_acknowledgements_back_is_sent_as_much_as_another() {
+        // One millisecond away, and heard of every forty: what has come since then, in one lump.
+        let (mut model, mut now, mut total, mut next) = (Model::new(128), Duration::ZERO, 0u64, Duration::ZERO);
+        let mut flight: std::collections::VecDeque<(Mono, u64)> = std::collections::VecDeque::new();
+        for step in 0..20_000u64 {
+            now += Duration::from_micros(500);
+            while (flight.len() as u64 + 1) * PACKET <= model.window() && next <= now {
+                flight.push_back((now, total));
+                let gap = model.pace().map_or(Duration::ZERO, |pace| Duration::from_secs_f64(PACKET as f64 / pace));
+                next = next.max(now.saturating_sub(Duration::from_millis(5))) + gap;
+            }
+            // In the first moments each is acknowledged at once.
+            let (come, hold) = (now.saturating_sub(Duration::from_millis(1)), if step < 50 { 1 } else { 80 });
+            let lump = flight.iter().take_while(|(at, _)| *at <= come).count();
+            if step % hold != 0 || lump == 0 {
+                continue;
+            }
+            let (at, prior) = flight.drain(..lump).next_back().unwrap();
+            let bytes = lump as u64 * PACKET;
+            total += bytes;
+            let delivered = Some((total - prior, now - at));
+            let (rtt, in_flight) = (Some(now - at), flight.len() as u64 * PACKET);
+            model.on_ack(&Ack { now, bytes, rtt, delivered, prior, total, limited: true, in_flight });
+        }
+        let rate = total as f64 / now.as_secs_f64();
+        assert!(rate > 0.8 * 128.0 * PACKET as f64 / 0.04, "{rate}, window {}", model.window());
     }
 
     #[test]
