@@ -5,13 +5,16 @@
 //!                                 '--> headers of a connection away, X-I2P-* put in, Host as configured --> the program
 //!                     hyper <-- what tells of the machine away <-- answer
 //! ```
-//! The program is told who visits by three headers, which nobody else can have written: what a visitor sends of that name is
+//! In the program's place a folder can be shown (files.rs). The program is told who visits by three headers, which nobody else can have written: what a visitor sends of that name is
 //! taken away. Each visitor has connections of his own to the program, so nothing of one can reach another.
 //!
 //! INTEROP: the headers are those of Java I2P and i2pd, as are those that are taken from answers.
 //! spec: i2ptunnel §Server Modes
 
+mod files;
+
 use bytes::Bytes;
+use files::Files;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -27,9 +30,11 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -58,11 +63,25 @@ const RESPONSE_TOO: &[&str] = &["keep-alive", "x-powered-by", "x-runtime"];
 /// By these a request shows that it came from outside through somebody's inproxy. INTEROP: as Java finds it out.
 const INPROXY: &[&str] = &["x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "forwarded"];
 
+/// What is shown to visitors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// What the program that listens there answers.
+    Program(SocketAddr),
+    /// The files of a folder.
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Whether its index is shown for whatever is not there, as programs want that run in the browser.
+        spa: bool,
+    },
+}
+
 /// How a site is to be served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where the program listens.
-    pub target: Option<SocketAddr>,
+    /// What is shown to visitors.
+    pub content: Content,
     /// What it is told as `Host`; as the visitor wrote it, without.
     pub host: Option<String>,
     /// Whether those who come through an inproxy are sent away.
@@ -73,12 +92,18 @@ pub struct Config {
     pub changes_per_minute: u32,
 }
 
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+
+/// What is behind it.
+enum Source {
+    Program(SocketAddr),
+    Files(Files),
+}
 
 /// A site; shared by all its visitors.
 pub struct Site {
     config: Config,
-    target: SocketAddr,
+    source: Source,
     seen: Mutex<BTreeMap<DestinationHash, Visitor>>,
     began: Instant,
 }
@@ -90,10 +115,16 @@ struct Visitor {
 }
 
 impl Site {
-    /// A site without visitors. `None` if its configuration has no target.
-    pub fn new(config: Config) -> Option<Arc<Self>> {
-        let target = config.target?;
-        Some(Arc::new(Self { config, target, seen: Mutex::default(), began: Instant::now() }))
+    /// A site without visitors.
+    ///
+    /// # Errors
+    /// If there is no such folder.
+    pub fn new(config: Config) -> io::Result<Arc<Self>> {
+        let source = match &config.content {
+            Content::Program(at) => Source::Program(*at),
+            Content::Folder { path, spa } => Source::Files(Files::open(path, *spa)?),
+        };
+        Ok(Arc::new(Self { config, source, seen: Mutex::default(), began: Instant::now() }))
     }
 
     /// Serves one visitor until he goes.
@@ -103,14 +134,18 @@ impl Site {
         who: &Destination,
     ) {
         let visitor = Arc::new(Headers::of(who));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(HEADER_BYTES)
-            .set_host(false)
-            .build(Connector(self.target));
+        let target = match self.source {
+            Source::Program(target) => Some(target),
+            Source::Files(_) => None,
+        };
+        let client = target.map(|target| {
+            let mut client = Client::builder(TokioExecutor::new());
+            client.pool_timer(TokioTimer::new()).http1_max_buf_size(HEADER_BYTES).set_host(false);
+            ToProgram { target, client: client.build(Connector(target)) }
+        });
         let service = service_fn(move |request| {
             let (site, visitor, client) = (Arc::clone(&self), Arc::clone(&visitor), client.clone());
-            async move { Ok::<_, Infallible>(site.answer(request, &visitor, &client).await) }
+            async move { Ok::<_, Infallible>(site.answer(request, &visitor, client.as_ref()).await) }
         });
         let served = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -131,9 +166,9 @@ impl Site {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         visitor: &Headers,
-        client: &Client<Connector, Incoming>,
+        program: Option<&ToProgram>,
     ) -> Response<Body> {
         if !self.may_ask(visitor.hash, request.method(), self.began.elapsed()) {
             let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS);
@@ -143,25 +178,37 @@ impl Site {
         if self.config.reject_inproxy && INPROXY.iter().any(|name| request.headers().contains_key(*name)) {
             return refusal(StatusCode::FORBIDDEN);
         }
+        let mut answer = match (&self.source, program) {
+            (Source::Files(files), _) => files.answer(request).await,
+            (Source::Program(_), Some(program)) => self.ask(request, visitor, program).await,
+            (Source::Program(_), None) => refusal(StatusCode::SERVICE_UNAVAILABLE),
+        };
+        let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        clean(answer.headers_mut(), switched);
+        *answer.version_mut() = Version::HTTP_11;
+        answer
+    }
+
+    /// What the program answers.
+    async fn ask(&self, mut request: Request<Incoming>, visitor: &Headers, program: &ToProgram) -> Response<Body> {
         let upgrade = request.headers().get(UPGRADE).cloned();
         let upgrade = upgrade.filter(|_| named_by_connection(request.headers()).iter().any(|name| name == "upgrade"));
         let caller = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         visitor.mark(request.headers_mut(), self.config.host.as_deref(), upgrade);
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let Ok(uri) = format!("http://{}{path}", self.target).parse::<Uri>() else {
+        let Ok(uri) = format!("http://{}{path}", program.target).parse::<Uri>() else {
             return refusal(StatusCode::BAD_REQUEST);
         };
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = match client.request(request).await {
+        let mut response = match program.client.request(request).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::warn!(%error, "the program behind a tunnel of type http-server does not answer; is it running?");
                 return refusal(StatusCode::SERVICE_UNAVAILABLE);
             }
         };
-        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        if switched {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(caller) = caller else { return refusal(StatusCode::BAD_GATEWAY) };
             let program = hyper::upgrade::on(&mut response);
             tokio::spawn(async move {
@@ -170,10 +217,7 @@ impl Site {
                 }
             });
         }
-        let (mut head, body) = response.into_parts();
-        clean(&mut head.headers, switched);
-        head.version = Version::HTTP_11;
-        Response::from_parts(head, body.boxed_unsync())
+        response.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 
     /// Counts a request of this visitor; false if there were too many.
@@ -197,6 +241,13 @@ fn take(bucket: &mut Bucket, per_minute: u32, now: Duration) -> bool {
     let rate = per_minute as f32;
     // Asked without a limit, too: it keeps the time of the last request.
     bucket.take((if per_minute == 0 { f32::MAX } else { rate }, rate / 60.0), now)
+}
+
+/// One visitor's connections to the program.
+#[derive(Clone)]
+struct ToProgram {
+    target: SocketAddr,
+    client: Client<Connector, Incoming>,
 }
 
 /// What the program is told of a visitor.

@@ -1,6 +1,7 @@
 """A network for what users run: Ramson and an i2pd with sites and proxies, and enough i2pd between them for tunnels of two hops."""
 
 import hashlib
+import os
 import subprocess
 import time
 
@@ -27,6 +28,9 @@ class Applications(Network):
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
         self.subject = self.add(subject(self, 10))
         self.subject.serve("site", self.web, kind="http-server", host=HOST, changes_per_minute=3)
+        self.folder = os.path.join(self.dir, "folder")
+        os.makedirs(os.path.join(self.folder, "sub"))
+        self.subject.show("folder", self.folder)
         self.irc = Ngircd(self.dir)
         self.subject.serve("irc", self.irc, kind="irc-server", webirc_password=self.irc.password, port=6667)
         self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS

@@ -76,6 +76,10 @@ publish = "{self.endpoint}"
         """Adds a client tunnel of this kind on `port` to a .b32.i2p name."""
         self._tunnel(name, length, quantity, type=kind, listen=f"{self.ip}:{port}", destination=destination, **options)
 
+    def show(self, name, folder, length=2, quantity=2):
+        """Adds a site of this folder."""
+        self._tunnel(name, length, quantity, type="site", directory=folder)
+
     def forget(self, name):
         """Takes a tunnel out of the configuration again."""
         self.tunnels = [tunnel for tunnel in self.tunnels if f'name = "{name}"' not in tunnel]

@@ -74,6 +74,10 @@ class Web:
         body = self._contents.setdefault(path, os.urandom(size))
         return File(path, size, hashlib.sha256(body).hexdigest())
 
+    def content(self, file):
+        """Its bytes."""
+        return self._contents[file.path]
+
     def close(self):
         """Stops serving."""
         self._server.shutdown()

@@ -29,6 +29,27 @@ pub(crate) enum Command {
         #[arg(long, hide = true)]
         while_stdin_is_open: bool,
     },
+    /// Run a router with a site on it, and say its address: a folder, or what a web server of this machine shows.
+    Site {
+        /// The folder.
+        #[arg(required_unless_present = "proxy", conflicts_with = "proxy")]
+        directory: Option<PathBuf>,
+        /// Where the web server listens.
+        #[arg(long, value_name = "HOST:PORT")]
+        proxy: Option<SocketAddr>,
+        /// Show the folder's index.html for whatever is not there, for programs that run in the browser.
+        #[arg(long, conflicts_with = "proxy")]
+        spa: bool,
+        /// The name by which the site's keys are kept: it has the same address each time.
+        #[arg(long, default_value = "site")]
+        name: String,
+        /// The configuration file; without it all keys have their defaults.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The folder for keys, RouterInfo and database.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Run a private network of routers on this machine, with a verified stream of tunnel messages through it.
     Testnet {
         /// How many routers, beside the one that sends and receives.

@@ -22,6 +22,7 @@ mod run;
 mod samples;
 mod service;
 mod settings;
+mod site;
 mod start;
 mod status;
 mod testnet;
@@ -33,6 +34,7 @@ mod watch;
 
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand, Reseeding};
+use site::Site;
 use std::process::ExitCode;
 
 /// What a command ends with when it fails: words for the operator.
@@ -40,7 +42,12 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run { config, data, while_stdin_is_open } => run::run(config.as_deref(), &data, while_stdin_is_open),
+        Command::Run { config, data, while_stdin_is_open } => {
+            run::run(config.as_deref(), &data, while_stdin_is_open, None)
+        }
+        Command::Site { directory, proxy, spa, name, config, data } => {
+            run::run(config.as_deref(), &data, false, Some(Site { directory, proxy, spa, name }))
+        }
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
         Command::Name { data, command } => name::run(&data, command),

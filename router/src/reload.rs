@@ -9,6 +9,7 @@ use crate::exporter::table;
 use crate::run::Applications;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
+use crate::site::Site;
 use crate::units::Rate;
 use crate::volume::Volume;
 use crate::{Failure, log};
@@ -35,14 +36,23 @@ pub(crate) struct Reloader {
     line: Option<Limits>,
     /// What runs on destinations; nothing does for a relay.
     applications: Option<Applications>,
+    /// The site of the command line, which stands in no file.
+    site: Option<Site>,
 }
 
 impl Reloader {
     /// For a node that runs with `settings`, which came from `path`. The filter is that of the log, if there is one.
     pub(crate) fn new(path: Option<PathBuf>, settings: Settings, node: Node, filter: Option<log::Filter>) -> Self {
         let live = live(&settings).ok();
-        let (volume, line, applications) = (None, None, None);
-        Self { path, started: settings.clone(), last: settings, node, filter, live, volume, line, applications }
+        let (volume, line) = (None, None);
+        let (started, last) = (settings.clone(), settings);
+        Self { path, started, last, node, filter, live, volume, line, applications: None, site: None }
+    }
+
+    /// Keeps this site beside what the configuration says.
+    pub(crate) fn with_site(mut self, site: Option<Site>) -> Self {
+        self.site = site;
+        self
     }
 
     /// Has these follow the configuration from now on.
@@ -103,7 +113,11 @@ impl Reloader {
     /// # Errors
     /// What is wrong with the configuration. Nothing has changed then.
     pub(crate) fn reload(&mut self) -> Result<Vec<Change>, Failure> {
-        let settings = Settings::load(self.path.as_deref())?;
+        let path = self.path.as_deref();
+        let settings = match &self.site {
+            Some(site) => site.settings(path)?,
+            None => Settings::load(path)?,
+        };
         let live = live(&settings)?;
         if let Some(applications) = &mut self.applications {
             applications.reload(&settings)?;

@@ -6,6 +6,7 @@ use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
 use crate::settings::router::Role;
+use crate::site::Site;
 use crate::start::Protocol;
 use crate::tunnels::Tunnels;
 use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, version, watch};
@@ -38,15 +39,20 @@ const MTU: u16 = 1500;
 /// A node that is stopped at once has so long to write what it knows.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// Runs a node.
+/// Runs a node, with a site on it if there is to be one.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool) -> Result<(), Failure> {
+pub(crate) fn run(
+    config: Option<&Path>,
+    data: &Path,
+    while_stdin_is_open: bool,
+    site: Option<Site>,
+) -> Result<(), Failure> {
     // First of all: a signal that comes while we begin is kept, and does not end the process.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let path = config.map(Path::to_owned);
-    let settings = Settings::load(config)?;
+    let settings = site.as_ref().map_or_else(|| Ok(Settings::load(config)?), |site| site.settings(config))?;
     let filter = log::start(&settings.log.level)?;
     // What we write is nobody else's to read, whoever writes it.
     umask(Mode::RWXG | Mode::RWXO);
@@ -66,6 +72,9 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
             exporter::serve(listener, node.clone(), prometheus)?;
         }
         tell_start(&settings, data.port()?, &node);
+        if let Some(site) = &site {
+            site.tell(&settings, &data)?;
+        }
         let (sender, receiver) = async_channel();
         if while_stdin_is_open {
             let sender = sender.clone();
@@ -86,7 +95,8 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool)
         watch::begin(node.clone());
         let reloader = Reloader::new(path, settings, node.clone(), Some(filter))
             .with_volume(data.volume_path())
-            .with_applications(applications);
+            .with_applications(applications)
+            .with_site(site);
         serve(receiver, &node, reloader).await
     })
 }
@@ -102,7 +112,12 @@ impl Applications {
     ///
     /// # Errors
     /// If a tunnel's keys cannot be had, or the system gives no thread.
-    fn start(settings: &Settings, data: &Rc<DataDir>, names: &Names, node: &Node) -> Result<Option<Self>, Failure> {
+    pub(crate) fn start(
+        settings: &Settings,
+        data: &Rc<DataDir>,
+        names: &Names,
+        node: &Node,
+    ) -> Result<Option<Self>, Failure> {
         if settings.router.role == Role::Relay {
             return Ok(None);
         }

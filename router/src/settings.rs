@@ -147,7 +147,10 @@ impl Settings {
     }
 
     /// Whether the values can be, and go together.
-    fn check(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// What is wrong, and what to write.
+    pub(crate) fn check(&self) -> Result<(), String> {
         self.network.check()?;
         self.bandwidth.check()?;
         self.exploratory.check()?;

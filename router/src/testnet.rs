@@ -12,13 +12,15 @@ mod summary;
 mod talk;
 
 use crate::Failure;
-use crate::{exporter, log, run};
+use crate::{exporter, log, run, tunnels};
 use actix::prelude::*;
 use ramson_actors::node::Node;
-use routers::Routers;
+use ramson_apps::names::Names;
+use routers::{Routers, SITE_NAME};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -51,10 +53,16 @@ pub(crate) fn run(count: u8, seconds: Option<u64>, rate: f64, dir: Option<PathBu
     let outcome = System::new().block_on(async move {
         let mut routers = Routers::start(&base, count)?;
         let (stream, progress) = Stream::start(rate * 1e6);
-        let node = run::start_node(&routers.own_settings()?, &routers.own_data()?, Some(stream.clone().recipient()))?;
+        let (settings, data) = (routers.settings_with_site()?, Rc::new(routers.own_data()?));
+        let node = run::start_node(&settings, &data, Some(stream.clone().recipient()))?;
+        let names = Names::new(data.names_path());
+        let _applications = run::Applications::start(&settings, &data, &names, &node)?;
         let metrics = exporter::serve(TcpListener::bind(("127.0.0.1", 0))?, node.clone(), prometheus)?;
         let talk = talk::start(&node)?;
         let summary = Summary::begin(count, &base, metrics, &routers.metrics(), talk);
+        if let Some(proxy) = settings.http_proxy.listen.0 {
+            summary::tell_site(proxy, &tunnels::address(SITE_NAME, &data)?);
+        }
         let outcome = drive(&node, &stream, &progress, summary, seconds, &stop).await;
         node.stop().await;
         routers.stop();

@@ -117,6 +117,9 @@ impl Tunnels {
                 keys.insert(identity.clone(), self.keys(shape)?);
             }
         }
+        for config in wanted.iter().filter(|config| config.kind().is_ok_and(Kind::is_server)) {
+            behind(config)?;
+        }
         self.running.retain(|name, running| {
             let same = wanted.iter().any(|tunnel| tunnel.name == *name && *tunnel == running.config);
             let stays = same && !keys.contains_key(&Identity::of(&running.config));
@@ -198,7 +201,7 @@ impl Tunnels {
                 let proxy = Arc::new(if only { proxy.only_connect() } else { proxy });
                 self.listen(config, move |at| proxy.serve(at))
             }
-            Kind::Server | Kind::HttpServer | Kind::IrcServer => {
+            Kind::Server | Kind::HttpServer | Kind::IrcServer | Kind::Site => {
                 let behind = behind(config)?;
                 self.host.run(tunnel::server(open.services.add(config.port, config.access()?), behind))
             }
@@ -238,22 +241,30 @@ async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
     }
 }
 
+/// What stands behind a server tunnel.
+///
+/// # Errors
+/// If there is nothing, with what to write.
 fn behind(config: &Tunnel) -> Result<Behind, Failure> {
-    let target = config.target.0.ok_or("a server tunnel needs target")?;
     let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let site = |content| {
+        let site = http_server::Site::new(http_server::Config {
+            content,
+            host: text(&config.host),
+            reject_inproxy: config.reject_inproxy,
+            requests_per_minute: config.requests_per_minute,
+            changes_per_minute: config.changes_per_minute,
+        });
+        let failed =
+            |error| format!("tunnel {}: cannot show {}: {error}; correct directory", config.name, config.directory);
+        site.map(Behind::Web).map_err(failed)
+    };
+    let target = config.target.0.ok_or("a server tunnel needs target");
     Ok(match config.kind()? {
-        Kind::HttpServer => {
-            let site = http_server::Site::new(http_server::Config {
-                target: Some(target),
-                host: text(&config.host),
-                reject_inproxy: config.reject_inproxy,
-                requests_per_minute: config.requests_per_minute,
-                changes_per_minute: config.changes_per_minute,
-            });
-            Behind::Web(site.ok_or("a server tunnel needs target")?)
-        }
-        Kind::IrcServer => Behind::Irc { target, password: text(&config.webirc_password) },
-        _ => Behind::Program(target),
+        Kind::Site => site(http_server::Content::Folder { path: config.directory.clone().into(), spa: config.spa })?,
+        Kind::HttpServer => site(http_server::Content::Program(target?))?,
+        Kind::IrcServer => Behind::Irc { target: target?, password: text(&config.webirc_password) },
+        _ => Behind::Program(target?),
     })
 }
 
@@ -275,6 +286,11 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
         });
     }
     shapes
+}
+
+/// The address of a tunnel whose keys are in the data folder.
+pub(crate) fn address(name: &str, data: &DataDir) -> Result<String, Failure> {
+    Ok(signing_keys(name, "", data)?.destination.hash().to_b32())
 }
 
 /// Prints the destinations whose keys are in the data folder.

@@ -43,6 +43,14 @@ async fn visit(site: &Arc<Site>, n: u8, request: &str) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
+fn plain(target: SocketAddr) -> Config {
+    of(Content::Program(target))
+}
+
+fn of(content: Content) -> Config {
+    Config { content, host: None, reject_inproxy: false, requests_per_minute: 0, changes_per_minute: 0 }
+}
+
 fn get(more: &str) -> String {
     format!("GET /a?b HTTP/1.1\r\nHost: me.i2p\r\n{more}\r\n")
 }
@@ -50,7 +58,7 @@ fn get(more: &str) -> String {
 #[tokio::test]
 async fn the_program_is_told_who_visits_and_nobody_can_say_that_he_is_somebody_else() {
     let target = program("Server: x/1.0\r\nDate: now\r\nX-Powered-By: y\r\nX-Kept: 1\r\n").await;
-    let site = Site::new(Config { target: Some(target), ..Config::default() }).unwrap();
+    let site = Site::new(plain(target)).unwrap();
     let forged = "X-I2P-DestHash: forged\r\nx-i2p-destb32: forged\r\nX-I2P-Other: forged\r\nProxy-Authorization: z\r\n";
     let answer = visit(&site, 1, &get(forged)).await;
     let who = key(1).1;
@@ -73,8 +81,8 @@ async fn the_program_is_told_who_visits_and_nobody_can_say_that_he_is_somebody_e
 
 #[tokio::test]
 async fn the_host_is_the_one_that_is_configured_and_visitors_by_inproxy_are_sent_away() {
-    let target = Some(program("").await);
-    let config = Config { target, host: Some("mine.example".to_owned()), reject_inproxy: true, ..Config::default() };
+    let host = Some("mine.example".to_owned());
+    let config = Config { host, reject_inproxy: true, ..plain(program("").await) };
     let site = Site::new(config).unwrap();
     let answer = visit(&site, 1, &get("")).await.to_ascii_lowercase();
     assert!(answer.contains("host: mine.example") && !answer.contains("me.i2p"), "{answer}");
@@ -85,9 +93,8 @@ async fn the_host_is_the_one_that_is_configured_and_visitors_by_inproxy_are_sent
 
 #[tokio::test]
 async fn who_asks_too_often_hears_so_and_others_are_served() {
-    let target = Some(program("").await);
-    let site =
-        Site::new(Config { target, requests_per_minute: 3, changes_per_minute: 1, ..Config::default() }).unwrap();
+    let plain = plain(program("").await);
+    let site = Site::new(Config { requests_per_minute: 3, changes_per_minute: 1, ..plain }).unwrap();
     let post = "POST / HTTP/1.1\r\nHost: me.i2p\r\nContent-Length: 0\r\n\r\n";
     let status = async |n, request: &str| visit(&site, n, request).await.split(' ').nth(1).map(str::to_owned).unwrap();
     assert_eq!([status(1, post).await, status(1, post).await], ["200", "429"]);
@@ -99,8 +106,7 @@ async fn who_asks_too_often_hears_so_and_others_are_served() {
 
 #[tokio::test]
 async fn a_request_that_can_be_read_in_two_ways_reaches_no_program() {
-    let target = Some(program("").await);
-    let site = Site::new(Config { target, ..Config::default() }).unwrap();
+    let site = Site::new(plain(program("").await)).unwrap();
     for wrong in [
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n123456".to_owned(),
         "GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(),
@@ -115,7 +121,61 @@ async fn a_request_that_can_be_read_in_two_ways_reaches_no_program() {
 #[tokio::test]
 async fn a_program_that_does_not_run_is_no_reason_to_break_off() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let site = Site::new(Config { target: Some(gone), ..Config::default() }).unwrap();
+    let site = Site::new(plain(gone)).unwrap();
     let answer = visit(&site, 1, &get("")).await;
     assert!(answer.starts_with("HTTP/1.1 503") && !answer.to_ascii_lowercase().contains("ramson"), "{answer}");
+}
+
+/// A folder with files, links and what is not for visitors.
+fn folder() -> tempfile::TempDir {
+    let outside = tempfile::tempdir().unwrap();
+    let all = outside.path().join("site");
+    std::fs::create_dir_all(all.join("sub")).unwrap();
+    std::fs::create_dir_all(all.join(".well-known")).unwrap();
+    for (name, text) in [
+        ("site/index.html", "<p>home"),
+        ("site/a b.css", "0123456789"),
+        ("site/404.html", "nothing here"),
+        ("site/sub/index.html", "below"),
+        ("site/.secret", "hidden"),
+        ("site/.well-known/x", "known"),
+        ("password", "not yours"),
+    ] {
+        std::fs::write(outside.path().join(name), text).unwrap();
+    }
+    std::os::unix::fs::symlink(outside.path().join("password"), all.join("out")).unwrap();
+    std::os::unix::fs::symlink("a b.css", all.join("in")).unwrap();
+    outside
+}
+
+async fn page(site: &Arc<Site>, path: &str, more: &str) -> (u16, String) {
+    let answer = visit(site, 1, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n")).await;
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+    (status, answer)
+}
+
+#[tokio::test]
+async fn a_folder_is_shown_with_types_and_ranges_and_nothing_that_is_outside_or_hidden() {
+    let outside = folder();
+    let path = outside.path().join("site");
+    let site = Site::new(of(Content::Folder { path: path.clone(), spa: false })).unwrap();
+    let home = page(&site, "/", "").await;
+    assert!(home.0 == 200 && home.1.ends_with("<p>home") && home.1.contains("text/html"), "{home:?}");
+    let style = page(&site, "/a%20b.css", "Range: bytes=2-4\r\n").await;
+    assert!(style.0 == 206 && style.1.ends_with("\r\n\r\n234") && style.1.contains("text/css"), "{style:?}");
+    assert_eq!(page(&site, "/sub/", "").await.0, 200);
+    assert_eq!(page(&site, "/in", "").await.0, 200, "a link within is as good as a file");
+    assert_eq!(page(&site, "/.well-known/x", "").await.0, 200);
+    let modified = home.1.lines().find_map(|line| line.strip_prefix("Last-Modified: ")).unwrap().to_owned();
+    assert_eq!(page(&site, "/", &format!("If-Modified-Since: {modified}\r\n")).await.0, 304);
+    for path in ["/out", "/.secret", "/../password", "/%2e%2e/password", "/sub/..%2f..%2fpassword", "/nothing", "/a%00"]
+    {
+        let (status, answer) = page(&site, path, "").await;
+        assert!(status == 404 && answer.ends_with("nothing here"), "{path}: {answer}");
+    }
+    assert!(visit(&site, 1, "POST / HTTP/1.1\r\nHost: x\r\n\r\n").await.starts_with("HTTP/1.1 405"));
+    let spa = Site::new(of(Content::Folder { path, spa: true })).unwrap();
+    let deep = page(&spa, "/deep/in/it", "").await;
+    assert!(deep.0 == 200 && deep.1.ends_with("<p>home"), "{deep:?}");
+    assert!(Site::new(of(Content::Folder { path: outside.path().join("password"), spa: false })).is_err());
 }

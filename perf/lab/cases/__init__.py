@@ -32,6 +32,7 @@ from . import (
     reseed,
     sessions,
     siege,
+    site,
     soak,
     socks,
     ssu2_endpoint,
@@ -89,6 +90,7 @@ ALL = (
     http_proxy,
     http_server,
     irc,
+    site,
     tunnels_reload,
     soak,
 )

@@ -22,7 +22,7 @@ section! {
         name: String = String::new() => Live;
         /// For programs of this machine: `client` reaches one destination, `irc-client` does with a filter, `socks`, `http-proxy`
         /// and `connect` (an HTTP proxy for CONNECT alone) reach all. For others: `server` leads to a program, `http-server` to a
-        /// web server, `irc-server` to one of IRC.
+        /// web server, `irc-server` to one of IRC, `site` shows a folder.
         r#type: String = String::new() => Live;
         /// Where programs of this machine connect.
         listen: Endpoint = Endpoint(None) => Live;
@@ -31,6 +31,11 @@ section! {
         /// Of `client` and `irc-client`: the port at that destination. Of a server: the port of its destination at which it is
         /// reached; what is for a port without a tunnel reaches the first of the destination's tunnels.
         port: u16 = 0 => Live;
+        /// Of `site`: the folder that visitors see. What begins with a dot they do not, nor what links lead to outside of it.
+        directory: String = String::new() => Live;
+        /// Of `site`: show the folder's `index.html` for whatever is not there, for programs that run in the browser. Without it
+        /// `404.html` is shown, if there is one.
+        spa: bool = false => Live;
         /// Of a server: where the program listens.
         target: Endpoint = Endpoint(None) => Live;
         /// A key file of i2pd (`.dat`) or Java I2P (`eepPriv.dat`) to use instead of keys in the data folder, or `transient` for new
@@ -43,9 +48,9 @@ section! {
         deny: Vec<String> = Vec::new() => Live;
         /// Of `http-server`: what the program is told as `Host`; empty is as the visitor wrote it.
         host: String = String::new() => Live;
-        /// Of `http-server`: send away those who come from outside through an inproxy.
+        /// Of `http-server` and `site`: send away those who come from outside through an inproxy.
         reject_inproxy: bool = false => Live;
-        /// Of `http-server`: requests of one visitor a minute; 0 is as many as he likes.
+        /// Of `http-server` and `site`: requests of one visitor a minute; 0 is as many as he likes.
         requests_per_minute: u32 = 0 => Live;
         /// Of `http-server`: the same of requests that change something (all but GET, HEAD and OPTIONS).
         changes_per_minute: u32 = 0 => Live;
@@ -72,11 +77,12 @@ pub(crate) enum Kind {
     Server,
     HttpServer,
     IrcServer,
+    Site,
 }
 
 impl Kind {
     /// All, by the words for them.
-    const ALL: [(&str, Self); 8] = [
+    const ALL: [(&str, Self); 9] = [
         ("client", Self::Client),
         ("irc-client", Self::IrcClient),
         ("socks", Self::Socks),
@@ -85,11 +91,12 @@ impl Kind {
         ("server", Self::Server),
         ("http-server", Self::HttpServer),
         ("irc-server", Self::IrcServer),
+        ("site", Self::Site),
     ];
 
     /// True if others begin its connections.
     pub(crate) fn is_server(self) -> bool {
-        matches!(self, Self::Server | Self::HttpServer | Self::IrcServer)
+        matches!(self, Self::Server | Self::HttpServer | Self::IrcServer | Self::Site)
     }
 }
 
@@ -134,7 +141,10 @@ impl Tunnel {
             return Err(format!("tunnel.name {name:?}: give each [[tunnel]] a name of letters, digits, - and _"));
         }
         let kind = self.kind()?;
-        if kind.is_server() && self.target.0.is_none() {
+        if kind == Kind::Site && self.directory.is_empty() {
+            return Err(format!("tunnel {name}: a tunnel of type site needs directory, such as \"/srv/site\""));
+        }
+        if kind.is_server() && kind != Kind::Site && self.target.0.is_none() {
             return Err(format!(
                 "tunnel {name}: a tunnel of type {} needs target, such as \"127.0.0.1:80\"",
                 self.r#type

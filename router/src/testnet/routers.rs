@@ -2,7 +2,10 @@
 
 use crate::Failure;
 use crate::data_dir::DataDir;
-use crate::settings::Settings;
+use crate::settings::proxies::HttpProxy;
+use crate::settings::router::Role;
+use crate::settings::tunnel::Tunnel;
+use crate::settings::{Endpoint, Settings};
 use ramson_actors::identity::{Floodfill, Offer, Profile, State, router_info};
 use ramson_protocol::reach::Publish;
 use ramson_transports::clock::Clock;
@@ -21,6 +24,12 @@ const FLOODFILL_EVERY: usize = 3;
 
 /// How long the others may take to end by themselves.
 const END_LIMIT: Duration = Duration::from_secs(3);
+
+/// The site that is shown, and its tunnels.
+pub(crate) const SITE_NAME: &str = "site";
+const SITE: &str =
+    "<!DOCTYPE html>\n<title>It works</title>\n<h1>It works</h1>\n<p>This page came through a private network.</p>\n";
+const SITE_HOPS: usize = 2;
 
 /// The routers. They end when this process does, however it ends: each watches a pipe that we hold.
 pub(crate) struct Routers {
@@ -95,6 +104,27 @@ impl Routers {
     /// The settings of this process's own router.
     pub(crate) fn own_settings(&self) -> Result<Settings, Failure> {
         Ok(Settings::load(Some(&self.folder(0).join("ramson.toml")))?)
+    }
+
+    /// The same with a proxy for a browser, and a site of a folder behind it, through as few routers as there may be.
+    pub(crate) fn settings_with_site(&self) -> Result<Settings, Failure> {
+        let mut settings = self.own_settings()?;
+        let folder = self.base.join("site");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("index.html"), SITE)?;
+        let tunnel = Tunnel {
+            name: SITE_NAME.to_owned(),
+            r#type: "site".to_owned(),
+            directory: folder.to_string_lossy().into_owned(),
+            inbound_length: SITE_HOPS,
+            outbound_length: SITE_HOPS,
+            ..Tunnel::default()
+        };
+        settings.tunnel.push(tunnel);
+        settings.http_proxy = HttpProxy { listen: Endpoint(free_ports(1)?.pop()), length: SITE_HOPS, quantity: 2 };
+        settings.router.role = Role::Full;
+        settings.socks_proxy.listen = Endpoint(None);
+        Ok(settings)
     }
 
     /// The data folder of this process's own router.

@@ -173,6 +173,12 @@ impl Summary {
     }
 }
 
+/// How the site is looked at.
+pub(crate) fn tell_site(proxy: SocketAddr, address: &str) {
+    println!("a site in it, for a browser with the HTTP proxy {proxy}: http://{address}/");
+    println!("curl -x http://{proxy} http://{address}/");
+}
+
 /// Median and 99th percentile of the last latencies, in milliseconds.
 fn percentiles(progress: &Progress) -> (f64, f64) {
     let mut all: Vec<u64> = progress.latencies_us.lock().iter().copied().collect();
