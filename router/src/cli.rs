@@ -101,6 +101,16 @@ pub(crate) enum Command {
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
     },
+    /// Print the tunnels of i2pd (tunnels.conf, with tunnels.d beside it) or Java I2P (i2ptunnel.config, with its folder) as
+    /// [[tunnel]] of our configuration; comments say what has no place there.
+    ImportTunnels {
+        /// Where the key files lie; by default beside each file.
+        #[arg(long)]
+        keys: Option<PathBuf>,
+        /// Files and folders.
+        #[arg(required = true)]
+        paths: Vec<PathBuf>,
+    },
     /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
     Import {
         /// The configuration file, for the number of the network; without it, that of our RouterInfo counts, or the live one.

@@ -11,6 +11,7 @@ mod data_dir;
 mod doctor;
 mod exporter;
 mod family;
+mod import_tunnels;
 mod info;
 mod log;
 mod name;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Reseed(Reseeding { source, config, data, .. }) => {
             reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
         }
+        Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
         Command::Destinations { data } => tunnels::list(&data),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),

@@ -12,6 +12,7 @@ from . import (
     hostile,
     http_proxy,
     http_server,
+    import_tunnels,
     introduced,
     introduced_java,
     introduced_to_i2pd,
@@ -92,6 +93,7 @@ ALL = (
     irc,
     site,
     tunnels_reload,
+    import_tunnels,
     soak,
 )
 

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// Hops that a tunnel can have beside us. spec: tunnel-creation-ecies §Build Request Records
-pub(super) const HOPS: RangeInclusive<usize> = 1..=7;
+pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
 
 /// Tunnels of a destination in each direction: a lease set has no room for more.
-pub(super) const TUNNELS: RangeInclusive<usize> = 1..=16;
+pub(crate) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
 section! {
     /// A TCP tunnel; written as often as there are tunnels. At SIGHUP those that came begin, those that went or changed end, and
@@ -176,7 +176,7 @@ impl Tunnel {
 
 /// # Errors
 /// What cannot be, and what to write.
-pub(super) fn check(tunnels: &[Tunnel]) -> Result<(), String> {
+pub(crate) fn check(tunnels: &[Tunnel]) -> Result<(), String> {
     let mut names = BTreeSet::new();
     for tunnel in tunnels {
         tunnel.check()?;
