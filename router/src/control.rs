@@ -12,14 +12,18 @@
 //! | `routers` | `private` | RouterInfos in base 64 that are fit to be given to newcomers, [`MOST_ROUTERS`] of them at most |
 //! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
 //! | `ban` | `who`, `seconds`, `reason` | `null` |
+//! | `name` | `what`, as the command line says it | what `ramson name` prints, as one text |
 //! | `lift` | `who` | `null`; an error if nobody of that name is banned |
 //!
-//! A command is a line of [`Request`] and an arm of [`answer`]; nothing here blocks, so it may be asked at any load.
-//! At most [`CLIENTS`] are served at once, each for [`PATIENCE`] at most, whatever they do.
+//! A command is a line of [`Request`] and an arm of [`answer`]; nothing here blocks, so it may be asked at any load: the address
+//! book is read and written by a thread of its own, which may take [`LISTS`]. At most [`CLIENTS`] are served at once, each
+//! for [`PATIENCE`] at most beside that, whatever they do.
 
 use crate::Failure;
+use crate::name::NameCommand;
 use actix::clock::timeout;
 use ramson_actors::node::Node;
+use ramson_apps::names::Names;
 use ramson_protocol::base64;
 use ramson_protocol::blame::Who;
 use ramson_protocol::reseed::bundle::is_fit;
@@ -51,6 +55,9 @@ const MOST_ROUTERS: usize = 2000;
 /// How long a client may take to ask and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a list of names may take to be read.
+const LISTS: Duration = Duration::from_secs(120);
+
 /// What the operator wants.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -72,6 +79,11 @@ pub(crate) enum Request {
         seconds: u64,
         /// Why, for the list.
         reason: String,
+    },
+    /// Read or change the address book.
+    Name {
+        /// How.
+        what: NameCommand,
     },
     /// Lift a ban.
     Lift {
@@ -99,7 +111,7 @@ pub(crate) struct Banned {
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub(crate) fn serve(data: &Path, node: Node) -> io::Result<()> {
+pub(crate) fn serve(data: &Path, node: Node, names: Names) -> io::Result<()> {
     let path = socket(data);
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -116,10 +128,10 @@ pub(crate) fn serve(data: &Path, node: Node) -> io::Result<()> {
                 actix::clock::sleep(PATIENCE).await;
                 continue;
             };
-            let node = node.clone();
+            let (node, names) = (node.clone(), names.clone());
             actix::spawn(async move {
-                // Who takes too long is left alone, and whatever fails is the client's to notice.
-                let _ = timeout(PATIENCE, talk(client, &node)).await;
+                // Whatever fails is the client's to notice.
+                let _ = talk(client, &node, names).await;
                 drop(place);
             });
         }
@@ -132,11 +144,13 @@ fn socket(data: &Path) -> PathBuf {
 }
 
 /// One question, one answer.
-async fn talk(mut client: UnixStream, node: &Node) -> io::Result<()> {
+async fn talk(mut client: UnixStream, node: &Node, names: Names) -> io::Result<()> {
     let (read, mut write) = client.split();
     let mut line = String::new();
-    tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line).await?;
+    // Who takes too long is left alone.
+    timeout(PATIENCE, tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
+        Ok(Request::Name { what }) => name_answer(what, names).await,
         Ok(request) => answer(request, node).await,
         Err(error) => Err(format!("no such request: {error}; are both ramsons of one version?")),
     };
@@ -144,7 +158,21 @@ async fn talk(mut client: UnixStream, node: &Node) -> io::Result<()> {
         Ok(value) => json!({ "ok": value }),
         Err(words) => json!({ "error": words }),
     };
-    write.write_all(format!("{answer}\n").as_bytes()).await
+    timeout(PATIENCE, write.write_all(format!("{answer}\n").as_bytes())).await?
+}
+
+/// What `ramson name` prints.
+///
+/// # Errors
+/// Words for the operator.
+async fn name_answer(what: NameCommand, names: Names) -> Result<Value, String> {
+    let done = tokio::task::spawn_blocking(move || {
+        let book = names.book().map_err(|error| error.to_string())?;
+        let mut text = Vec::new();
+        crate::name::perform(&book, &mut text, what).map_err(|error| error.to_string())?;
+        Ok(json!(String::from_utf8_lossy(&text)))
+    });
+    done.await.unwrap_or_else(|_| Err("the address book failed: the router's log says why".to_owned()))
 }
 
 /// Does what is asked.
@@ -172,6 +200,7 @@ async fn answer(request: Request, node: &Node) -> Result<Value, String> {
             node.ban(name(&who)?, Duration::from_secs(seconds.min(u64::from(u32::MAX))), reason).await;
             Ok(Value::Null)
         }
+        Request::Name { .. } => Err("names are answered elsewhere".to_owned()),
         Request::Lift { who } => {
             let lifted = node.pardon(name(&who)?).await;
             if lifted { Ok(Value::Null) } else { Err(format!("{who} is not banned; `ramson bans` lists who is")) }
@@ -208,7 +237,8 @@ pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
         }
         _ => format!("cannot speak with the router at {}: {error}", path.display()),
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let patience = if matches!(request, Request::Name { .. }) { LISTS } else { PATIENCE };
+    stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let text = serde_json::to_string(request)?;
     stream.write_all(format!("{text}\n").as_bytes())?;
@@ -242,7 +272,7 @@ mod tests {
         let run = || {
             let data = DataDir::open(folder.path()).unwrap();
             let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
-            serve(folder.path(), node.clone()).unwrap();
+            serve(folder.path(), node.clone(), Names::new(data.names_path())).unwrap();
             (node, data)
         };
         let ban = |who: &str| Request::Ban { who: who.to_owned(), seconds: 1000, reason: "two\nlines".to_owned() };
@@ -277,7 +307,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
         let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
-        serve(folder.path(), node.clone()).unwrap();
+        serve(folder.path(), node.clone(), Names::new(data.names_path())).unwrap();
         let status = asked(folder.path(), Request::Status {}).await.unwrap();
         let at = |path: &str| status.pointer(path).cloned().unwrap_or_default();
         assert_eq!(at("/router/hash"), json!(node.shared().hash().to_base64()));
@@ -291,7 +321,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
         let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
-        serve(folder.path(), node.clone()).unwrap();
+        serve(folder.path(), node.clone(), Names::new(data.names_path())).unwrap();
         let mut nonsense = UnixStream::connect(socket(folder.path())).await.unwrap();
         nonsense.write_all(&[b'x'; 8192]).await.unwrap();
         let mut line = String::new();
@@ -300,6 +330,32 @@ mod tests {
         let silent: Vec<_> = (0..CLIENTS).map(|_| Blocking::connect(socket(folder.path())).unwrap()).collect();
         drop(silent);
         assert_eq!(asked(folder.path(), Request::Bans {}).await, Ok(json!([])));
+        node.stop().await;
+    }
+
+    #[actix::test]
+    async fn names_are_read_and_changed_while_the_router_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::open(folder.path()).unwrap();
+        let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
+        serve(folder.path(), node.clone(), Names::new(data.names_path())).unwrap();
+        let keys = ramson_protocol::data::private_keys::PrivateKeys::generate([1; 32], &[2; 32]);
+        let destination = base64::encode(keys.destination.as_bytes());
+        let list = folder.path().join("hosts.txt");
+        std::fs::write(&list, format!("listed.i2p={destination}\n")).unwrap();
+        let name = |what| Request::Name { what };
+        let (lookup, import) = (
+            |name: &str| NameCommand::Lookup { name: name.to_owned(), json: false },
+            NameCommand::Import { paths: vec![list] },
+        );
+        assert!(asked(folder.path(), name(lookup("listed.i2p"))).await.unwrap_err().contains("not known"));
+        let told = asked(folder.path(), name(import)).await.unwrap();
+        assert!(told.as_str().is_some_and(|text| text.contains("1 added")), "{told}");
+        let found = asked(folder.path(), name(lookup("listed.i2p"))).await.unwrap();
+        assert!(found.as_str().is_some_and(|text| text.contains(&keys.destination.hash().to_b32())), "{found}");
+        let remove = NameCommand::Remove { name: "listed.i2p".to_owned(), book: crate::name::BookName::Hosts };
+        assert_eq!(asked(folder.path(), name(remove)).await, Ok(json!("")));
+        assert!(asked(folder.path(), name(lookup("listed.i2p"))).await.is_err());
         node.stop().await;
     }
 

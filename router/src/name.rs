@@ -1,7 +1,8 @@
 //! `ramson name`: the address book from the command line.
 
 use crate::Failure;
-use crate::data_dir::DataDir;
+use crate::control::{self, Request};
+use crate::data_dir::{DataDir, DataError};
 use clap::Subcommand;
 use ramson_apps::names::book::{Book, Report, Shelf};
 use ramson_apps::names::entry::{Entry, destination, property};
@@ -9,11 +10,13 @@ use ramson_apps::names::{HostName, blockfile, i2pd};
 use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
 use ramson_transports::clock::Clock;
+use serde::{Deserialize, Serialize};
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// What can be done with names.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum NameCommand {
     /// Say which destination a name has, or which names an address in base 32 has.
     Lookup {
@@ -66,7 +69,8 @@ pub(crate) enum NameCommand {
 }
 
 /// A book, as the user names it.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum BookName {
     /// Names of the user's own.
     Private,
@@ -86,19 +90,50 @@ impl From<BookName> for Shelf {
     }
 }
 
-/// Runs a command on the address book in the data folder.
+/// Runs a command on the address book in the data folder: by the router that runs with it, if one does.
 ///
 /// # Errors
 /// In words for the user.
-pub(crate) fn run(data: &Path, command: NameCommand) -> Result<(), Failure> {
-    let data = DataDir::open(data)?;
-    let book = Book::open(&data.names_path())?;
+pub(crate) fn run(folder: &Path, command: NameCommand) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = match command {
-        NameCommand::Lookup { name, json } => lookup(&book, &mut out, &name, json),
+    let done = match DataDir::open(folder) {
+        Ok(data) => {
+            Book::open(&data.names_path()).map_err(Into::into).and_then(|book| perform(&book, &mut out, command))
+        }
+        Err(DataError::InUse(_)) => {
+            let answer = control::ask(folder, &Request::Name { what: absolute(command) })?;
+            Ok(out.write_all(answer.as_str().unwrap_or_default().as_bytes())?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match done.and_then(|()| Ok(out.flush()?)) {
+        // Whoever reads has seen enough.
+        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
+        other => other,
+    }
+}
+
+/// The same command for a router with another working folder.
+fn absolute(command: NameCommand) -> NameCommand {
+    match command {
+        NameCommand::Import { paths } => {
+            let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+            NameCommand::Import { paths: paths.into_iter().map(absolute).collect() }
+        }
+        other => other,
+    }
+}
+
+/// Does what a command wants with a book.
+///
+/// # Errors
+/// In words for the user.
+pub(crate) fn perform(book: &Book, out: &mut impl Write, command: NameCommand) -> Result<(), Failure> {
+    match command {
+        NameCommand::Lookup { name, json } => lookup(book, out, &name, json),
         NameCommand::List { book: shelf, json } => {
             let shelves = shelf.map_or(Shelf::ALL.to_vec(), |shelf| vec![shelf.into()]);
-            shelves.into_iter().try_for_each(|shelf| list(&book, &mut out, shelf, json))
+            shelves.into_iter().try_for_each(|shelf| list(book, out, shelf, json))
         }
         NameCommand::Add { name, destination: text, book: shelf, replace } => {
             let name = host_name(&name)?;
@@ -114,14 +149,9 @@ pub(crate) fn run(data: &Path, command: NameCommand) -> Result<(), Failure> {
             }
             Ok(())
         }
-        NameCommand::Import { paths } => paths.iter().try_for_each(|path| import(&book, &mut out, path)),
-        NameCommand::Export => export(&book, &mut out),
-        NameCommand::Conflicts => conflicts(&book, &mut out),
-    };
-    match done.and_then(|()| Ok(out.flush()?)) {
-        // Whoever reads has seen enough.
-        Err(e) if e.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => Ok(()),
-        other => other,
+        NameCommand::Import { paths } => paths.iter().try_for_each(|path| import(book, out, path)),
+        NameCommand::Export => export(book, out),
+        NameCommand::Conflicts => conflicts(book, out),
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn run(
         let node = start_node(&settings, &data, None)?;
         let names = Names::new(data.names_path());
         let applications = Applications::start(&settings, &data, &names, &node)?;
-        if let Err(error) = control::serve(data.path(), node.clone()) {
+        if let Err(error) = control::serve(data.path(), node.clone(), names.clone()) {
             tracing::warn!(%error, "commands cannot ask this router: is the path of the data folder too long for a socket?");
         }
         if let Some(listener) = metrics {
