@@ -12,12 +12,12 @@
 //! INTEROP: which headers are taken away, and the status of each page, are Java I2P's.
 
 mod answer;
-mod connector;
+pub(crate) mod connector;
 mod helper;
 mod local;
 mod pages;
 mod request;
-mod scrub;
+pub(crate) mod scrub;
 
 use crate::names::book::{Book, BookError};
 use crate::names::{HostName, Names};
@@ -60,6 +60,7 @@ pub struct Proxy<N: Network> {
     client: Client<Connector<N>, Incoming>,
     pending: Pending,
     only_connect: bool,
+    jump_services: Vec<String>,
 }
 
 /// Where a request goes.
@@ -82,7 +83,14 @@ impl<N: Network> Proxy<N> {
             .http1_title_case_headers(true)
             .set_host(false)
             .build(connector.clone());
-        Self { names, connector, client, pending: Pending::default(), only_connect: false }
+        Self { names, connector, client, pending: Pending::default(), only_connect: false, jump_services: Vec::new() }
+    }
+
+    /// The same with links to services that know names, which are URLs to whose end a name is written.
+    #[must_use]
+    pub fn with_jump_services(mut self, urls: Vec<String>) -> Self {
+        self.jump_services = urls;
+        self
     }
 
     /// The same for the method CONNECT alone: for programs whose bytes are not HTTP.
@@ -135,7 +143,7 @@ impl<N: Network> Proxy<N> {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.follow(request).await.unwrap_or_else(|problem| pages::problem(&problem))
+        self.follow(request).await.unwrap_or_else(|problem| pages::problem(&problem, &self.jump_services))
     }
 
     async fn follow(&self, request: Request<Incoming>) -> Result<Answer, Problem> {

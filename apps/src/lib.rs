@@ -21,6 +21,7 @@ pub mod network;
 pub mod services;
 pub mod socks;
 pub mod streams;
+pub mod subscriptions;
 pub mod tunnel;
 
 pub use host::Host;

@@ -6,6 +6,7 @@ use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::names::Names;
 use ramson_apps::streams::{Opener, Streams};
+use ramson_apps::subscriptions::Subscriptions;
 use ramson_apps::{Host, http_proxy, socks};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
@@ -24,7 +25,8 @@ pub(crate) fn start(host: &Host, settings: &Settings, names: &Names, node: &Node
     let (http, socks) = (&settings.http_proxy, &settings.socks_proxy);
     if let Some(listen) = http.listen.0 {
         let streams = Streams::new(opener(node, Wanted::new(http.quantity, http.length)));
-        let proxy = Arc::new(http_proxy::Proxy::new(streams, names.clone(), PATIENCE));
+        let proxy = http_proxy::Proxy::new(streams, names.clone(), PATIENCE);
+        let proxy = Arc::new(proxy.with_jump_services(settings.names.jump_services.clone()));
         host.run(async move {
             if let Some(listener) = bind(listen, "http_proxy").await {
                 proxy.serve(listener).await;
@@ -40,6 +42,17 @@ pub(crate) fn start(host: &Host, settings: &Settings, names: &Names, node: &Node
             }
         });
     }
+}
+
+/// Follows the lists of names that there are to be. Their destination is one of its own: who sees it does not see what is read.
+pub(crate) fn follow_lists(host: &Host, settings: &Settings, names: &Names, node: &Node) {
+    let (lists, http) = (&settings.names, &settings.http_proxy);
+    if lists.subscriptions.is_empty() {
+        return;
+    }
+    let streams = Streams::new(opener(node, Wanted::new(http.quantity, http.length)));
+    let (names, urls, interval) = (names.clone(), lists.subscriptions.clone(), lists.interval.0);
+    host.run(async move { Subscriptions::new(streams, names, &urls, interval).follow().await });
 }
 
 /// A proxy without a socket is no reason to end: the port may be another router's.

@@ -329,6 +329,7 @@ mod tests {
             kind if kind.contains("`false`, or") => "\"auto\"".to_owned(),
             kind if kind.contains("list of hosts") => "[\"https://a.example/\"]".to_owned(),
             kind if kind.contains("`\"relay\"`") => "\"relay\"".to_owned(),
+            "list of texts" => "[\"http://a.i2p/\"]".to_owned(),
             kind if kind.starts_with("duration") => "\"7s\"".to_owned(),
             kind if kind.starts_with("rate") => "\"7kB/s\"".to_owned(),
             kind if kind.starts_with("address") => "\"127.0.0.1:7\"".to_owned(),

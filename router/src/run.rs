@@ -125,6 +125,7 @@ impl Applications {
         let mut tunnels = Tunnels::new(Rc::clone(&host), Rc::clone(data), names.clone(), node.clone());
         tunnels.apply(&settings.tunnel)?;
         proxy::start(&host, settings, names, node);
+        proxy::follow_lists(&host, settings, names, node);
         Ok(Some(Self { tunnels, _host: host }))
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod exploratory;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod names;
 pub(crate) mod netdb;
 pub(crate) mod network;
 pub(crate) mod ntcp2;
@@ -81,6 +82,7 @@ settings! {
     netdb: netdb::NetDb,
     metrics: metrics::Metrics,
     log: log::Log,
+    names: names::Names,
     http_proxy: proxies::HttpProxy,
     socks_proxy: proxies::SocksProxy,
 }
@@ -157,6 +159,7 @@ impl Settings {
         self.netdb.check()?;
         self.ntcp2.check()?;
         self.ssu2.check()?;
+        self.names.check()?;
         self.http_proxy.check()?;
         self.socks_proxy.check()?;
         self.log.check()?;

@@ -15,17 +15,17 @@ use tower_service::Service;
 
 /// Makes streams within a time.
 #[derive(Clone)]
-pub(super) struct Connector<N> {
+pub(crate) struct Connector<N> {
     network: N,
     patience: Duration,
 }
 
 impl<N: Network> Connector<N> {
-    pub(super) fn new(network: N, patience: Duration) -> Self {
+    pub(crate) fn new(network: N, patience: Duration) -> Self {
         Self { network, patience }
     }
 
-    pub(super) async fn connect(&self, to: &B32, port: u16) -> Result<N::Stream, ConnectError> {
+    pub(crate) async fn connect(&self, to: &B32, port: u16) -> Result<N::Stream, ConnectError> {
         let target = match to {
             B32::Hash(hash) => Target::Hash(*hash),
             B32::Blinded(blinded) => Target::Blinded(blinded.clone()),
@@ -34,7 +34,7 @@ impl<N: Network> Connector<N> {
     }
 
     /// Waits for something of a stream no longer than we are patient.
-    pub(super) async fn patiently<T>(
+    pub(crate) async fn patiently<T>(
         &self,
         wait: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
@@ -62,7 +62,7 @@ impl<N: Network> Service<Uri> for Connector<N> {
 }
 
 /// A stream, as hyper's client wants it.
-pub(super) struct Wire<S>(S);
+pub(crate) struct Wire<S>(S);
 
 impl<S> Connection for Wire<S> {
     fn connected(&self) -> Connected {

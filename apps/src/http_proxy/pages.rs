@@ -286,8 +286,11 @@ button{font:inherit;padding:.5rem .8rem;margin:.3rem 0;width:100%;text-align:lef
 small{color:#555}@media(prefers-color-scheme:dark){body{color:#eee;background:#16181c}a{color:#8ab4f8}small{color:#aaa}}";
 
 /// The page about a problem.
-pub(super) fn problem(problem: &Problem) -> Answer {
-    let words = problem.words();
+pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
+    let mut words = problem.words();
+    if let Problem::Unknown(name) = problem {
+        words.forms = jumps(name, jump_services);
+    }
     let mut html = String::with_capacity(2048);
     let title = escape(words.title);
     // Writing into a string does not fail.
@@ -326,6 +329,15 @@ pub(super) fn problem(problem: &Problem) -> Answer {
         }
     }
     answer
+}
+
+/// Links to services that may know a name. What one of them says is an address helper, so the user decides.
+fn jumps(name: &HostName, services: &[String]) -> String {
+    let link = |url: &String| {
+        let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or(url);
+        format!("<p><a href=\"{}\">Ask {}</a></p>\n", escape(&format!("{url}{name}")), escape(host))
+    };
+    services.iter().map(link).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -9,12 +9,12 @@ use hyper::header::{
 use hyper::{StatusCode, Uri};
 
 /// The coding by which Java's servers compress for the way.
-pub(super) const GZIP: &str = "x-i2p-gzip";
+pub(crate) const GZIP: &str = "x-i2p-gzip";
 
 /// What all users of I2P send.
-const USER_AGENT_OF_ALL: &str = "MYOB/6.66 (AN/ON)";
+pub(crate) const USER_AGENT_OF_ALL: &str = "MYOB/6.66 (AN/ON)";
 
-const ASK_FOR_GZIP: &str = "x-i2p-gzip;q=1.0, identity;q=0.5, deflate;q=0, gzip;q=0, *;q=0";
+pub(crate) const ASK_FOR_GZIP: &str = "x-i2p-gzip;q=1.0, identity;q=0.5, deflate;q=0, gzip;q=0, *;q=0";
 
 /// Taken away from requests, beside those that begin with one of [`REQUEST_PREFIXES`].
 const REQUEST: &[&str] = &[

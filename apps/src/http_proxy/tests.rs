@@ -133,7 +133,8 @@ impl Rig {
             book.add(Shelf::User, &HostName::parse(name).unwrap(), key(n).1, false, Wall(1)).unwrap();
         }
         let sites = Sites::default();
-        let proxy = Arc::new(Proxy::new(sites.clone(), names, Duration::from_secs(60)));
+        let proxy = Proxy::new(sites.clone(), names, Duration::from_secs(60));
+        let proxy = Arc::new(proxy.with_jump_services(vec!["http://jump.i2p/?a=1&q=".to_owned()]));
         Self { proxy, sites, book, _dir: dir }
     }
 
@@ -239,6 +240,14 @@ async fn every_failure_has_a_page_that_says_which() {
     // If the answer has begun it cannot become a page any more, but the browser sees that it is not whole.
     let short = rig.get("http://short.i2p/").await;
     assert!(page(&short).1 == "broken_answer" || short.is_empty() || short.ends_with("\r\n\r\nshort"), "{short}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_about_an_unknown_name_links_to_services_that_may_know_it_and_no_other_page_does() {
+    let rig = Rig::new();
+    let answer = rig.get("http://nobody.i2p/").await;
+    assert!(answer.contains("<a href=\"http://jump.i2p/?a=1&amp;q=nobody.i2p\">Ask jump.i2p</a>"), "{answer}");
+    assert!(!rig.get("http://refuses.i2p/").await.contains("jump.i2p"));
 }
 
 #[tokio::test(start_paused = true)]

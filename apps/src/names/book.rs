@@ -4,6 +4,7 @@
 //! names       (book, name)   -> Entry                        private, user, hosts
 //! holders     hash           -> names                        which names a destination has
 //! conflicts   (name, source) -> Entry                        what a list said otherwise
+//! feeds       URL            -> words of its server          by which it says whether a list has changed
 //! ```
 //! Each change is one transaction: whatever happens meanwhile, it is there whole or not at all.
 //!
@@ -27,6 +28,7 @@ use std::path::Path;
 const NAMES: TableDefinition<'_, (u8, &str), &[u8]> = TableDefinition::new("names");
 const HOLDERS: MultimapTableDefinition<'_, &[u8; 32], &str> = MultimapTableDefinition::new("holders");
 const CONFLICTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("conflicts");
+const FEEDS: TableDefinition<'_, &str, &str> = TableDefinition::new("feeds");
 
 /// Names in the book of hosts, at most. The largest lists have some ten thousand.
 pub const MAX_HOSTS: u64 = 1_000_000;
@@ -140,6 +142,7 @@ impl Book {
         transaction.open_table(NAMES)?;
         transaction.open_multimap_table(HOLDERS)?;
         transaction.open_table(CONFLICTS)?;
+        transaction.open_table(FEEDS)?;
         transaction.commit()?;
         Ok(Self(database))
     }
@@ -210,6 +213,26 @@ impl Book {
             }
         }
         Ok(all)
+    }
+
+    /// What was kept of a list that is followed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn feed(&self, url: &str) -> Result<Option<String>> {
+        let feeds = self.0.begin_read()?.open_table(FEEDS)?;
+        Ok(feeds.get(url)?.map(|kept| kept.value().to_owned()))
+    }
+
+    /// Keeps this of a list that is followed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn keep_feed(&self, url: &str, words: &str) -> Result<()> {
+        let transaction = self.0.begin_write()?;
+        transaction.open_table(FEEDS)?.insert(url, words)?;
+        transaction.commit()?;
+        Ok(())
     }
 
     /// Enters a name as the user wants it. Another destination is replaced only if that is said.
