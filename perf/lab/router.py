@@ -153,3 +153,10 @@ def destination_name(key_file):
     with open(key_file, "rb") as f:
         digest = _identity_hash(f.read())
     return base64.b32encode(digest).decode().rstrip("=").lower() + ".b32.i2p"
+
+
+def destination(key_file):
+    """The same destination in I2P's base 64."""
+    with open(key_file, "rb") as f:
+        data = f.read()
+    return base64.b64encode(data[: 387 + int.from_bytes(data[385:387], "big")]).decode().translate(_I2P_ALPHABET)

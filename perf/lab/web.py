@@ -74,6 +74,10 @@ class Web:
         body = self._contents.setdefault(path, os.urandom(size))
         return File(path, size, hashlib.sha256(body).hexdigest())
 
+    def put(self, path, body):
+        """A file of these bytes."""
+        self._contents[path] = body
+
     def content(self, file):
         """Its bytes."""
         return self._contents[file.path]

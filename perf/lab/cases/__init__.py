@@ -48,6 +48,7 @@ from . import (
     streams_broken,
     streams_i2pd,
     streams_java,
+    subscription,
     tunnels_reload,
 )
 
@@ -94,6 +95,7 @@ ALL = (
     site,
     tunnels_reload,
     import_tunnels,
+    subscription,
     soak,
 )
 
