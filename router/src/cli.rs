@@ -100,6 +100,12 @@ pub(crate) enum Command {
         /// The data folder.
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
+        /// Print the line by which a service that registers names gives this one to a destination.
+        #[arg(long, value_name = "NAME.i2p", requires = "of")]
+        register: Option<String>,
+        /// Which destination, by the name of its tunnel.
+        #[arg(long, value_name = "TUNNEL", requires = "register")]
+        of: Option<String>,
     },
     /// Print the tunnels of i2pd (tunnels.conf, with tunnels.d beside it) or Java I2P (i2ptunnel.config, with its folder) as
     /// [[tunnel]] of our configuration; comments say what has no place there.

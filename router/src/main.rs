@@ -62,7 +62,8 @@ fn main() -> ExitCode {
             reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
         }
         Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
-        Command::Destinations { data } => tunnels::list(&data),
+        Command::Destinations { data, register: Some(name), of: Some(of) } => tunnels::register(&data, &name, &of),
+        Command::Destinations { data, .. } => tunnels::list(&data),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

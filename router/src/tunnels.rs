@@ -13,7 +13,8 @@ use crate::settings::tunnel::{Kind, Tunnel};
 use ramson_actors::destination::{DestinationConfig, DestinationHandle};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
-use ramson_apps::names::Names;
+use ramson_apps::names::feed::registration;
+use ramson_apps::names::{HostName, Names};
 use ramson_apps::services::Services;
 use ramson_apps::streams::Streams;
 use ramson_apps::tunnel::{Behind, Remote, Speech};
@@ -21,6 +22,7 @@ use ramson_apps::{Host, http_proxy, http_server, socks, tunnel};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::streaming::streams::Signer;
+use ramson_transports::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
@@ -291,6 +293,21 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
 /// The address of a tunnel whose keys are in the data folder.
 pub(crate) fn address(name: &str, data: &DataDir) -> Result<String, Failure> {
     Ok(signing_keys(name, "", data)?.destination.hash().to_b32())
+}
+
+/// Prints the line by which a name is registered for a destination whose keys are in the data folder.
+///
+/// # Errors
+/// If the name is none, or there are no such keys.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+pub(crate) fn register(data: &Path, name: &str, of: &str) -> Result<(), Failure> {
+    let name = HostName::parse(name).map_err(|error| format!("{name:?} cannot be a name: {error}"))?;
+    let path = data.join("destinations").join(format!("{of}.dat"));
+    let keys = read(&path)?
+        .ok_or_else(|| format!("there are no keys {}: `ramson destinations` lists them", path.display()))?;
+    let line = registration(&name, &keys, Clock::system());
+    println!("{}", line.ok_or("the keys are transient ones: register with the destination's own")?);
+    Ok(())
 }
 
 /// Prints the destinations whose keys are in the data folder.

@@ -11,6 +11,7 @@ use super::entry::destination;
 use super::hosts::{Host, Line};
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::time::Wall;
 
 /// A line whose signatures have been verified, or a plain name.
@@ -156,6 +157,18 @@ impl Command {
     }
 }
 
+/// The line by which the holder of these keys has a name registered, and proves that he wants it. `None` if a transient key
+/// stands for the destination's, which nobody takes in a line.
+pub fn registration(name: &HostName, keys: &PrivateKeys, now: Wall) -> Option<String> {
+    if keys.offline.is_some() {
+        return None;
+    }
+    let front = format!("{name}={}#!date={}", base64::encode(keys.destination.as_bytes()), now.secs());
+    let line = Line::parse(&front).ok()??;
+    let signature = keys.key.sign(line.signed(&[]).as_bytes());
+    Some(format!("{front}#sig={}", base64::encode(&signature)))
+}
+
 fn check_dates(line: &Line, now: Wall) -> Result<(), FeedError> {
     let seconds = |key| line.properties.get(key).map(|value| value.parse::<u64>().map_err(|_| FeedError::Date));
     let now = u64::from(now.secs());
@@ -265,6 +278,17 @@ pub(super) mod tests {
         ] {
             assert_eq!(kind(&line), std::mem::discriminant(&expected), "{expected:?}");
         }
+    }
+
+    #[test]
+    fn a_registration_is_a_line_that_its_holder_has_signed() {
+        let keys = PrivateKeys::generate([1; 32], &[2; 32]);
+        let name = HostName::parse("example.i2p").unwrap();
+        let line = registration(&name, &keys, NOW).unwrap();
+        let Ok(Command::Add { host, signed: true }) = command(&line) else { panic!("{line}") };
+        assert_eq!((host.name, host.destination), (name, keys.destination));
+        let other = line.replacen("example", "another", 1);
+        assert_eq!(command(&other), Err(FeedError::Signature));
     }
 
     #[test]
