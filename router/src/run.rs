@@ -8,7 +8,7 @@ use crate::settings::publish::Published;
 use crate::settings::router::Role;
 use crate::start::Protocol;
 use crate::tunnels::Tunnels;
-use crate::{bootstrap, control, exporter, family, log, proxy, reseed, service, start, version, watch};
+use crate::{bootstrap, control, exporter, family, log, proxy, reseed, sam, service, start, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -98,7 +98,7 @@ pub(crate) struct Applications {
 }
 
 impl Applications {
-    /// Starts proxies and tunnels; none of them for a relay.
+    /// Starts proxies, the SAM server and tunnels; none of them for a relay.
     ///
     /// # Errors
     /// If a tunnel's keys cannot be had, or the system gives no thread.
@@ -110,6 +110,7 @@ impl Applications {
         let mut tunnels = Tunnels::new(Rc::clone(&host), Rc::clone(data), names.clone(), node.clone());
         tunnels.apply(&settings.tunnel)?;
         proxy::start(&host, settings, names, node);
+        sam::start(&host, &settings.sam, names, node);
         Ok(Some(Self { tunnels, _host: host }))
     }
 

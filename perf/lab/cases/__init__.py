@@ -30,6 +30,7 @@ from . import (
     rebinding,
     rebinding_i2pd,
     reseed,
+    sam,
     sessions,
     siege,
     soak,
@@ -90,6 +91,7 @@ ALL = (
     http_server,
     irc,
     tunnels_reload,
+    sam,
     soak,
 )
 
