@@ -28,6 +28,7 @@ use ramson_clients::Stream;
 use ramson_clients::destination::NewDestination;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::key_type::EncType;
+use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2, LeaseSet2Builder};
 use ramson_protocol::data::router_info::RouterInfo;
@@ -50,7 +51,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 const MAILBOX: usize = 256;
 
@@ -172,6 +173,18 @@ impl DestinationHandle {
         self.shared.clients().connect(self.id, remote, Ports { from: 0, to: to_port })
     }
 
+    /// The same from a port of ours.
+    pub fn connect_from(&self, remote: DestinationHash, ports: Ports) -> Option<Stream> {
+        self.shared.clients().connect(self.id, remote, ports)
+    }
+
+    /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
+    pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
+        let (reply, found) = oneshot::channel();
+        self.actor.send(questions::Find(remote, reply)).await.ok()?;
+        found.await.ok()
+    }
+
     /// True if it has tunnels both ways.
     pub fn is_ready(&self) -> bool {
         let own = self.pool.paths().get();
@@ -181,6 +194,12 @@ impl DestinationHandle {
     /// Ends it, its streams and its tunnels.
     pub fn close(&self) {
         wait_for_room(&self.actor, Close);
+    }
+
+    /// The same from a thread without actors; waits for room in the mailbox.
+    pub async fn end(&self) {
+        // One that has ended already is not there to take this.
+        let _ = self.actor.send(Close).await;
     }
 }
 
@@ -202,6 +221,8 @@ pub struct LocalDestination {
     publisher: Publisher,
     floodfills: Arc<Floodfills>,
     searches: HashMap<DestinationHash, Search>,
+    /// Who waits for what searches find.
+    finders: questions::Finders,
     /// When another floodfill is asked whether it has our lease set, and which one confirmed it.
     verify_at: Option<(Mono, RouterHash)>,
     rng: ChaCha20Rng,
@@ -231,6 +252,7 @@ impl LocalDestination {
             publisher: Publisher::new(publisher, seed, shared.now()),
             floodfills: Arc::default(),
             searches: HashMap::new(),
+            finders: questions::Finders::new(),
             verify_at: None,
             rng,
             shared,

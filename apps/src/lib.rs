@@ -5,6 +5,7 @@
 //! server tunnel: stream from anybody -> socket to a local server
 //! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
 //! SOCKS proxy:   any program -> socks, names -> stream to a destination
+//! SAM:           program -> sam, lines on a local socket -> destinations and streams of its own
 //! ```
 //! All of them run on one thread of their own: a task waits for its socket or its stream, and bytes pass between the two.
 //! [`names`] says which destination is meant by a name, [`network`] is what applications ask of the router.
@@ -18,6 +19,7 @@ pub mod http_server;
 mod irc;
 pub mod names;
 pub mod network;
+pub mod sam;
 pub mod services;
 pub mod socks;
 pub mod streams;

@@ -21,6 +21,7 @@ class I2pd(Router):
         super().__init__(net, n, floodfill)
         self.ntcp2, self.ssu2, self.exploratory = ntcp2, ssu2, exploratory
         self.tunnels = []
+        self.sam = False  # whether programs can open destinations
 
     def _configuration(self):
         yes = {True: "true", False: "false"}
@@ -51,7 +52,8 @@ enabled = false
 [socksproxy]
 enabled = false
 [sam]
-enabled = false
+enabled = {yes[self.sam]}
+address = {self.ip}
 [reseed]
 threshold = 0
 urls =

@@ -26,7 +26,7 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
-        self.tunnels, self.proxy_port, self.socks_port = [], None, None
+        self.tunnels, self.proxy_port, self.socks_port, self.sam_port = [], None, None, None
 
     def _configuration(self):
         return f"""
@@ -48,7 +48,8 @@ quantity = {self.exploratory}
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [http_proxy]
 {self._proxy(self.proxy_port)}[socks_proxy]
-{self._proxy(self.socks_port)}[log]
+{self._proxy(self.socks_port)}[sam]
+{self._proxy(self.sam_port)}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 

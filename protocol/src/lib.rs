@@ -38,6 +38,7 @@ pub mod quota;
 pub mod ratchet;
 pub mod reach;
 pub mod reseed;
+pub mod sam;
 pub mod shape;
 pub mod socks;
 pub mod ssu2;

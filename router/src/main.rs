@@ -20,6 +20,7 @@ mod proxy;
 mod reload;
 mod reseed;
 mod run;
+mod sam;
 mod samples;
 mod service;
 mod settings;

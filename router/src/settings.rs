@@ -24,6 +24,7 @@ pub(crate) mod page;
 pub(crate) mod proxies;
 pub(crate) mod publish;
 pub(crate) mod router;
+pub(crate) mod sam;
 mod section;
 pub(crate) mod ssu2;
 #[cfg(test)]
@@ -85,6 +86,7 @@ settings! {
     names: names::Names,
     http_proxy: proxies::HttpProxy,
     socks_proxy: proxies::SocksProxy,
+    sam: sam::Sam,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -162,6 +164,7 @@ impl Settings {
         self.names.check()?;
         self.http_proxy.check()?;
         self.socks_proxy.check()?;
+        self.sam.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

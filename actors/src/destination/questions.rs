@@ -9,6 +9,7 @@ use crate::messages::Incoming;
 use crate::series::control;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
+use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::garlic::one_time::OneTimeKey;
@@ -20,11 +21,15 @@ use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::publish::In as Publication;
 use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
 use rand::Rng;
+use std::collections::HashMap;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Searches of one destination at a time.
 const MAX_SEARCHES: usize = 32;
+
+/// Who waits for one search, at most.
+const MAX_FINDERS: usize = 256;
 
 /// How long the key of an answer is kept.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -45,6 +50,14 @@ fn limits(hash: DestinationHash) -> Config {
 #[rtype(result = "()")]
 pub(super) struct Question(pub(super) DestinationHash);
 
+/// Look for the lease set of this destination, and tell who that is. What is not found drops the sender.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Find(pub(super) DestinationHash, pub(super) oneshot::Sender<Destination>);
+
+/// Who waits for a search, by what it looks for.
+pub(super) type Finders = HashMap<DestinationHash, Vec<oneshot::Sender<Destination>>>;
+
 /// Hands questions of the client thread to the actor, until one of them has ended.
 pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr<LocalDestination>) {
     while let Some(hash) = asked.recv().await {
@@ -60,6 +73,7 @@ impl LocalDestination {
             return;
         }
         if self.searches.len() >= MAX_SEARCHES {
+            self.finders.remove(&hash);
             return self.answer(ToCore::NotFound(hash));
         }
         let config = limits(self.hash);
@@ -131,6 +145,7 @@ impl LocalDestination {
                 Out::Answered(_) | Out::Silent(_) => {}
                 Out::Finished(outcome) => {
                     self.searches.remove(&hash);
+                    self.finders.remove(&hash);
                     if hash == self.hash {
                         self.verified(outcome == Outcome::Found);
                         continue;
@@ -182,6 +197,12 @@ impl LocalDestination {
                 return;
             }
         } else {
+            if let Ok(found) = lease_set.destination() {
+                for finder in self.finders.remove(&hash).unwrap_or_default() {
+                    // Whoever asked may have gone.
+                    let _ = finder.send(found.clone());
+                }
+            }
             self.answer(ToCore::LeaseSet(lease_set));
         }
         self.feed(hash, In::Found, ctx);
@@ -193,6 +214,22 @@ impl Handler<Question> for LocalDestination {
 
     fn handle(&mut self, question: Question, ctx: &mut Context<Self>) {
         self.begin(question.0, ctx);
+    }
+}
+
+impl Handler<Find> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, Find(hash, finder): Find, ctx: &mut Context<Self>) {
+        // Whose own hash it is knows himself.
+        if hash == self.hash {
+            return;
+        }
+        let finders = self.finders.entry(hash).or_default();
+        if finders.len() < MAX_FINDERS {
+            finders.push(finder);
+            self.begin(hash, ctx);
+        }
     }
 }
 

@@ -31,6 +31,7 @@ from . import (
     rebinding,
     rebinding_i2pd,
     reseed,
+    sam,
     sessions,
     siege,
     site,
@@ -94,8 +95,12 @@ ALL = (
     irc,
     site,
     tunnels_reload,
+<<<<<<< HEAD
     import_tunnels,
     subscription,
+=======
+    sam,
+>>>>>>> 87f004ed18f1a2203f5a71414e1483621ba3199f
     soak,
 )
 

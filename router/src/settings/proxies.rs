@@ -45,7 +45,7 @@ impl SocksProxy {
     }
 }
 
-fn check_tunnels(section: &str, length: usize, quantity: usize) -> Result<(), String> {
+pub(super) fn check_tunnels(section: &str, length: usize, quantity: usize) -> Result<(), String> {
     if !HOPS.contains(&length) {
         return Err(format!("{section}.length = {length}: write 1 to 7; 3 is usual"));
     }

@@ -1,0 +1,71 @@
+//! The SAM server: programs open destinations, streams and datagrams of their own by lines on a local socket.
+//!
+//! ```text
+//! socket --> connection.rs: lines --> SESSION: session.rs, which lives as long as this socket
+//!                                 '-> STREAM:  streams.rs, the socket becomes the stream
+//!                                 '-> NAMING:  lookup.rs
+//! endpoint.rs: what all of it asks of the router
+//! ```
+//! A web page can have a browser post to any local port. Whoever does not begin with HELLO is told nothing and closed, so that no
+//! line of a page's is ever read.
+//!
+//! spec: samv3
+
+mod connection;
+pub mod endpoint;
+mod lookup;
+mod session;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use crate::names::Names;
+use endpoint::Opener;
+use ramson_protocol::pool::Wanted;
+use session::Sessions;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Sockets at a time: so many files may be open.
+const MAX_SOCKETS: usize = 4096;
+
+/// A listener that cannot accept is asked again after this.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The server.
+pub struct Server<O: Opener> {
+    opener: O,
+    names: Names,
+    /// What sessions have that say nothing of tunnels.
+    tunnels: Wanted,
+    sessions: Arc<Sessions<O::Endpoint>>,
+    /// What looks for names on sockets without a session: nobody can call it.
+    seeker: OnceCell<O::Endpoint>,
+}
+
+impl<O: Opener> Server<O> {
+    /// A server that opens destinations with `opener`, and gives them such tunnels if their programs do not say.
+    pub fn new(opener: O, names: Names, tunnels: Wanted) -> Arc<Self> {
+        Arc::new(Self { opener, names, tunnels, sessions: Arc::default(), seeker: OnceCell::new() })
+    }
+
+    /// Serves all who connect.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let places = Arc::new(Semaphore::new(MAX_SOCKETS));
+        loop {
+            // Callers wait in the kernel's queue meanwhile.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok((socket, _)) = listener.accept().await else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            let server = Arc::clone(&self);
+            tokio::spawn(async move {
+                connection::serve(server, socket).await;
+                drop(place);
+            });
+        }
+    }
+}

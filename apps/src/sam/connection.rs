@@ -1,0 +1,259 @@
+//! One socket: HELLO, then commands, until it becomes a stream or is closed.
+
+use super::endpoint::{Endpoint, Opener, Wish};
+use super::session::{Course, Home, Owned, Session, Taken};
+use super::{Server, lookup, streams};
+use ramson_protocol::base64;
+use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::payload::STREAMING;
+use ramson_protocol::sam::reply::{Outcome, Reply};
+use ramson_protocol::sam::session::{Request, check_signature_type};
+use ramson_protocol::sam::{Command, Lines, Params, Version};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// HELLO comes within this time. INTEROP: as in Java.
+const HELLO: Duration = Duration::from_secs(60);
+
+/// A socket without a session may be silent for so long. INTEROP: as in Java from version 3.2 on.
+const SILENCE: Duration = Duration::from_secs(180);
+
+/// A program takes an answer within this time.
+const WRITE: Duration = Duration::from_secs(30);
+
+/// Tunnels of a session are there within this time. INTEROP: "several minutes" in the specification; i2pd waits for ever.
+const TUNNELS: Duration = Duration::from_secs(300);
+
+/// So often it is asked whether they are.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Bytes that are read at once.
+const CHUNK: usize = 2048;
+
+/// A socket, and what has been agreed on it.
+pub(super) struct Connection<O: Opener> {
+    pub(super) server: Arc<Server<O>>,
+    pub(super) socket: TcpStream,
+    pub(super) lines: Lines,
+    pub(super) version: Version,
+    /// The session that lives as long as this socket.
+    owned: Option<Owned<O::Endpoint>>,
+}
+
+/// What is next on a socket.
+enum Next<O: Opener> {
+    Line(Connection<O>),
+    Closed,
+}
+
+/// Serves a socket until it is closed.
+pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
+    let (lines, version) = (Lines::default(), Version::NEWEST);
+    let connection = Connection { server, socket, lines, version, owned: None };
+    if let Err(error) = connection.run().await {
+        tracing::debug!(%error, "a SAM socket has ended early");
+    }
+}
+
+impl<O: Opener> Connection<O> {
+    async fn run(mut self) -> io::Result<()> {
+        // Small packets of interactive programs are not to wait.
+        self.socket.set_nodelay(true)?;
+        if !self.hello().await? {
+            return Ok(());
+        }
+        loop {
+            let silence = if self.owned.is_some() { None } else { Some(SILENCE) };
+            let Some(line) = self.line(silence, "SESSION STATUS").await? else { return Ok(()) };
+            if line.is_empty() {
+                continue;
+            }
+            // INTEROP: a line that nobody knows ends the socket in i2pd and Java.
+            let Ok(command) = Command::parse(&line) else { return Ok(()) };
+            match self.on_command(command).await? {
+                Next::Line(connection) => self = connection,
+                Next::Closed => return Ok(()),
+            }
+        }
+    }
+
+    /// False if this is nobody whom we speak with.
+    async fn hello(&mut self) -> io::Result<bool> {
+        let Some(line) = self.line(Some(HELLO), "HELLO REPLY").await? else { return Ok(false) };
+        let Ok(Command::Hello(params)) = Command::parse(&line) else { return Ok(false) };
+        let Some(version) = Version::choose(&params) else {
+            self.say(Reply::new("HELLO REPLY", Outcome::NoVersion)).await?;
+            return Ok(false);
+        };
+        self.version = version;
+        self.say(Reply::new("HELLO REPLY", Outcome::Ok).with("VERSION", &version.to_string())).await?;
+        Ok(true)
+    }
+
+    async fn on_command(mut self, command: Command) -> io::Result<Next<O>> {
+        let reply = match command {
+            Command::StreamConnect(params) if self.owned.is_none() => {
+                return streams::connect(self, &params).await.map(|()| Next::Closed);
+            }
+            Command::StreamAccept(params) if self.owned.is_none() => {
+                return streams::accept(self, &params).await.map(|()| Next::Closed);
+            }
+            Command::StreamForward(params) if self.owned.is_none() => {
+                return streams::forward(self, &params).await.map(|()| Next::Closed);
+            }
+            Command::StreamConnect(_) | Command::StreamAccept(_) | Command::StreamForward(_) => {
+                Reply::new("STREAM STATUS", Outcome::I2pError).saying("this socket is a session's: open another one")
+            }
+            Command::SessionCreate(params) => match self.create(&params).await? {
+                Some(reply) => reply,
+                None => return Ok(Next::Closed),
+            },
+            Command::NamingLookup(params) => self.look_up(&params).await,
+            Command::DestGenerate(params) => generate(&params),
+            Command::Ping(text) => {
+                self.say(Reply::plain(format!("PONG {text}").trim_end())).await?;
+                return Ok(Next::Line(self));
+            }
+            Command::Pong => return Ok(Next::Line(self)),
+            Command::Quit => return Ok(Next::Closed),
+            Command::Hello(_) => Reply::new("HELLO REPLY", Outcome::I2pError).saying("HELLO was said already"),
+            Command::SessionAdd(_) | Command::SessionRemove(_) => {
+                Reply::new("SESSION STATUS", Outcome::I2pError).saying("this is no primary session")
+            }
+            Command::DatagramSend(_) | Command::RawSend(_) | Command::Auth(..) => return Ok(Next::Closed),
+        };
+        self.say(reply).await?;
+        Ok(Next::Line(self))
+    }
+
+    /// The next line; `None` at the end. Who is silent for too long is told so, and it is the end.
+    ///
+    /// # Errors
+    /// If the socket breaks, or what comes is no line.
+    pub(super) async fn line(&mut self, patience: Option<Duration>, subject: &str) -> io::Result<Option<String>> {
+        let Some(patience) = patience else { return self.next_line().await };
+        if let Ok(line) = timeout(patience, self.next_line()).await {
+            return line;
+        }
+        self.say(Reply::new(subject, Outcome::I2pError).saying("timeout: nothing was said")).await?;
+        Ok(None)
+    }
+
+    async fn next_line(&mut self) -> io::Result<Option<String>> {
+        loop {
+            let line = self.lines.next_line().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+            if line.is_some() {
+                return Ok(line);
+            }
+            self.socket.readable().await?;
+            let mut buffer = [0; CHUNK];
+            match self.socket.try_read(&mut buffer) {
+                Ok(0) => return Ok(None),
+                Ok(len) => self.lines.feed(&buffer[..len]),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// # Errors
+    /// If it is not taken.
+    pub(super) async fn say(&mut self, reply: Reply) -> io::Result<()> {
+        write(&mut self.socket, reply.line().as_bytes()).await
+    }
+
+    /// The session with the ID of a line.
+    pub(super) fn session(&self, params: &Params) -> Option<Arc<Session<O::Endpoint>>> {
+        self.server.sessions.get(params.get("ID")?)
+    }
+
+    /// Opens a session. `None` if the program is gone before that is done.
+    async fn create(&mut self, params: &Params) -> io::Result<Option<Reply>> {
+        let refuse = |outcome, why: &dyn std::fmt::Display| Ok(Some(Reply::new("SESSION STATUS", outcome).saying(why)));
+        if self.owned.is_some() {
+            return refuse(Outcome::I2pError, &"this socket has a session already: open another one");
+        }
+        let request = match Request::parse(params, self.version, self.server.tunnels) {
+            Ok(request) => request,
+            Err(refusal) => return refuse(refusal.outcome(), &refusal),
+        };
+        let Request { part, keys, inbound, outbound, published } = request;
+        let keys = keys.map_or_else(|| PrivateKeys::generate(rand::random(), &rand::random()), |keys| *keys);
+        let mut owned = match self.server.sessions.reserve(&part.id, keys.destination.hash()) {
+            Ok(owned) => owned,
+            Err(Taken::Id) => return refuse(Outcome::DuplicatedId, &"another session has this ID"),
+            Err(Taken::Destination) => return refuse(Outcome::DuplicatedDest, &"another session is this destination"),
+            Err(Taken::Full) => return refuse(Outcome::I2pError, &"there are too many sessions: close some"),
+        };
+        let wish = Wish { keys: keys.clone(), inbound, outbound, published };
+        let Some(endpoint) = self.server.opener.open(wish).await else {
+            return refuse(Outcome::I2pError, &"the router takes no more destinations now");
+        };
+        let home = Home::new(endpoint, keys.destination.clone());
+        owned.task = Some(tokio::spawn(hand_on(Arc::clone(&home))));
+        owned.opened(part, &home);
+        let ready = async {
+            while !home.endpoint.is_ready() {
+                sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            ready = timeout(TUNNELS, ready) => if ready.is_err() {
+                return refuse(Outcome::I2pError, &"no tunnels could be built: is the router connected?");
+            },
+            () = gone(&self.socket) => return Ok(None),
+        }
+        self.owned = Some(owned);
+        Ok(Some(Reply::new("SESSION STATUS", Outcome::Ok).with("DESTINATION", &base64::encode(&keys.to_bytes()))))
+    }
+
+    async fn look_up(&self, params: &Params) -> Reply {
+        let name = params.get("NAME").unwrap_or_default();
+        let own = self.owned.as_ref().and_then(Owned::home);
+        match lookup::destination(&self.server, own, name).await {
+            Ok(found) => Reply::new("NAMING REPLY", Outcome::Ok)
+                .with("NAME", name)
+                .with("VALUE", &base64::encode(found.as_bytes())),
+            Err(error) => Reply::new("NAMING REPLY", error.outcome()).with("NAME", name).saying(error),
+        }
+    }
+}
+
+/// # Errors
+/// If it is not taken in time.
+pub(super) async fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(WRITE, socket.write_all(bytes)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Waits until the program has closed. If it says more first, this waits for ever: that is to be read by somebody.
+pub(super) async fn gone(socket: &TcpStream) {
+    loop {
+        match socket.peek(&mut [0]).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => std::future::pending().await,
+        }
+    }
+}
+
+fn generate(params: &Params) -> Reply {
+    if let Err(refusal) = check_signature_type(params) {
+        return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal);
+    }
+    let keys = PrivateKeys::generate(rand::random(), &rand::random());
+    let public = base64::encode(keys.destination.as_bytes());
+    Reply::plain("DEST REPLY").with("PUB", &public).with("PRIV", &base64::encode(&keys.to_bytes()))
+}
+
+/// Hands the streams that others begin to whoever waits for them.
+async fn hand_on<E: Endpoint>(home: Arc<Home<E>>) {
+    while let Some(caller) = home.endpoint.accept().await {
+        let Some(session) = home.part(STREAMING, caller.ports.from) else { continue };
+        if let Course::Forward(to, how, caller) = session.offer(caller) {
+            tokio::spawn(streams::carry_to::<E>(to, how, caller));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What the server asks of the router: destinations, and what each does.
+
+use crate::network::{ConnectError, Network};
+use crate::streams::Streams;
+use ramson_actors::destination::DestinationHandle;
+use ramson_clients::Stream;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::id::DestinationHash;
+use ramson_protocol::pool::Wanted;
+use ramson_protocol::streaming::streams::Ports;
+use std::future::Future;
+use std::io;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// A destination that is wanted.
+#[derive(Debug)]
+pub struct Wish {
+    /// Who it is.
+    pub keys: PrivateKeys,
+    /// Tunnels to it.
+    pub inbound: Wanted,
+    /// Tunnels away from it.
+    pub outbound: Wanted,
+    /// Others find it, and may begin streams.
+    pub published: bool,
+}
+
+/// Opens destinations. Clones are the same.
+pub trait Opener: Clone + Send + Sync + 'static {
+    /// What it opens.
+    type Endpoint: Endpoint;
+
+    /// Opens one, whose tunnels are built from then on. `None` if the router cannot take it now.
+    fn open(&self, wish: Wish) -> impl Future<Output = Option<Self::Endpoint>> + Send;
+}
+
+/// A stream that somebody has begun.
+#[derive(Debug)]
+pub struct Caller<S> {
+    /// Its bytes.
+    pub stream: S,
+    /// Who.
+    pub from: Destination,
+    /// Our port and his.
+    pub ports: Ports,
+}
+
+/// A destination of ours, until it is dropped.
+pub trait Endpoint: Send + Sync + 'static {
+    /// Its streams.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// True if it has tunnels both ways.
+    fn is_ready(&self) -> bool;
+
+    /// Ends it and all its streams, though others may still hold it.
+    fn end(&self);
+
+    /// Begins a stream. `None` if the router does not keep up.
+    fn connect(&self, to: DestinationHash, ports: Ports) -> Option<Self::Stream>;
+
+    /// Waits until the other side of a stream has answered.
+    fn connected(stream: &Self::Stream) -> impl Future<Output = Result<(), ConnectError>> + Send;
+
+    /// Waits for a stream that somebody begins. `None` if none will come any more.
+    fn accept(&self) -> impl Future<Output = Option<Caller<Self::Stream>>> + Send;
+
+    /// Looks for whose a hash is. `None` if nobody knows.
+    fn find(&self, hash: DestinationHash) -> impl Future<Output = Option<Destination>> + Send;
+
+    /// Carries bytes between a program and a stream, `early` before all others, until both have closed.
+    fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+/// A destination that was opened, and the streams that others begin.
+pub type Opened = (DestinationHandle, mpsc::Receiver<Stream>);
+
+/// Whoever opens destinations is asked for one by this.
+pub type Desk = mpsc::Sender<(Wish, oneshot::Sender<Option<Opened>>)>;
+
+/// Destinations of the router.
+#[derive(Clone, Debug)]
+pub struct OfRouter(Desk);
+
+impl OfRouter {
+    /// Those that `desk` opens.
+    pub fn new(desk: Desk) -> Self {
+        Self(desk)
+    }
+}
+
+impl Opener for OfRouter {
+    type Endpoint = Local;
+
+    async fn open(&self, wish: Wish) -> Option<Local> {
+        let (reply, opened) = oneshot::channel();
+        self.0.send((wish, reply)).await.ok()?;
+        let (handle, callers) = opened.await.ok()??;
+        Some(Local { handle, callers: Mutex::new(callers) })
+    }
+}
+
+/// A destination of the router.
+pub struct Local {
+    handle: DestinationHandle,
+    callers: Mutex<mpsc::Receiver<Stream>>,
+}
+
+impl Endpoint for Local {
+    type Stream = Stream;
+
+    fn is_ready(&self) -> bool {
+        self.handle.is_ready()
+    }
+
+    fn end(&self) {
+        // Without a runtime the router has ended, and the destination with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let handle = self.handle.clone();
+            runtime.spawn(async move { handle.end().await });
+        }
+    }
+
+    fn connect(&self, to: DestinationHash, ports: Ports) -> Option<Stream> {
+        self.handle.connect_from(to, ports)
+    }
+
+    async fn connected(stream: &Stream) -> Result<(), ConnectError> {
+        <Streams as Network>::connected(stream).await
+    }
+
+    async fn accept(&self) -> Option<Caller<Stream>> {
+        let mut callers = self.callers.lock().await;
+        loop {
+            let stream = callers.recv().await?;
+            if let Some((from, ports)) = stream.caller().cloned() {
+                return Some(Caller { stream, from, ports });
+            }
+        }
+    }
+
+    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
+        self.handle.find(hash).await
+    }
+
+    async fn carry(program: TcpStream, early: Vec<u8>, stream: Stream) -> io::Result<()> {
+        <Streams as Network>::carry(program, early, stream).await
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,455 @@
+use super::endpoint::{Caller, Endpoint, Opener, Wish};
+use super::*;
+use crate::names::HostName;
+use crate::names::book::Shelf;
+use crate::network::ConnectError;
+use parking_lot::Mutex;
+use ramson_protocol::base64;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::id::DestinationHash;
+use ramson_protocol::streaming::streams::Ports;
+use ramson_protocol::time::Wall;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tempfile::TempDir;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf, duplex,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+/// Destinations that reach one another in memory.
+#[derive(Clone, Default)]
+struct Net(Arc<Mutex<HashMap<DestinationHash, Known>>>);
+
+struct Known {
+    destination: Destination,
+    callers: mpsc::Sender<Caller<Wire>>,
+}
+
+/// A stream; without a pipe to nobody.
+struct Wire {
+    pipe: Option<DuplexStream>,
+    over: watch::Receiver<bool>,
+}
+
+struct End {
+    net: Net,
+    destination: Destination,
+    callers: tokio::sync::Mutex<mpsc::Receiver<Caller<Wire>>>,
+    over: watch::Sender<bool>,
+}
+
+impl Opener for Net {
+    type Endpoint = End;
+
+    async fn open(&self, wish: Wish) -> Option<End> {
+        let destination = wish.keys.destination;
+        let (callers, receiver) = mpsc::channel(64);
+        let known = Known { destination: destination.clone(), callers };
+        if wish.published {
+            self.0.lock().insert(destination.hash(), known);
+        }
+        Some(End {
+            net: self.clone(),
+            destination,
+            callers: tokio::sync::Mutex::new(receiver),
+            over: watch::channel(false).0,
+        })
+    }
+}
+
+impl Endpoint for End {
+    type Stream = Wire;
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn end(&self) {
+        self.net.0.lock().remove(&self.destination.hash());
+        self.over.send_replace(true);
+    }
+
+    fn connect(&self, to: DestinationHash, ports: Ports) -> Option<Wire> {
+        let over = self.over.subscribe();
+        let net = self.net.0.lock();
+        let Some(known) = net.get(&to) else { return Some(Wire { pipe: None, over }) };
+        let (ours, theirs) = duplex(100_000);
+        let stream = Wire { pipe: Some(theirs), over: watch::channel(false).1 };
+        let ports = Ports { from: ports.to, to: ports.from };
+        let called = known.callers.try_send(Caller { stream, from: self.destination.clone(), ports }).is_ok();
+        Some(Wire { pipe: called.then_some(ours), over })
+    }
+
+    async fn connected(stream: &Wire) -> Result<(), ConnectError> {
+        if stream.pipe.is_some() { Ok(()) } else { Err(ConnectError::NotFound) }
+    }
+
+    async fn accept(&self) -> Option<Caller<Wire>> {
+        self.callers.lock().await.recv().await
+    }
+
+    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
+        self.net.0.lock().get(&hash).map(|known| known.destination.clone())
+    }
+
+    async fn carry(mut program: TcpStream, early: Vec<u8>, mut stream: Wire) -> io::Result<()> {
+        stream.write_all(&early).await?;
+        let mut over = stream.over.clone();
+        tokio::select! {
+            done = tokio::io::copy_bidirectional(&mut program, &mut stream) => done.map(|_| ()),
+            Ok(_) = over.wait_for(|over| *over) => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.pipe {
+            Some(pipe) => Pin::new(pipe).poll_read(cx, buffer),
+            None => Poll::Ready(Err(io::ErrorKind::HostUnreachable.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.pipe {
+            Some(pipe) => Pin::new(pipe).poll_write(cx, bytes),
+            None => Poll::Ready(Ok(bytes.len())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.pipe {
+            Some(pipe) => Pin::new(pipe).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// A server, and programs that speak with it.
+struct Bench {
+    addr: SocketAddr,
+    server: Arc<Server<Net>>,
+    book: PrivateKeys,
+    _folder: TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let book = PrivateKeys::generate([9; 32], &[9; 32]);
+        let folder = tempfile::tempdir().unwrap();
+        let names = Names::new(folder.path().join("names.redb"));
+        let name = HostName::parse("site.i2p").unwrap();
+        names.book().unwrap().add(Shelf::User, &name, book.destination.clone(), false, Wall(1)).unwrap();
+        let server = Server::new(Net::default(), names, Wanted::new(2, 2));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        tokio::spawn(Arc::clone(&server).serve(listener));
+        Self { addr, server, book, _folder: folder }
+    }
+
+    async fn raw(&self) -> Program {
+        Program(BufReader::new(TcpStream::connect(self.addr).await.unwrap()))
+    }
+
+    async fn program(&self) -> Program {
+        self.version("3.3").await
+    }
+
+    async fn version(&self, version: &str) -> Program {
+        let mut program = self.raw().await;
+        let hello = program.ask(&format!("HELLO VERSION MIN=3.0 MAX={version}")).await;
+        assert_eq!(hello, format!("HELLO REPLY RESULT=OK VERSION={version}"));
+        program
+    }
+
+    /// A program with a session, and its destination.
+    async fn session(&self, id: &str, options: &str) -> (Program, String) {
+        let mut program = self.program().await;
+        let line = format!("SESSION CREATE STYLE=STREAM ID={id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {options}");
+        let reply = program.ask(&line).await;
+        assert!(reply.starts_with("SESSION STATUS RESULT=OK DESTINATION="), "{reply}");
+        let me = program.ask("NAMING LOOKUP NAME=ME").await;
+        (program, me.strip_prefix("NAMING REPLY RESULT=OK NAME=ME VALUE=").unwrap().to_owned())
+    }
+
+    /// Two sessions, `a` and `b`, and the destination of each.
+    async fn pair(&self) -> [(Program, String); 2] {
+        [self.session("a", "").await, self.session("b", "").await]
+    }
+}
+
+struct Program(BufReader<TcpStream>);
+
+impl Program {
+    async fn tell(&mut self, line: &str) {
+        self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn ask(&mut self, line: &str) -> String {
+        self.tell(line).await;
+        self.line().await
+    }
+
+    /// The next line, empty at the end.
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        // A socket that breaks has ended as well.
+        let _ = self.0.read_line(&mut line).await;
+        line.trim_end_matches('\n').to_owned()
+    }
+
+    async fn expect(&mut self, bytes: &[u8]) {
+        let mut got = vec![0; bytes.len()];
+        self.0.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, bytes);
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_begin_with_hello_is_told_nothing() {
+    let bench = Bench::new().await;
+    for line in
+        ["POST / HTTP/1.1\r\n\r\nHELLO VERSION", "SESSION CREATE", "", "NAMING LOOKUP NAME=ME", &"x".repeat(9000)]
+    {
+        let mut program = bench.raw().await;
+        assert_eq!(program.ask(line).await, "", "{line}");
+    }
+    let mut old = bench.raw().await;
+    assert_eq!(old.ask("HELLO VERSION MIN=1.0 MAX=2.0").await, "HELLO REPLY RESULT=NOVERSION");
+    assert_eq!(old.line().await, "");
+}
+
+#[tokio::test]
+async fn a_stream_is_accepted_with_who_called_and_carries_bytes_both_ways() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let mut acceptor = bench.program().await;
+    assert_eq!(acceptor.ask("STREAM ACCEPT ID=b").await, "STREAM STATUS RESULT=OK");
+    let mut caller = bench.program().await;
+    caller.tell(&format!("STREAM CONNECT ID=a DESTINATION={to} FROM_PORT=7 TO_PORT=8\nearly ")).await;
+    assert_eq!(caller.line().await, "STREAM STATUS RESULT=OK");
+    let line = acceptor.line().await;
+    let (from, ports) = line.split_once(' ').unwrap();
+    assert_eq!(ports, "FROM_PORT=7 TO_PORT=8");
+    assert_eq!(bench.server.sessions.get("a").unwrap().home.destination.as_bytes(), &base64::decode(from).unwrap());
+    caller.tell("and late").await;
+    acceptor.expect(b"early \nand late\n").await;
+    acceptor.tell("answer").await;
+    caller.expect(b"answer\n").await;
+    drop(acceptor);
+    assert_eq!(caller.line().await, "", "the end comes across");
+}
+
+#[tokio::test]
+async fn old_programs_are_told_no_ports() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let mut acceptor = bench.version("3.1").await;
+    acceptor.ask("STREAM ACCEPT ID=b").await;
+    bench.program().await.ask(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await;
+    let line = acceptor.line().await;
+    assert!(base64::decode(&line).is_some(), "{line}");
+}
+
+#[tokio::test]
+async fn many_wait_at_once_and_each_gets_one_stream() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let mut acceptors = Vec::new();
+    for _ in 0..20 {
+        let mut acceptor = bench.program().await;
+        assert_eq!(acceptor.ask("STREAM ACCEPT ID=b SILENT=false").await, "STREAM STATUS RESULT=OK");
+        acceptors.push(acceptor);
+    }
+    // Whose socket is gone gets none.
+    acceptors.remove(0);
+    let mut callers = Vec::new();
+    for n in 0..acceptors.len() {
+        let mut caller = bench.program().await;
+        assert_eq!(caller.ask(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await, "STREAM STATUS RESULT=OK");
+        caller.tell(&format!("{n}")).await;
+        callers.push(caller);
+    }
+    for acceptor in &mut acceptors {
+        acceptor.line().await;
+        acceptor.line().await.parse::<usize>().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_silent_socket_has_nothing_but_bytes() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let (mut acceptor, mut caller) = (bench.program().await, bench.program().await);
+    acceptor.tell("STREAM ACCEPT ID=b SILENT=true").await;
+    caller.tell(&format!("STREAM CONNECT ID=a SILENT=true DESTINATION={to}")).await;
+    caller.tell("question").await;
+    acceptor.expect(b"question\n").await;
+    acceptor.tell("answer").await;
+    caller.expect(b"answer\n").await;
+    let mut refused = bench.program().await;
+    assert_eq!(refused.ask("STREAM CONNECT ID=nobody SILENT=true DESTINATION=x").await, "");
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_before_its_acceptor_waits_for_it() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let mut caller = bench.program().await;
+    caller.ask(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await;
+    caller.tell("early").await;
+    let mut acceptor = bench.program().await;
+    assert_eq!(acceptor.ask("STREAM ACCEPT ID=b").await, "STREAM STATUS RESULT=OK");
+    acceptor.line().await;
+    assert_eq!(acceptor.line().await, "early");
+}
+
+#[tokio::test]
+async fn streams_are_forwarded_to_a_server_while_its_socket_is_open() {
+    let bench = Bench::new().await;
+    let [_a, (_b, to)] = bench.pair().await;
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let mut forward = bench.program().await;
+    assert_eq!(forward.ask(&format!("STREAM FORWARD ID=b PORT={port}")).await, "STREAM STATUS RESULT=OK");
+    let mut acceptor = bench.program().await;
+    assert!(acceptor.ask("STREAM ACCEPT ID=b").await.starts_with("STREAM STATUS RESULT=I2P_ERROR"));
+    let mut caller = bench.program().await;
+    caller.ask(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await;
+    caller.tell("question").await;
+    let mut served = Program(BufReader::new(server.accept().await.unwrap().0));
+    assert!(served.line().await.ends_with(" FROM_PORT=0 TO_PORT=0"));
+    assert_eq!(served.line().await, "question");
+    assert_eq!(forward.ask("PING still there").await, "PONG still there");
+    drop(forward);
+    // The server hears of the end when its task next runs.
+    let again = loop {
+        let mut acceptor = bench.program().await;
+        let reply = acceptor.ask("STREAM ACCEPT ID=b").await;
+        if reply == "STREAM STATUS RESULT=OK" {
+            break reply;
+        }
+    };
+    assert_eq!(again, "STREAM STATUS RESULT=OK");
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_socket_and_leaves_nothing_behind() {
+    let bench = Bench::new().await;
+    let [(a, _), (_b, to)] = bench.pair().await;
+    let mut acceptor = bench.program().await;
+    acceptor.ask("STREAM ACCEPT ID=b").await;
+    let mut caller = bench.program().await;
+    caller.ask(&format!("STREAM CONNECT ID=a DESTINATION={to}")).await;
+    let mut waiting = bench.program().await;
+    waiting.ask("STREAM ACCEPT ID=a").await;
+    drop(a);
+    assert_eq!(caller.line().await, "", "its streams break");
+    assert!(waiting.line().await.starts_with("STREAM STATUS RESULT=I2P_ERROR"), "who waits hears of it");
+    assert_eq!(waiting.line().await, "");
+    assert_eq!((bench.server.sessions.len(), bench.server.opener.0.lock().len()), (1, 1));
+    bench.session("a", "").await;
+}
+
+#[tokio::test]
+async fn keys_come_back_and_no_id_or_destination_is_had_twice() {
+    let bench = Bench::new().await;
+    let mut first = bench.program().await;
+    let made = first.ask("DEST GENERATE SIGNATURE_TYPE=EdDSA_SHA512_Ed25519").await;
+    let (public, private) = made.strip_prefix("DEST REPLY PUB=").unwrap().split_once(" PRIV=").unwrap();
+    let bare = private.trim_end_matches('=');
+    let create = |id| format!("SESSION CREATE STYLE=STREAM ID={id} DESTINATION={bare}");
+    assert_eq!(first.ask(&create("a")).await, format!("SESSION STATUS RESULT=OK DESTINATION={private}"));
+    assert_eq!(first.ask("NAMING LOOKUP NAME=ME").await, format!("NAMING REPLY RESULT=OK NAME=ME VALUE={public}"));
+    assert!(first.ask(&create("c")).await.starts_with("SESSION STATUS RESULT=I2P_ERROR"), "one session a socket");
+    let mut second = bench.program().await;
+    assert!(second.ask(&create("b")).await.starts_with("SESSION STATUS RESULT=DUPLICATED_DEST"));
+    let same_id = "SESSION CREATE STYLE=STREAM ID=a DESTINATION=TRANSIENT";
+    assert!(second.ask(same_id).await.starts_with("SESSION STATUS RESULT=DUPLICATED_ID"));
+    assert_eq!(second.ask("QUIT").await, "");
+}
+
+#[tokio::test]
+async fn names_are_those_of_the_book_of_the_network_and_of_themselves() {
+    let bench = Bench::new().await;
+    let (mut own, other) = bench.session("a", "").await;
+    let b32 = bench.server.sessions.get("a").unwrap().home.destination.hash().to_b32();
+    let mut plain = bench.program().await;
+    let site = base64::encode(bench.book.destination.as_bytes());
+    for (name, value) in [("site.i2p", &site), ("SITE.i2p", &site), (&b32, &other), (&other, &other)] {
+        let expected = format!("NAMING REPLY RESULT=OK NAME={name} VALUE={value}");
+        assert_eq!(plain.ask(&format!("NAMING LOOKUP NAME={name}")).await, expected);
+        assert_eq!(own.ask(&format!("NAMING LOOKUP NAME={name}")).await, expected);
+    }
+    let nobody = format!("{}.b32.i2p", "a".repeat(52));
+    for (name, outcome) in [
+        ("ME", "INVALID_KEY"),
+        ("x.i2p", "KEY_NOT_FOUND"),
+        (&nobody, "KEY_NOT_FOUND"),
+        ("x", "INVALID_KEY"),
+        ("", "INVALID_KEY"),
+    ] {
+        let reply = plain.ask(&format!("NAMING LOOKUP NAME={name}")).await;
+        assert!(reply.starts_with(&format!("NAMING REPLY RESULT={outcome} ")), "{name}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_commands_are_answered_with_the_word_for_their_mistake() {
+    let bench = Bench::new().await;
+    let (mut own, to) = bench.session("a", "").await;
+    for (line, answer) in [
+        ("STREAM CONNECT ID=none DESTINATION=x", "STREAM STATUS RESULT=INVALID_ID"),
+        ("STREAM CONNECT ID=a DESTINATION=x", "STREAM STATUS RESULT=INVALID_KEY"),
+        ("STREAM CONNECT ID=a", "STREAM STATUS RESULT=INVALID_KEY"),
+        (&format!("STREAM CONNECT ID=a DESTINATION={to}"), "STREAM STATUS RESULT=CANT_REACH_PEER"),
+        (
+            &format!("STREAM CONNECT ID=a DESTINATION={}.b32.i2p", "a".repeat(52)),
+            "STREAM STATUS RESULT=CANT_REACH_PEER",
+        ),
+        (&format!("STREAM CONNECT ID=a DESTINATION={to} TO_PORT=x"), "STREAM STATUS RESULT=I2P_ERROR"),
+        ("STREAM ACCEPT ID=none", "STREAM STATUS RESULT=INVALID_ID"),
+        ("STREAM ACCEPT", "STREAM STATUS RESULT=INVALID_ID"),
+        ("STREAM FORWARD ID=none PORT=1", "STREAM STATUS RESULT=INVALID_ID"),
+        ("STREAM FORWARD ID=a", "STREAM STATUS RESULT=I2P_ERROR"),
+        ("STREAM FORWARD ID=a PORT=1 HOST=example.com", "STREAM STATUS RESULT=I2P_ERROR"),
+        ("SESSION CREATE STYLE=STREAM ID=b", "SESSION STATUS RESULT=INVALID_KEY"),
+        ("SESSION CREATE STYLE=X ID=b DESTINATION=TRANSIENT", "SESSION STATUS RESULT=I2P_ERROR"),
+        ("DEST GENERATE SIGNATURE_TYPE=1", "DEST REPLY RESULT=I2P_ERROR"),
+        ("HELLO VERSION", "HELLO REPLY RESULT=I2P_ERROR"),
+        ("NONSENSE", ""),
+        ("STREAM NONSENSE ID=a", ""),
+    ] {
+        let mut program = bench.program().await;
+        let reply = program.ask(line).await;
+        assert!(reply.split(" MESSAGE=").next() == Some(answer), "{line}: {reply}");
+    }
+    // What is refused on the socket of a session does not end it.
+    assert!(own.ask("STREAM ACCEPT ID=a").await.starts_with("STREAM STATUS RESULT=I2P_ERROR"));
+    assert_eq!(own.ask("PING").await, "PONG");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_told_so_and_closed_unless_he_has_a_session() {
+    let bench = Bench::new().await;
+    let mut mute = bench.raw().await;
+    assert!(mute.line().await.starts_with("HELLO REPLY RESULT=I2P_ERROR"));
+    assert_eq!(mute.line().await, "");
+    let mut idle = bench.program().await;
+    assert!(idle.line().await.starts_with("SESSION STATUS RESULT=I2P_ERROR"));
+    let (mut own, _) = bench.session("a", "").await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(own.ask("PING").await, "PONG");
+}

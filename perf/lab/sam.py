@@ -1,0 +1,121 @@
+"""A program that speaks SAM, from the specification alone: the same against Ramson and i2pd."""
+
+import base64
+import hashlib
+import os
+import socket
+import threading
+
+PORT = 7656
+_LIMIT = 240  # seconds for anything: tunnels and LeaseSets take their time
+
+
+class Refused(Exception):
+    """What a server answered instead of OK."""
+
+
+class Socket:
+    """One socket to a SAM server, after HELLO."""
+
+    def __init__(self, host, version="3.1", hello=True):
+        self.socket = socket.create_connection((host, PORT), timeout=_LIMIT)
+        self.socket.settimeout(_LIMIT)
+        self.file = self.socket.makefile("rb")
+        if hello:
+            self.ok(f"HELLO VERSION MIN={version} MAX={version}")
+
+    def ask(self, line):
+        """The line that is answered, empty if the socket is closed instead."""
+        try:
+            self.socket.sendall(line.encode() + b"\n")
+            return self.file.readline().decode().rstrip("\n")
+        except ConnectionError:
+            return ""
+
+    def ok(self, line):
+        """The values of an answer, which must be OK."""
+        reply = self.ask(line)
+        if " RESULT=OK" not in reply:
+            raise Refused(f"{line[:60]}: {reply or 'closed'}")
+        return values(reply)
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def values(reply):
+    """The pairs of a line whose values have no blanks."""
+    return dict(word.split("=", 1) for word in reply.split() if "=" in word)
+
+
+class Session:
+    """A session with streams, on a server at `host`."""
+
+    def __init__(self, host, name, style="STREAM", version="3.1", destination="TRANSIENT", **options):
+        self.host, self.name = host, name
+        self.control = Socket(host, version)
+        words = {
+            "STYLE": style, "ID": name, "DESTINATION": destination, "SIGNATURE_TYPE": 7,
+            "i2cp.leaseSetEncType": "4", "inbound.length": 2, "outbound.length": 2,
+            "inbound.quantity": 2, "outbound.quantity": 2, **options,
+        }
+        line = " ".join(f"{key}={value}" for key, value in words.items())
+        self.private = self.control.ok(f"SESSION CREATE {line}")["DESTINATION"]
+        self.destination = self.control.ok("NAMING LOOKUP NAME=ME")["VALUE"]
+
+    @property
+    def b32(self):
+        """Its name."""
+        raw = base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
+        return base64.b32encode(hashlib.sha256(raw).digest()).decode().lower().rstrip("=") + ".b32.i2p"
+
+    def connect(self, to, **options):
+        """A socket that has become a stream to a destination or name."""
+        stream = Socket(self.host)
+        words = "".join(f" {key}={value}" for key, value in options.items())
+        stream.ok(f"STREAM CONNECT ID={self.name} DESTINATION={to} SILENT=false{words}")
+        return stream
+
+    def accept(self):
+        """A socket that waits for a stream."""
+        waiting = Socket(self.host)
+        waiting.ok(f"STREAM ACCEPT ID={self.name} SILENT=false")
+        return waiting
+
+    def close(self):
+        self.control.close()
+
+
+def exchange(caller, taker, size):
+    """Random bytes both ways at once between two ends of a stream; True if what arrives is what was sent."""
+    sent = [os.urandom(size), os.urandom(size)]
+    got = [None, None]
+
+    def write(end, data):
+        end.socket.sendall(data)
+
+    def read(n, end):
+        digest, left = hashlib.sha256(), size
+        while left and (data := end.file.read1(min(left, 65536))):
+            digest.update(data)
+            left -= len(data)
+        got[n] = digest.digest()
+
+    threads = [
+        threading.Thread(target=write, args=(caller, sent[0])),
+        threading.Thread(target=write, args=(taker, sent[1])),
+        threading.Thread(target=read, args=(0, taker)),
+        threading.Thread(target=read, args=(1, caller)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return got == [hashlib.sha256(data).digest() for data in sent]

@@ -1,0 +1,104 @@
+//! What a SAM server answers: one line each, the result first.
+//!
+//! spec: samv3 §RESULT Values
+
+use std::fmt::Write;
+
+/// How a command has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Well.
+    Ok,
+    /// There is a way to the other side, and it cannot be gone.
+    CantReachPeer,
+    /// The destination is in use.
+    DuplicatedDest,
+    /// The ID is in use.
+    DuplicatedId,
+    /// All else.
+    I2pError,
+    /// No session has this ID, or none can have it.
+    InvalidId,
+    /// What should be a key is none.
+    InvalidKey,
+    /// The name is nobody's.
+    KeyNotFound,
+    /// No version is spoken by both.
+    NoVersion,
+    /// The other side did not answer.
+    Timeout,
+}
+
+impl Outcome {
+    /// All there are.
+    pub const ALL: [Self; 10] = [
+        Self::Ok,
+        Self::CantReachPeer,
+        Self::DuplicatedDest,
+        Self::DuplicatedId,
+        Self::I2pError,
+        Self::InvalidId,
+        Self::InvalidKey,
+        Self::KeyNotFound,
+        Self::NoVersion,
+        Self::Timeout,
+    ];
+
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::CantReachPeer => "CANT_REACH_PEER",
+            Self::DuplicatedDest => "DUPLICATED_DEST",
+            Self::DuplicatedId => "DUPLICATED_ID",
+            Self::I2pError => "I2P_ERROR",
+            Self::InvalidId => "INVALID_ID",
+            Self::InvalidKey => "INVALID_KEY",
+            Self::KeyNotFound => "KEY_NOT_FOUND",
+            Self::NoVersion => "NOVERSION",
+            Self::Timeout => "TIMEOUT",
+        }
+    }
+}
+
+/// A line that is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply(String);
+
+impl Reply {
+    /// `SUBJECT RESULT=..`, where the subject is as `STREAM STATUS`.
+    pub fn new(subject: &str, outcome: Outcome) -> Self {
+        Self(format!("{subject} RESULT={}", outcome.word()))
+    }
+
+    /// One without a result, as `DEST REPLY`.
+    pub fn plain(subject: &str) -> Self {
+        Self(subject.to_owned())
+    }
+
+    /// Adds a pair. The value is put in quotes if it needs them: many clients do not read quotes.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        // A line has no other end than its own.
+        let value = value.replace(['\n', '\r'], " ");
+        let bare = !value.is_empty() && !value.contains([' ', '\t', '"', '\\']);
+        // Writing into a string does not fail.
+        let _ = if bare {
+            write!(self.0, " {key}={value}")
+        } else {
+            write!(self.0, " {key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+        };
+        self
+    }
+
+    /// Adds words for people.
+    #[must_use]
+    pub fn saying(self, message: impl std::fmt::Display) -> Self {
+        self.with("MESSAGE", &message.to_string())
+    }
+
+    /// The line with its end.
+    pub fn line(self) -> String {
+        self.0 + "\n"
+    }
+}
