@@ -32,6 +32,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2, LeaseSet2Builder};
 use ramson_protocol::data::router_info::RouterInfo;
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::{Config, In as ToCore};
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
 use ramson_protocol::garlic::noise_n;
@@ -132,6 +133,15 @@ impl Destinations {
     /// A new destination, which builds its tunnels at once; and the streams that others begin, if it is published. `None` if its client
     /// thread does not keep up.
     pub fn open(&self, config: DestinationConfig) -> Option<(DestinationHandle, mpsc::Receiver<Stream>)> {
+        self.open_with(config, None)
+    }
+
+    /// The same with datagrams, which go to `datagrams`.
+    pub fn open_with(
+        &self,
+        config: DestinationConfig,
+        datagrams: Option<mpsc::Sender<Datagram>>,
+    ) -> Option<(DestinationHandle, mpsc::Receiver<Stream>)> {
         let id = DestinationId(self.next.fetch_add(1, Relaxed));
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (accept, accepted) = mpsc::channel(ACCEPTED);
@@ -142,6 +152,7 @@ impl Destinations {
             encryption: config.encryption.clone(),
             questions,
             accepted: config.published.then_some(accept),
+            datagrams,
         };
         if !self.shared.clients().open_destination(new) {
             return None;
@@ -176,6 +187,11 @@ impl DestinationHandle {
     /// The same from a port of ours.
     pub fn connect_from(&self, remote: DestinationHash, ports: Ports) -> Option<Stream> {
         self.shared.clients().connect(self.id, remote, ports)
+    }
+
+    /// Sends a datagram. False if the client thread does not keep up.
+    pub fn send_datagram(&self, datagram: Datagram) -> bool {
+        self.shared.clients().send_datagram(self.id, datagram)
     }
 
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.

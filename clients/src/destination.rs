@@ -11,6 +11,7 @@ use crate::pipe::{Pipe, Stream};
 use crate::port::Port;
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::{Config, Destination, In, Out, Stats};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, TunnelId};
@@ -42,6 +43,8 @@ pub struct NewDestination {
     pub questions: mpsc::Sender<DestinationHash>,
     /// Where streams go that others begin; none are taken without.
     pub accepted: Option<mpsc::Sender<Stream>>,
+    /// Where datagrams go; none are taken without.
+    pub datagrams: Option<mpsc::Sender<Datagram>>,
 }
 
 impl std::fmt::Debug for NewDestination {
@@ -55,6 +58,8 @@ impl std::fmt::Debug for NewDestination {
 pub(crate) enum Told {
     /// Something for its core.
     Input(In),
+    /// Send a datagram.
+    Datagram(Datagram),
     /// Begin a stream.
     Connect(Arc<Pipe>, DestinationHash, Ports),
     /// It is over.
@@ -78,6 +83,8 @@ pub struct DestinationStats {
     pub streams: streams::Stats,
     /// Of the rest.
     pub other: Stats,
+    /// Datagrams that came while the application had no room for more.
+    pub datagrams_lost: u64,
 }
 
 /// Counters of destinations by what they count of, and what: monotonic. And how many there are now.
@@ -86,7 +93,7 @@ pub type Counts = BTreeMap<(&'static str, &'static str), u64>;
 impl DestinationStats {
     /// Adds all of it to `counts`.
     pub(crate) fn add_to(&self, counts: &mut Counts) {
-        let Self { sessions: s, streams: t, other } = self;
+        let Self { sessions: s, streams: t, other, .. } = self;
         let sessions = [
             ("question_sent", s.asked),
             ("question_opened", s.heard),
@@ -110,13 +117,23 @@ impl DestinationStats {
             ("lost_waiting", other.lost_waiting),
             ("unknown_protocol", other.unknown_protocols),
         ];
+        let datagrams = [
+            ("sent", other.datagrams_sent),
+            ("not_sent", other.datagrams_refused),
+            ("received", other.datagrams_received),
+            ("not_read", self.datagrams_lost),
+        ];
         let refused =
             sessions::Refused::ALL.iter().zip(other.refused).map(|(why, n)| ("garlic_refused", why.label(), n));
         let packets = streams::Refused::ALL.iter().zip(t.refused).map(|(why, n)| ("packet_refused", why.label(), n));
         let ended = streams::ENDS.iter().zip(t.ended).map(|(end, n)| ("stream_ended", end.label(), n));
         let of = |part: &'static str| move |(event, n): (&'static str, u64)| (part, event, n);
-        let named =
-            sessions.map(of("session")).into_iter().chain(streams.map(of("stream"))).chain(messages.map(of("message")));
+        let named = sessions
+            .map(of("session"))
+            .into_iter()
+            .chain(streams.map(of("stream")))
+            .chain(messages.map(of("message")))
+            .chain(datagrams.map(of("datagram")));
         for (part, event, n) in named.chain(refused).chain(packets).chain(ended) {
             *counts.entry((part, event)).or_default() += n;
         }
@@ -131,16 +148,29 @@ pub(crate) struct Local {
     outbound: Vec<TunnelId>,
     questions: mpsc::Sender<DestinationHash>,
     accepted: Option<mpsc::Sender<Stream>>,
+    datagrams: Option<mpsc::Sender<Datagram>>,
+    datagrams_lost: u64,
     port: Arc<Port>,
 }
 
 impl Local {
     pub(crate) fn new(new: NewDestination, port: Arc<Port>, rng: &mut ChaCha20Rng, now: Now) -> Self {
-        let NewDestination { id, config, signer, encryption, questions, accepted } = new;
+        let NewDestination { id, config, signer, encryption, questions, accepted, datagrams } = new;
+        let config = Config { datagrams: datagrams.is_some(), ..config };
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let core = Destination::new(config, signer, encryption, seed, now);
-        Self { id, core, pipes: FxHashMap::default(), outbound: Vec::new(), questions, accepted, port }
+        Self {
+            id,
+            core,
+            pipes: FxHashMap::default(),
+            outbound: Vec::new(),
+            questions,
+            accepted,
+            datagrams,
+            datagrams_lost: 0,
+            port,
+        }
     }
 
     /// True if this is a message of a session that stands.
@@ -160,6 +190,7 @@ impl Local {
             sessions: self.core.sessions().stats(),
             streams: self.core.streams().stats(),
             other: self.core.stats(),
+            datagrams_lost: self.datagrams_lost,
         }
     }
 
@@ -177,6 +208,14 @@ impl Local {
                 self.look(now, stream);
             }
             None => pipe.end(ramson_protocol::streaming::stream::End::Unreachable),
+        }
+    }
+
+    /// Sends a datagram, unless much waits for its tunnels: then it is lost, as others would be behind it.
+    pub(crate) fn send(&mut self, now: Now, datagram: Datagram, tunnels: &impl Tunnels) {
+        let room = self.outbound.iter().all(|tunnel| tunnels.waiting(*tunnel).is_none_or(|bytes| bytes < ENOUGH));
+        if !room || !self.core.send_datagram(now, datagram) {
+            self.datagrams_lost += u64::from(!room);
         }
     }
 
@@ -260,6 +299,10 @@ impl Local {
                 }
                 Some(Out::Accepted { stream, remote }) => self.accept(now, stream, remote),
                 Some(Out::Changed(stream)) => self.look(now, stream),
+                Some(Out::Datagram(datagram)) => {
+                    let taken = self.datagrams.as_ref().is_some_and(|to| to.try_send(datagram).is_ok());
+                    self.datagrams_lost += u64::from(!taken);
+                }
             }
         }
     }
@@ -355,6 +398,7 @@ mod tests {
             encryption,
             questions,
             accepted: Some(accept),
+            datagrams: None,
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
         local.input(START, In::Published(lease_set.clone()));

@@ -9,6 +9,7 @@ use crate::thread::UnstartedClientThread;
 use parking_lot::{Mutex, RwLock};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::destination::In;
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{DestinationHash, DestinationId, TunnelId};
 use ramson_protocol::streaming::streams::Ports;
@@ -187,6 +188,11 @@ impl Clients {
     pub fn connect(&self, id: DestinationId, remote: DestinationHash, ports: Ports) -> Option<Stream> {
         let pipe = Pipe::new(id, Arc::clone(self.port_of(id)?));
         self.tell(id, Told::Connect(Arc::clone(&pipe), remote, ports)).then(|| Stream::new(pipe, remote))
+    }
+
+    /// Sends a datagram of a destination of ours. It may be lost on the way, as any. False if the thread does not keep up.
+    pub fn send_datagram(&self, id: DestinationId, datagram: Datagram) -> bool {
+        self.tell(id, Told::Datagram(datagram))
     }
 
     /// The counters of each thread.

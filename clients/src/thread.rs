@@ -254,9 +254,11 @@ impl ClientThread {
     }
 
     fn on_told(&mut self, id: DestinationId, told: Told) {
-        let Some(local) = self.destinations.get_mut(&id) else { return };
+        let Self { destinations, outbound, .. } = self;
+        let Some(local) = destinations.get_mut(&id) else { return };
         match told {
             Told::Input(input) => local.input(self.now, input),
+            Told::Datagram(datagram) => local.send(self.now, datagram, outbound),
             Told::Connect(pipe, remote, ports) => local.connect(self.now, pipe, remote, ports),
             Told::Close => {
                 if let Some(local) = self.destinations.remove(&id) {

@@ -49,7 +49,7 @@ listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [http_proxy]
 {self._proxy(self.proxy_port)}[socks_proxy]
 {self._proxy(self.socks_port)}[sam]
-{self._proxy(self.sam_port)}[log]
+{self._sam()}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 
@@ -68,6 +68,10 @@ publish = "{self.endpoint}"
         if not port:
             return "listen = false\n"
         return f'listen = "{self.ip}:{port}"\nlength = 2\nquantity = 2\n'
+
+    def _sam(self):
+        udp = f'"{self.ip}:{self.sam_port - 1}"' if self.sam_port else "false"
+        return f"udp_listen = {udp}\n{self._proxy(self.sam_port)}"
 
     def serve(self, name, web, length=2, quantity=2, kind="server", **options):
         """Adds a server tunnel to `web`, of this kind and with these options."""

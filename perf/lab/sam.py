@@ -7,6 +7,7 @@ import socket
 import threading
 
 PORT = 7656
+UDP_PORT = 7655
 _LIMIT = 240  # seconds for anything: tunnels and LeaseSets take their time
 
 
@@ -71,6 +72,12 @@ class Session:
         self.destination = self.control.ok("NAMING LOOKUP NAME=ME")["VALUE"]
 
     @property
+    def hash(self):
+        """Its hash in base 64."""
+        raw = base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
+        return base64.b64encode(hashlib.sha256(raw).digest()).decode().translate(str.maketrans("+/", "-~"))
+
+    @property
     def b32(self):
         """Its name."""
         raw = base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
@@ -88,6 +95,25 @@ class Session:
         waiting = Socket(self.host)
         waiting.ok(f"STREAM ACCEPT ID={self.name} SILENT=false")
         return waiting
+
+    def send(self, to, payload, verb="DATAGRAM", **options):
+        """Sends a datagram by the socket of the session."""
+        words = "".join(f" {key}={value}" for key, value in options.items())
+        head = f"{verb} SEND DESTINATION={to} SIZE={len(payload)}{words}\n"
+        self.control.socket.sendall(head.encode() + payload)
+
+    def receive(self, limit):
+        """The next datagram on the socket of the session: the values of its line and its bytes; None after `limit` seconds."""
+        self.control.socket.settimeout(limit)
+        try:
+            head = values(self.control.file.readline().decode())
+            return head, self.control.file.read(int(head["SIZE"]))
+        except TimeoutError:
+            # What is read of a file that has timed out once is an error from then on.
+            self.control.file = self.control.socket.makefile("rb")
+            return None
+        finally:
+            self.control.socket.settimeout(_LIMIT)
 
     def close(self):
         self.control.close()

@@ -46,15 +46,19 @@ pub struct Claimed {
 }
 
 impl Signed {
-    /// Reads one of the first kind, and verifies it.
+    /// Reads one of the first kind, and verifies it: by the session that it came in, if that is `proven` to be somebody's, else by
+    /// its signature.
     ///
     /// # Errors
     /// Those of a destination; `Signature`.
-    pub fn parse1(bytes: &Bytes) -> Result<Self> {
+    pub fn parse1(bytes: &Bytes, proven: Option<DestinationHash>) -> Result<Self> {
         let mut r = Reader::new(bytes);
         let from = Destination::parse(&mut r)?;
         let signature = r.take(from.signing_type().signature_len().ok_or(Error::Signature)?)?;
         let payload = bytes.slice(r.position()..);
+        if is_proven(&from, proven)? {
+            return Ok(Self { from, payload });
+        }
         // spec: datagrams §Datagram1 — DSA signs the hash, all others the payload itself.
         if from.signing_type() == SigType::DsaSha1 {
             from.verify(&sha256(&[&payload]), signature)?;
@@ -64,12 +68,14 @@ impl Signed {
         Ok(Self { from, payload })
     }
 
-    /// Reads one of the second kind that was sent to `target`, and verifies it.
+    /// Reads one of the second kind that was sent to `target`, and verifies it as [`Self::parse1`] does.
+    ///
+    /// INTEROP: i2pd signs its own hash instead of the target's, so the session alone shows that one of it is good.
     ///
     /// # Errors
     /// Those of a destination, an offline signature and a mapping; `Invalid` for another version; `Signature`, also for one to somebody else,
     /// and for an offline signature that is over.
-    pub fn parse2(bytes: &Bytes, target: &DestinationHash, now: Wall) -> Result<Self> {
+    pub fn parse2(bytes: &Bytes, target: &DestinationHash, proven: Option<DestinationHash>, now: Wall) -> Result<Self> {
         let mut r = Reader::new(bytes);
         let from = Destination::parse(&mut r)?;
         let signed_at = r.position();
@@ -89,12 +95,16 @@ impl Signed {
         let len = signer.0.signature_len().ok_or(Error::Signature)?;
         let end = bytes.len().checked_sub(len).filter(|end| *end >= payload_at);
         let end = end.ok_or(Error::Truncated { need: len, have: r.remaining() })?;
+        let payload = bytes.slice(payload_at..end);
+        if is_proven(&from, proven)? {
+            return Ok(Self { from, payload });
+        }
         let message = [target.as_ref(), &bytes[signed_at..end]].concat();
         match signer {
             (_, None) => from.verify(&message, &bytes[end..])?,
             (kind, Some(key)) => sign::verify(kind, key, &message, &bytes[end..]).map_err(|_| Error::Signature)?,
         }
-        Ok(Self { from, payload: bytes.slice(payload_at..end) })
+        Ok(Self { from, payload })
     }
 
     /// One of the first kind, signed by the sender's key.
@@ -128,6 +138,18 @@ impl Claimed {
     /// The bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.from.as_ref(), &[0, 3], &self.payload].concat()
+    }
+}
+
+/// True if the session is the sender's: whoever holds it has shown the key of his lease set, which his destination has signed.
+///
+/// # Errors
+/// `Signature` if it is somebody else's.
+fn is_proven(from: &Destination, proven: Option<DestinationHash>) -> Result<bool> {
+    match proven {
+        Some(hash) if hash == from.hash() => Ok(true),
+        Some(_) => Err(Error::Signature),
+        None => Ok(false),
     }
 }
 
@@ -176,9 +198,9 @@ mod tests {
     fn each_kind_comes_back_and_the_signed_ones_hold_for_every_byte() {
         let (keys, datagram) = signed();
         let one = datagram.to_bytes1(&keys.key);
-        holds(&one, &datagram, Signed::parse1);
+        holds(&one, &datagram, |bytes| Signed::parse1(bytes, None));
         let two = datagram.to_bytes2(&TARGET, &keys.key, None);
-        holds(&two, &datagram, |bytes| Signed::parse2(bytes, &TARGET, NOW));
+        holds(&two, &datagram, |bytes| Signed::parse2(bytes, &TARGET, None, NOW));
         let claimed = Claimed { from: TARGET, payload: Bytes::from_static(b"datagram") };
         assert_eq!(Claimed::parse(&claimed.to_bytes().into()), Ok(claimed));
     }
@@ -187,7 +209,19 @@ mod tests {
     fn a_datagram_of_the_second_kind_counts_for_its_target_alone() {
         let (keys, datagram) = signed();
         let bytes = Bytes::from(datagram.to_bytes2(&TARGET, &keys.key, None));
-        assert_eq!(Signed::parse2(&bytes, &DestinationHash([8; 32]), NOW), Err(Error::Signature));
+        assert_eq!(Signed::parse2(&bytes, &DestinationHash([8; 32]), None, NOW), Err(Error::Signature));
+    }
+
+    #[test]
+    fn the_session_of_the_sender_is_as_good_as_his_signature_and_that_of_another_speaks_against_it() {
+        let (keys, datagram) = signed();
+        let sender = Some(datagram.from.hash());
+        let one = Bytes::from(datagram.to_bytes1(&keys.key));
+        let to_another = Bytes::from(datagram.to_bytes2(&DestinationHash([8; 32]), &keys.key, None));
+        assert_eq!(Signed::parse1(&one, sender).as_ref(), Ok(&datagram));
+        assert_eq!(Signed::parse2(&to_another, &TARGET, sender, NOW).as_ref(), Ok(&datagram));
+        assert_eq!(Signed::parse1(&one, Some(TARGET)), Err(Error::Signature));
+        assert_eq!(Signed::parse2(&to_another, &TARGET, Some(TARGET), NOW), Err(Error::Signature));
     }
 
     #[test]
@@ -201,9 +235,9 @@ mod tests {
         let signature = owner.key.sign(&offline);
         offline.put(&signature);
         let bytes = Bytes::from(datagram.to_bytes2(&TARGET, &transient, Some(&offline)));
-        assert_eq!(Signed::parse2(&bytes, &TARGET, NOW).as_ref(), Ok(&datagram));
+        assert_eq!(Signed::parse2(&bytes, &TARGET, None, NOW).as_ref(), Ok(&datagram));
         let later = Wall(NOW.0 + 1000);
-        assert_eq!(Signed::parse2(&bytes, &TARGET, later), Err(Error::Signature));
+        assert_eq!(Signed::parse2(&bytes, &TARGET, None, later), Err(Error::Signature));
     }
 
     #[test]

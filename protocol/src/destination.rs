@@ -11,6 +11,7 @@
 //!
 //! spec: ecies; streaming; INTEROP: what is bundled, and when
 
+pub mod datagrams;
 mod remote;
 
 use crate::data::entry::Entry;
@@ -28,6 +29,7 @@ use crate::time::{Mono, Now, Wall};
 use crate::tunnel::Delivery;
 use crate::wire::Writer;
 use bytes::Bytes;
+use datagrams::Datagram;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -37,10 +39,6 @@ use std::time::Duration;
 
 /// A message to another destination lives so long. INTEROP: eight seconds in i2pd, up to sixty in Java.
 const LIFETIME: Duration = Duration::from_secs(12);
-
-/// While a New Session message is not answered, others wait so long for its answer. INTEROP: i2pd drops those that come within
-/// 200 ms of another.
-const HOLD: Duration = Duration::from_millis(2500);
 
 /// What a destination sends before it may: see [`Remote::waiting`].
 const MAX_WAITING: usize = 512;
@@ -64,6 +62,8 @@ pub struct Config {
     pub stream: stream::Config,
     /// Others may begin streams.
     pub listening: bool,
+    /// Datagrams are taken; without, they are of an unknown protocol.
+    pub datagrams: bool,
 }
 
 impl Default for Config {
@@ -74,6 +74,7 @@ impl Default for Config {
             streams: Limits::default(),
             stream: stream::Config::default(),
             listening: false,
+            datagrams: false,
         }
     }
 }
@@ -118,6 +119,8 @@ pub enum Out {
     },
     /// Something may be read from or written to this stream, or it has ended.
     Changed(u32),
+    /// A datagram came.
+    Datagram(Datagram),
 }
 
 /// Counters.
@@ -133,6 +136,12 @@ pub struct Stats {
     pub lost_waiting: u64,
     /// Messages of protocols that nobody here speaks.
     pub unknown_protocols: u64,
+    /// Datagrams that came.
+    pub datagrams_received: u64,
+    /// Datagrams that were sent, or wait for a lease set.
+    pub datagrams_sent: u64,
+    /// Datagrams that were not taken to be sent.
+    pub datagrams_refused: u64,
 }
 
 /// A destination.
@@ -148,6 +157,8 @@ pub struct Destination {
     outbound: Vec<TunnelId>,
     /// Remotes for whom something waits for the answer to a New Session message.
     held: BTreeMap<DestinationHash, Mono>,
+    /// Who has begun a session with a datagram, and when the session is answered without one.
+    askers: BTreeMap<DestinationHash, Mono>,
     next_sweep: Mono,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
@@ -173,6 +184,7 @@ impl Destination {
             own: None,
             outbound: Vec::new(),
             held: BTreeMap::new(),
+            askers: BTreeMap::new(),
             next_sweep: now.mono + SWEEP,
             out: VecDeque::new(),
             rng,
@@ -279,6 +291,7 @@ impl Destination {
                 }
                 Event::Established(_) => {
                     self.remotes.entry(hash).and_modify(Remote::answered);
+                    self.expect_word(now, hash);
                     self.flush(now, hash);
                 }
             }
@@ -369,12 +382,11 @@ impl Destination {
             self.stats.bad_cloves += 1;
             return;
         };
-        if protocol != STREAMING {
-            self.stats.unknown_protocols += 1;
-            return;
-        }
         let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
         let ports = Ports { from: from_port, to: to_port };
+        if protocol != STREAMING {
+            return self.on_datagram(now, Datagram { peer: from, ports, protocol, content });
+        }
         // What is refused the streams count.
         let _: Result<(), streams::Refused> = self.streams.handle_packet(now, from, ports, &content);
     }
@@ -384,6 +396,7 @@ impl Destination {
         self.streams.handle_timeout(now);
         let due: Vec<DestinationHash> = self.held.iter().filter(|(_, at)| **at <= now.mono).map(|(h, _)| *h).collect();
         due.into_iter().for_each(|hash| self.flush(now, hash));
+        self.answer_askers(now);
         if now.mono >= self.next_sweep {
             self.next_sweep = now.mono + SWEEP;
             self.sessions.expire(now.mono);
@@ -393,7 +406,8 @@ impl Destination {
     /// When to call [`Destination::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Mono> {
         let held = self.held.values().min().copied();
-        [self.streams.poll_timeout(), held, Some(self.next_sweep)].into_iter().flatten().min()
+        let answers = self.askers.values().min().copied();
+        [self.streams.poll_timeout(), held, answers, Some(self.next_sweep)].into_iter().flatten().min()
     }
 
     /// What is to be done; packets of streams only as long as there is `room` for them.
@@ -459,7 +473,8 @@ impl Destination {
                 return;
             };
             if !self.sessions.is_ready(&key, now.mono)
-                && let Some(until) = self.sessions.asked_at(&key).map(|at| at + HOLD).filter(|until| *until > now.mono)
+                && let Some(until) =
+                    self.sessions.asked_at(&key).map(|at| at + remote.hold()).filter(|until| *until > now.mono)
             {
                 self.held.insert(to, until);
                 return;

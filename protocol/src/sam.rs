@@ -12,6 +12,7 @@
 //!
 //! spec: samv3
 
+pub mod datagram;
 pub mod reply;
 pub mod session;
 

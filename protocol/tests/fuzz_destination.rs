@@ -47,7 +47,7 @@ fn fuzz_payloads_and_blocks() {
         let _ = acks(&bytes).count();
         let _ = PrivateKeys::parse(&bytes);
         let shared = Bytes::from(bytes.clone());
-        let _ = (Signed::parse1(&shared), Signed::parse2(&shared, &DestinationHash([1; 32]), NOW.wall));
+        let _ = (Signed::parse1(&shared, None), Signed::parse2(&shared, &DestinationHash([1; 32]), None, NOW.wall));
         let _ = Claimed::parse(&shared);
         let mut gzip = bytes.clone();
         for (at, byte) in [0x1f, 0x8b, 8, 0].into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use bolero::check;
 use ramson_protocol::pool::Wanted;
+use ramson_protocol::sam::datagram::Head;
 use ramson_protocol::sam::reply::{Outcome, Reply};
 use ramson_protocol::sam::session::Request;
 use ramson_protocol::sam::{Command, Lines, MAX_LINE, Version, params};
@@ -36,5 +37,17 @@ fn fuzz_sessions() {
         }
         let reply = Reply::new("SESSION STATUS", Outcome::I2pError).saying(&text).line();
         assert!(reply.ends_with('\n') && reply.matches('\n').count() == 1);
+    });
+}
+
+#[test]
+fn fuzz_datagrams() {
+    check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
+        for head in [&b""[..], b"3.0 ", b"3.3 id AAAA ", b"3.3 id AAAA\n"] {
+            let bytes = [head, input].concat();
+            if let Some((head, payload)) = Head::parse(&bytes) {
+                assert!(bytes.ends_with(payload) && !head.id.is_empty() && !head.destination.is_empty());
+            }
+        }
     });
 }

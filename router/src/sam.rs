@@ -10,11 +10,14 @@ use ramson_apps::sam::Server;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::streaming::streams::Signer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 /// Destinations that wait to be opened.
 const WISHES: usize = 16;
+
+/// Datagrams of one destination that wait for the thread of applications.
+const DATAGRAMS: usize = 256;
 
 /// Starts the server, if there is to be one.
 pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
@@ -22,29 +25,39 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
     let (desk, wishes) = mpsc::channel(WISHES);
     // Actors begin on the main thread.
     actix::spawn(open(wishes, node.clone()));
-    let server = Server::new(OfRouter::new(desk), names.clone(), Wanted::new(config.quantity, config.length));
+    let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
     host.run(async move {
-        match TcpListener::bind(listen).await {
-            Ok(listener) => server.serve(listener).await,
-            Err(error) => tracing::warn!(%error, "there is no SAM server: change sam.listen, or write false"),
-        }
+        let listener = match TcpListener::bind(listen).await {
+            Ok(listener) => listener,
+            Err(error) => return tracing::warn!(%error, "there is no SAM server: change sam.listen, or write false"),
+        };
+        let datagrams = match udp {
+            Some(udp) => UdpSocket::bind(udp).await.map_err(|error| {
+                tracing::warn!(%error, "SAM has no datagrams by UDP: change sam.udp_listen, or write false");
+            }),
+            None => Err(()),
+        };
+        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok()).serve(listener).await;
     });
 }
 
 /// Opens destinations as they are wanted.
 async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)>, node: Node) {
     while let Some((wish, reply)) = wishes.recv().await {
-        let Wish { keys, inbound, outbound, published } = wish;
-        let opened = node.destinations().open(DestinationConfig {
+        let Wish { keys, inbound, outbound, published, datagrams } = wish;
+        let (sender, receiver) = mpsc::channel(DATAGRAMS);
+        let config = DestinationConfig {
             signer: Signer { destination: keys.destination, key: keys.key, offline: keys.offline },
             // Lease sets tell it, so it may be another at each start.
             encryption: SecretKey::from_bytes(rand::random()),
             inbound,
             outbound,
             published,
-        });
-        if let Err(Some((unwanted, _))) = reply.send(opened) {
-            unwanted.close();
+        };
+        let opened = node.destinations().open_with(config, datagrams.then_some(sender));
+        let opened = opened.map(|(handle, streams)| Opened { handle, streams, datagrams: receiver });
+        if let Err(Some(unwanted)) = reply.send(opened) {
+            unwanted.handle.close();
         }
     }
 }

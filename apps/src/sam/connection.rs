@@ -1,19 +1,22 @@
 //! One socket: HELLO, then commands, until it becomes a stream or is closed.
 
 use super::endpoint::{Endpoint, Opener, Wish};
-use super::session::{Course, Home, Owned, Session, Taken};
-use super::{Server, lookup, streams};
+use super::session::{Course, Home, Outlet, Owned, Session, Taken};
+use super::{Server, datagrams, lookup, streams};
 use ramson_protocol::base64;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::STREAMING;
+use ramson_protocol::sam::datagram::MAX_RAW;
 use ramson_protocol::sam::reply::{Outcome, Reply};
-use ramson_protocol::sam::session::{Request, check_signature_type};
+use ramson_protocol::sam::session::{Part, Request, Style, check_signature_type};
 use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// HELLO comes within this time. INTEROP: as in Java.
@@ -31,6 +34,9 @@ const TUNNELS: Duration = Duration::from_secs(300);
 /// So often it is asked whether they are.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Datagrams that wait to be written on a socket.
+const DATAGRAMS: usize = 64;
+
 /// Bytes that are read at once.
 const CHUNK: usize = 2048;
 
@@ -42,6 +48,8 @@ pub(super) struct Connection<O: Opener> {
     pub(super) version: Version,
     /// The session that lives as long as this socket.
     owned: Option<Owned<O::Endpoint>>,
+    /// Datagrams that are to be written on this socket.
+    datagrams: (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
 }
 
 /// What is next on a socket.
@@ -53,7 +61,7 @@ enum Next<O: Opener> {
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
     let (lines, version) = (Lines::default(), Version::NEWEST);
-    let connection = Connection { server, socket, lines, version, owned: None };
+    let connection = Connection { server, socket, lines, version, owned: None, datagrams: mpsc::channel(DATAGRAMS) };
     if let Err(error) = connection.run().await {
         tracing::debug!(%error, "a SAM socket has ended early");
     }
@@ -124,10 +132,16 @@ impl<O: Opener> Connection<O> {
             Command::SessionAdd(_) | Command::SessionRemove(_) => {
                 Reply::new("SESSION STATUS", Outcome::I2pError).saying("this is no primary session")
             }
-            Command::DatagramSend(_) | Command::RawSend(_) | Command::Auth(..) => return Ok(Next::Closed),
+            Command::DatagramSend(params) => return self.sent(&params, false).await,
+            Command::RawSend(params) => return self.sent(&params, true).await,
+            Command::Auth(..) => return Ok(Next::Closed),
         };
         self.say(reply).await?;
         Ok(Next::Line(self))
+    }
+
+    async fn sent(mut self, params: &Params, raw: bool) -> io::Result<Next<O>> {
+        Ok(if self.send(params, raw).await? { Next::Line(self) } else { Next::Closed })
     }
 
     /// The next line; `None` at the end. Who is silent for too long is told so, and it is the end.
@@ -149,15 +163,65 @@ impl<O: Opener> Connection<O> {
             if line.is_some() {
                 return Ok(line);
             }
-            self.socket.readable().await?;
-            let mut buffer = [0; CHUNK];
-            match self.socket.try_read(&mut buffer) {
-                Ok(0) => return Ok(None),
-                Ok(len) => self.lines.feed(&buffer[..len]),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
+            tokio::select! {
+                readable = self.socket.readable() => readable?,
+                // The sender is here, so there is always another one to wait for.
+                Some(datagram) = self.datagrams.1.recv() => {
+                    write(&mut self.socket, &datagram).await?;
+                    continue;
+                }
+            }
+            if !self.read()? {
+                return Ok(None);
             }
         }
+    }
+
+    /// Takes what there is. False at the end.
+    fn read(&mut self) -> io::Result<bool> {
+        let mut buffer = [0; CHUNK];
+        match self.socket.try_read(&mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(len) => self.lines.feed(&buffer[..len]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+        Ok(true)
+    }
+
+    /// So many bytes behind a line; `None` at the end.
+    async fn bytes(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(bytes) = self.lines.take(len) {
+                return Ok(Some(bytes));
+            }
+            self.socket.readable().await?;
+            if !self.read()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sends a datagram that stands behind its line. Nothing is answered. False if that cannot go on: what follows is no line.
+    async fn send(&mut self, params: &Params, raw: bool) -> io::Result<bool> {
+        let size = params.filled("SIZE").and_then(|size| size.parse().ok()).filter(|size| *size <= MAX_RAW);
+        let Some(size) = size else { return Ok(false) };
+        let Ok(Some(payload)) = timeout(SILENCE, self.bytes(size)).await? else { return Ok(false) };
+        let Some(session) = self.owned.as_ref().and_then(Owned::session) else { return Ok(false) };
+        let destination = params.get("DESTINATION").unwrap_or_default();
+        if raw == (session.part.style == Style::Raw) {
+            datagrams::send(&self.server, session, destination, params, &payload);
+        }
+        Ok(true)
+    }
+
+    /// How the datagrams of a session reach its program.
+    fn outlet(&self, part: &Part) -> io::Result<Outlet> {
+        Ok(match (part.style, part.forward) {
+            (Style::Stream | Style::Primary, _) => Outlet::None,
+            (_, None) => Outlet::Socket(self.datagrams.0.clone()),
+            (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or(self.socket.peer_addr()?.ip()), to.port)),
+        })
     }
 
     /// # Errors
@@ -189,13 +253,18 @@ impl<O: Opener> Connection<O> {
             Err(Taken::Destination) => return refuse(Outcome::DuplicatedDest, &"another session is this destination"),
             Err(Taken::Full) => return refuse(Outcome::I2pError, &"there are too many sessions: close some"),
         };
-        let wish = Wish { keys: keys.clone(), inbound, outbound, published };
+        let datagrams = matches!(part.style, Style::Datagram(_) | Style::Raw | Style::Primary);
+        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams };
         let Some(endpoint) = self.server.opener.open(wish).await else {
             return refuse(Outcome::I2pError, &"the router takes no more destinations now");
         };
-        let home = Home::new(endpoint, keys.destination.clone());
-        owned.task = Some(tokio::spawn(hand_on(Arc::clone(&home))));
-        owned.opened(part, &home);
+        let outlet = self.outlet(&part)?;
+        let home = Home::new(endpoint, keys.clone());
+        owned.tasks.push(tokio::spawn(hand_on(Arc::clone(&home))));
+        if datagrams {
+            owned.tasks.push(tokio::spawn(datagrams::hand_on(Arc::clone(&home), self.server.udp.clone())));
+        }
+        owned.opened(part, &home, outlet, self.version >= Version::PORTS);
         let ready = async {
             while !home.endpoint.is_ready() {
                 sleep(LOOK).await;

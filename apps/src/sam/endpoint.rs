@@ -6,6 +6,7 @@ use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::pool::Wanted;
 use ramson_protocol::streaming::streams::Ports;
@@ -26,6 +27,8 @@ pub struct Wish {
     pub outbound: Wanted,
     /// Others find it, and may begin streams.
     pub published: bool,
+    /// It has datagrams.
+    pub datagrams: bool,
 }
 
 /// Opens destinations. Clones are the same.
@@ -68,6 +71,12 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Waits for a stream that somebody begins. `None` if none will come any more.
     fn accept(&self) -> impl Future<Output = Option<Caller<Self::Stream>>> + Send;
 
+    /// Sends a datagram, which may be lost. False if it surely is.
+    fn send(&self, datagram: Datagram) -> bool;
+
+    /// Waits for a datagram. `None` if none will come any more.
+    fn receive(&self) -> impl Future<Output = Option<Datagram>> + Send;
+
     /// Looks for whose a hash is. `None` if nobody knows.
     fn find(&self, hash: DestinationHash) -> impl Future<Output = Option<Destination>> + Send;
 
@@ -75,8 +84,15 @@ pub trait Endpoint: Send + Sync + 'static {
     fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// A destination that was opened, and the streams that others begin.
-pub type Opened = (DestinationHandle, mpsc::Receiver<Stream>);
+/// A destination that was opened.
+pub struct Opened {
+    /// The way to it.
+    pub handle: DestinationHandle,
+    /// The streams that others begin.
+    pub streams: mpsc::Receiver<Stream>,
+    /// Its datagrams.
+    pub datagrams: mpsc::Receiver<Datagram>,
+}
 
 /// Whoever opens destinations is asked for one by this.
 pub type Desk = mpsc::Sender<(Wish, oneshot::Sender<Option<Opened>>)>;
@@ -98,8 +114,8 @@ impl Opener for OfRouter {
     async fn open(&self, wish: Wish) -> Option<Local> {
         let (reply, opened) = oneshot::channel();
         self.0.send((wish, reply)).await.ok()?;
-        let (handle, callers) = opened.await.ok()??;
-        Some(Local { handle, callers: Mutex::new(callers) })
+        let Opened { handle, streams, datagrams } = opened.await.ok()??;
+        Some(Local { handle, callers: Mutex::new(streams), datagrams: Mutex::new(datagrams) })
     }
 }
 
@@ -107,6 +123,7 @@ impl Opener for OfRouter {
 pub struct Local {
     handle: DestinationHandle,
     callers: Mutex<mpsc::Receiver<Stream>>,
+    datagrams: Mutex<mpsc::Receiver<Datagram>>,
 }
 
 impl Endpoint for Local {
@@ -140,6 +157,14 @@ impl Endpoint for Local {
                 return Some(Caller { stream, from, ports });
             }
         }
+    }
+
+    fn send(&self, datagram: Datagram) -> bool {
+        self.handle.send_datagram(datagram)
+    }
+
+    async fn receive(&self) -> Option<Datagram> {
+        self.datagrams.lock().await.recv().await
     }
 
     async fn find(&self, hash: DestinationHash) -> Option<Destination> {

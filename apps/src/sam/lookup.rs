@@ -91,14 +91,14 @@ pub(super) async fn destination<O: Opener>(
     name: &str,
 ) -> Result<Destination, LookupError> {
     if name == "ME" {
-        return own.map(|home| home.destination.clone()).ok_or(LookupError::NoSession);
+        return own.map(|home| home.keys.destination.clone()).ok_or(LookupError::NoSession);
     }
     let hash = match read(server, name)? {
         Named::Whole(destination) => return Ok(destination),
         Named::Hash(hash) => hash,
     };
     let found = match own {
-        Some(home) if home.destination.hash() == hash => return Ok(home.destination.clone()),
+        Some(home) if home.keys.destination.hash() == hash => return Ok(home.keys.destination.clone()),
         Some(home) => home.endpoint.find(hash).await,
         None => seek(server, hash).await,
     };
@@ -109,7 +109,7 @@ pub(super) async fn destination<O: Opener>(
 async fn seek<O: Opener>(server: &Server<O>, hash: DestinationHash) -> Option<Destination> {
     let open = async || {
         let keys = PrivateKeys::generate(rand::random(), &rand::random());
-        let wish = Wish { keys, inbound: server.tunnels, outbound: server.tunnels, published: false };
+        let wish = Wish { keys, inbound: server.tunnels, outbound: server.tunnels, published: false, datagrams: false };
         server.opener.open(wish).await.ok_or(())
     };
     let seeker = server.seeker.get_or_try_init(open).await.ok()?;

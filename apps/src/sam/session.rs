@@ -9,7 +9,7 @@
 use super::endpoint::{Caller, Endpoint};
 use super::streams::Introduction;
 use parking_lot::Mutex;
-use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::session::{Part, Style};
 use ramson_protocol::streaming::streams::Ports;
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Sessions at a time, parts of primary ones among them.
@@ -35,7 +35,7 @@ type CallerOf<E> = Caller<<E as Endpoint>::Stream>;
 /// The destination behind one or more sessions.
 pub(super) struct Home<E: Endpoint> {
     pub(super) endpoint: E,
-    pub(super) destination: Destination,
+    pub(super) keys: PrivateKeys,
     /// The session, or the parts of a primary one.
     parts: Mutex<Vec<Weak<Session<E>>>>,
 }
@@ -44,7 +44,22 @@ pub(super) struct Home<E: Endpoint> {
 pub(super) struct Session<E: Endpoint> {
     pub(super) part: Part,
     pub(super) home: Arc<Home<E>>,
+    /// How its datagrams reach the program.
+    pub(super) outlet: Outlet,
+    /// The program is told the ports of what comes.
+    pub(super) tells_ports: bool,
     listeners: Mutex<Listeners<E>>,
+}
+
+/// How datagrams reach a program.
+#[derive(Clone, Debug)]
+pub(super) enum Outlet {
+    /// There are none.
+    None,
+    /// On the socket of the session.
+    Socket(mpsc::Sender<Vec<u8>>),
+    /// By UDP to there.
+    Udp(SocketAddr),
 }
 
 struct Listeners<E: Endpoint> {
@@ -87,8 +102,8 @@ pub(super) enum ListenError {
 }
 
 impl<E: Endpoint> Home<E> {
-    pub(super) fn new(endpoint: E, destination: Destination) -> Arc<Self> {
-        Arc::new(Self { endpoint, destination, parts: Mutex::default() })
+    pub(super) fn new(endpoint: E, keys: PrivateKeys) -> Arc<Self> {
+        Arc::new(Self { endpoint, keys, parts: Mutex::default() })
     }
 
     /// The part that takes what comes with this protocol for this port of ours: the one that named it, or one that takes all.
@@ -259,7 +274,7 @@ impl<E: Endpoint> Sessions<E> {
             return Err(Taken::Destination);
         }
         let (sessions, ids) = (Arc::clone(self), vec![id.to_owned()]);
-        Ok(Owned { sessions, destination, ids, session: None, task: None })
+        Ok(Owned { sessions, destination, ids, session: None, tasks: Vec::new() })
     }
 }
 
@@ -283,14 +298,19 @@ pub(super) struct Owned<E: Endpoint> {
     /// The session's own ID first, then those of its parts.
     ids: Vec<String>,
     session: Option<Arc<Session<E>>>,
-    /// What hands on the streams of others.
-    pub(super) task: Option<tokio::task::JoinHandle<()>>,
+    /// What hands on the streams and datagrams of others.
+    pub(super) tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl<E: Endpoint> Owned<E> {
     /// The destination is open.
-    pub(super) fn opened(&mut self, part: Part, home: &Arc<Home<E>>) {
-        self.session = Some(self.insert(part, home));
+    pub(super) fn opened(&mut self, part: Part, home: &Arc<Home<E>>, outlet: Outlet, tells_ports: bool) {
+        self.session = Some(self.insert(part, home, outlet, tells_ports));
+    }
+
+    /// The session, when its destination is open.
+    pub(super) fn session(&self) -> Option<&Arc<Session<E>>> {
+        self.session.as_ref()
     }
 
     /// The destination, when it is open.
@@ -298,9 +318,9 @@ impl<E: Endpoint> Owned<E> {
         self.session.as_ref().map(|session| &session.home)
     }
 
-    fn insert(&self, part: Part, home: &Arc<Home<E>>) -> Arc<Session<E>> {
+    fn insert(&self, part: Part, home: &Arc<Home<E>>, outlet: Outlet, tells_ports: bool) -> Arc<Session<E>> {
         let (id, home) = (part.id.clone(), Arc::clone(home));
-        let session = Arc::new(Session { part, home, listeners: Mutex::default() });
+        let session = Arc::new(Session { part, home, outlet, tells_ports, listeners: Mutex::default() });
         session.home.parts.lock().push(Arc::downgrade(&session));
         self.sessions.0.lock().by_id.insert(id, Some(Arc::clone(&session)));
         session
@@ -314,9 +334,7 @@ impl<E: Endpoint> Drop for Owned<E> {
         let ended: Vec<_> = self.ids.iter().filter_map(|id| register.by_id.remove(id)?).collect();
         drop(register);
         ended.iter().for_each(|session| session.end());
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.tasks.iter().for_each(|task| task.abort());
         if let Some(home) = self.home() {
             home.endpoint.end();
         }

@@ -110,7 +110,7 @@ fn target<O: Opener>(
     let (from, to) = (params.port("FROM_PORT").map_err(number)?, params.port("TO_PORT").map_err(number)?);
     let name = params.get("DESTINATION").unwrap_or_default();
     let hash = lookup::hash(&connection.server, name).map_err(|error| status(error.outcome(), error))?;
-    if hash == session.home.destination.hash() {
+    if hash == session.home.keys.destination.hash() {
         return Err(status(Outcome::CantReachPeer, "this is the session's own destination"));
     }
     Ok((hash, session.ports(from, to)))

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::private_keys::PrivateKeys;
+use ramson_protocol::datagram::{Claimed, Signed};
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::streaming::streams::Ports;
 use ramson_protocol::time::Wall;
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf, duplex,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
 /// Destinations that reach one another in memory.
@@ -29,6 +31,7 @@ struct Net(Arc<Mutex<HashMap<DestinationHash, Known>>>);
 struct Known {
     destination: Destination,
     callers: mpsc::Sender<Caller<Wire>>,
+    datagrams: mpsc::Sender<Datagram>,
 }
 
 /// A stream; without a pipe to nobody.
@@ -41,6 +44,7 @@ struct End {
     net: Net,
     destination: Destination,
     callers: tokio::sync::Mutex<mpsc::Receiver<Caller<Wire>>>,
+    datagrams: tokio::sync::Mutex<mpsc::Receiver<Datagram>>,
     over: watch::Sender<bool>,
 }
 
@@ -49,17 +53,14 @@ impl Opener for Net {
 
     async fn open(&self, wish: Wish) -> Option<End> {
         let destination = wish.keys.destination;
-        let (callers, receiver) = mpsc::channel(64);
-        let known = Known { destination: destination.clone(), callers };
+        let (callers, called) = mpsc::channel(64);
+        let (datagrams, received) = mpsc::channel(64);
+        let known = Known { destination: destination.clone(), callers, datagrams };
         if wish.published {
             self.0.lock().insert(destination.hash(), known);
         }
-        Some(End {
-            net: self.clone(),
-            destination,
-            callers: tokio::sync::Mutex::new(receiver),
-            over: watch::channel(false).0,
-        })
+        let (callers, datagrams) = (tokio::sync::Mutex::new(called), tokio::sync::Mutex::new(received));
+        Some(End { net: self.clone(), destination, callers, datagrams, over: watch::channel(false).0 })
     }
 }
 
@@ -92,6 +93,16 @@ impl Endpoint for End {
 
     async fn accept(&self) -> Option<Caller<Wire>> {
         self.callers.lock().await.recv().await
+    }
+
+    fn send(&self, datagram: Datagram) -> bool {
+        let to = datagram.peer.unwrap();
+        let came = Datagram { peer: Some(self.destination.hash()), ..datagram };
+        self.net.0.lock().get(&to).is_some_and(|known| known.datagrams.try_send(came).is_ok())
+    }
+
+    async fn receive(&self) -> Option<Datagram> {
+        self.datagrams.lock().await.recv().await
     }
 
     async fn find(&self, hash: DestinationHash) -> Option<Destination> {
@@ -140,6 +151,7 @@ impl AsyncWrite for Wire {
 /// A server, and programs that speak with it.
 struct Bench {
     addr: SocketAddr,
+    udp: SocketAddr,
     server: Arc<Server<Net>>,
     book: PrivateKeys,
     _folder: TempDir,
@@ -152,11 +164,13 @@ impl Bench {
         let names = Names::new(folder.path().join("names.redb"));
         let name = HostName::parse("site.i2p").unwrap();
         names.book().unwrap().add(Shelf::User, &name, book.destination.clone(), false, Wall(1)).unwrap();
-        let server = Server::new(Net::default(), names, Wanted::new(2, 2));
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let udp_addr = udp.local_addr().unwrap();
+        let server = Server::new(Net::default(), names, Wanted::new(2, 2), Some(udp));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(Arc::clone(&server).serve(listener));
-        Self { addr, server, book, _folder: folder }
+        Self { addr, udp: udp_addr, server, book, _folder: folder }
     }
 
     async fn raw(&self) -> Program {
@@ -174,10 +188,14 @@ impl Bench {
         program
     }
 
-    /// A program with a session, and its destination.
+    /// A program with a session of streams, and its destination.
     async fn session(&self, id: &str, options: &str) -> (Program, String) {
+        self.styled("STREAM", id, options).await
+    }
+
+    async fn styled(&self, style: &str, id: &str, options: &str) -> (Program, String) {
         let mut program = self.program().await;
-        let line = format!("SESSION CREATE STYLE=STREAM ID={id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {options}");
+        let line = format!("SESSION CREATE STYLE={style} ID={id} DESTINATION=TRANSIENT SIGNATURE_TYPE=7 {options}");
         let reply = program.ask(&line).await;
         assert!(reply.starts_with("SESSION STATUS RESULT=OK DESTINATION="), "{reply}");
         let me = program.ask("NAMING LOOKUP NAME=ME").await;
@@ -243,7 +261,10 @@ async fn a_stream_is_accepted_with_who_called_and_carries_bytes_both_ways() {
     let line = acceptor.line().await;
     let (from, ports) = line.split_once(' ').unwrap();
     assert_eq!(ports, "FROM_PORT=7 TO_PORT=8");
-    assert_eq!(bench.server.sessions.get("a").unwrap().home.destination.as_bytes(), &base64::decode(from).unwrap());
+    assert_eq!(
+        bench.server.sessions.get("a").unwrap().home.keys.destination.as_bytes(),
+        &base64::decode(from).unwrap()
+    );
     caller.tell("and late").await;
     acceptor.expect(b"early \nand late\n").await;
     acceptor.tell("answer").await;
@@ -385,7 +406,7 @@ async fn keys_come_back_and_no_id_or_destination_is_had_twice() {
 async fn names_are_those_of_the_book_of_the_network_and_of_themselves() {
     let bench = Bench::new().await;
     let (mut own, other) = bench.session("a", "").await;
-    let b32 = bench.server.sessions.get("a").unwrap().home.destination.hash().to_b32();
+    let b32 = bench.server.sessions.get("a").unwrap().home.keys.destination.hash().to_b32();
     let mut plain = bench.program().await;
     let site = base64::encode(bench.book.destination.as_bytes());
     for (name, value) in [("site.i2p", &site), ("SITE.i2p", &site), (&b32, &other), (&other, &other)] {
@@ -452,4 +473,87 @@ async fn who_says_nothing_is_told_so_and_closed_unless_he_has_a_session() {
     let (mut own, _) = bench.session("a", "").await;
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(own.ask("PING").await, "PONG");
+}
+
+#[tokio::test]
+async fn datagrams_of_each_kind_come_with_their_sender_on_the_socket_of_their_session() {
+    let bench = Bench::new().await;
+    for style in ["DATAGRAM", "DATAGRAM2", "DATAGRAM3"] {
+        let (mut a, from) = bench.styled(style, "a", "FROM_PORT=7").await;
+        let (mut b, to) = bench.styled(style, "b", "").await;
+        a.tell(&format!("DATAGRAM SEND DESTINATION={to} SIZE=5 TO_PORT=8\nhello")).await;
+        let hash = base64::encode(&bench.server.sessions.get("a").unwrap().home.keys.destination.hash().0);
+        let from = if style == "DATAGRAM3" { hash } else { from };
+        let head = format!("DATAGRAM RECEIVED DESTINATION={from} SIZE=5 FROM_PORT=7 TO_PORT=8");
+        assert_eq!(b.line().await, head, "{style}");
+        b.expect(b"hello").await;
+        // What stands behind the datagram is a line again.
+        assert_eq!(a.ask("PING").await, "PONG");
+        drop((a, b));
+        while bench.server.sessions.len() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn raw_datagrams_come_without_a_sender_and_with_their_protocol() {
+    let bench = Bench::new().await;
+    let (mut a, _) = bench.styled("RAW", "a", "PROTOCOL=99").await;
+    let (mut b, to) = bench.styled("RAW", "b", "LISTEN_PROTOCOL=0").await;
+    let (mut old, _) = bench.styled("RAW", "c", "").await;
+    a.tell(&format!("RAW SEND DESTINATION={to} SIZE=2\nxyRAW SEND DESTINATION={to} SIZE=1 PROTOCOL=6\nz")).await;
+    assert_eq!(b.line().await, "RAW RECEIVED SIZE=2 FROM_PORT=0 TO_PORT=0 PROTOCOL=99");
+    b.expect(b"xy").await;
+    assert_eq!(b.ask("PING").await, "PONG", "a protocol of others is not sent");
+    assert_eq!(old.ask("RAW SEND DESTINATION=x SIZE=40000").await, "", "what is too long ends the socket");
+}
+
+#[tokio::test]
+async fn datagrams_go_by_udp_both_ways() {
+    let bench = Bench::new().await;
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let (_a, from) = bench.styled("DATAGRAM", "a", "").await;
+    let (_b, to) = bench.styled("DATAGRAM", "b", &format!("PORT={port}")).await;
+    let (_c, raw) = bench.styled("RAW", "c", &format!("PORT={port} HOST=127.0.0.1 HEADER=true")).await;
+    let (_d, _) = bench.styled("RAW", "d", "").await;
+    let mut buffer = [0; 2000];
+    for (line, answer) in [
+        (format!("3.0 a {to} FROM_PORT=7 TO_PORT=8\nhello"), format!("{from} FROM_PORT=7 TO_PORT=8\nhello")),
+        (format!("3.3 d {raw}\nraw"), "FROM_PORT=0 TO_PORT=0 PROTOCOL=18\nraw".to_owned()),
+    ] {
+        let program = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        program.send_to(b"nonsense", bench.udp).await.unwrap();
+        program.send_to(line.as_bytes(), bench.udp).await.unwrap();
+        let (len, from) = server.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((std::str::from_utf8(&buffer[..len]).unwrap(), from), (answer.as_str(), bench.udp));
+    }
+}
+
+#[tokio::test]
+async fn a_datagram_with_another_sender_than_it_says_is_lost() {
+    let bench = Bench::new().await;
+    let (mut b, to) = bench.styled("DATAGRAM", "b", "").await;
+    let (mut c, third) = bench.styled("DATAGRAM3", "c", "").await;
+    let end = bench.server.opener.open(Wish {
+        keys: PrivateKeys::generate([1; 32], &[1; 32]),
+        inbound: Wanted::new(1, 1),
+        outbound: Wanted::new(1, 1),
+        published: false,
+        datagrams: true,
+    });
+    let forger = end.await.unwrap();
+    let hash = |text: &str| Destination::from_bytes(base64::decode(text).unwrap().into()).unwrap().hash();
+    let victim = bench.book.clone();
+    let mut forged = Signed { from: victim.destination.clone(), payload: "x".into() }.to_bytes1(&victim.key);
+    *forged.last_mut().unwrap() ^= 1;
+    let claimed = Claimed { from: victim.destination.hash(), payload: "x".into() }.to_bytes();
+    let signed = Signed { from: victim.destination.clone(), payload: "x".into() }.to_bytes1(&victim.key);
+    for (to, protocol, content) in [(&to, 17, forged), (&to, 17, signed), (&third, 20, claimed)] {
+        let datagram = Datagram { peer: Some(hash(to)), ports: Ports::default(), protocol, content: content.into() };
+        assert!(forger.send(datagram));
+    }
+    tokio::task::yield_now().await;
+    assert_eq!((b.ask("PING").await, c.ask("PING").await), ("PONG".to_owned(), "PONG".to_owned()));
 }

@@ -32,6 +32,7 @@ from . import (
     rebinding_i2pd,
     reseed,
     sam,
+    sam_datagrams,
     sessions,
     siege,
     site,
@@ -95,12 +96,10 @@ ALL = (
     irc,
     site,
     tunnels_reload,
-<<<<<<< HEAD
     import_tunnels,
     subscription,
-=======
     sam,
->>>>>>> 87f004ed18f1a2203f5a71414e1483621ba3199f
+    sam_datagrams,
     soak,
 )
 

@@ -4,6 +4,7 @@ use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::LeaseSet2;
 use crate::id::TunnelId;
+use crate::payload::STREAMING;
 use crate::ratchet::block::MessageRef;
 use crate::time::{Mono, Wall};
 use ramson_crypto::x25519::PublicKey;
@@ -17,6 +18,13 @@ const LEAST_LIFE: Duration = Duration::from_secs(15);
 
 /// A lease set that was told and not acknowledged is told again after this. INTEROP: four seconds in i2pd.
 const TELL_AGAIN: Duration = Duration::from_secs(4);
+
+/// While a New Session message is not answered, packets of streams wait so long for its answer.
+const HOLD: Duration = Duration::from_millis(2500);
+
+/// The same for datagrams: the other side may never have anything to answer. INTEROP: i2pd drops New Session messages that come within
+/// 200 ms of another.
+const DATAGRAM_HOLD: Duration = Duration::from_millis(250);
 
 /// A search is not begun anew so soon after one that found nothing.
 const MISSED: Duration = Duration::from_secs(10);
@@ -82,6 +90,13 @@ impl Remote {
 
     pub(super) fn has_lease(&self, now: Wall) -> bool {
         self.lease_set.as_ref().is_some_and(|(set, _)| set.leases().any(|lease| lease.end > now))
+    }
+
+    /// How long what waits is held for the answer to a New Session message.
+    pub(super) fn hold(&self) -> Duration {
+        // The protocol's number, see the header of [`crate::payload`].
+        let streaming = self.waiting.front().is_none_or(|(bytes, _)| bytes.get(9) == Some(&STREAMING));
+        if streaming { HOLD } else { DATAGRAM_HOLD }
     }
 
     /// True if a search is to begin.

@@ -19,6 +19,7 @@ struct Node {
     tunnel: u32,
     accepted: Vec<u32>,
     read: Vec<u8>,
+    datagrams: Vec<Datagram>,
     lookups: usize,
 }
 
@@ -27,9 +28,18 @@ impl Node {
         let key = SigningKey::from_seed([n; 32]);
         let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
         let us = Signer { destination: identity.clone(), key: key.clone(), offline: None };
-        let config = Config { listening: true, ..Config::default() };
+        let config = Config { listening: true, datagrams: true, ..Config::default() };
         let core = Destination::new(config, us, SecretKey::from_bytes([n; 32]), [n; 32], START);
-        Self { core, identity, key, tunnel: u32::from(n) * 100, accepted: vec![], read: vec![], lookups: 0 }
+        Self {
+            core,
+            identity,
+            key,
+            tunnel: u32::from(n) * 100,
+            accepted: vec![],
+            read: vec![],
+            datagrams: vec![],
+            lookups: 0,
+        }
     }
 
     fn lease_set(&self, now: Now) -> LeaseSet2 {
@@ -82,6 +92,7 @@ impl Net {
                         let answer = if self.answers { In::LeaseSet(lease_set) } else { In::NotFound(hash) };
                         self.nodes[at].core.handle_input(self.now, answer);
                     }
+                    Out::Datagram(datagram) => self.nodes[at].datagrams.push(datagram),
                     Out::Accepted { stream, .. } => self.nodes[at].accepted.push(stream),
                     Out::Changed(stream) => {
                         let node = &mut self.nodes[at];
@@ -199,4 +210,118 @@ fn a_megabyte_goes_each_way() {
     net.nodes[1].core.streams_mut().write(now, other, &data);
     net.run(Duration::from_secs(20));
     assert_eq!((net.nodes[0].read.len(), net.nodes[1].read.len()), (data.len(), data.len() + 1));
+}
+
+impl Net {
+    /// Sends a datagram of the first to the second.
+    fn datagram(&mut self, protocol: u8, content: &[u8]) -> bool {
+        let (peer, ports) = (Some(self.nodes[1].core.hash()), Ports { from: 7, to: 8 });
+        let datagram = Datagram { peer, ports, protocol, content: Bytes::copy_from_slice(content) };
+        self.nodes[0].core.send_datagram(self.now, datagram)
+    }
+}
+
+#[test]
+fn a_datagram_comes_with_its_ports_its_protocol_and_whose_session_it_was() {
+    let mut net = Net::new();
+    for protocol in [17, 18, 19, 20, 99] {
+        assert!(net.datagram(protocol, b"datagram"));
+        net.run(Duration::from_secs(2));
+        let got = net.nodes[1].datagrams.pop().unwrap();
+        assert_eq!(
+            (got.peer, got.protocol, got.ports),
+            (Some(net.nodes[0].core.hash()), protocol, Ports { from: 7, to: 8 })
+        );
+        assert_eq!(got.content, b"datagram"[..]);
+    }
+    assert_eq!((net.nodes[0].core.stats().datagrams_sent, net.nodes[1].core.stats().datagrams_received), (5, 5));
+}
+
+#[test]
+fn whoever_sends_datagrams_alone_is_answered_once_and_needs_no_new_session_for_each() {
+    let mut net = Net::new();
+    for _ in 0..100 {
+        net.datagram(18, b"datagram");
+        net.run(Duration::from_millis(100));
+    }
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[1].datagrams.len(), 100);
+    let (asking, answering) = (net.nodes[0].core.sessions().stats(), net.nodes[1].core.sessions().stats());
+    assert!(asking.asked <= 4, "{} sessions were begun", asking.asked);
+    assert!(answering.replied <= asking.asked, "{} answers", answering.replied);
+}
+
+#[test]
+fn whoever_answers_with_datagrams_alone_is_confirmed_and_goes_on_in_the_session() {
+    let mut net = Net::new();
+    net.datagram(18, b"question");
+    net.run(Duration::from_secs(1));
+    net.nodes.reverse();
+    for _ in 0..100 {
+        net.datagram(18, b"datagram");
+        net.run(Duration::from_millis(100));
+    }
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[1].datagrams.len(), 100);
+    assert!(net.nodes[0].core.sessions().stats().replied < 12, "{:?}", net.nodes[0].core.sessions().stats());
+}
+
+#[test]
+fn datagrams_go_on_while_nothing_answers() {
+    let mut net = Net::new();
+    net.nodes[1].core.own = None;
+    for _ in 0..20 {
+        net.datagram(18, b"datagram");
+        net.run(Duration::from_millis(250));
+    }
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[1].datagrams.len(), 20);
+}
+
+#[test]
+fn a_large_datagram_comes_whole() {
+    let mut net = Net::new();
+    let content: Vec<u8> = (0..32_768u32).map(|n| (n * n) as u8).collect();
+    net.datagram(18, &content);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.nodes[1].datagrams[0].content, content);
+}
+
+#[test]
+fn a_destination_that_takes_no_datagrams_counts_them_as_unknown() {
+    let mut net = Net::new();
+    net.nodes[1].core.config.datagrams = false;
+    net.datagram(18, b"x");
+    net.run(Duration::from_secs(2));
+    assert_eq!((net.nodes[1].core.stats().unknown_protocols, net.nodes[1].datagrams.len()), (1, 0));
+}
+
+#[test]
+fn datagrams_to_somebody_who_is_not_found_are_bounded_and_given_up() {
+    let mut net = Net::new();
+    net.answers = false;
+    net.nodes[0].core.own = None;
+    let taken = (0..1000).filter(|_| net.datagram(18, &[0; 1000])).count();
+    assert_eq!((taken, net.nodes[0].core.stats().datagrams_refused), (64, 936));
+    net.nodes[0].publish(START);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.nodes[0].core.stats().lost_waiting, 64);
+    assert!(net.datagram(18, b"x"));
+}
+
+#[test]
+fn datagrams_to_many_who_are_not_found_are_bounded_in_all() {
+    let mut net = Net::new();
+    net.nodes[0].core.own = None;
+    let send = |net: &mut Net, n: u8| {
+        let datagram = Datagram {
+            peer: Some(DestinationHash([n; 32])),
+            ports: Ports::default(),
+            protocol: 18,
+            content: vec![0; 30_000].into(),
+        };
+        net.nodes[0].core.send_datagram(START, datagram)
+    };
+    let taken = (0..250).flat_map(|n| [n; 4]).filter(|n| send(&mut net, *n)).count();
+    assert!((100..150).contains(&taken), "{taken}");
 }

@@ -248,6 +248,17 @@ impl Sessions {
         self.usable(remote, now).is_some()
     }
 
+    /// True if the holder of this key has said something in its session after whatever we sent, and may wait for us: a question to be
+    /// answered, or an answer to be confirmed.
+    pub fn is_unanswered(&self, remote: &PublicKey, now: Mono) -> bool {
+        let session = self.usable(remote, now).and_then(|id| self.sessions.get(id));
+        session.is_some_and(|s| match &s.state {
+            State::Asking => false,
+            State::Answering { replies, .. } => replies.is_empty(),
+            State::Established { .. } => s.heard_at.is_some_and(|heard| s.sent_at < heard),
+        })
+    }
+
     /// When a New Session message was sent last to the holder of this key, if there is an unanswered one.
     pub fn asked_at(&self, remote: &PublicKey) -> Option<Mono> {
         let ids = self.by_remote.get(&remote.0)?;
@@ -363,8 +374,9 @@ impl Sessions {
         });
         let session = self.sessions.get_mut(id)?;
         if session.attempts.len() >= MAX_ASKED {
-            let oldest = session.attempts.remove(0);
-            forget(&mut self.tags, oldest.asked.tags.waiting());
+            // INTEROP: of several questions i2pd answers the first, whenever it has something to say.
+            let second = session.attempts.remove(1);
+            forget(&mut self.tags, second.asked.tags.waiting());
         }
         session.attempts.push(Attempt { serial, asked, at: now.mono });
         session.sent_at = now.mono;

@@ -10,6 +10,8 @@ section! {
     Sam = "sam" {
         /// Where it listens; `false` is nowhere. Whoever can connect there can use it.
         listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7656)))) => Start;
+        /// Where programs send datagrams by UDP, and where they get them from; `false` is nowhere: then they have those on their sockets.
+        udp_listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7655)))) => Start;
         /// Hops of each tunnel of a session that does not say.
         length: usize = 3 => Start;
         /// Tunnels in each direction of a session that does not say.

@@ -79,6 +79,17 @@ fn all_questions_and_all_replies_bring_what_is_in_them() {
 }
 
 #[test]
+fn the_first_of_many_questions_may_be_answered_as_well_as_the_last() {
+    for answered in [0, 39] {
+        let (mut a, mut b) = (sessions(1), sessions(2));
+        let questions: Vec<_> = (0..40).map(|n| send(&mut a, &b.public(), &[n], NOW)).collect();
+        read(&mut b, &questions[answered], NOW).unwrap();
+        let reply = send(&mut b, &a.public(), b"answer", NOW);
+        assert_eq!(read(&mut a, &reply, NOW).map(|(_, body)| body), Ok(b"answer".to_vec()), "question {answered}");
+    }
+}
+
+#[test]
 fn questions_that_cross_leave_both_able_to_speak() {
     let (mut a, mut b) = (sessions(1), sessions(2));
     let (of_a, of_b) = (send(&mut a, &b.public(), b"a", NOW), send(&mut b, &a.public(), b"b", NOW));

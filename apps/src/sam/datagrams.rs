@@ -1,0 +1,125 @@
+//! Datagrams of sessions: who has sent one, whom one goes to, and how they reach the program.
+//!
+//! ```text
+//! program: DATAGRAM SEND on the socket of its session, or a line before it by UDP --> signed, as the style says --> Endpoint
+//! program: RECEIVED on the socket, or by UDP to the port that it named           <-- verified                  <-- Endpoint
+//! ```
+//! What does not fit, is not signed by its sender or comes for nobody is lost, as datagrams may be.
+
+use super::Server;
+use super::endpoint::{Endpoint, Opener};
+use super::lookup;
+use super::session::{Home, Outlet, Session};
+use bytes::Bytes;
+use ramson_protocol::base64;
+use ramson_protocol::datagram::{Claimed, DATAGRAM2, DATAGRAM3, Signed};
+use ramson_protocol::destination::datagrams::Datagram;
+use ramson_protocol::id::DestinationHash;
+use ramson_protocol::payload::DATAGRAM;
+use ramson_protocol::sam::Params;
+use ramson_protocol::sam::datagram::{Head, MAX_RAW, MAX_WITH_SENDER, Received};
+use ramson_protocol::sam::session::{Style, is_raw};
+use ramson_protocol::time::Wall;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::UdpSocket;
+
+/// The longest datagram that UDP carries.
+const LONGEST: usize = 65_535;
+
+/// Takes the datagrams that programs send by UDP.
+pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: Arc<UdpSocket>) {
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        let Ok((len, _)) = socket.recv_from(&mut buffer).await else {
+            // What is reported is the fate of one that we sent.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        if let Some((Head { id, destination, params }, payload)) = Head::parse(&buffer[..len])
+            && let Some(session) = server.sessions.get(&id)
+        {
+            send(&server, &session, &destination, &params, payload);
+        }
+    }
+}
+
+/// Sends a datagram of a session. What cannot be sent is lost: nobody waits for an answer.
+pub(super) fn send<O: Opener>(
+    server: &Server<O>,
+    session: &Session<O::Endpoint>,
+    destination: &str,
+    params: &Params,
+    payload: &[u8],
+) -> bool {
+    let Ok(to) = lookup::hash(server, destination) else { return false };
+    let (Ok(from_port), Ok(to_port)) = (params.port("FROM_PORT"), params.port("TO_PORT")) else { return false };
+    let Ok(protocol) = params.byte("PROTOCOL") else { return false };
+    let raw = protocol.unwrap_or(session.part.protocol);
+    let (protocol, longest) = match session.part.style {
+        Style::Datagram(protocol) => (protocol, MAX_WITH_SENDER),
+        Style::Raw if is_raw(raw) => (raw, MAX_RAW),
+        Style::Raw | Style::Stream | Style::Primary => return false,
+    };
+    if payload.is_empty() || payload.len() > longest {
+        return false;
+    }
+    let content = content(&session.home, protocol, &to, payload);
+    let ports = session.ports(from_port, to_port);
+    session.home.endpoint.send(Datagram { peer: Some(to), ports, protocol, content })
+}
+
+/// The bytes of a datagram with its sender, as its kind has him.
+fn content<E: Endpoint>(home: &Home<E>, protocol: u8, to: &DestinationHash, payload: &[u8]) -> Bytes {
+    let (keys, payload) = (&home.keys, Bytes::copy_from_slice(payload));
+    let from = keys.destination.clone();
+    match protocol {
+        DATAGRAM => Signed { from, payload }.to_bytes1(&keys.key).into(),
+        DATAGRAM2 => Signed { from, payload }.to_bytes2(to, &keys.key, keys.offline.as_deref()).into(),
+        DATAGRAM3 => Claimed { from: from.hash(), payload }.to_bytes().into(),
+        _ => payload,
+    }
+}
+
+/// Hands the datagrams of a destination to its sessions.
+pub(super) async fn hand_on<E: Endpoint>(home: Arc<Home<E>>, udp: Option<Arc<UdpSocket>>) {
+    while let Some(datagram) = home.endpoint.receive().await {
+        if let Some(session) = home.part(datagram.protocol, datagram.ports.to)
+            && let Some((from, payload)) = open(&home, &datagram)
+        {
+            let ports = session.tells_ports.then_some(datagram.ports);
+            let received = Received { from: from.as_deref(), ports, protocol: datagram.protocol, payload: &payload };
+            deliver(&session, &received, udp.as_deref());
+        }
+    }
+}
+
+/// A full socket loses it.
+fn deliver<E: Endpoint>(session: &Session<E>, received: &Received<'_>, udp: Option<&UdpSocket>) {
+    match (&session.outlet, udp) {
+        (Outlet::Socket(to), _) => drop(to.try_send(received.on_socket())),
+        (Outlet::Udp(to), Some(udp)) => drop(udp.try_send_to(&received.by_udp(session.part.header), *to)),
+        (Outlet::Udp(_), None) | (Outlet::None, _) => {}
+    }
+}
+
+/// Who has sent a datagram, in base 64, and what. `None` if he is not who he says; nobody for a raw one.
+fn open<E: Endpoint>(home: &Home<E>, datagram: &Datagram) -> Option<(Option<String>, Bytes)> {
+    let Datagram { peer, protocol, content, .. } = datagram;
+    let signed = |signed: Signed| (Some(base64::encode(signed.from.as_bytes())), signed.payload);
+    match *protocol {
+        DATAGRAM => Signed::parse1(content, *peer).ok().map(signed),
+        DATAGRAM2 => Signed::parse2(content, &home.keys.destination.hash(), *peer, now()).ok().map(signed),
+        DATAGRAM3 => {
+            let Claimed { from, payload } = Claimed::parse(content).ok()?;
+            // spec: datagrams §Datagram3 — nobody has signed it. A session that is another's says that it is not his.
+            peer.is_none_or(|peer| peer == from).then(|| (Some(base64::encode(&from.0)), payload))
+        }
+        _ => Some((None, content.clone())),
+    }
+}
+
+fn now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
