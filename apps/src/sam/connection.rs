@@ -5,10 +5,10 @@ use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, streams};
 use ramson_protocol::base64;
 use ramson_protocol::data::private_keys::PrivateKeys;
-use ramson_protocol::payload::STREAMING;
+use ramson_protocol::payload::{DATAGRAM, STREAMING};
 use ramson_protocol::sam::datagram::MAX_RAW;
 use ramson_protocol::sam::reply::{Outcome, Reply};
-use ramson_protocol::sam::session::{Part, Request, Style, check_signature_type};
+use ramson_protocol::sam::session::{Part, Refusal, Request, Style, check_signature_type};
 use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Datagrams that wait to be written on a socket.
 const DATAGRAMS: usize = 64;
+
+const NO_PRIMARY: &str = "this socket has no primary session";
 
 /// Bytes that are read at once.
 const CHUNK: usize = 2048;
@@ -129,9 +131,8 @@ impl<O: Opener> Connection<O> {
             Command::Pong => return Ok(Next::Line(self)),
             Command::Quit => return Ok(Next::Closed),
             Command::Hello(_) => Reply::new("HELLO REPLY", Outcome::I2pError).saying("HELLO was said already"),
-            Command::SessionAdd(_) | Command::SessionRemove(_) => {
-                Reply::new("SESSION STATUS", Outcome::I2pError).saying("this is no primary session")
-            }
+            Command::SessionAdd(params) => self.add(&params)?,
+            Command::SessionRemove(params) => self.remove(&params),
             Command::DatagramSend(params) => return self.sent(&params, false).await,
             Command::RawSend(params) => return self.sent(&params, true).await,
             Command::Auth(..) => return Ok(Next::Closed),
@@ -251,7 +252,9 @@ impl<O: Opener> Connection<O> {
             Ok(owned) => owned,
             Err(Taken::Id) => return refuse(Outcome::DuplicatedId, &"another session has this ID"),
             Err(Taken::Destination) => return refuse(Outcome::DuplicatedDest, &"another session is this destination"),
-            Err(Taken::Full) => return refuse(Outcome::I2pError, &"there are too many sessions: close some"),
+            Err(Taken::Full | Taken::Port) => {
+                return refuse(Outcome::I2pError, &"there are too many sessions: close some");
+            }
         };
         let datagrams = matches!(part.style, Style::Datagram(_) | Style::Raw | Style::Primary);
         let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams };
@@ -278,6 +281,50 @@ impl<O: Opener> Connection<O> {
         }
         self.owned = Some(owned);
         Ok(Some(Reply::new("SESSION STATUS", Outcome::Ok).with("DESTINATION", &base64::encode(&keys.to_bytes()))))
+    }
+
+    /// Adds a part to the primary session of this socket.
+    fn add(&mut self, params: &Params) -> io::Result<Reply> {
+        let refuse = |outcome, why: &dyn std::fmt::Display| Ok(Reply::new("SESSION STATUS", outcome).saying(why));
+        let part = match Part::parse(params, self.version) {
+            Ok(part) => part,
+            Err(refusal) => return refuse(refusal.outcome(), &refusal),
+        };
+        let outlet = self.outlet(&part)?;
+        let Some(owned) = self.owned.as_mut() else { return refuse(Outcome::I2pError, &NO_PRIMARY) };
+        let primary = owned.session().filter(|session| session.part.style == Style::Primary);
+        let Some(offline) = primary.map(|session| session.home.keys.offline.is_some()) else {
+            return refuse(Outcome::I2pError, &NO_PRIMARY);
+        };
+        match (part.style, &outlet) {
+            (Style::Primary, _) => return refuse(Outcome::I2pError, &"a primary session is no part of another"),
+            // spec: samv3 §Creating a Subsession — the socket has no datagrams of parts.
+            (_, Outlet::Socket(_)) => {
+                return refuse(Outcome::I2pError, &"PORT is missing: a part has its datagrams by UDP");
+            }
+            (Style::Datagram(DATAGRAM), _) if offline => return refuse(Outcome::I2pError, &Refusal::Offline),
+            _ => {}
+        }
+        if params.get("DESTINATION").is_some() {
+            return refuse(Outcome::I2pError, &"DESTINATION is that of the primary session: leave it out");
+        }
+        let id = part.id.clone();
+        match owned.add(part, outlet, self.version >= Version::PORTS) {
+            Ok(()) => Ok(Reply::new("SESSION STATUS", Outcome::Ok).with("ID", &id).saying(format!("ADD {id}"))),
+            Err(Taken::Id) => refuse(Outcome::DuplicatedId, &"another session has this ID"),
+            Err(Taken::Port | Taken::Destination) => {
+                refuse(Outcome::I2pError, &"another part takes this port and protocol: name another LISTEN_PORT")
+            }
+            Err(Taken::Full) => refuse(Outcome::I2pError, &"there are too many sessions: close some"),
+        }
+    }
+
+    fn remove(&mut self, params: &Params) -> Reply {
+        let id = params.get("ID").unwrap_or_default();
+        if self.owned.as_mut().is_some_and(|owned| owned.remove(id)) {
+            return Reply::new("SESSION STATUS", Outcome::Ok).with("ID", id).saying(format!("REMOVE {id}"));
+        }
+        Reply::new("SESSION STATUS", Outcome::InvalidId).saying("the session of this socket has no such part")
     }
 
     async fn look_up(&self, params: &Params) -> Reply {

@@ -11,6 +11,7 @@ use super::streams::Introduction;
 use parking_lot::Mutex;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
+use ramson_protocol::payload::STREAMING;
 use ramson_protocol::sam::session::{Part, Style};
 use ramson_protocol::streaming::streams::Ports;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -113,7 +114,8 @@ impl<E: Endpoint> Home<E> {
         let fits = |session: &&Arc<Session<E>>| {
             let (ours, its) = (session.part.listens_to(), session.part.listen_port);
             // spec: samv3 §Creating a Subsession — zero is any. A session that stands alone is asked for every port.
-            (ours == protocol || ours == 0) && (alone || its == 0 || its == port)
+            // Streams never go to a raw part, whatever it takes.
+            (ours == protocol || ours == 0 && protocol != STREAMING) && (alone || its == 0 || its == port)
         };
         let exactness = |session: &&Arc<Session<E>>| (session.part.listen_port == port, session.part.listens_to() != 0);
         parts.iter().filter(fits).max_by_key(exactness).cloned()
@@ -242,6 +244,8 @@ pub(super) enum Taken {
     Id,
     Destination,
     Full,
+    /// What comes for this port and protocol goes to another part.
+    Port,
 }
 
 impl<E: Endpoint> Default for Sessions<E> {
@@ -316,6 +320,34 @@ impl<E: Endpoint> Owned<E> {
     /// The destination, when it is open.
     pub(super) fn home(&self) -> Option<&Arc<Home<E>>> {
         self.session.as_ref().map(|session| &session.home)
+    }
+
+    /// Adds a part to a primary session.
+    ///
+    /// # Errors
+    /// What is taken already.
+    pub(super) fn add(&mut self, part: Part, outlet: Outlet, tells_ports: bool) -> Result<(), Taken> {
+        let Some(home) = self.home().cloned() else { return Err(Taken::Full) };
+        let takes = |part: &Part| (part.listens_to(), part.listen_port);
+        if home.parts.lock().iter().filter_map(Weak::upgrade).any(|other| takes(&other.part) == takes(&part)) {
+            return Err(Taken::Port);
+        }
+        self.sessions.0.lock().reserve(&part.id)?;
+        self.ids.push(part.id.clone());
+        self.insert(part, &home, outlet, tells_ports);
+        Ok(())
+    }
+
+    /// Ends a part of a primary session. False if it has none with this ID.
+    pub(super) fn remove(&mut self, id: &str) -> bool {
+        let Some(at) = self.ids.iter().skip(1).position(|part| part == id) else { return false };
+        self.ids.remove(at + 1);
+        let ended = self.sessions.0.lock().by_id.remove(id).flatten();
+        if let Some(ended) = ended {
+            ended.end();
+            ended.home.parts.lock().retain(|part| !part.upgrade().is_some_and(|part| Arc::ptr_eq(&part, &ended)));
+        }
+        true
     }
 
     fn insert(&self, part: Part, home: &Arc<Home<E>>, outlet: Outlet, tells_ports: bool) -> Arc<Session<E>> {

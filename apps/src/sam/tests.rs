@@ -557,3 +557,48 @@ async fn a_datagram_with_another_sender_than_it_says_is_lost() {
     tokio::task::yield_now().await;
     assert_eq!((b.ask("PING").await, c.ask("PING").await), ("PONG".to_owned(), "PONG".to_owned()));
 }
+
+#[tokio::test]
+async fn parts_of_a_primary_session_share_a_destination_and_each_has_what_comes_for_its_port() {
+    let bench = Bench::new().await;
+    let (mut own, to) = bench.styled("PRIMARY", "p", "").await;
+    let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    for (line, outcome) in [
+        ("STYLE=STREAM ID=web FROM_PORT=80".to_owned(), "OK"),
+        ("STYLE=STREAM ID=all".to_owned(), "OK"),
+        (format!("STYLE=DATAGRAM ID=d PORT={port}"), "OK"),
+        (format!("STYLE=RAW ID=r PORT={port} HEADER=true LISTEN_PROTOCOL=0"), "OK"),
+        ("STYLE=STREAM ID=again FROM_PORT=80".to_owned(), "I2P_ERROR"),
+        ("STYLE=STREAM ID=web FROM_PORT=81".to_owned(), "DUPLICATED_ID"),
+        ("STYLE=PRIMARY ID=x".to_owned(), "I2P_ERROR"),
+        ("STYLE=DATAGRAM ID=x LISTEN_PORT=9".to_owned(), "I2P_ERROR"),
+        ("STYLE=STREAM ID=x LISTEN_PORT=0 FROM_PORT=1 DESTINATION=TRANSIENT".to_owned(), "I2P_ERROR"),
+    ] {
+        let reply = own.ask(&format!("SESSION ADD {line}")).await;
+        assert!(reply.starts_with(&format!("SESSION STATUS RESULT={outcome} ")), "{line}: {reply}");
+    }
+    let (_b, _) = bench.session("b", "").await;
+    for (port, id) in [(80, "web"), (7, "all")] {
+        let mut acceptor = bench.program().await;
+        assert_eq!(acceptor.ask(&format!("STREAM ACCEPT ID={id}")).await, "STREAM STATUS RESULT=OK");
+        bench.program().await.ask(&format!("STREAM CONNECT ID=b DESTINATION={to} TO_PORT={port}")).await;
+        assert!(acceptor.line().await.ends_with(&format!("TO_PORT={port}")));
+    }
+    let (mut sender, from) = bench.styled("DATAGRAM", "s", "").await;
+    let (mut raw, _) = bench.styled("RAW", "t", "PROTOCOL=77").await;
+    sender.tell(&format!("DATAGRAM SEND DESTINATION={to} SIZE=1\nx")).await;
+    let mut buffer = [0; 2000];
+    let len = server.recv(&mut buffer).await.unwrap();
+    assert_eq!(buffer[..len], format!("{from} FROM_PORT=0 TO_PORT=0\nx").into_bytes());
+    raw.tell(&format!("RAW SEND DESTINATION={to} SIZE=1\ny")).await;
+    let len = server.recv(&mut buffer).await.unwrap();
+    assert_eq!(buffer[..len], *b"FROM_PORT=0 TO_PORT=0 PROTOCOL=77\ny");
+    assert!(own.ask("SESSION REMOVE ID=web").await.starts_with("SESSION STATUS RESULT=OK"));
+    assert!(own.ask("SESSION REMOVE ID=p").await.starts_with("SESSION STATUS RESULT=INVALID_ID"));
+    assert!(bench.program().await.ask("STREAM ACCEPT ID=web").await.starts_with("STREAM STATUS RESULT=INVALID_ID"));
+    drop((own, sender, raw, _b));
+    while bench.server.sessions.len() > 0 {
+        tokio::task::yield_now().await;
+    }
+}

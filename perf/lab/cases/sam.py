@@ -1,4 +1,4 @@
-"""Programs with SAM sessions at Ramson and at i2pd call each other: 10 MB both ways, names, forwards, and what mistakes are answered."""
+"""Programs with SAM sessions at Ramson and at i2pd call each other: 10 MB both ways, names, forwards, parts, and what mistakes are answered."""
 
 import socket
 import threading
@@ -43,7 +43,8 @@ def run(net):
     try:
         facts = [_name(net, ours, theirs)]
         facts += [_transfer(net, "to i2pd", ours, theirs), _transfer(net, "from i2pd", theirs, ours)]
-        facts += [_many(net, ours, theirs), _forward(net, ours, theirs), _mistakes(net), _end(net, ours)]
+        facts += [_many(net, ours, theirs), _forward(net, ours, theirs), _primary(net, theirs)]
+        facts += [_mistakes(net), _end(net, ours)]
     except Refused as e:
         raise Failed(str(e), net.subject, net.partner) from e
     return "; ".join(facts)
@@ -132,6 +133,36 @@ def _forward(net, ours, theirs):
     if echo != "echo":
         raise Failed(f"a forwarded stream brought back {echo!r}", net.subject)
     return "forwarded"
+
+
+def _primary(net, theirs):
+    """Parts of one session take streams and datagrams at one destination."""
+    primary = Session(net.subject.ip, "primary", style="PRIMARY", version="3.3")
+    end = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    end.bind((net.web.ip, 0))
+    end.settimeout(3)
+    primary.control.ok("SESSION ADD STYLE=STREAM ID=streams")
+    primary.control.ok(f"SESSION ADD STYLE=DATAGRAM ID=datagrams PORT={end.getsockname()[1]} HOST={net.web.ip}")
+    with Socket(net.subject.ip, "3.3") as waiting:
+        waiting.ok("STREAM ACCEPT ID=streams")
+        with _retry(net, "primary", lambda: theirs.connect(primary.destination)) as stream:
+            stream.socket.sendall(b"to the part\n")
+            who, said = waiting.file.readline().split()[0].decode(), waiting.file.readline()
+    if who != theirs.destination or said != b"to the part\n":
+        raise Failed(f"a part of a primary session heard {said!r}", net.subject)
+    sender = Session(net.partner.ip, "sender", style="DATAGRAM")
+    for _ in range(40):
+        sender.send(primary.destination, b"datagram")
+        try:
+            head, _, data = end.recvfrom(65536)[0].partition(b"\n")
+        except TimeoutError:
+            continue
+        if head.split()[0].decode() != sender.destination or data != b"datagram":
+            raise Failed(f"a part of a primary session got {data!r}", net.subject)
+        for session in (primary, sender):
+            session.close()
+        return "primary session"
+    raise Failed("no datagram came for a part of a primary session", net.subject, net.partner)
 
 
 def _mistakes(net):
