@@ -221,6 +221,7 @@ impl<O: Opener> Connection<O> {
         Ok(match (part.style, part.forward) {
             (Style::Stream | Style::Primary, _) => Outlet::None,
             (_, None) => Outlet::Socket(self.datagrams.0.clone()),
+            (_, Some(_)) if self.server.udp.is_none() => Outlet::Socket(self.datagrams.0.clone()),
             (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or(self.socket.peer_addr()?.ip()), to.port)),
         })
     }

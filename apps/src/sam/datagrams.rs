@@ -21,19 +21,22 @@ use ramson_protocol::sam::datagram::{Head, MAX_RAW, MAX_WITH_SENDER, Received};
 use ramson_protocol::sam::session::{Style, is_raw};
 use ramson_protocol::time::Wall;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::UdpSocket;
 
 /// The longest datagram that UDP carries.
 const LONGEST: usize = 65_535;
+
+/// A socket that reports an error is asked again after this.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Takes the datagrams that programs send by UDP.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: Arc<UdpSocket>) {
     let mut buffer = vec![0; LONGEST];
     loop {
         let Ok((len, _)) = socket.recv_from(&mut buffer).await else {
-            // What is reported is the fate of one that we sent.
-            tokio::task::yield_now().await;
+            // What is reported is the fate of one that we sent; if it is the socket's own, nobody turns in a circle.
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         if let Some((Head { id, destination, params }, payload)) = Head::parse(&buffer[..len])
