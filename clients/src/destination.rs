@@ -16,6 +16,7 @@ use ramson_protocol::destination::{Config, Destination, In, Out, Stats};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, TunnelId};
 use ramson_protocol::ratchet::sessions;
+use ramson_protocol::streaming::stream::End;
 use ramson_protocol::streaming::streams::{self, Ports, Signer};
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
@@ -207,7 +208,7 @@ impl Local {
                 self.pipes.insert(stream, pipe);
                 self.look(now, stream);
             }
-            None => pipe.end(ramson_protocol::streaming::stream::End::Unreachable),
+            None => pipe.end(End::Unreachable),
         }
     }
 
@@ -246,7 +247,8 @@ impl Local {
             self.pipes.remove(&stream);
             return;
         };
-        if state.is_connected() {
+        // One that ended before anybody answered was never connected.
+        if state.is_connected() && matches!(state.ended(), None | Some(End::Closed)) {
             pipe.connect();
         }
         if state.is_read_to_its_end() {
@@ -325,7 +327,7 @@ impl Local {
 impl Drop for Local {
     fn drop(&mut self) {
         for pipe in self.pipes.values() {
-            pipe.end(ramson_protocol::streaming::stream::End::Broken);
+            pipe.end(End::Broken);
         }
     }
 }
