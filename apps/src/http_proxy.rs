@@ -6,8 +6,9 @@
 //!                  page for the user <-----+-------------------------+          headers scrubbed (scrub.rs) v
 //!                  (pages.rs)                                                a stream to the destination (connector.rs)
 //! ```
-//! HTTP itself is hyper's on both sides: what is no clean HTTP never gets through, and each message has one length. Only what
-//! is for I2P leaves by this proxy: no name is ever looked up in the DNS, and no address outside is called.
+//! HTTP itself is hyper's on both sides: what is no clean HTTP never gets through, and each message has one length. No name
+//! is ever looked up in the DNS, and no address outside is called: what is not for I2P goes to an outproxy in I2P (outside.rs), if
+//! there is one in the configuration, and else nowhere.
 //!
 //! INTEROP: which headers are taken away, and the status of each page, are Java I2P's.
 
@@ -15,6 +16,7 @@ mod answer;
 pub(crate) mod connector;
 mod helper;
 mod local;
+mod outside;
 mod pages;
 mod request;
 pub(crate) mod scrub;
@@ -30,6 +32,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use outside::Outside;
 use pages::{Confirm, Problem};
 use ramson_protocol::b32::{self, B32};
 use request::Asked;
@@ -61,6 +64,7 @@ pub struct Proxy<N: Network> {
     pending: Pending,
     only_connect: bool,
     jump_services: Vec<String>,
+    outside: Option<Outside<N>>,
 }
 
 /// Where a request goes.
@@ -83,7 +87,15 @@ impl<N: Network> Proxy<N> {
             .http1_title_case_headers(true)
             .set_host(false)
             .build(connector.clone());
-        Self { names, connector, client, pending: Pending::default(), only_connect: false, jump_services: Vec::new() }
+        Self {
+            names,
+            connector,
+            client,
+            pending: Pending::default(),
+            only_connect: false,
+            jump_services: Vec::new(),
+            outside: None,
+        }
     }
 
     /// The same with links to services that know names, which are URLs to whose end a name is written.
@@ -97,6 +109,13 @@ impl<N: Network> Proxy<N> {
     #[must_use]
     pub fn only_connect(mut self) -> Self {
         self.only_connect = true;
+        self
+    }
+
+    /// The same with a way outside of I2P: outproxies by their names or addresses, with a port or without, the first that answers.
+    #[must_use]
+    pub fn with_outproxies(mut self, all: Vec<String>) -> Self {
+        self.outside = Outside::new(self.connector.clone(), self.names.clone(), all);
         self
     }
 
@@ -153,6 +172,10 @@ impl<N: Network> Proxy<N> {
         }
         if self.only_connect && request.method() != Method::CONNECT {
             return Err(Problem::OnlyConnect);
+        }
+        if asked.outside {
+            let outside = self.outside.as_ref().ok_or_else(|| Problem::Clearnet(asked.host.clone()))?;
+            return outside.answer(request, &asked).await;
         }
         let site = self.find(&asked, &book)?;
         if request.method() == Method::CONNECT {

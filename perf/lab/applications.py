@@ -65,5 +65,6 @@ def download(net, file, *options, patience=_PATIENCE):
         if status == 0 and hashlib.sha256(body).hexdigest() == file.sha256:
             return
         if time.monotonic() > end:
-            raise Failed(f"curl {' '.join(options)}: {len(body)} of {file.size} bytes, {words}", net.subject, net.partner)
+            page = body[:2000].decode("utf-8", "replace") if len(body) < file.size else ""
+            raise Failed(f"curl {' '.join(options)}: {len(body)} of {file.size} bytes, {words} {page}", net.subject, net.partner)
         time.sleep(2)

@@ -26,7 +26,8 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
-        self.tunnels, self.proxy_port, self.socks_port, self.sam_port = [], None, None, None
+        self.tunnels, self.outproxies = [], []
+        self.proxy_port, self.socks_port, self.sam_port = None, None, None
 
     def _configuration(self):
         return f"""
@@ -47,6 +48,7 @@ quantity = {self.exploratory}
 [metrics]
 listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 [http_proxy]
+outproxies = {json.dumps(self.outproxies)}
 {self._proxy(self.proxy_port)}[socks_proxy]
 {self._proxy(self.socks_port)}[sam]
 {self._sam()}[log]

@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+import urllib.parse
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -34,8 +35,9 @@ class Web:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                body = contents.get(self.path.strip("/"))
-                if self.path == "/headers":
+                # As an outproxy it is given the whole URL, and has the file itself.
+                body = contents.get(urllib.parse.urlsplit(self.path).path.strip("/"))
+                if self.path.endswith("/headers"):
                     body = str(self.headers).encode()
                 if self.headers.get("Upgrade"):
                     self._echo()

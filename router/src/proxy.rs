@@ -26,7 +26,8 @@ pub(crate) fn start(host: &Host, settings: &Settings, names: &Names, node: &Node
     if let Some(listen) = http.listen.0 {
         let streams = Streams::new(opener(node, Wanted::new(http.quantity, http.length)));
         let proxy = http_proxy::Proxy::new(streams, names.clone(), PATIENCE);
-        let proxy = Arc::new(proxy.with_jump_services(settings.names.jump_services.clone()));
+        let proxy = proxy.with_jump_services(settings.names.jump_services.clone());
+        let proxy = Arc::new(proxy.with_outproxies(http.outproxies.clone()));
         host.run(async move {
             if let Some(listener) = bind(listen, "http_proxy").await {
                 proxy.serve(listener).await;

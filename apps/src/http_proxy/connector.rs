@@ -56,36 +56,48 @@ impl<N: Network> Service<Uri> for Connector<N> {
         Box::pin(async move {
             // The proxy made the URI of an address.
             let address = uri.host().and_then(|host| B32::parse(host).ok()).ok_or(ConnectError::NotFound)?;
-            this.connect(&address, uri.port_u16().unwrap_or(80)).await.map(|stream| TokioIo::new(Wire(stream)))
+            this.connect(&address, uri.port_u16().unwrap_or(80))
+                .await
+                .map(|stream| TokioIo::new(Wire { stream, to_proxy: false }))
         })
     }
 }
 
 /// A stream, as hyper's client wants it.
-pub(crate) struct Wire<S>(S);
+pub(crate) struct Wire<S> {
+    stream: S,
+    /// What is asked is not there, but to be fetched by whoever is.
+    to_proxy: bool,
+}
+
+impl<S> Wire<S> {
+    pub(crate) fn to_proxy(stream: S) -> Self {
+        Self { stream, to_proxy: true }
+    }
+}
 
 impl<S> Connection for Wire<S> {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().proxy(self.to_proxy)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

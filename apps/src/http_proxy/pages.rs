@@ -27,6 +27,8 @@ pub(super) enum Problem {
     Local(String),
     /// Outside I2P.
     Clearnet(String),
+    /// No outproxy fetches it.
+    Outproxy(String),
     /// No name.
     Name(String, NameError),
     /// No address in base 32.
@@ -83,6 +85,7 @@ impl Problem {
             Self::OnlyConnect => "only_connect",
             Self::Local(_) => "local",
             Self::Clearnet(_) => "clearnet",
+            Self::Outproxy(_) => "outproxy",
             Self::Name(..) => "name",
             Self::Address(..) => "address",
             Self::Unknown(_) => "unknown_name",
@@ -144,6 +147,12 @@ impl Problem {
                 "Not in I2P",
                 format!("“{host}” is outside I2P, and no outproxy is set up. Nothing was sent."),
                 &["Open addresses that end with .i2p here, and others in another browser."],
+            ),
+            Self::Outproxy(host) => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "No outproxy answers",
+                format!("“{host}” is outside I2P, and none of the outproxies in the configuration has fetched it."),
+                &[again, "Look at http_proxy.outproxies in the router's configuration."],
             ),
             Self::Name(host, error) => words(
                 StatusCode::BAD_REQUEST,

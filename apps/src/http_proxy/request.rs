@@ -7,12 +7,14 @@ use std::net::IpAddr;
 /// The parameter of an address helper.
 const HELPER: &str = "i2paddresshelper";
 
-/// A request for a host of I2P.
+/// A request for a host.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     /// In lower case.
     pub(super) host: String,
     pub(super) port: u16,
+    /// The host is not one of I2P.
+    pub(super) outside: bool,
     /// Path and query, without the helper.
     pub(super) path: String,
     /// What the helper says, if there is one.
@@ -41,23 +43,20 @@ impl Asked {
             None => return Err(Problem::Uri),
             Some(port) => port.as_str().parse().ok().filter(|port| *port != 0).ok_or(Problem::Uri)?,
         };
-        judge_host(&host)?;
+        let outside = is_outside(&host)?;
         let (path, helper) = split_helper(uri.path(), uri.query());
         let shown = if port == default_port { host.clone() } else { format!("{host}:{port}") };
-        Ok(Self { without_helper: format!("http://{shown}{path}"), host, port, path, helper })
+        Ok(Self { without_helper: format!("http://{shown}{path}"), host, port, outside, path, helper })
     }
 }
 
-/// Only hosts of I2P are for us.
-fn judge_host(host: &str) -> Result<(), Problem> {
+/// Whether a host is outside of I2P. Where no outproxy may lead, either, nobody goes.
+fn is_outside(host: &str) -> Result<bool, Problem> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() || host == "localhost" || host.ends_with(".localhost") {
         return Err(Problem::Local(host.to_owned()));
     }
-    if host.ends_with(".i2p") || host.ends_with(".i2p.alt") {
-        return Ok(());
-    }
-    Err(Problem::Clearnet(host.to_owned()))
+    Ok(!host.ends_with(".i2p") && !host.ends_with(".i2p.alt"))
 }
 
 /// Takes the helper out of a query.
@@ -124,8 +123,9 @@ mod tests {
             assert_eq!(label("GET", &format!("http://{local}/")), "local", "{local}");
         }
         for clearnet in ["example.com", "i2p", "example.i2p.com", "examplei2p"] {
-            assert_eq!(label("GET", &format!("http://{clearnet}/")), "clearnet", "{clearnet}");
+            assert!(of("GET", &format!("http://{clearnet}/")).unwrap().outside, "{clearnet}");
         }
-        assert_eq!(label("CONNECT", "example.com:443"), "clearnet");
+        assert!(of("CONNECT", "example.com:443").unwrap().outside);
+        assert!(!of("CONNECT", "example.i2p:443").unwrap().outside);
     }
 }

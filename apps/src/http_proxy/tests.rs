@@ -44,6 +44,19 @@ impl Network for Sites {
                 match which {
                     4 => drop(theirs.write_all(b"SSH-2.0-OpenSSH\r\n").await),
                     5 => drop(theirs.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort").await),
+                    8 => {
+                        // An outproxy's answer to CONNECT, and then what it was given.
+                        let mut heard = Vec::new();
+                        while !heard.ends_with(b"\r\n\r\n") {
+                            heard.push(theirs.read_u8().await.unwrap());
+                        }
+                        sites.0.lock().requests.push(String::from_utf8(heard).unwrap());
+                        let _ = theirs.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
+                        let mut buffer = [0; 4];
+                        let _ = theirs.read_exact(&mut buffer).await;
+                        buffer.reverse();
+                        let _ = theirs.write_all(&buffer).await;
+                    }
                     6 => {
                         // Bytes of any kind, for tunnels.
                         let mut buffer = [0; 4];
@@ -338,4 +351,37 @@ async fn who_says_nothing_or_never_ends_is_let_go() {
     let long = format!("GET http://site.i2p/ HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(2 * HEADER_BYTES));
     assert!(rig.raw(&long).await.starts_with("HTTP/1.1 431"));
     assert!(rig.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_outside_goes_to_the_first_outproxy_that_answers_and_tells_it_nothing_of_the_browser() {
+    let rig = Rig::new();
+    let out = |all: &[String]| {
+        let dir = tempfile::tempdir().unwrap();
+        let names = Names::new(dir.path().join("names.redb"));
+        let proxy = Proxy::new(rig.sites.clone(), names, Duration::from_secs(60)).with_outproxies(all.to_vec());
+        Rig { proxy: Arc::new(proxy), sites: rig.sites.clone(), book: Arc::clone(&rig.book), _dir: dir }
+    };
+    let address = |n: u8| key(n).1.hash().to_b32();
+    let outside = out(&[address(2), address(99), format!("{}:3128", address(7))]);
+    assert!(outside.get("http://example.com/a?b=c").await.contains("hello"));
+    assert!(outside.get("http://example.com:81/").await.contains("hello"));
+    let heard = rig.requests();
+    assert_eq!(heard[0], "GET example.com http://example.com/a?b=c 3128 host,user-agent 0");
+    assert!(heard[1].starts_with("GET example.com:81 http://example.com:81/ "), "{}", heard[1]);
+    for local in ["http://127.0.0.1/", "http://localhost/"] {
+        assert_eq!(page(&outside.get(local).await).1, "local");
+    }
+    assert_eq!(page(&out(&[address(2)]).get("http://example.com/").await), (503, "outproxy".to_owned()));
+
+    let tunnels = out(&[address(8)]);
+    let mut browser = tunnels.browser();
+    browser.write_all(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n").await.unwrap();
+    let mut head = vec![0; "HTTP/1.1 200 OK\r\n".len()];
+    browser.read_exact(&mut head).await.unwrap();
+    browser.write_all(b"abcd").await.unwrap();
+    let mut all = Vec::new();
+    browser.read_to_end(&mut all).await.unwrap();
+    assert!(all.ends_with(b"\r\n\r\ndcba"));
+    assert!(rig.requests().last().unwrap().starts_with("CONNECT example.com:443 HTTP/1.1\r\n"));
 }

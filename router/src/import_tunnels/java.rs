@@ -83,7 +83,7 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
     let weighty = WEIGHTY.iter().filter_map(|key| Some((key, found.get(key).filter(|value| *value != "false")?)));
     notes.extend(weighty.map(|(key, value)| format!("there is nothing here like {key} = {value}")));
     if found.get("proxyList").is_some() {
-        notes.push("the proxy has no outproxies here".to_owned());
+        notes.push("a proxy of its own has no outproxies here: the one of [http_proxy] does, by outproxies".to_owned());
     }
     Ok(tunnel)
 }

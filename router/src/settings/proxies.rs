@@ -10,6 +10,9 @@ section! {
     HttpProxy = "http_proxy" {
         /// Where it listens; `false` is nowhere.
         listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 4444)))) => Start;
+        /// Who fetches what is not in I2P: `.b32.i2p` names or names of the address book, with a port or without. The first that
+        /// answers is used. They see what is fetched; without any, nothing goes outside.
+        outproxies: Vec<String> = Vec::new() => Start;
         /// Hops of each of its tunnels.
         length: usize = 3 => Start;
         /// Tunnels in each direction.
@@ -33,6 +36,15 @@ impl HttpProxy {
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {
+        for place in &self.outproxies {
+            let (host, port) = place.split_once(':').unwrap_or((place, "80"));
+            let good = host.ends_with(".i2p") && port.parse::<u16>().is_ok_and(|port| port != 0);
+            if !good {
+                return Err(format!(
+                    "http_proxy.outproxies: {place:?}: write a name that ends with .i2p, as \"exit.i2p\""
+                ));
+            }
+        }
         check_tunnels("http_proxy", self.length, self.quantity)
     }
 }

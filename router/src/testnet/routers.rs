@@ -121,7 +121,8 @@ impl Routers {
             ..Tunnel::default()
         };
         settings.tunnel.push(tunnel);
-        settings.http_proxy = HttpProxy { listen: Endpoint(free_ports(1)?.pop()), length: SITE_HOPS, quantity: 2 };
+        let listen = Endpoint(free_ports(1)?.pop());
+        settings.http_proxy = HttpProxy { listen, length: SITE_HOPS, quantity: 2, ..HttpProxy::default() };
         settings.router.role = Role::Full;
         settings.socks_proxy.listen = Endpoint(None);
         Ok(settings)
