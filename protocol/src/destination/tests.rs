@@ -205,10 +205,13 @@ fn a_megabyte_goes_each_way() {
     let id = net.connect(b"x");
     net.run(Duration::from_secs(2));
     let data = vec![7; 1_000_000];
-    let (now, other) = (net.now, net.nodes[1].accepted[0]);
-    net.nodes[0].core.streams_mut().write(now, id, &data);
-    net.nodes[1].core.streams_mut().write(now, other, &data);
-    net.run(Duration::from_secs(20));
+    let (other, mut written) = (net.nodes[1].accepted[0], [0; 2]);
+    for _ in 0..20 {
+        for (node, (written, id)) in net.nodes.iter_mut().zip(written.iter_mut().zip([id, other])) {
+            *written += node.core.streams_mut().write(net.now, id, &data[*written..]);
+        }
+        net.run(Duration::from_secs(1));
+    }
     assert_eq!((net.nodes[0].read.len(), net.nodes[1].read.len()), (data.len(), data.len() + 1));
 }
 
