@@ -29,11 +29,12 @@ class NETWORK(Network):
         self.floodfills = [self.add(subject(self, n, floodfill=True, transports=("ntcp2", "ssu2"))) for n in (8, 9)]
 
     def configure(self):
-        # One hop: with two, five routers would leave hardly a path that Java does not refuse as going back and forth.
-        for name in ("early", "later"):
-            self.server.serve(name, self.web, inbound=1, outbound=1)
+        # One hop: with two, five routers would leave hardly a path that Java does not refuse as going back and forth. No
+        # floodfill, or the one that is killed would take tunnels with it, which i2pd notices after minutes.
+        for name, hop in zip(("early", "later"), self.hops, strict=False):
+            self.server.serve(name, self.web, inbound=[hop], outbound=[hop])
         for client in (self.client, self.late):
-            client.proxy("proxy", _PROXY, inbound=1, outbound=1)
+            client.proxy("proxy", _PROXY, inbound=[self.hops[2]], outbound=[self.hops[2]])
 
 
 def run(net):

@@ -26,9 +26,10 @@ const FOREIGN: [(&str, &str); 16] = [
 ];
 
 /// Whose lines there can be: our crates, and of the libraries those that write any.
-const TARGETS: [&str; 13] = [
+const TARGETS: [&str; 14] = [
     "ramson",
     "ramson_actors",
+    "ramson_apps",
     "ramson_clients",
     "ramson_protocol",
     "ramson_transports",
@@ -104,7 +105,7 @@ mod tests {
             "WARN",
             "off",
             "warn,ramson_actors=debug",
-            "info, ramson_actors::netdb=trace",
+            "info, ramson_actors::netdb=trace, ramson_apps=debug",
             "error,actix_server=info",
         ] {
             assert_eq!(checked(good), Ok(()));
