@@ -10,7 +10,8 @@ impl Stream {
     /// The next packet, if one is to go now. Who sends it puts in who we are and signs, as its flags ask.
     pub fn poll_packet(&mut self, now: Mono) -> Option<Packet> {
         if std::mem::take(&mut self.reset_due) {
-            let mut packet = Packet::new(self.ids.1, self.ids.0, 0);
+            // INTEROP: i2pd takes a number of zero for an acknowledgement alone, and goes on to send.
+            let mut packet = Packet::new(self.ids.1, self.ids.0, self.send.next_sequence());
             packet.flags = flag::RESET | flag::SIGNATURE;
             return Some(packet);
         }

@@ -307,6 +307,20 @@ fn an_answer_whose_first_packet_is_lost_is_there_before_the_other_side_gives_it_
 }
 
 #[test]
+fn a_reset_has_the_number_that_the_other_side_waits_for() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"hello");
+    pair.run(Duration::from_secs(2));
+    pair.ends[0].streams.reset(id);
+    pair.drain();
+    let (_, _, bytes) = pair.way.pop_first().unwrap().1;
+    let packet = Packet::parse(&bytes, Some(signer(1).destination.signing_type())).unwrap();
+    assert!(packet.has(flag::RESET));
+    assert_eq!(packet.sequence, 1, "one packet went before it");
+}
+
+#[test]
 fn packets_of_strangers_and_forged_ones_change_nothing() {
     let mut pair = Pair::new(QUIET, Config::default());
     let id = pair.connect();
