@@ -90,7 +90,7 @@ class IntroductionNetwork(Network):
     def _download(self, port):
         begin, file = time.monotonic(), self.web.file(1_000_000)
         try:
-            Proxy(self.caller.ip, port).fetch_patiently(self.page, file, 120)
+            Proxy(self.caller.ip, port).fetch_patiently(self.page, file, 240)
         except Broken as e:
             raise Failed(f"no download: {e}", self.hidden, self.caller, self.second, *self.bobs) from e
         return time.monotonic() - begin
