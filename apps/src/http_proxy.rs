@@ -21,9 +21,11 @@ mod pages;
 mod request;
 pub(crate) mod scrub;
 
+use crate::listener;
 use crate::names::book::{Book, BookError};
 use crate::names::{HostName, Names};
 use crate::network::Network;
+use crate::upgraded;
 use answer::{Answer, failed};
 use connector::Connector;
 use helper::{Helper, Pending};
@@ -40,8 +42,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
 
 /// Browsers' connections that are served at once. Tabs and pictures open many.
 const CONNECTIONS: usize = 1024;
@@ -121,25 +122,13 @@ impl<N: Network> Proxy<N> {
 
     /// Serves browsers until the task is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        // Whoever comes when all places are taken waits in the kernel's queue.
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            match listener.accept().await {
-                Ok((browser, _)) => {
-                    // An answer's last part is not to wait for more.
-                    let _ = browser.set_nodelay(true);
-                    let proxy = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        proxy.serve_one(browser).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the HTTP proxy cannot take a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
+        let failed = |error| tracing::warn!(%error, "the HTTP proxy cannot take a connection");
+        let serve = |browser: TcpStream| {
+            // An answer's last part is not to wait for more.
+            let _ = browser.set_nodelay(true);
+            Arc::clone(&self).serve_one(browser)
+        };
+        listener::serve(listener, CONNECTIONS, failed, serve).await;
     }
 
     /// Serves one browser until it goes.
@@ -239,11 +228,7 @@ impl<N: Network> Proxy<N> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(browser) = browser else { return Err(Problem::Broken(site.host.clone())) };
             let stream = hyper::upgrade::on(&mut response);
-            tokio::spawn(async move {
-                if let (Ok(browser), Ok(stream)) = (browser.await, stream.await) {
-                    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(browser), &mut TokioIo::new(stream)).await;
-                }
-            });
+            upgraded::join(browser, stream);
         }
         Ok(answer::of_site(response))
     }

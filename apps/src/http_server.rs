@@ -13,6 +13,7 @@
 
 mod files;
 
+use crate::upgraded;
 use bytes::Bytes;
 use files::Files;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -211,11 +212,7 @@ impl Site {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let Some(caller) = caller else { return refusal(StatusCode::BAD_GATEWAY) };
             let program = hyper::upgrade::on(&mut response);
-            tokio::spawn(async move {
-                if let (Ok(caller), Ok(program)) = (caller.await, program.await) {
-                    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(program)).await;
-                }
-            });
+            upgraded::join(caller, program);
         }
         response.map(|body| body.map_err(Into::into).boxed_unsync())
     }

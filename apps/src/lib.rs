@@ -17,6 +17,7 @@ mod host;
 pub mod http_proxy;
 pub mod http_server;
 mod irc;
+mod listener;
 pub mod names;
 pub mod network;
 pub mod sam;
@@ -25,5 +26,6 @@ pub mod socks;
 pub mod streams;
 pub mod subscriptions;
 pub mod tunnel;
+mod upgraded;
 
 pub use host::Host;

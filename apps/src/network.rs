@@ -1,6 +1,6 @@
 //! What applications ask of the router: a stream to a destination.
 
-use ramson_protocol::b32::Blinded;
+use ramson_protocol::b32::{B32, Blinded};
 use ramson_protocol::id::DestinationHash;
 use std::future::Future;
 use std::io;
@@ -14,6 +14,15 @@ pub enum Target {
     Hash(DestinationHash),
     /// A destination by its key: its LeaseSet is encrypted.
     Blinded(Blinded),
+}
+
+impl From<B32> for Target {
+    fn from(address: B32) -> Self {
+        match address {
+            B32::Hash(hash) => Self::Hash(hash),
+            B32::Blinded(blinded) => Self::Blinded(blinded),
+        }
+    }
 }
 
 /// Why there is no stream.

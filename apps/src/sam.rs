@@ -21,20 +21,17 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use crate::listener;
 use crate::names::Names;
 use endpoint::Opener;
 use ramson_protocol::pool::Wanted;
 use session::Sessions;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 
 /// Sockets at a time: so many files may be open.
 const MAX_SOCKETS: usize = 4096;
-
-/// A listener that cannot accept is asked again after this.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// The server.
 pub struct Server<O: Opener> {
@@ -62,19 +59,7 @@ impl<O: Opener> Server<O> {
         if let Some(udp) = &self.udp {
             tokio::spawn(datagrams::serve(Arc::clone(&self), Arc::clone(udp)));
         }
-        let places = Arc::new(Semaphore::new(MAX_SOCKETS));
-        loop {
-            // Callers wait in the kernel's queue meanwhile.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let Ok((socket, _)) = listener.accept().await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let server = Arc::clone(&self);
-            tokio::spawn(async move {
-                connection::serve(server, socket).await;
-                drop(place);
-            });
-        }
+        let serve = |socket| connection::serve(Arc::clone(&self), socket);
+        listener::serve(listener, MAX_SOCKETS, |_| (), serve).await;
     }
 }

@@ -7,17 +7,16 @@
 //! ```
 //! Only what is in I2P leaves by this proxy: no name is ever looked up in the DNS, and no address outside is called.
 
+use crate::listener;
 use crate::names::{Names, ResolveError};
 use crate::network::{ConnectError, Network, Target};
-use ramson_protocol::b32::B32;
 use ramson_protocol::socks::{Negotiation, Out, Refusal, Request};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Connections that are served at once; others wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
@@ -27,9 +26,6 @@ const NEGOTIATION_TIME: Duration = Duration::from_secs(15);
 
 /// Bytes that are read at once while a program says what it wants: more than any request has.
 const CHUNK: usize = 1024;
-
-/// A listener that cannot accept is asked again after this.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A proxy, as one destination.
 pub struct Proxy<N: Network> {
@@ -46,28 +42,20 @@ impl<N: Network> Proxy<N> {
 
     /// Serves programs until the task is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            match listener.accept().await {
-                Ok((program, _)) => {
-                    let proxy = Arc::clone(&self);
-                    tokio::spawn(async move {
-                        match proxy.serve_one(program).await {
-                            Ok(Served::Carried) => {}
-                            Ok(Served::Refused(refusal)) => {
-                                tracing::debug!(reason = refusal.label(), "the SOCKS proxy has refused a request");
-                            }
-                            Err(error) => tracing::debug!(%error, "a connection to the SOCKS proxy ended"),
-                        }
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the SOCKS proxy cannot take a connection");
-                    sleep(PAUSE).await;
+        let failed = |error| tracing::warn!(%error, "the SOCKS proxy cannot take a connection");
+        let serve = |program| {
+            let proxy = Arc::clone(&self);
+            async move {
+                match proxy.serve_one(program).await {
+                    Ok(Served::Carried) => {}
+                    Ok(Served::Refused(refusal)) => {
+                        tracing::debug!(reason = refusal.label(), "the SOCKS proxy has refused a request");
+                    }
+                    Err(error) => tracing::debug!(%error, "a connection to the SOCKS proxy ended"),
                 }
             }
-        }
+        };
+        listener::serve(listener, CONNECTIONS, failed, serve).await;
     }
 
     /// # Errors
@@ -96,8 +84,7 @@ impl<N: Network> Proxy<N> {
 
     async fn connect(&self, request: &Request) -> Result<N::Stream, Refusal> {
         let target = match self.names.resolve(&request.host) {
-            Ok(B32::Hash(hash)) => Target::Hash(hash),
-            Ok(B32::Blinded(blinded)) => Target::Blinded(blinded),
+            Ok(address) => Target::from(address),
             Err(ResolveError::NotI2p) => return Err(Refusal::NotI2p),
             Err(ResolveError::Address(_) | ResolveError::Name(_) | ResolveError::Unknown(_)) => {
                 return Err(Refusal::Unknown);

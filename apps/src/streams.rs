@@ -13,7 +13,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// A new destination has tunnels within this time, or the caller hears that it has none.
-const TUNNELS: Duration = Duration::from_secs(30);
+pub(crate) const TUNNELS: Duration = Duration::from_secs(30);
 
 /// So often it is asked whether it has.
 const LOOK: Duration = Duration::from_millis(100);
@@ -50,18 +50,20 @@ impl Streams {
     }
 }
 
+/// Waits until a destination has tunnels.
+pub(crate) async fn until(is_ready: impl Fn() -> bool) {
+    while !is_ready() {
+        sleep(LOOK).await;
+    }
+}
+
 impl Network for Streams {
     type Stream = Stream;
 
     async fn connect(&self, to: Target, port: u16) -> Result<Stream, ConnectError> {
         let Target::Hash(hash) = to else { return Err(ConnectError::Encrypted) };
         let destination = self.destination().await?;
-        let ready = async {
-            while !destination.is_ready() {
-                sleep(LOOK).await;
-            }
-        };
-        timeout(TUNNELS, ready).await.map_err(|_| ConnectError::NoTunnels)?;
+        timeout(TUNNELS, until(|| destination.is_ready())).await.map_err(|_| ConnectError::NoTunnels)?;
         destination.connect(hash, port).ok_or(ConnectError::NoTunnels)
     }
 

@@ -9,6 +9,7 @@
 
 use crate::http_server::Site;
 use crate::irc;
+use crate::listener;
 use crate::names::Names;
 use crate::network::{Network, Target};
 use crate::streams::Streams;
@@ -21,15 +22,11 @@ use ramson_protocol::irc::webirc;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 /// Connections of one tunnel at a time: so many files may be open.
 const MAX_CONNECTIONS: usize = 4096;
-
-/// A listener that cannot accept is asked again after this.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// By which name we are a gateway to a server of IRC. INTEROP: i2pd says the same.
 const GATEWAY: &str = "cgiirc";
@@ -68,11 +65,7 @@ impl Remote {
     fn find(&self, names: &Names) -> Result<Target, String> {
         match self {
             Self::Hash(hash) => Ok(Target::Hash(*hash)),
-            Self::Name(name) => match names.resolve(name) {
-                Ok(B32::Hash(hash)) => Ok(Target::Hash(hash)),
-                Ok(B32::Blinded(blinded)) => Ok(Target::Blinded(blinded)),
-                Err(error) => Err(error.to_string()),
-            },
+            Self::Name(name) => names.resolve(name).map(Target::from).map_err(|error| error.to_string()),
         }
     }
 }
@@ -88,31 +81,25 @@ pub enum Speech {
 
 /// Carries each connection to `listener` to a port of `remote` by a stream of its own.
 pub async fn client(listener: TcpListener, streams: Streams, names: Names, remote: Remote, port: u16, speech: Speech) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        // Callers wait in the kernel's queue meanwhile.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((socket, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let target = match remote.find(&names) {
-            Ok(target) => target,
-            Err(error) => {
-                tracing::warn!("the destination of a client tunnel is not found: {error}; `ramson name add` enters it");
-                continue;
-            }
-        };
-        let streams = streams.clone();
-        tokio::spawn(async move {
+    let serve = |socket| {
+        let (target, streams) = (remote.find(&names), streams.clone());
+        async move {
+            let target = match target {
+                Ok(target) => target,
+                Err(error) => {
+                    return tracing::warn!(
+                        "the destination of a client tunnel is not found: {error}; `ramson name add` enters it"
+                    );
+                }
+            };
             report(match streams.connect(target, port).await {
                 Ok(stream) if speech == Speech::Irc => irc::client(socket, stream).await,
                 Ok(stream) => Streams::carry(socket, Vec::new(), stream).await,
                 Err(error) => Err(io::Error::other(error)),
             });
-            drop(place);
-        });
-    }
+        }
+    };
+    listener::serve(listener, MAX_CONNECTIONS, |_| (), serve).await;
 }
 
 /// What stands behind a server tunnel.

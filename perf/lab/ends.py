@@ -8,10 +8,8 @@ Each end has a server, and client tunnels to all servers; all tunnels have three
 
 import argparse
 import os
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
 
@@ -119,13 +117,7 @@ class Line:
 
 def main():
     options = _options()
-    work = options.keep and os.path.abspath(options.keep)
-    if work:
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
-    else:
-        work = tempfile.mkdtemp(prefix="ramson-ends-")
-    sandbox.enter(at_end=lambda: options.keep or shutil.rmtree(work, ignore_errors=True))
+    work = sandbox.enter_in(options.keep, "ramson-ends-")
     link = os.path.join(os.path.dirname(options.ramson), "ramson-link")
     lab = Lab(work=work, peers=peers_folder(), ramson=options.ramson, hostile=None, link=link, quick=False, seconds=None)
     print(f"{os.cpu_count()} processors for all routers of a run together; Ramson relays, {_HOPS} hops each way.")

@@ -7,9 +7,11 @@ when it ends, however it ends.
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 NETWORK = "10"  # first byte of every IPv4 address
@@ -43,6 +45,18 @@ def enter(at_end=lambda: None):
         "ip link set br0 up",
     ):
         sh(command)
+
+
+def enter_in(keep, prefix):
+    """The same with a folder for all that is written, which is returned: `keep`, emptied, or one that goes at the end."""
+    if keep:
+        work = os.path.abspath(keep)
+        shutil.rmtree(work, ignore_errors=True)
+        os.makedirs(work)
+    else:
+        work = tempfile.mkdtemp(prefix=prefix)
+    enter(at_end=lambda: keep or shutil.rmtree(work, ignore_errors=True))
+    return work
 
 
 def _unshare(libc):

@@ -3,9 +3,7 @@
 import argparse
 import collections
 import os
-import shutil
 import sys
-import tempfile
 import time
 import traceback
 from dataclasses import dataclass
@@ -39,14 +37,7 @@ def main():
             print(f"{cases.name(case):18} {case.__doc__.splitlines()[0]}")
         return 0
     chosen = _chosen(options.cases)
-    work = options.keep and os.path.abspath(options.keep)
-    if work:
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
-    else:
-        work = tempfile.mkdtemp(prefix="ramson-interop-")
-    lab = _lab(options, work)
-    sandbox.enter(at_end=lambda: options.keep or shutil.rmtree(work, ignore_errors=True))
+    lab = _lab(options, sandbox.enter_in(options.keep, "ramson-interop-"))
     return Suite(lab).run(chosen)
 
 

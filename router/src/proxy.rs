@@ -10,7 +10,6 @@ use ramson_apps::subscriptions::Subscriptions;
 use ramson_apps::{Host, http_proxy, socks};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
-use ramson_protocol::streaming::streams::Signer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,10 +77,8 @@ fn opener(node: &Node, tunnels: Wanted) -> Opener {
 /// Opens destinations that nobody can call, with keys for as long as the process lives.
 async fn open(mut wanted: mpsc::Receiver<oneshot::Sender<DestinationHandle>>, node: Node, tunnels: Wanted) {
     while let Some(reply) = wanted.recv().await {
-        let keys = PrivateKeys::generate(rand::random(), &rand::random());
-        let signer = Signer { destination: keys.destination, key: keys.key, offline: keys.offline };
         let opened = node.destinations().open(DestinationConfig {
-            signer,
+            signer: PrivateKeys::generate(rand::random(), &rand::random()).into(),
             encryption: SecretKey::from_bytes(rand::random()),
             inbound: tunnels,
             outbound: tunnels,

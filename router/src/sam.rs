@@ -9,7 +9,6 @@ use ramson_apps::names::Names;
 use ramson_apps::sam::Server;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
 use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::streaming::streams::Signer;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,7 +46,7 @@ async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)
         let Wish { keys, inbound, outbound, published, datagrams } = wish;
         let (sender, receiver) = mpsc::channel(DATAGRAMS);
         let config = DestinationConfig {
-            signer: Signer { destination: keys.destination, key: keys.key, offline: keys.offline },
+            signer: keys.into(),
             // Lease sets tell it, so it may be another at each start.
             encryption: SecretKey::from_bytes(rand::random()),
             inbound,

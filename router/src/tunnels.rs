@@ -21,7 +21,6 @@ use ramson_apps::tunnel::{Behind, Remote, Speech};
 use ramson_apps::{Host, http_proxy, http_server, socks, tunnel};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
-use ramson_protocol::streaming::streams::Signer;
 use ramson_transports::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -168,7 +167,7 @@ impl Tunnels {
     fn open(&self, shape: Shape, keys: Keys) -> Result<Open, Failure> {
         let Keys { signing, encryption } = keys;
         let opened = self.node.destinations().open(DestinationConfig {
-            signer: Signer { destination: signing.destination, key: signing.key, offline: signing.offline },
+            signer: signing.into(),
             encryption,
             inbound: Wanted::new(shape.quantity, shape.inbound_length),
             outbound: Wanted::new(shape.quantity, shape.outbound_length),

@@ -26,11 +26,7 @@ impl<N: Network> Connector<N> {
     }
 
     pub(crate) async fn connect(&self, to: &B32, port: u16) -> Result<N::Stream, ConnectError> {
-        let target = match to {
-            B32::Hash(hash) => Target::Hash(*hash),
-            B32::Blinded(blinded) => Target::Blinded(blinded.clone()),
-        };
-        self.patiently(self.network.connect(target, port)).await
+        self.patiently(self.network.connect(Target::from(to.clone()), port)).await
     }
 
     /// Waits for something of a stream no longer than we are patient.

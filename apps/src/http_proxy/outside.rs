@@ -13,6 +13,7 @@ use super::request::Asked;
 use super::scrub;
 use crate::names::Names;
 use crate::network::{ConnectError, Network};
+use crate::upgraded;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -90,12 +91,7 @@ impl<N: Network> Outside<N> {
         if !response.status().is_success() {
             return Err(failed());
         }
-        let outproxy = hyper::upgrade::on(&mut response);
-        tokio::spawn(async move {
-            if let (Ok(browser), Ok(outproxy)) = (hyper::upgrade::on(request).await, outproxy.await) {
-                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(browser), &mut TokioIo::new(outproxy)).await;
-            }
-        });
+        upgraded::join(hyper::upgrade::on(request), hyper::upgrade::on(&mut response));
         Ok(Response::new(answer::empty()))
     }
 }

@@ -3,6 +3,7 @@
 use super::endpoint::{Endpoint, Opener, Wish};
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, streams};
+use crate::streams::until;
 use ramson_protocol::base64;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::{DATAGRAM, STREAMING};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// HELLO comes within this time. INTEROP: as in Java.
 const HELLO: Duration = Duration::from_secs(60);
@@ -30,9 +31,6 @@ const WRITE: Duration = Duration::from_secs(30);
 
 /// Tunnels of a session are there within this time. INTEROP: "several minutes" in the specification; i2pd waits for ever.
 const TUNNELS: Duration = Duration::from_secs(300);
-
-/// So often it is asked whether they are.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Datagrams that wait to be written on a socket.
 const DATAGRAMS: usize = 64;
@@ -125,7 +123,7 @@ impl<O: Opener> Connection<O> {
             Command::NamingLookup(params) => self.look_up(&params).await,
             Command::DestGenerate(params) => generate(&params),
             Command::Ping(text) => {
-                self.say(Reply::plain(format!("PONG {text}").trim_end())).await?;
+                self.say(Reply::pong(&text)).await?;
                 return Ok(Next::Line(self));
             }
             Command::Pong => return Ok(Next::Line(self)),
@@ -269,13 +267,8 @@ impl<O: Opener> Connection<O> {
             owned.tasks.push(tokio::spawn(datagrams::hand_on(Arc::clone(&home), self.server.udp.clone())));
         }
         owned.opened(part, &home, outlet, self.version >= Version::PORTS);
-        let ready = async {
-            while !home.endpoint.is_ready() {
-                sleep(LOOK).await;
-            }
-        };
         tokio::select! {
-            ready = timeout(TUNNELS, ready) => if ready.is_err() {
+            ready = timeout(TUNNELS, until(|| home.endpoint.is_ready())) => if ready.is_err() {
                 return refuse(Outcome::I2pError, &"no tunnels could be built: is the router connected?");
             },
             () = gone(&self.socket) => return Ok(None),

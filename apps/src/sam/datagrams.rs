@@ -19,9 +19,9 @@ use ramson_protocol::payload::DATAGRAM;
 use ramson_protocol::sam::Params;
 use ramson_protocol::sam::datagram::{Head, MAX_RAW, MAX_WITH_SENDER, Received};
 use ramson_protocol::sam::session::{Style, is_raw};
-use ramson_protocol::time::Wall;
+use ramson_transports::clock::Clock;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::net::UdpSocket;
 
 /// The longest datagram that UDP carries.
@@ -114,7 +114,7 @@ fn open<E: Endpoint>(home: &Home<E>, style: Style, datagram: &Datagram) -> Optio
         // One that takes every protocol reads none.
         _ if style == Style::Raw => Some((None, content.clone())),
         DATAGRAM => Signed::parse1(content, *peer).ok().map(signed),
-        DATAGRAM2 => Signed::parse2(content, &home.keys.destination.hash(), *peer, now()).ok().map(signed),
+        DATAGRAM2 => Signed::parse2(content, &home.keys.destination.hash(), *peer, Clock::system()).ok().map(signed),
         DATAGRAM3 => {
             let Claimed { from, payload } = Claimed::parse(content).ok()?;
             // spec: datagrams §Datagram3 — nobody has signed it. A session that is another's says that it is not his.
@@ -122,9 +122,4 @@ fn open<E: Endpoint>(home: &Home<E>, style: Style, datagram: &Datagram) -> Optio
         }
         _ => Some((None, content.clone())),
     }
-}
-
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -4,6 +4,7 @@ use super::Server;
 use super::endpoint::{Endpoint, Opener, Wish};
 use super::session::Home;
 use crate::names::HostName;
+use crate::streams::{TUNNELS, until};
 use ramson_protocol::b32::{self, B32};
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::private_keys::PrivateKeys;
@@ -11,14 +12,7 @@ use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::reply::Outcome;
 use ramson_protocol::sam::session::decode;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{sleep, timeout};
-
-/// The destination that asks for programs without a session has tunnels within this time, or nothing is found.
-const TUNNELS: Duration = Duration::from_secs(30);
-
-/// So often it is asked whether it has.
-const LOOK: Duration = Duration::from_millis(100);
+use tokio::time::timeout;
 
 /// Why a name leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,11 +107,6 @@ async fn seek<O: Opener>(server: &Server<O>, hash: DestinationHash) -> Option<De
         server.opener.open(wish).await.ok_or(())
     };
     let seeker = server.seeker.get_or_try_init(open).await.ok()?;
-    let ready = async {
-        while !seeker.is_ready() {
-            sleep(LOOK).await;
-        }
-    };
-    timeout(TUNNELS, ready).await.ok()?;
+    timeout(TUNNELS, until(|| seeker.is_ready())).await.ok()?;
     seeker.find(hash).await
 }

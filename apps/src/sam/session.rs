@@ -8,7 +8,7 @@
 
 use super::endpoint::{Caller, Endpoint};
 use super::streams::Introduction;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::payload::STREAMING;
@@ -127,11 +127,8 @@ impl<E: Endpoint> Session<E> {
         self.part.style == Style::Stream
     }
 
-    /// Waits for one stream, which may be there already.
-    ///
-    /// # Errors
-    /// Why that cannot be.
-    pub(super) fn accept(&self) -> Result<oneshot::Receiver<CallerOf<E>>, ListenError> {
+    /// Those who wait, if another may.
+    fn listeners(&self) -> Result<MutexGuard<'_, Listeners<E>>, ListenError> {
         if !self.has_streams() {
             return Err(ListenError::Style);
         }
@@ -143,6 +140,15 @@ impl<E: Endpoint> Session<E> {
         if listeners.forward.is_some() {
             return Err(ListenError::Forwarded);
         }
+        Ok(listeners)
+    }
+
+    /// Waits for one stream, which may be there already.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub(super) fn accept(&self) -> Result<oneshot::Receiver<CallerOf<E>>, ListenError> {
+        let mut listeners = self.listeners()?;
         if listeners.acceptors.len() >= MAX_ACCEPTORS {
             return Err(ListenError::TooMany);
         }
@@ -161,17 +167,7 @@ impl<E: Endpoint> Session<E> {
     /// # Errors
     /// Why that cannot be.
     pub(super) fn forward(&self, forward: Forward) -> Result<Vec<CallerOf<E>>, ListenError> {
-        if !self.has_streams() {
-            return Err(ListenError::Style);
-        }
-        let mut listeners = self.listeners.lock();
-        listeners.acceptors.retain(|acceptor| !acceptor.is_closed());
-        if listeners.over {
-            return Err(ListenError::Over);
-        }
-        if listeners.forward.is_some() {
-            return Err(ListenError::Forwarded);
-        }
+        let mut listeners = self.listeners()?;
         if !listeners.acceptors.is_empty() {
             return Err(ListenError::Accepted);
         }

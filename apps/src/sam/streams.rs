@@ -180,7 +180,7 @@ pub(super) async fn forward<O: Opener>(mut connection: Connection<O>, params: &P
 async fn keep<O: Opener>(connection: &mut Connection<O>) -> io::Result<()> {
     while let Some(line) = connection.line(None, "STREAM STATUS").await? {
         match Command::parse(&line) {
-            Ok(Command::Ping(text)) => connection.say(Reply::plain(format!("PONG {text}").trim_end())).await?,
+            Ok(Command::Ping(text)) => connection.say(Reply::pong(&text)).await?,
             Ok(Command::Quit) => return Ok(()),
             _ => {}
         }

@@ -76,6 +76,11 @@ impl Reply {
         Self(subject.to_owned())
     }
 
+    /// What answers PING with this text.
+    pub fn pong(text: &str) -> Self {
+        Self::plain(format!("PONG {text}").trim_end())
+    }
+
     /// Adds a pair. The value is put in quotes if it needs them: many clients do not read quotes.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {

@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::packet::{Packet, flag};
 use super::stream::{Config, End, Stream};
 use crate::data::keys_and_cert::Destination;
+use crate::data::private_keys::PrivateKeys;
 use crate::id::DestinationHash;
 use crate::time::{Mono, Now};
 use bytes::Bytes;
@@ -66,6 +67,12 @@ pub struct Signer {
     pub key: SigningKey,
     /// What makes the transient key ours.
     pub offline: Option<Bytes>,
+}
+
+impl From<PrivateKeys> for Signer {
+    fn from(PrivateKeys { destination, key, offline }: PrivateKeys) -> Self {
+        Self { destination, key, offline }
+    }
 }
 
 /// Why a packet was not taken.

@@ -8,7 +8,6 @@ use ramson_clients::Stream;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
-use ramson_protocol::streaming::streams::Signer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -48,7 +47,7 @@ pub(super) fn start(node: &Node) -> Result<Arc<Talk>, Failure> {
 
 fn open(node: &Node, published: bool) -> Result<(DestinationHandle, mpsc::Receiver<Stream>), Failure> {
     let keys = PrivateKeys::generate(rand::random(), &rand::random());
-    let signer = Signer { destination: keys.destination, key: keys.key, offline: None };
+    let signer = keys.into();
     let encryption = SecretKey::from_bytes(rand::random());
     let config = DestinationConfig { signer, encryption, inbound: TUNNELS, outbound: TUNNELS, published };
     node.destinations().open(config).ok_or_else(|| "no thread takes a destination".into())
