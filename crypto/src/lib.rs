@@ -5,6 +5,7 @@
 //! spends its life in.
 
 pub mod aead;
+pub mod blind;
 pub mod cbc;
 pub mod chacha20;
 pub mod elligator;

@@ -12,6 +12,7 @@ pub mod b32;
 pub mod base64;
 pub mod bearer;
 pub mod blame;
+pub mod blinding;
 pub mod blocklist;
 pub mod bucket;
 pub mod budget;
