@@ -6,12 +6,16 @@
 //!                                  '---> floodfills, through its own tunnels, until one confirms; then another is asked for it
 //! client thread --> Question --> search, through its own tunnels --> client thread
 //! ```
+//! An encrypted lease set goes to the floodfills in the plain one's stead, under a key that changes with the day.
 //! State owned: the identity, the lease set in force, a publisher, running searches. In: [`questions::Question`] from the client thread,
 //! stores and search replies out of its own tunnels, confirmations. Out: lookups and stores, in garlic to the floodfills. What it knows of
 //! others never enters the router's database, and nobody can ask for it: its tunnels bring answers only. Mailbox: 256; what does not
 //! fit is as if it had been lost on the way.
 
+mod encrypted;
 mod questions;
+
+pub use encrypted::{FindError, Options};
 
 use crate::drops::ControlDrop;
 use crate::expected::{Via, Waiter};
@@ -23,10 +27,13 @@ use crate::pool::{PoolConfig, PoolHandle, Pools, Purpose, Wanted};
 use crate::series::control;
 use crate::shared::Shared;
 use actix::prelude::*;
+use encrypted::Encrypted;
 use parking_lot::Mutex;
 use ramson_clients::Stream;
 use ramson_clients::destination::NewDestination;
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::b32::Blinded;
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::key_type::EncType;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
@@ -39,7 +46,7 @@ use ramson_protocol::garlic::noise_n;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::i2np::{Message as I2np, MessageType};
-use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, RouterHash, TunnelId};
+use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, NetDbKey, RouterHash, TunnelId};
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
@@ -90,6 +97,8 @@ pub struct DestinationConfig {
     pub outbound: Wanted,
     /// Whether others find it and may begin streams.
     pub published: bool,
+    /// What few destinations want otherwise.
+    pub options: Options,
 }
 
 /// The way to a destination; cheap to clone. It lives until [`DestinationHandle::close`].
@@ -197,8 +206,19 @@ impl DestinationHandle {
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
     pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
         let (reply, found) = oneshot::channel();
-        self.actor.send(questions::Find(remote, reply)).await.ok()?;
-        found.await.ok()
+        self.actor.send(questions::Find(questions::Whom::Hash(remote), reply)).await.ok()?;
+        found.await.ok()?.ok()
+    }
+
+    /// The same of one whose lease set is encrypted. Streams and datagrams find its hash from then on.
+    ///
+    /// # Errors
+    /// If nobody has it, or if it cannot be read.
+    pub async fn find_blinded(&self, remote: Blinded) -> Result<Destination, FindError> {
+        let (reply, found) = oneshot::channel();
+        let asked = self.actor.send(questions::Find(questions::Whom::Blinded(remote), reply)).await;
+        asked.map_err(|_| FindError::NotFound)?;
+        found.await.unwrap_or(Err(FindError::NotFound))
     }
 
     /// True if it has tunnels both ways.
@@ -234,11 +254,14 @@ pub struct LocalDestination {
     inbound: Vec<TunnelId>,
     changed_at: Option<Mono>,
     lease_set: Option<(LeaseSet2, Mono)>,
+    /// What floodfills have of it.
+    stored: Option<Entry>,
     publisher: Publisher,
     floodfills: Arc<Floodfills>,
-    searches: HashMap<DestinationHash, Search>,
+    searches: HashMap<NetDbKey, Search>,
     /// Who waits for what searches find.
     finders: questions::Finders,
+    encrypted: Encrypted,
     /// When another floodfill is asked whether it has our lease set, and which one confirmed it.
     verify_at: Option<(Mono, RouterHash)>,
     rng: ChaCha20Rng,
@@ -250,6 +273,7 @@ impl LocalDestination {
         let (mut rng, mut seed) = (shared.rng(), [0; 32]);
         rng.fill_bytes(&mut seed);
         let hash = config.signer.destination.hash();
+        let encrypted = Encrypted::new(config.options, &config.signer.destination);
         // The place of a lease set is that of its destination; no floodfill has that hash.
         let publisher =
             PublisherConfig { interval: REPUBLISH, patience: CONFIRM, ..PublisherConfig::new(RouterHash(hash.0)) };
@@ -265,10 +289,12 @@ impl LocalDestination {
             inbound: Vec::new(),
             changed_at: None,
             lease_set: None,
+            stored: None,
             publisher: Publisher::new(publisher, seed, shared.now()),
             floodfills: Arc::default(),
             searches: HashMap::new(),
             finders: questions::Finders::new(),
+            encrypted,
             verify_at: None,
             rng,
             shared,
@@ -286,6 +312,7 @@ impl LocalDestination {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let own = self.pool.paths().get();
         self.tell_outbound(&own);
+        self.renew_for_the_day();
         self.renew(&own);
         let floodfills = self.netdb.floodfills();
         if !Arc::ptr_eq(&floodfills, &self.floodfills) {
@@ -325,7 +352,7 @@ impl LocalDestination {
         let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
         let builder = LeaseSet2Builder {
-            flags: if self.published { 0 } else { FLAG_UNPUBLISHED },
+            flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
             keys: vec![(EncType::X25519, self.encryption.clone())],
             leases,
             ..LeaseSet2Builder::default()
@@ -334,14 +361,25 @@ impl LocalDestination {
         match builder.sign(destination, key, offline.as_deref(), version) {
             Ok(lease_set) if self.tell(ToCore::Published(lease_set.clone())) => {
                 (self.inbound, self.changed_at) = (ids, None);
-                self.lease_set = Some((lease_set, now.mono));
                 if self.published {
-                    self.publisher.handle_input(now, In::Publish);
+                    self.publish(&lease_set);
                 }
+                self.lease_set = Some((lease_set, now.mono));
             }
             // It is tried again with the next tick.
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a lease set could not be made"),
+        }
+    }
+
+    fn publish(&mut self, lease_set: &LeaseSet2) {
+        match self.encrypted.seal(lease_set, &self.signer, &mut self.rng) {
+            Ok(entry) => {
+                self.publisher.handle_input(self.shared.now(), In::Moved(RouterHash(entry.key().0)));
+                self.stored = Some(entry);
+                self.publisher.handle_input(self.shared.now(), In::Publish);
+            }
+            Err(error) => tracing::warn!(%error, "a lease set could not be encrypted"),
         }
     }
 
@@ -368,9 +406,9 @@ impl LocalDestination {
     /// Has a floodfill store our lease set; what does not go out is not confirmed, and the next one is tried.
     fn store(&mut self, floodfill: RouterHash, token: u32, own: &OwnTunnels, ctx: &mut Context<Self>) {
         let Some((outbound, inbound)) = self.pair(own) else { return };
-        let Some((lease_set, _)) = &self.lease_set else { return };
+        let Some(entry) = &self.stored else { return };
         let reply = Reply { token, tunnel: Some(inbound.gateway_tunnel), gateway: inbound.gateway };
-        let store = DatabaseStore { reply: Some(reply), ..DatabaseStore::new(lease_set.clone().into()) };
+        let store = DatabaseStore { reply: Some(reply), ..DatabaseStore::new(entry.clone()) };
         let Ok(body) = store.to_body() else { return };
         let until = self.shared.now().mono + CONFIRM * 2;
         let waiter = Waiter {

@@ -101,11 +101,11 @@ publish = "{self.endpoint}"
         numbers = f"inbound_length = {length}\noutbound_length = {length}\nquantity = {quantity}\n"
         self.tunnels.append(f'[[tunnel]]\nname = "{name}"\n{"".join(lines)}{numbers}')
 
-    def name_of(self, tunnel):
+    def name_of(self, tunnel, name=destination_name):
         """The .b32.i2p name of one of its tunnels, whose keys it makes at its first start with it."""
         keys = os.path.join(self.dir, "data", "destinations", f"{tunnel}.dat")
         eventually(20, lambda: os.path.exists(keys), 0.2)
-        return destination_name(keys)
+        return name(keys)
 
     def command(self):
         os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)

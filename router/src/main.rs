@@ -65,6 +65,10 @@ fn main() -> ExitCode {
         Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
         Command::Destinations { data, register: Some(name), of: Some(of) } => tunnels::register(&data, &name, &of),
         Command::Destinations { data, .. } => tunnels::list(&data),
+        Command::ClientKey => {
+            tunnels::client_key();
+            Ok(())
+        }
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

@@ -1,7 +1,7 @@
 //! The SAM server of the configuration: a listening socket, and behind it nothing until the first program comes.
 
 use crate::settings::sam::Sam;
-use ramson_actors::destination::DestinationConfig;
+use ramson_actors::destination::{DestinationConfig, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
@@ -52,6 +52,7 @@ async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)
             inbound,
             outbound,
             published,
+            options: Options::default(),
         };
         let opened = node.destinations().open_with(config, datagrams.then_some(sender));
         let opened = opened.map(|(handle, streams)| Opened { handle, streams, datagrams: receiver });

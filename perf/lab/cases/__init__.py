@@ -6,6 +6,7 @@ Ramson's own metrics can answer.
 """
 
 from . import (
+    encrypted,
     endpoint,
     floodfill,
     gateway,
@@ -91,6 +92,7 @@ ALL = (
     streams_i2pd,
     streams_broken,
     streams_java,
+    encrypted,
     socks,
     http_proxy,
     http_server,

@@ -11,7 +11,7 @@ mod build;
 mod header;
 
 pub use build::LeaseSet2Builder;
-pub use header::{FLAG_OFFLINE, FLAG_UNPUBLISHED};
+pub use header::{FLAG_BLINDED, FLAG_OFFLINE, FLAG_UNPUBLISHED};
 pub(crate) use header::{Header, Times};
 
 use super::key_type::EncType;
