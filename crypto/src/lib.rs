@@ -10,6 +10,7 @@ pub mod cbc;
 pub mod chacha20;
 pub mod elligator;
 pub mod hash;
+pub mod kem;
 pub mod mask;
 pub mod rsa;
 pub mod sign;
