@@ -12,6 +12,7 @@ from . import (
     hostile,
     http_proxy,
     http_server,
+    i2cp,
     import_tunnels,
     introduced,
     introduced_java,
@@ -102,6 +103,7 @@ ALL = (
     outproxy,
     sam,
     sam_datagrams,
+    i2cp,
     soak,
 )
 
