@@ -13,6 +13,7 @@
 //! fit is as if it had been lost on the way.
 
 mod encrypted;
+pub mod program;
 mod questions;
 
 pub use encrypted::{FindError, Options};
@@ -162,18 +163,34 @@ impl Destinations {
             questions,
             accepted: config.published.then_some(accept),
             datagrams,
+            raw: None,
         };
         if !self.shared.clients().open_destination(new) {
             return None;
         }
-        let owner = Owner::Destination(id);
-        let purpose = Purpose::Client;
-        let pool = self.pools.open(PoolConfig { owner, purpose, inbound: config.inbound, outbound: config.outbound });
-        let hash = config.signer.destination.hash();
-        let actor = LocalDestination::new(self, id, config, pool.clone()).start();
+        let DestinationConfig { signer, encryption, inbound, outbound, published, options } = config;
+        let hash = signer.destination.hash();
+        let author = Author::Us { signer: Box::new(signer), encryption: encryption.public().0.to_vec() };
+        let handle = self.begin(id, hash, author, published, options, [inbound, outbound]);
+        actix::spawn(questions::forward(asked, handle.actor.clone()));
+        Some((handle, accepted))
+    }
+
+    /// The slow life of a destination begins.
+    fn begin(
+        &self,
+        id: DestinationId,
+        hash: DestinationHash,
+        author: Author,
+        published: bool,
+        options: Options,
+        [inbound, outbound]: [Wanted; 2],
+    ) -> DestinationHandle {
+        let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
+        let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
+        let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone()).start();
         self.shared.destinations().0.lock().insert(id, actor.clone().recipient());
-        actix::spawn(questions::forward(asked, actor.clone()));
-        Some((DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }, accepted))
+        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }
     }
 }
 
@@ -245,8 +262,7 @@ pub struct LocalDestination {
     netdb: NetDb,
     id: DestinationId,
     hash: DestinationHash,
-    signer: Signer,
-    encryption: Vec<u8>,
+    author: Author,
     published: bool,
     pool: PoolHandle,
     /// What the client thread and the lease set know of the tunnels.
@@ -267,13 +283,37 @@ pub struct LocalDestination {
     rng: ChaCha20Rng,
 }
 
+/// Who makes its lease sets.
+enum Author {
+    /// We do.
+    Us { signer: Box<Signer>, encryption: Vec<u8> },
+    /// A program does, and keeps the keys.
+    Program(program::Author),
+}
+
+impl Author {
+    fn destination(&self) -> &Destination {
+        match self {
+            Self::Us { signer, .. } => &signer.destination,
+            Self::Program(author) => author.destination(),
+        }
+    }
+}
+
 impl LocalDestination {
-    fn new(node: &Destinations, id: DestinationId, config: DestinationConfig, pool: PoolHandle) -> Self {
+    fn new(
+        node: &Destinations,
+        id: DestinationId,
+        hash: DestinationHash,
+        author: Author,
+        published: bool,
+        options: Options,
+        pool: PoolHandle,
+    ) -> Self {
         let shared = node.shared.clone();
         let (mut rng, mut seed) = (shared.rng(), [0; 32]);
         rng.fill_bytes(&mut seed);
-        let hash = config.signer.destination.hash();
-        let encrypted = Encrypted::new(config.options, &config.signer.destination);
+        let encrypted = Encrypted::new(options, author.destination());
         // The place of a lease set is that of its destination; no floodfill has that hash.
         let publisher =
             PublisherConfig { interval: REPUBLISH, patience: CONFIRM, ..PublisherConfig::new(RouterHash(hash.0)) };
@@ -281,9 +321,8 @@ impl LocalDestination {
             netdb: node.netdb.clone(),
             id,
             hash,
-            encryption: config.encryption.public().0.to_vec(),
-            signer: config.signer,
-            published: config.published,
+            author,
+            published,
             pool,
             outbound: Vec::new(),
             inbound: Vec::new(),
@@ -348,39 +387,44 @@ impl LocalDestination {
             return;
         }
         let leases = own.inbound.iter().take(MAX_LEASES.into()).map(|tunnel| self.lease(tunnel)).collect();
+        let Author::Us { signer, encryption } = &self.author else { return self.ask_program(ids, leases) };
         // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
         let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
         let builder = LeaseSet2Builder {
             flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
-            keys: vec![(EncType::X25519, self.encryption.clone())],
+            keys: vec![(EncType::X25519, encryption.clone())],
             leases,
             ..LeaseSet2Builder::default()
         };
-        let Signer { destination, key, offline } = &self.signer;
+        let Signer { destination, key, offline } = &**signer;
         match builder.sign(destination, key, offline.as_deref(), version) {
-            Ok(lease_set) if self.tell(ToCore::Published(lease_set.clone())) => {
-                (self.inbound, self.changed_at) = (ids, None);
-                if self.published {
-                    self.publish(&lease_set);
+            // What is not taken is tried again with the next tick.
+            Ok(lease_set) => {
+                let stored = self.encrypted.seal(&lease_set, signer, &mut self.rng);
+                match stored {
+                    Ok(stored) => _ = self.put_in_force(lease_set, stored, ids),
+                    Err(error) => tracing::warn!(%error, "a lease set could not be encrypted"),
                 }
-                self.lease_set = Some((lease_set, now.mono));
             }
-            // It is tried again with the next tick.
-            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a lease set could not be made"),
         }
     }
 
-    fn publish(&mut self, lease_set: &LeaseSet2) {
-        match self.encrypted.seal(lease_set, &self.signer, &mut self.rng) {
-            Ok(entry) => {
-                self.publisher.handle_input(self.shared.now(), In::Moved(RouterHash(entry.key().0)));
-                self.stored = Some(entry);
-                self.publisher.handle_input(self.shared.now(), In::Publish);
-            }
-            Err(error) => tracing::warn!(%error, "a lease set could not be encrypted"),
+    /// Our lease set is this from now on, and names these tunnels; floodfills get `stored`. False if the client thread does not keep up.
+    fn put_in_force(&mut self, lease_set: LeaseSet2, stored: Entry, tunnels: Vec<TunnelId>) -> bool {
+        if !self.tell(ToCore::Published(lease_set.clone())) {
+            return false;
         }
+        let now = self.shared.now();
+        (self.inbound, self.changed_at) = (tunnels, None);
+        self.lease_set = Some((lease_set, now.mono));
+        if self.published {
+            self.publisher.handle_input(now, In::Moved(RouterHash(stored.key().0)));
+            self.stored = Some(stored);
+            self.publisher.handle_input(now, In::Publish);
+        }
+        true
     }
 
     fn lease(&self, tunnel: &InboundTunnelRef) -> Lease {

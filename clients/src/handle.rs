@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::destination::In;
 use ramson_protocol::destination::datagrams::Datagram;
+use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{DestinationHash, DestinationId, TunnelId};
 use ramson_protocol::streaming::streams::Ports;
@@ -193,6 +194,11 @@ impl Clients {
     /// Sends a datagram of a destination of ours. It may be lost on the way, as any. False if the thread does not keep up.
     pub fn send_datagram(&self, id: DestinationId, datagram: Datagram) -> bool {
         self.tell(id, Told::Datagram(datagram))
+    }
+
+    /// Sends a payload of a destination of ours as it is. False if the thread does not keep up: it may be tried again.
+    pub fn send_raw(&self, id: DestinationId, raw: Raw) -> bool {
+        self.tell(id, Told::Raw(raw))
     }
 
     /// The counters of each thread.

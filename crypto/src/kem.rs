@@ -62,9 +62,8 @@ impl Kem {
     pub fn generate(self, seed: [u8; 64], public: &mut Vec<u8>) -> Decapsulator {
         macro_rules! of {
             ($set:ty) => {
-                public.extend_from_slice(
-                    &DecapsulationKey::<$set>::from_seed(seed.into()).encapsulation_key().to_bytes(),
-                )
+                public
+                    .extend_from_slice(&DecapsulationKey::<$set>::from_seed(seed.into()).encapsulation_key().to_bytes())
             };
         }
         each!(self, of);

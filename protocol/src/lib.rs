@@ -24,6 +24,7 @@ pub mod dialing;
 mod fingerprints;
 pub mod garlic;
 pub mod gzip;
+pub mod i2cp;
 pub mod i2np;
 pub mod id;
 pub mod irc;

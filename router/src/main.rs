@@ -11,6 +11,7 @@ mod data_dir;
 mod doctor;
 mod exporter;
 mod family;
+mod i2cp;
 mod import_tunnels;
 mod info;
 mod log;

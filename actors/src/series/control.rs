@@ -109,6 +109,14 @@ series! {
             "Stores of our own RouterInfo with floodfills, by what came of them.";
         Counter RESEEDS = "ramson_reseeds_total" ["outcome"]
             "Rounds of reseeding by what they brought: routers of several signers, those of bundles that were kept, or nothing.";
+        Gauge I2CP_CONNECTIONS = "ramson_i2cp_connections" []
+            "Programs that are connected by I2CP.";
+        Gauge I2CP_SESSIONS = "ramson_i2cp_sessions" []
+            "Destinations that programs have by I2CP.";
+        Counter I2CP_PAYLOADS = "ramson_i2cp_payloads_total" ["event"]
+            "Payloads that programs sent by I2CP, and that came for them.";
+        Counter I2CP_REFUSED = "ramson_i2cp_refused_total" ["reason"]
+            "What programs said by I2CP that was not done, and why.";
         Counter RESEED_FETCHES = "ramson_reseed_fetches_total" ["outcome"]
             "Reseed hosts that were asked, by what came of it.";
     }

@@ -13,6 +13,7 @@ from . import (
     hostile,
     http_proxy,
     http_server,
+    i2cp,
     import_tunnels,
     introduced,
     introduced_java,
@@ -104,6 +105,7 @@ ALL = (
     outproxy,
     sam,
     sam_datagrams,
+    i2cp,
     soak,
 )
 
