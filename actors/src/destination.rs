@@ -51,6 +51,7 @@ use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, NetDbKey, R
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
+use ramson_protocol::ratchet::sessions;
 use ramson_protocol::streaming::streams::{Ports, Signer};
 use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::Delivery;
@@ -155,9 +156,10 @@ impl Destinations {
         let id = DestinationId(self.next.fetch_add(1, Relaxed));
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (accept, accepted) = mpsc::channel(ACCEPTED);
+        let sessions = sessions::Config { hybrid: config.options.hybrid, ..sessions::Config::default() };
         let new = NewDestination {
             id,
-            config: Config { listening: config.published, ..Config::default() },
+            config: Config { listening: config.published, sessions, ..Config::default() },
             signer: config.signer.clone(),
             encryption: config.encryption.clone(),
             questions,
@@ -391,9 +393,10 @@ impl LocalDestination {
         // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
         let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
+        let kinds = self.encrypted.hybrid().map(Some).into_iter().chain([None]);
         let builder = LeaseSet2Builder {
             flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
-            keys: vec![(EncType::X25519, encryption.clone())],
+            keys: kinds.map(|kind| (EncType::of_handshake(kind), encryption.clone())).collect(),
             leases,
             ..LeaseSet2Builder::default()
         };

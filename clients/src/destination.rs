@@ -106,6 +106,7 @@ impl DestinationStats {
             ("question_opened", s.heard),
             ("reply_sent", s.replied),
             ("reply_opened", s.answered),
+            ("hybrid", s.hybrid),
             ("message_sent", s.sent),
             ("message_opened", s.received),
             ("keys_renewed", s.renewed),
@@ -123,6 +124,7 @@ impl DestinationStats {
             ("bad_lease_set", other.bad_lease_sets),
             ("lost_waiting", other.lost_waiting),
             ("unknown_protocol", other.unknown_protocols),
+            ("hybrid_given_up", other.hybrid_given_up),
         ];
         let datagrams = [
             ("sent", other.datagrams_sent),

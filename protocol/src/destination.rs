@@ -23,6 +23,7 @@ use crate::i2np::header::{Freshness, freshness};
 use crate::i2np::{MessageType, ShortHeader, data, garlic};
 use crate::id::{DestinationHash, MessageId, TunnelId};
 use crate::payload::{Payload, STREAMING};
+use crate::ratchet::handshake::Kind;
 use crate::ratchet::sessions::{self, Event, Opened, Sessions};
 use crate::streaming::stream;
 use crate::streaming::streams::{self, Limits, Ports, Signer, Streams};
@@ -35,7 +36,7 @@ use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use raw::Fate;
-use remote::{Remote, Waiting};
+use remote::{Remote, TheirKey, Waiting};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ const LIFETIME: Duration = Duration::from_secs(12);
 
 /// What a destination sends before it may: see [`Remote::waiting`].
 const MAX_WAITING: usize = 512;
+
+/// Whom hybrid handshakes do not reach for so long is asked without. INTEROP: i2pd 2.59 has a fault in them.
+const HYBRID_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often sessions are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -143,6 +147,8 @@ pub struct Stats {
     pub bad_lease_sets: u64,
     /// Messages that were given up while they waited for a lease set or a session.
     pub lost_waiting: u64,
+    /// Others who did not answer hybrid handshakes, and are asked without.
+    pub hybrid_given_up: u64,
     /// Messages of protocols that nobody here speaks.
     pub unknown_protocols: u64,
     /// Datagrams that came.
@@ -206,6 +212,10 @@ impl Destination {
             stats: Stats::default(),
             config,
         }
+    }
+
+    fn hybrid(&self) -> Kind {
+        self.config.sessions.hybrid
     }
 
     /// Its hash.
@@ -363,7 +373,8 @@ impl Destination {
         if known.is_some_and(|remote| remote.has(&lease_set)) {
             return;
         }
-        let fits = remote::key(&lease_set) == Some(from) && hash != self.hash && lease_set.verify().is_ok();
+        let names = |key| remote::keys(&lease_set, self.hybrid()).iter().any(|theirs| theirs.key == key);
+        let fits = names(from) && hash != self.hash && lease_set.verify().is_ok();
         let known = known.is_some();
         if !fits || !self.learn(now, lease_set) {
             self.stats.bad_lease_sets += 1;
@@ -376,16 +387,19 @@ impl Destination {
     /// Takes a verified lease set. False if it is of no use.
     fn learn(&mut self, now: Now, lease_set: LeaseSet2) -> bool {
         let hash = lease_set.hash();
-        let Some(key) = remote::key(&lease_set).filter(|_| lease_set.expires() > now.wall) else { return false };
+        let keys = remote::keys(&lease_set, self.hybrid());
+        if keys.is_empty() || lease_set.expires() <= now.wall {
+            return false;
+        }
         if !self.remotes.contains_key(&hash) {
             self.make_room();
         }
         let remote = self.remotes.entry(hash).or_insert_with(|| Remote::new(now.mono));
-        if let Some(before) = remote.key().filter(|before| *before != key) {
-            self.by_key.remove(&before.0);
+        for before in remote.keys() {
+            self.by_key.remove(&before.key.0);
         }
-        remote.learn(lease_set, key);
-        self.by_key.insert(key.0, hash);
+        remote.learn(lease_set, keys);
+        self.by_key.extend(remote.keys().iter().map(|theirs| (theirs.key.0, hash)));
         true
     }
 
@@ -393,8 +407,8 @@ impl Destination {
         while self.remotes.len() >= self.config.remotes {
             let oldest = self.remotes.iter().min_by_key(|(_, remote)| remote.used).map(|(hash, _)| *hash);
             let Some(remote) = oldest.and_then(|hash| self.remotes.remove(&hash)) else { return };
-            if let Some(key) = remote.key() {
-                self.by_key.remove(&key.0);
+            for theirs in remote.keys() {
+                self.by_key.remove(&theirs.key.0);
             }
             self.lose(remote.waiting, Fate::Overflow);
         }
@@ -495,13 +509,23 @@ impl Destination {
         }
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         while !remote.waiting.is_empty() {
-            let Some(key) = remote.key().filter(|_| remote.has_lease(now.wall)) else {
+            let is_ready = |key: &PublicKey| self.sessions.is_ready(key, now.mono);
+            let Some(TheirKey { kind, key }) = remote.key(is_ready).filter(|_| remote.has_lease(now.wall)) else {
                 if remote.look_up(now.mono) {
                     self.out.push_back(Out::LookUp(to));
                 }
                 return;
             };
-            if !self.sessions.is_ready(&key, now.mono)
+            let new = !is_ready(&key);
+            if new
+                && kind.is_some()
+                && self.sessions.asking_since(&key).is_some_and(|since| since + HYBRID_PATIENCE <= now.mono)
+                && remote.go_plain()
+            {
+                self.stats.hybrid_given_up += 1;
+                continue;
+            }
+            if new
                 && let Some(until) =
                     self.sessions.asked_at(&key).map(|at| at + remote.hold()).filter(|until| *until > now.mono)
             {
@@ -510,11 +534,10 @@ impl Destination {
             }
             let Some((tunnel, lease)) = remote.path(&self.outbound, now.wall, &mut self.rng) else { return };
             let Some(Waiting { bytes, until: expiration, bundle, token }) = remote.waiting.pop_front() else { return };
-            let new = !self.sessions.is_ready(&key, now.mono);
             let wants = |version| new || bundle && remote.wants(version, now.mono);
             let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
             let (id, clove_id) = (MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32()));
-            let sealed = self.sessions.seal(now, &key, bundle.is_some(), |out| {
+            let sealed = self.sessions.seal(now, &key, kind, bundle.is_some(), |out| {
                 if let Some((store, _)) = bundle {
                     let header = ShortHeader { kind: MessageType::DatabaseStore, id: clove_id, expiration };
                     // It is far shorter than a block.

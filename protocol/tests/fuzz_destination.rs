@@ -4,6 +4,7 @@
 
 use bolero::{ValueGenerator, check, produce};
 use bytes::Bytes;
+use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::{SigType, SigningKey};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::keys_and_cert;
@@ -62,7 +63,7 @@ fn fuzz_payloads_and_blocks() {
 
 #[test]
 fn fuzz_new_sessions() {
-    let us = StaticKey::new(SecretKey::from_bytes([7; 32]));
+    let us = StaticKey::new(SecretKey::from_bytes([7; 32]), Some(Kem::MlKem512));
     check!().with_iterations(2_000).with_generator(bytes()).cloned().for_each(|mut bytes: Vec<u8>| {
         assert!(hear(&us, &mut bytes).is_err(), "nobody forges one by chance");
     });

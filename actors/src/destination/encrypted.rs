@@ -9,6 +9,7 @@
 use super::LocalDestination;
 use crate::drops::ControlDrop;
 use actix::Context;
+use ramson_crypto::kem::Kem;
 use ramson_protocol::b32::Blinded;
 use ramson_protocol::blinding::{Blinding, ClientKey, OpenError, Readers, open, seal};
 use ramson_protocol::data::encrypted_lease_set::EncryptedLeaseSet;
@@ -29,14 +30,23 @@ use std::collections::HashMap;
 const MAX_KNOWN: usize = 256;
 
 /// What few destinations want otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// The hybrid handshake that it takes and begins beside the plain one.
+    pub hybrid: Option<Kem>,
     /// Its lease set is encrypted, for these readers; by its hash nobody finds it.
     pub encrypted: Option<Readers>,
     /// What must be known beside an address to find an encrypted lease set, its own and others' whose address says so.
     pub secret: String,
     /// The key with which it reads lease sets that are for certain readers.
     pub client_key: Option<ClientKey>,
+}
+
+impl Default for Options {
+    /// Hybrid handshakes with ML-KEM-768. INTEROP: i2pd's own choice, and one lease set names one of them at most.
+    fn default() -> Self {
+        Self { hybrid: Some(Kem::MlKem768), encrypted: None, secret: String::new(), client_key: None }
+    }
 }
 
 /// Why a destination is not known.
@@ -65,6 +75,11 @@ impl Encrypted {
     pub(super) fn new(options: Options, destination: &Destination) -> Self {
         let own = options.encrypted.as_ref().and_then(|_| Blinding::of(destination, options.secret.as_bytes()));
         Self { options, own, known: HashMap::new(), sought: HashMap::new() }
+    }
+
+    /// The hybrid handshake that it takes.
+    pub(super) fn hybrid(&self) -> Option<Kem> {
+        self.options.hybrid
     }
 
     /// Flags of its lease set.

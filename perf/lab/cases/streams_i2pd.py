@@ -12,6 +12,7 @@ NEEDS_RAMSON = True
 _PORT, _PROXY, _OWN_PROXY = 4600, 4601, 4602
 _SIZE, _QUICK_SIZE = 100_000_000, 10_000_000
 _MANY, _QUICK_MANY = 200, 20
+_EVENTS = "ramson_destination_events_total"
 
 
 class NETWORK(Network):
@@ -43,7 +44,11 @@ def ways(net):
 
 
 def run(net):
-    return "; ".join(_way(net, name, *way) for name, way in ways(net).items())
+    words = "; ".join(_way(net, name, *way) for name, way in ways(net).items())
+    hybrid, given_up = (net.subject.metrics().total(_EVENTS, event=event) for event in ("hybrid", "hybrid_given_up"))
+    if not hybrid or given_up:
+        raise Failed(f"{hybrid:.0f} sessions by ML-KEM, which i2pd does, and {given_up:.0f} given up", net.subject, net.partner)
+    return f"{words}; {hybrid:.0f} sessions by ML-KEM"
 
 
 def _way(net, name, way, host):

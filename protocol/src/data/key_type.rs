@@ -2,6 +2,7 @@
 //!
 //! spec: common-structures §Key Certificates, §PublicKey
 
+use ramson_crypto::kem::Kem;
 pub use ramson_crypto::sign::SigType;
 
 /// An encryption key type. Unknown codes are kept.
@@ -55,6 +56,16 @@ impl EncType {
             Self::MlKem768X25519 => 6,
             Self::MlKem1024X25519 => 7,
             Self::Unknown(code) => code,
+        }
+    }
+
+    /// The type of the keys with which handshakes of this kind are made.
+    pub fn of_handshake(kind: Option<Kem>) -> Self {
+        match kind {
+            None => Self::X25519,
+            Some(Kem::MlKem512) => Self::MlKem512X25519,
+            Some(Kem::MlKem768) => Self::MlKem768X25519,
+            Some(Kem::MlKem1024) => Self::MlKem1024X25519,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A datagram is sent once or lost: nothing here repeats or orders it. Who sent one its own bytes say ([`crate::datagram`]), or the
 //! session, if it is bound to a destination whose lease set we know.
 
+use super::remote::TheirKey;
 use super::{Destination, LIFETIME, Out};
 use crate::i2np::garlic;
 use crate::id::DestinationHash;
@@ -77,11 +78,14 @@ impl Destination {
         for hash in due {
             self.askers.remove(&hash);
             let Some(remote) = self.remotes.get_mut(&hash) else { continue };
-            let key = remote.key().filter(|key| self.sessions.is_unanswered(key, now.mono));
-            let (Some(key), Some((tunnel, lease))) = (key, remote.path(&self.outbound, now.wall, &mut self.rng)) else {
+            let waits = |theirs: &&TheirKey| self.sessions.is_unanswered(&theirs.key, now.mono);
+            let key = remote.keys().iter().find(waits).copied();
+            let (Some(TheirKey { kind, key }), Some((tunnel, lease))) =
+                (key, remote.path(&self.outbound, now.wall, &mut self.rng))
+            else {
                 continue;
             };
-            let Some(sealed) = self.sessions.seal(now, &key, false, |_| {}) else { continue };
+            let Some(sealed) = self.sessions.seal(now, &key, kind, false, |_| {}) else { continue };
             if let Ok(body) = garlic::to_body(&sealed.data) {
                 let delivery = Delivery::Tunnel(lease.gateway, lease.tunnel);
                 self.out.push_back(Out::Garlic { tunnel, delivery, body, expiration: now.wall.plus(LIFETIME) });

@@ -6,10 +6,12 @@ use crate::data::lease_set2::LeaseSet2;
 use crate::id::TunnelId;
 use crate::payload::STREAMING;
 use crate::ratchet::block::MessageRef;
+use crate::ratchet::handshake::Kind;
 use crate::time::{Mono, Wall};
 use ramson_crypto::x25519::PublicKey;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -29,10 +31,24 @@ const DATAGRAM_HOLD: Duration = Duration::from_millis(250);
 /// A search is not begun anew so soon after one that found nothing.
 const MISSED: Duration = Duration::from_secs(10);
 
-/// The first key of a lease set that we can use.
-pub(super) fn key(lease_set: &LeaseSet2) -> Option<PublicKey> {
-    let x25519 = lease_set.encryption_keys().find(|(kind, _)| *kind == EncType::X25519);
-    x25519.and_then(|(_, key)| key.try_into().ok()).map(PublicKey)
+/// A key of another destination's, and the handshake that is made with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TheirKey {
+    pub(super) kind: Kind,
+    pub(super) key: PublicKey,
+}
+
+/// Those keys of a lease set that we can use, with our kind of hybrid handshake first.
+pub(super) type Keys = SmallVec<[TheirKey; 2]>;
+
+/// See [`Keys`].
+pub(super) fn keys(lease_set: &LeaseSet2, hybrid: Kind) -> Keys {
+    let with = |kind: Kind| {
+        let of_kind = lease_set.encryption_keys().find(|(found, _)| *found == EncType::of_handshake(kind));
+        let key = of_kind.and_then(|(_, key)| key.try_into().ok()).map(PublicKey);
+        key.map(|key| TheirKey { kind, key })
+    };
+    hybrid.and_then(|kem| with(Some(kem))).into_iter().chain(with(None)).collect()
 }
 
 /// A payload that is to be sent.
@@ -51,7 +67,9 @@ pub(super) struct Waiting {
 /// Another destination.
 #[derive(Debug)]
 pub(super) struct Remote {
-    lease_set: Option<(LeaseSet2, PublicKey)>,
+    lease_set: Option<(LeaseSet2, Keys)>,
+    /// Its hybrid handshakes were not answered.
+    plain: bool,
     /// The tunnel of ours and the lease that are used.
     tunnel: Option<TunnelId>,
     lease: Option<Lease>,
@@ -72,6 +90,7 @@ impl Remote {
     pub(super) fn new(now: Mono) -> Self {
         Self {
             lease_set: None,
+            plain: false,
             tunnel: None,
             lease: None,
             changes: 0,
@@ -85,8 +104,22 @@ impl Remote {
         }
     }
 
-    pub(super) fn key(&self) -> Option<PublicKey> {
-        self.lease_set.as_ref().map(|(_, key)| *key)
+    pub(super) fn keys(&self) -> &[TheirKey] {
+        self.lease_set.as_ref().map_or(&[], |(_, keys)| keys)
+    }
+
+    /// The key to send with: that of a session that stands, or the best for a new one.
+    pub(super) fn key(&self, is_ready: impl Fn(&PublicKey) -> bool) -> Option<TheirKey> {
+        let ready = self.keys().iter().find(|theirs| is_ready(&theirs.key));
+        let new = || self.keys().iter().find(|theirs| theirs.kind.is_none() || !self.plain);
+        ready.or_else(new).copied()
+    }
+
+    /// Hybrid handshakes are not answered: it is asked without from now on, if it has a key for that.
+    pub(super) fn go_plain(&mut self) -> bool {
+        let can = !self.plain && self.keys().iter().any(|theirs| theirs.kind.is_none());
+        self.plain |= can;
+        can
     }
 
     /// True if this very lease set is known, or a newer one.
@@ -94,13 +127,13 @@ impl Remote {
         self.lease_set.as_ref().is_some_and(|(known, _)| known.published() >= other.published())
     }
 
-    pub(super) fn learn(&mut self, lease_set: LeaseSet2, key: PublicKey) {
+    pub(super) fn learn(&mut self, lease_set: LeaseSet2, keys: Keys) {
         self.looking = false;
         if self.has(&lease_set) {
             return;
         }
         self.lease = self.lease.filter(|lease| lease_set.leases().any(|other| other == *lease));
-        self.lease_set = Some((lease_set, key));
+        self.lease_set = Some((lease_set, keys));
     }
 
     pub(super) fn has_lease(&self, now: Wall) -> bool {

@@ -7,6 +7,7 @@ use crate::data::keys_and_cert;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::LeaseSet2Builder;
 use crate::id::RouterHash;
+use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
 
 const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
@@ -16,6 +17,8 @@ struct Node {
     core: Destination,
     identity: keys_and_cert::Destination,
     key: SigningKey,
+    /// What its lease set says that it takes.
+    claims: Kind,
     /// The number of its inbound tunnel.
     tunnel: u32,
     accepted: Vec<u32>,
@@ -27,16 +30,18 @@ struct Node {
 }
 
 impl Node {
-    fn new(n: u8) -> Self {
+    fn new(n: u8, hybrid: Kind) -> Self {
         let key = SigningKey::from_seed([n; 32]);
         let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
         let us = Signer { destination: identity.clone(), key: key.clone(), offline: None };
-        let config = Config { listening: true, datagrams: true, ..Config::default() };
+        let sessions = sessions::Config { hybrid, ..sessions::Config::default() };
+        let config = Config { listening: true, datagrams: true, sessions, ..Config::default() };
         let core = Destination::new(config, us, SecretKey::from_bytes([n; 32]), [n; 32], START);
         Self {
             core,
             identity,
             key,
+            claims: hybrid,
             tunnel: u32::from(n) * 100,
             accepted: vec![],
             read: vec![],
@@ -53,7 +58,8 @@ impl Node {
             tunnel: TunnelId(self.tunnel),
             end: now.wall.plus(Duration::from_secs(600)),
         };
-        let keys = vec![(EncType::X25519, self.core.sessions().public().0.to_vec())];
+        let kinds = self.claims.map(Some).into_iter().chain([None]);
+        let keys = kinds.map(|kind| (EncType::of_handshake(kind), self.core.sessions().public().0.to_vec())).collect();
         let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
         builder.sign(&self.identity, &self.key, None, now.wall).unwrap()
     }
@@ -75,7 +81,10 @@ struct Net {
 
 impl Net {
     fn new() -> Self {
-        let mut nodes = [Node::new(1), Node::new(2)];
+        Self::of([Node::new(1, None), Node::new(2, None)])
+    }
+
+    fn of(mut nodes: [Node; 2]) -> Self {
         nodes.iter_mut().for_each(|node| node.publish(START));
         Self { now: START, nodes, way: BTreeMap::new(), serial: 0, answers: true }
     }
@@ -153,6 +162,50 @@ fn a_question_finds_its_way_and_its_answer_without_a_second_search() {
     assert_eq!(net.nodes[1].lookups, 0, "the lease set came along");
 }
 
+/// A question and its answer between two who take these handshakes. The length of the first message.
+fn converse(kinds: [Kind; 2]) -> usize {
+    let mut net = Net::of([Node::new(1, kinds[0]), Node::new(2, kinds[1])]);
+    net.connect(b"GET /");
+    net.drain();
+    let first = net.way.values().map(|(_, data)| data.len()).max().unwrap();
+    net.run(Duration::from_secs(1));
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    net.nodes[1].core.streams_mut().write(now, other, b"200 OK");
+    net.run(Duration::from_secs(1));
+    assert_eq!((net.nodes[1].read.as_slice(), net.nodes[0].read.as_slice()), (&b"GET /"[..], &b"200 OK"[..]));
+    assert!(net.nodes.iter().all(|node| node.core.stats().hybrid_given_up == 0));
+    let hybrid = u64::from(kinds[0].is_some() && kinds[0] == kinds[1]);
+    assert!(net.nodes.iter().all(|node| node.core.sessions().stats().hybrid == hybrid));
+    first
+}
+
+#[test]
+fn handshakes_are_hybrid_where_both_take_the_same_and_plain_else() {
+    let plain = converse([None, None]);
+    for kem in [Kem::MlKem512, Kem::MlKem768, Kem::MlKem1024] {
+        let hybrid = converse([Some(kem); 2]);
+        assert!((hybrid - plain).abs_diff(kem.key_len() + 16) < 60, "{kem:?}: {hybrid} bytes, {plain} without");
+        for kinds in [[Some(kem), None], [None, Some(kem)]] {
+            assert!(
+                converse(kinds).abs_diff(plain) < 120,
+                "{kem:?} with one who takes none: only the lease set is longer"
+            );
+        }
+    }
+    assert!(converse([Some(Kem::MlKem768), Some(Kem::MlKem512)]).abs_diff(plain) < 120);
+}
+
+#[test]
+fn whom_hybrid_handshakes_do_not_reach_is_asked_without() {
+    let mut broken = Node::new(2, None);
+    broken.claims = Some(Kem::MlKem768);
+    let mut net = Net::of([Node::new(1, Some(Kem::MlKem768)), broken]);
+    net.connect(b"GET /");
+    net.run(HYBRID_PATIENCE + Duration::from_secs(10));
+    assert_eq!(net.nodes[1].read, b"GET /");
+    assert_eq!(net.nodes[0].core.stats().hybrid_given_up, 1);
+}
+
 #[test]
 fn many_streams_that_begin_at_once_ask_once() {
     let mut net = Net::new();
@@ -196,7 +249,7 @@ fn a_new_lease_set_is_told_until_it_is_acknowledged_and_then_no_more() {
 #[test]
 fn a_lease_set_of_somebody_else_is_not_believed() {
     let mut net = Net::new();
-    let third = Node::new(3);
+    let third = Node::new(3, None);
     // The session of the first destination brings the lease set of the third.
     net.nodes[0].core.own = Some((DatabaseStore::new(third.lease_set(START).into()).to_body().unwrap(), START.wall));
     net.connect(b"x");

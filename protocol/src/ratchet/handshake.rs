@@ -1,12 +1,13 @@
 //! The handshake of a session, Noise IK with hidden ephemeral keys: a New Session message, and its reply.
 //!
 //! ```text
-//! New Session    Alice's ephemeral (32) | her static key, sealed (32 + 16)  | payload, sealed (n + 16)
-//! Reply          tag (8) | Bob's ephemeral (32) | nothing, sealed (16)      | payload, sealed (n + 16)
+//! New Session    Alice's ephemeral (32) | [her KEM key, sealed (k + 16)] | her static key, sealed (32 + 16) | payload, sealed (n + 16)
+//! Reply          tag (8) | Bob's ephemeral (32) | [KEM ciphertext, sealed (c + 16)] | nothing, sealed (16) | payload, sealed (n + 16)
 //! ```
-//! With a static key of zeros the message is unbound: nobody can reply, and nobody is proven to have sent it.
+//! What stands in brackets is there in hybrid handshakes only, see [`Kind`]. With a static key of zeros the message is unbound: nobody
+//! can reply, and nobody is proven to have sent it.
 //!
-//! spec: ecies §KDFs for New Session Message, §New Session Reply format
+//! spec: ecies §KDFs for New Session Message, §New Session Reply format; ecies-hybrid
 
 use super::tag_set::{ReceiveTags, SendTags};
 use crate::garlic::one_time::{SESSION_TAG_LEN, SessionTag};
@@ -14,39 +15,55 @@ use crate::noise::{Initial, Symmetric};
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
 use ramson_crypto::elligator::{self, Hidden};
 use ramson_crypto::hash::{hkdf1, hkdf2};
+use ramson_crypto::kem::{Decapsulator, Kem};
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
+use smallvec::SmallVec;
 
-/// The protocol of the handshake.
-pub const PROTOCOL: &[u8] = b"Noise_IKelg2+hs2_25519_ChaChaPoly_SHA256";
+/// The protocol of the handshake: X25519 alone, or with a KEM beside it.
+pub type Kind = Option<Kem>;
+
+/// Its name.
+pub fn protocol(kind: Kind) -> &'static [u8] {
+    match kind {
+        None => b"Noise_IKelg2+hs2_25519_ChaChaPoly_SHA256",
+        Some(Kem::MlKem512) => b"Noise_IKhfselg2_25519+MLKEM512_ChaChaPoly_SHA256",
+        Some(Kem::MlKem768) => b"Noise_IKhfselg2_25519+MLKEM768_ChaChaPoly_SHA256",
+        Some(Kem::MlKem1024) => b"Noise_IKhfselg2_25519+MLKEM1024_ChaChaPoly_SHA256",
+    }
+}
 
 const KEY_LEN: usize = 32;
-/// Where the payload of a New Session message begins.
-const NEW_HEAD: usize = KEY_LEN + KEY_LEN + TAG_LEN;
+
 /// What a New Session message has beside its payload.
-pub const NEW_OVERHEAD: usize = NEW_HEAD + TAG_LEN;
-/// Where the payload of a reply begins.
-const REPLY_HEAD: usize = SESSION_TAG_LEN + KEY_LEN + TAG_LEN;
+pub fn new_overhead(kind: Kind) -> usize {
+    KEY_LEN + kind.map_or(0, |kem| kem.key_len() + TAG_LEN) + KEY_LEN + TAG_LEN + TAG_LEN
+}
+
 /// What a reply has beside its payload.
-pub const REPLY_OVERHEAD: usize = REPLY_HEAD + TAG_LEN;
+pub fn reply_overhead(kind: Kind) -> usize {
+    SESSION_TAG_LEN + KEY_LEN + kind.map_or(0, |kem| kem.ciphertext_len() + TAG_LEN) + TAG_LEN + TAG_LEN
+}
 
 /// A message could not be opened: damaged, or for another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 
-/// Our long-lived key pair, with what of the handshake is the same for every message to it.
+/// Our long-lived key pair, with what of each kind of handshake is the same for every message to it.
 pub struct StaticKey {
     secret: SecretKey,
     public: PublicKey,
-    start: Symmetric,
+    /// Those that we take, hybrid ones first: they fail sooner.
+    starts: SmallVec<[(Kind, Symmetric); 2]>,
 }
 
 impl StaticKey {
-    /// Derives the public key.
-    pub fn new(secret: SecretKey) -> Self {
+    /// Derives the public key. Besides X25519 alone, handshakes with `hybrid` are taken.
+    pub fn new(secret: SecretKey, hybrid: Kind) -> Self {
         let public = secret.public();
-        Self { start: start(&public), secret, public }
+        let kinds = hybrid.map(Some).into_iter().chain([None]);
+        Self { starts: kinds.map(|kind| (kind, start(&public, kind))).collect(), secret, public }
     }
 
     /// The public half, as the LeaseSet has it.
@@ -61,8 +78,8 @@ impl std::fmt::Debug for StaticKey {
     }
 }
 
-fn start(to: &PublicKey) -> Symmetric {
-    let mut noise = Symmetric::new(&Initial::of(PROTOCOL));
+fn start(to: &PublicKey, kind: Kind) -> Symmetric {
+    let mut noise = Symmetric::new(&Initial::of(protocol(kind)));
     noise.mix_hash(&to.0);
     noise
 }
@@ -87,6 +104,7 @@ fn reply_key(noise: &Symmetric) -> ([u8; 32], [u8; 32]) {
 pub struct Asked {
     noise: Symmetric,
     ephemeral: SecretKey,
+    kem: Option<(Kem, Decapsulator)>,
     /// The tags that replies may have.
     pub tags: ReceiveTags,
 }
@@ -106,22 +124,31 @@ pub struct Pair {
     pub receive: ReceiveTags,
 }
 
-/// Appends a New Session message with `payload` from `us` to `to`.
+/// Appends a New Session message of this kind with `payload` from `us` to `to`.
 ///
 /// # Errors
 /// If `to` is no key.
 pub fn ask(
     us: &StaticKey,
     to: &PublicKey,
+    kind: Kind,
     payload: &[u8],
     rng: &mut ChaCha20Rng,
     out: &mut Vec<u8>,
 ) -> Result<Asked, NotOurs> {
-    let mut noise = start(to);
+    let mut noise = start(to, kind);
     let ephemeral = hidden(rng);
     noise.mix_hash(&ephemeral.public.0);
     out.extend_from_slice(&ephemeral.representative);
     mix_dh(&mut noise, &ephemeral.secret, to)?;
+    // spec: ecies-hybrid §Alice KDF for NS Message — "e1"
+    let kem = kind.map(|kem| {
+        let (from, mut seed) = (out.len(), [0; 64]);
+        rng.fill_bytes(&mut seed);
+        let ours = kem.generate(seed, out);
+        noise.encrypt_and_hash_vec(out, from);
+        (kem, ours)
+    });
     let from = out.len();
     out.extend_from_slice(&us.public.0);
     noise.encrypt_and_hash_vec(out, from);
@@ -130,23 +157,34 @@ pub fn ask(
     out.extend_from_slice(payload);
     noise.encrypt_and_hash_vec(out, from);
     let (root, k) = reply_key(&noise);
-    Ok(Asked { tags: ReceiveTags::new(&root, &k), noise, ephemeral: ephemeral.secret })
+    Ok(Asked { tags: ReceiveTags::new(&root, &k), noise, ephemeral: ephemeral.secret, kem })
 }
 
 impl Asked {
+    /// The kind of handshake.
+    pub fn kind(&self) -> Kind {
+        self.kem.as_ref().map(|(kem, _)| *kem)
+    }
+
     /// Opens a reply to this message in place. Several may come, each with keys of its own.
     ///
     /// # Errors
     /// If it is no reply to this message.
     pub fn open<'a>(&self, us: &StaticKey, data: &'a mut [u8]) -> Result<(&'a mut [u8], Pair), NotOurs> {
-        let (head, sealed) = data.split_at_mut_checked(REPLY_HEAD).ok_or(NotOurs)?;
-        let (tag, rest) = head.split_first_chunk_mut::<SESSION_TAG_LEN>().ok_or(NotOurs)?;
-        let (representative, empty) = rest.split_first_chunk_mut::<KEY_LEN>().ok_or(NotOurs)?;
+        let (tag, rest) = data.split_first_chunk_mut::<SESSION_TAG_LEN>().ok_or(NotOurs)?;
+        let (representative, rest) = rest.split_first_chunk_mut::<KEY_LEN>().ok_or(NotOurs)?;
+        let for_kem = self.kem.as_ref().map_or(0, |(kem, _)| kem.ciphertext_len() + TAG_LEN);
+        let (for_kem, rest) = rest.split_at_mut_checked(for_kem).ok_or(NotOurs)?;
+        let (empty, sealed) = rest.split_at_mut_checked(TAG_LEN).ok_or(NotOurs)?;
         let ephemeral = elligator::decode(representative);
         let mut noise = self.noise.clone();
         noise.mix_hash(tag);
         noise.mix_hash(&ephemeral.0);
         mix_dh(&mut noise, &self.ephemeral, &ephemeral)?;
+        if let Some((_, ours)) = &self.kem {
+            let ciphertext = noise.decrypt_and_hash(for_kem).map_err(|_| NotOurs)?;
+            noise.mix_key(&ours.decapsulate(ciphertext).map_err(|_| NotOurs)?);
+        }
         mix_dh(&mut noise, &us.secret, &ephemeral)?;
         noise.decrypt_and_hash(empty).map_err(|_| NotOurs)?;
         let (chaining, to_bob, to_alice) = split(&noise);
@@ -172,6 +210,8 @@ fn payload_key(to_alice: &[u8; 32]) -> [u8; 32] {
 pub struct Heard {
     noise: Symmetric,
     ephemeral: PublicKey,
+    /// The sender's key of the moment, in hybrid handshakes.
+    kem: Option<(Kem, Box<[u8]>)>,
     remote: PublicKey,
     tags: SendTags,
 }
@@ -196,21 +236,44 @@ pub struct NewSession<'a> {
 /// # Errors
 /// If it is none; the content of `data` is then unspecified.
 pub fn hear<'a>(us: &StaticKey, data: &'a mut [u8]) -> Result<NewSession<'a>, NotOurs> {
-    let (head, sealed) = data.split_at_mut_checked(NEW_HEAD).ok_or(NotOurs)?;
-    let (representative, key) = head.split_first_chunk_mut::<KEY_LEN>().ok_or(NotOurs)?;
+    let (representative, rest) = data.split_first_chunk_mut::<KEY_LEN>().ok_or(NotOurs)?;
     let ephemeral = elligator::decode(representative);
-    let mut noise = us.start.clone();
-    noise.mix_hash(&ephemeral.0);
-    mix_dh(&mut noise, &us.secret, &ephemeral)?;
-    let key = noise.decrypt_and_hash(key).map_err(|_| NotOurs)?;
-    let remote = PublicKey(*key.first_chunk().ok_or(NotOurs)?);
+    let shared = us.secret.dh(&ephemeral).map_err(|_| NotOurs)?;
+    let length = KEY_LEN + rest.len();
+    let kinds = us.starts.iter().filter(|(kind, _)| length >= new_overhead(*kind));
+    // A section that does not open may be spoiled.
+    let mut first: SmallVec<[u8; 1600]> = SmallVec::new();
+    let mut found = None;
+    for (kind, start) in kinds {
+        let mut noise = start.clone();
+        noise.mix_hash(&ephemeral.0);
+        noise.mix_key(&shared);
+        let section = kind.map_or(KEY_LEN, Kem::key_len) + TAG_LEN;
+        first.clear();
+        first.extend_from_slice(rest.get(..section).ok_or(NotOurs)?);
+        if noise.decrypt_and_hash(&mut first).is_ok() {
+            found = Some((*kind, noise, section));
+            break;
+        }
+    }
+    let (kind, mut noise, section) = found.ok_or(NotOurs)?;
+    first.truncate(section - TAG_LEN);
+    let mut rest = rest.get_mut(section..).ok_or(NotOurs)?;
+    let mut kem = None;
+    if let Some(of) = kind {
+        kem = Some((of, Box::from(first.as_slice())));
+        let (key, payload) = rest.split_at_mut_checked(KEY_LEN + TAG_LEN).ok_or(NotOurs)?;
+        first = SmallVec::from_slice(noise.decrypt_and_hash(key).map_err(|_| NotOurs)?);
+        rest = payload;
+    }
+    let remote = PublicKey(*first.first_chunk().ok_or(NotOurs)?);
     let bound = remote.0 != [0; KEY_LEN];
     if bound {
         mix_dh(&mut noise, &us.secret, &remote)?;
     }
-    let payload = noise.decrypt_and_hash(sealed).map_err(|_| NotOurs)?;
+    let payload = noise.decrypt_and_hash(rest).map_err(|_| NotOurs)?;
     let (root, k) = reply_key(&noise);
-    let bound = bound.then(|| Heard { tags: SendTags::new(&root, &k), noise, ephemeral, remote });
+    let bound = bound.then(|| Heard { tags: SendTags::new(&root, &k), noise, ephemeral, kem, remote });
     Ok(NewSession { payload, bound })
 }
 
@@ -218,6 +281,11 @@ impl Heard {
     /// The static key of the sender.
     pub fn remote(&self) -> PublicKey {
         self.remote
+    }
+
+    /// The kind of handshake.
+    pub fn kind(&self) -> Kind {
+        self.kem.as_ref().map(|(kem, _)| *kem)
     }
 
     /// Replies made so far.
@@ -236,9 +304,17 @@ impl Heard {
         noise.mix_hash(&tag);
         noise.mix_hash(&ephemeral.public.0);
         mix_dh(&mut noise, &ephemeral.secret, &self.ephemeral)?;
-        mix_dh(&mut noise, &ephemeral.secret, &self.remote)?;
         out.extend_from_slice(&tag);
         out.extend_from_slice(&ephemeral.representative);
+        // spec: ecies-hybrid §Bob KDF for NSR Message — "ekem1"
+        if let Some((kem, theirs)) = &self.kem {
+            let (from, mut random) = (out.len(), [0; 32]);
+            rng.fill_bytes(&mut random);
+            let shared = kem.encapsulate(theirs, random, out).map_err(|_| NotOurs)?;
+            noise.encrypt_and_hash_vec(out, from);
+            noise.mix_key(&shared);
+        }
+        mix_dh(&mut noise, &ephemeral.secret, &self.remote)?;
         let from = out.len();
         noise.encrypt_and_hash_vec(out, from);
         let (chaining, to_bob, to_alice) = split(&noise);
@@ -254,8 +330,10 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
 
-    fn key(n: u8) -> StaticKey {
-        StaticKey::new(SecretKey::from_bytes([n; 32]))
+    const KINDS: [Kind; 4] = [None, Some(Kem::MlKem512), Some(Kem::MlKem768), Some(Kem::MlKem1024)];
+
+    fn key(n: u8, hybrid: Kind) -> StaticKey {
+        StaticKey::new(SecretKey::from_bytes([n; 32]), hybrid)
     }
 
     fn rng() -> ChaCha20Rng {
@@ -264,20 +342,28 @@ mod tests {
 
     #[test]
     fn a_question_and_its_replies_end_in_the_same_tag_sets_at_both_ends() {
-        let (alice, bob, mut rng) = (key(1), key(2), rng());
+        for kind in KINDS {
+            meet(kind, kind);
+        }
+        // Whoever takes a hybrid handshake takes the plain one, too.
+        meet(None, Some(Kem::MlKem768));
+    }
+
+    fn meet(kind: Kind, taken: Kind) {
+        let (alice, bob, mut rng) = (key(1, None), key(2, taken), rng());
         let mut message = Vec::new();
-        let mut asked = ask(&alice, &bob.public(), b"question", &mut rng, &mut message).unwrap();
-        assert_eq!(message.len(), 8 + NEW_OVERHEAD);
+        let mut asked = ask(&alice, &bob.public(), kind, b"question", &mut rng, &mut message).unwrap();
+        assert_eq!(message.len(), 8 + new_overhead(kind));
         let heard = hear(&bob, &mut message).unwrap();
         assert_eq!(heard.payload, b"question");
         let mut heard = heard.bound.unwrap();
-        assert_eq!(heard.remote(), alice.public());
+        assert_eq!((heard.remote(), heard.kind()), (alice.public(), kind));
         let mut tags = Vec::new();
         asked.tags.extend(12, |tag, _| tags.push(tag));
         for expected in tags.iter().take(3) {
             let mut reply = Vec::new();
             let mut bobs = heard.reply(b"answer", &mut rng, &mut reply).unwrap();
-            assert_eq!(reply.len(), 6 + REPLY_OVERHEAD);
+            assert_eq!(reply.len(), 6 + reply_overhead(kind));
             assert_eq!(&reply[..8], expected);
             let (payload, mut alices) = asked.open(&alice, &mut reply).unwrap();
             assert_eq!(payload, b"answer");
@@ -293,10 +379,17 @@ mod tests {
 
     #[test]
     fn a_message_for_another_key_or_with_any_byte_changed_does_not_open() {
-        let (alice, bob, mut rng) = (key(1), key(2), rng());
+        damage(None);
+        damage(Some(Kem::MlKem512));
+    }
+
+    fn damage(kind: Kind) {
+        let (alice, bob, mut rng) = (key(1, kind), key(2, kind), rng());
         let mut message = Vec::new();
-        let asked = ask(&alice, &bob.public(), b"question", &mut rng, &mut message).unwrap();
-        assert!(hear(&key(3), &mut message.clone()).is_err());
+        let asked = ask(&alice, &bob.public(), kind, b"question", &mut rng, &mut message).unwrap();
+        assert!(hear(&key(3, kind), &mut message.clone()).is_err());
+        let other = if kind.is_some() { None } else { Some(Kem::MlKem768) };
+        assert_eq!(hear(&key(2, other), &mut message.clone()).is_err(), kind.is_some(), "a kind that is not taken");
         for at in 0..message.len() {
             let mut bad = message.clone();
             // Of the ephemeral key the two top bits are noise.
@@ -317,8 +410,8 @@ mod tests {
 
     #[test]
     fn an_unbound_message_brings_its_payload_and_nobody_to_reply_to() {
-        let (bob, mut rng) = (key(2), rng());
-        let mut noise = start(&bob.public());
+        let (bob, mut rng) = (key(2, None), rng());
+        let mut noise = start(&bob.public(), None);
         let ephemeral = hidden(&mut rng);
         noise.mix_hash(&ephemeral.public.0);
         let mut message = ephemeral.representative.to_vec();

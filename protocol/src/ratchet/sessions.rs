@@ -15,7 +15,7 @@
 mod open;
 
 use super::block::{self, MAX_ACKS, MessageRef};
-use super::handshake::{self, NEW_OVERHEAD, StaticKey};
+use super::handshake::{self, Kind, StaticKey, new_overhead, reply_overhead};
 use super::session::{Attempt, HANDSHAKE, MAX_ASKED, Receiving, Session, State};
 use crate::garlic::clove::{write_date_time, write_padding};
 use crate::garlic::one_time::{SESSION_TAG_LEN, SessionTag};
@@ -72,11 +72,13 @@ pub struct Config {
     pub max_ahead: u32,
     /// New Session messages that are opened each second; as many may come at once.
     pub new_per_second: u32,
+    /// The hybrid handshake that is taken and begun, beside the plain one.
+    pub hybrid: Kind,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_sessions: 1024, max_tags: 200_000, max_ahead: 1024, new_per_second: 200 }
+        Self { max_sessions: 1024, max_tags: 200_000, max_ahead: 1024, new_per_second: 200, hybrid: None }
     }
 }
 
@@ -155,6 +157,8 @@ pub struct Stats {
     pub heard: u64,
     /// Replies opened.
     pub answered: u64,
+    /// Sessions that came about by a hybrid handshake.
+    pub hybrid: u64,
     /// Existing Session messages sent.
     pub sent: u64,
     /// Existing Session messages opened.
@@ -200,7 +204,7 @@ impl Sessions {
         rng.fill_bytes(&mut filter);
         Self {
             config,
-            us: StaticKey::new(secret),
+            us: StaticKey::new(secret, config.hybrid),
             sessions: Slab::new(),
             by_remote: BTreeMap::new(),
             tags: Tags::default(),
@@ -261,9 +265,18 @@ impl Sessions {
 
     /// When a New Session message was sent last to the holder of this key, if there is an unanswered one.
     pub fn asked_at(&self, remote: &PublicKey) -> Option<Mono> {
-        let ids = self.by_remote.get(&remote.0)?;
-        let asking = ids.iter().filter_map(|id| self.sessions.get(*id)).filter(|s| matches!(s.state, State::Asking));
-        asking.flat_map(|session| session.attempts.iter().map(|attempt| attempt.at)).max()
+        self.unanswered(remote).max()
+    }
+
+    /// When the first unanswered one was sent.
+    pub fn asking_since(&self, remote: &PublicKey) -> Option<Mono> {
+        self.unanswered(remote).min()
+    }
+
+    fn unanswered(&self, remote: &PublicKey) -> impl Iterator<Item = Mono> {
+        let ids = self.by_remote.get(&remote.0).into_iter().flatten();
+        let asking = ids.filter_map(|id| self.sessions.get(*id)).filter(|s| matches!(s.state, State::Asking));
+        asking.flat_map(|session| session.attempts.iter().map(|attempt| attempt.at))
     }
 
     /// The session in which something came last, of those in which we may send.
@@ -279,12 +292,13 @@ impl Sessions {
         usable.max_by_key(|id| self.sessions.get(**id).map(rank)).copied()
     }
 
-    /// Seals cloves for the holder of `remote`. With `ask_ack` the other side is asked to say that it came, where the protocol
+    /// Seals cloves for the holder of `remote`, by a handshake of this kind if one is needed. With `ask_ack` the other side is asked to say that it came, where the protocol
     /// has that. `None` if `remote` is no key, or the payload too long for a message.
     pub fn seal(
         &mut self,
         now: Now,
         remote: &PublicKey,
+        kind: Kind,
         ask_ack: bool,
         cloves: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Sealed> {
@@ -293,7 +307,7 @@ impl Sessions {
                 self.seal_existing(now, id, ask_ack, cloves)
             }
             Some(id) => self.seal_reply(now, id, cloves),
-            None => self.seal_new(now, remote, cloves),
+            None => self.seal_new(now, remote, kind, cloves),
         }
     }
 
@@ -339,7 +353,7 @@ impl Sessions {
         write_padding((self.rng.next_u32() & 15) as u8, &mut payload);
         let session = self.sessions.get_mut(id)?;
         let State::Answering { heard, replies } = &mut session.state else { return None };
-        let mut data = Vec::with_capacity(payload.len() + handshake::REPLY_OVERHEAD);
+        let mut data = Vec::with_capacity(payload.len() + reply_overhead(heard.kind()));
         let pair = heard.reply(&payload, &mut self.rng, &mut data).ok()?;
         self.serial += 1;
         let serial = self.serial;
@@ -354,18 +368,24 @@ impl Sessions {
         Some(Sealed { data, message: None, new: false })
     }
 
-    fn seal_new(&mut self, now: Now, remote: &PublicKey, cloves: impl FnOnce(&mut Vec<u8>)) -> Option<Sealed> {
+    fn seal_new(
+        &mut self,
+        now: Now,
+        remote: &PublicKey,
+        kind: Kind,
+        cloves: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Sealed> {
         let mut payload = Vec::with_capacity(2048);
         write_date_time(now.wall, &mut payload);
         cloves(&mut payload);
         let mut padding = (self.rng.next_u32() & 15) as u8;
         // INTEROP: Java takes a message of this length for an ElGamal one, and tries that first.
-        if (payload.len() + 3 + usize::from(padding) + NEW_OVERHEAD) % 16 == 2 {
+        if (payload.len() + 3 + usize::from(padding) + new_overhead(kind)) % 16 == 2 {
             padding += 1;
         }
         write_padding(padding, &mut payload);
-        let mut data = Vec::with_capacity(payload.len() + NEW_OVERHEAD);
-        let mut asked = handshake::ask(&self.us, remote, &payload, &mut self.rng, &mut data).ok()?;
+        let mut data = Vec::with_capacity(payload.len() + new_overhead(kind));
+        let mut asked = handshake::ask(&self.us, remote, kind, &payload, &mut self.rng, &mut data).ok()?;
         let id = self.asking(remote, now.mono)?;
         self.serial += 1;
         let serial = self.serial;

@@ -6,6 +6,7 @@ use super::section::section;
 use ramson_actors::destination::Options;
 use ramson_apps::services::Access;
 use ramson_apps::tunnel::Remote;
+use ramson_crypto::kem::Kem;
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::base64;
 use ramson_protocol::blinding::{ClientKey, Readers};
@@ -74,6 +75,9 @@ section! {
         reader_key: String = String::new() => Live;
         /// A word that all must know who look for an encrypted LeaseSet whose name says so (Java I2P's lookup password; i2pd has none).
         lookup_password: String = String::new() => Live;
+        /// Beside X25519 its sessions are agreed on by ML-KEM with this parameter set, 512, 768 or 1024, with all who do the same: who
+        /// has a quantum computer one day cannot read what he recorded. 0 is none.
+        ml_kem: u16 = 768 => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -178,6 +182,17 @@ impl Tunnel {
             return Err(format!("tunnel {name}: readers are for a LeaseSet that is encrypted: write encrypted = true"));
         }
         Ok(Options {
+            hybrid: match self.ml_kem {
+                0 => None,
+                512 => Some(Kem::MlKem512),
+                768 => Some(Kem::MlKem768),
+                1024 => Some(Kem::MlKem1024),
+                other => {
+                    return Err(format!(
+                        "tunnel {name}: ml_kem = {other} is no parameter set: write 512, 768, 1024 or 0"
+                    ));
+                }
+            },
             encrypted: self.encrypted.then_some(readers),
             secret: self.lookup_password.clone(),
             client_key: match self.reader_key.as_str() {
@@ -283,6 +298,7 @@ mod tests {
             (format!("{SERVER}allow = [\"friend.i2p\"]"), "its .b32.i2p name"),
             (format!("{SERVER}webirc_password = \"a b\""), "one word"),
             (format!("{SERVER}encrypted = true\nreaders = [\"short\"]"), "client-key"),
+            (format!("{SERVER}ml_kem = 769"), "512, 768, 1024"),
             (format!("{SERVER}reader_secrets = [\"{KEY}\"]"), "encrypted = true"),
             (format!("{SERVER}encrypted = true\nreaders = [\"{KEY}\"]\nreader_secrets = [\"{KEY}\"]"), "not both"),
         ];

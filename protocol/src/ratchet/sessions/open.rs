@@ -7,7 +7,7 @@ use crate::garlic::clove::{Block, blocks};
 use crate::garlic::one_time::SESSION_TAG_LEN;
 use crate::link::replay::Seen;
 use crate::ratchet::block::{self, MessageRef, NextKey};
-use crate::ratchet::handshake::{self, NEW_OVERHEAD};
+use crate::ratchet::handshake::{self, new_overhead};
 use crate::ratchet::session::{MAX_ACKS_DUE, OLD_SET, Receiving, Session, State};
 use crate::time::{Now, Wall};
 use ramson_crypto::aead::AeadKey;
@@ -46,7 +46,8 @@ impl Sessions {
     fn promote(&mut self, at: TagRef, now: Now) {
         let Some(session) = self.sessions.get_mut(at.session) else { return };
         match &mut session.state {
-            State::Answering { replies, .. } => {
+            State::Answering { heard, replies } => {
+                let hybrid = heard.kind().is_some();
                 let Some(chosen) = replies.iter().position(|(serial, _)| *serial == at.serial) else { return };
                 let (_, send) = replies.swap_remove(chosen);
                 for other in session.receive.iter().filter(|receiving| receiving.serial != at.serial) {
@@ -54,6 +55,7 @@ impl Sessions {
                 }
                 session.receive.retain(|receiving| receiving.serial == at.serial);
                 session.state = State::Established { send, sending: Default::default(), receiving: Default::default() };
+                self.stats.hybrid += u64::from(hybrid);
                 self.events.push_back(Event::Established(session.remote));
             }
             State::Established { receiving, .. } => {
@@ -118,6 +120,7 @@ impl Sessions {
         let session = self.sessions.get_mut(at.session).ok_or(Refused::NotOurs)?;
         let attempt = session.attempts.iter_mut().find(|attempt| attempt.serial == at.serial);
         let attempt = attempt.ok_or(Refused::NotOurs)?;
+        let hybrid = u64::from(attempt.asked.kind().is_some());
         let (payload, pair) = attempt.asked.open(&self.us, data).map_err(|_| Refused::Forged)?;
         let tags = &mut self.tags;
         attempt.asked.tags.received(at.n, BEHIND, |tag| {
@@ -127,6 +130,7 @@ impl Sessions {
         self.stats.answered += 1;
         // The first reply decides; what others bring is as welcome.
         if matches!(session.state, State::Asking) {
+            self.stats.hybrid += hybrid;
             self.serial += 1;
             let serial = self.serial;
             session.establish(pair, serial);
@@ -146,7 +150,7 @@ impl Sessions {
 
     pub(super) fn open_new<'a>(&mut self, now: Now, data: &'a mut [u8]) -> Result<Opened<'a>, Refused> {
         let ephemeral = *data.first_chunk::<32>().ok_or(Refused::NotOurs)?;
-        if data.len() < NEW_OVERHEAD {
+        if data.len() < new_overhead(None) {
             return Err(Refused::NotOurs);
         }
         if self.replays.contains(&ephemeral) {

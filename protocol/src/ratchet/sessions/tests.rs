@@ -19,7 +19,7 @@ fn clove(body: &[u8]) -> impl FnOnce(&mut Vec<u8>) + '_ {
 }
 
 fn send(from: &mut Sessions, to: &PublicKey, body: &[u8], now: Now) -> Vec<u8> {
-    from.seal(now, to, false, clove(body)).unwrap().data
+    from.seal(now, to, None, false, clove(body)).unwrap().data
 }
 
 /// The body of the clove in what opens.
@@ -126,7 +126,7 @@ fn a_session_in_which_nothing_comes_back_is_begun_anew() {
 }
 
 fn send_is_new(from: &mut Sessions, to: &PublicKey, now: Now) -> bool {
-    from.seal(now, to, false, |_| {}).unwrap().new
+    from.seal(now, to, None, false, |_| {}).unwrap().new
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_forged_message_uses_up_nothing() {
 fn an_acknowledgement_that_was_asked_for_comes_with_the_next_message() {
     let (mut a, mut b) = established();
     while a.poll_event().is_some() {}
-    let sealed = a.seal(NOW, &b.public(), true, clove(b"mark me")).unwrap();
+    let sealed = a.seal(NOW, &b.public(), None, true, clove(b"mark me")).unwrap();
     read(&mut b, &sealed.data, NOW).unwrap();
     let back = send(&mut b, &a.public(), b"", NOW);
     read(&mut a, &back, NOW).unwrap();
