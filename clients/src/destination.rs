@@ -227,7 +227,7 @@ impl Local {
         };
         pipe.look();
         let streams = self.core.streams_mut();
-        if pipe.is_gone() && !pipe.is_closed() {
+        if pipe.is_deserted() {
             streams.reset(stream);
         }
         pipe.drain_up(|bytes| streams.write(now, stream, bytes));
@@ -501,6 +501,22 @@ mod tests {
         ours.close();
         pair.turns(4000);
         assert_eq!(pair.ends.iter().map(|end| end.sizes()[2]).sum::<usize>(), 0, "both are forgotten");
+    }
+
+    #[test]
+    fn what_was_written_before_closing_arrives_though_the_application_goes_at_once() {
+        let mut pair = Pair::new();
+        let ours = pair.connect();
+        pair.run(ours.write_all(b"question")).unwrap();
+        pair.turns(20);
+        let theirs = pair.accepted.try_recv().unwrap();
+        pair.run(theirs.write_all(b"answer")).unwrap();
+        theirs.close();
+        drop(theirs);
+        let mut buffer = [0; 100];
+        assert_eq!(pair.run(ours.read(&mut buffer)).unwrap(), 6);
+        assert_eq!(&buffer[..6], b"answer");
+        assert_eq!(pair.run(ours.read(&mut buffer)).unwrap(), 0);
     }
 
     #[test]

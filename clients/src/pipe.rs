@@ -137,6 +137,11 @@ impl Pipe {
         self.closed.load(SeqCst) && self.up.is_empty()
     }
 
+    /// Nobody is there any more, who has not said before that he writes no more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.is_gone() && !self.closed.load(SeqCst)
+    }
+
     /// Nobody is there any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(SeqCst)
@@ -177,8 +182,8 @@ impl Pipe {
     }
 }
 
-/// A stream as an application has it. One task may read and one write at a time. When it is dropped before both sides have closed, the
-/// stream is broken off.
+/// A stream as an application has it. One task may read and one write at a time. When it is dropped before it was closed, the stream is
+/// broken off; after that, what was written is still delivered.
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) pipe: Arc<Pipe>,
