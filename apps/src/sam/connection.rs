@@ -52,12 +52,6 @@ pub(super) struct Connection<O: Opener> {
     datagrams: (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
 }
 
-/// What is next on a socket.
-enum Next<O: Opener> {
-    Line(Connection<O>),
-    Closed,
-}
-
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
     let (lines, version) = (Lines::default(), Version::NEWEST);
@@ -83,8 +77,8 @@ impl<O: Opener> Connection<O> {
             // INTEROP: a line that nobody knows ends the socket in i2pd and Java.
             let Ok(command) = Command::parse(&line) else { return Ok(()) };
             match self.on_command(command).await? {
-                Next::Line(connection) => self = connection,
-                Next::Closed => return Ok(()),
+                Some(connection) => self = connection,
+                None => return Ok(()),
             }
         }
     }
@@ -102,45 +96,46 @@ impl<O: Opener> Connection<O> {
         Ok(true)
     }
 
-    async fn on_command(mut self, command: Command) -> io::Result<Next<O>> {
+    /// What is next on the socket: another line, or nothing if it is closed.
+    async fn on_command(mut self, command: Command) -> io::Result<Option<Self>> {
         let reply = match command {
             Command::StreamConnect(params) if self.owned.is_none() => {
-                return streams::connect(self, &params).await.map(|()| Next::Closed);
+                return streams::connect(self, &params).await.map(|()| None);
             }
             Command::StreamAccept(params) if self.owned.is_none() => {
-                return streams::accept(self, &params).await.map(|()| Next::Closed);
+                return streams::accept(self, &params).await.map(|()| None);
             }
             Command::StreamForward(params) if self.owned.is_none() => {
-                return streams::forward(self, &params).await.map(|()| Next::Closed);
+                return streams::forward(self, &params).await.map(|()| None);
             }
             Command::StreamConnect(_) | Command::StreamAccept(_) | Command::StreamForward(_) => {
                 Reply::new("STREAM STATUS", Outcome::I2pError).saying("this socket is a session's: open another one")
             }
             Command::SessionCreate(params) => match self.create(&params).await? {
                 Some(reply) => reply,
-                None => return Ok(Next::Closed),
+                None => return Ok(None),
             },
             Command::NamingLookup(params) => self.look_up(&params).await,
             Command::DestGenerate(params) => generate(&params),
             Command::Ping(text) => {
                 self.say(Reply::pong(&text)).await?;
-                return Ok(Next::Line(self));
+                return Ok(Some(self));
             }
-            Command::Pong => return Ok(Next::Line(self)),
-            Command::Quit => return Ok(Next::Closed),
+            Command::Pong => return Ok(Some(self)),
+            Command::Quit => return Ok(None),
             Command::Hello(_) => Reply::new("HELLO REPLY", Outcome::I2pError).saying("HELLO was said already"),
             Command::SessionAdd(params) => self.add(&params)?,
             Command::SessionRemove(params) => self.remove(&params),
             Command::DatagramSend(params) => return self.sent(&params, false).await,
             Command::RawSend(params) => return self.sent(&params, true).await,
-            Command::Auth(..) => return Ok(Next::Closed),
+            Command::Auth(..) => return Ok(None),
         };
         self.say(reply).await?;
-        Ok(Next::Line(self))
+        Ok(Some(self))
     }
 
-    async fn sent(mut self, params: &Params, raw: bool) -> io::Result<Next<O>> {
-        Ok(if self.send(params, raw).await? { Next::Line(self) } else { Next::Closed })
+    async fn sent(mut self, params: &Params, raw: bool) -> io::Result<Option<Self>> {
+        Ok(if self.send(params, raw).await? { Some(self) } else { None })
     }
 
     /// The next line; `None` at the end. Who is silent for too long is told so, and it is the end.

@@ -11,6 +11,7 @@ use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::reply::Outcome;
 use ramson_protocol::sam::session::decode;
+use ramson_protocol::wire::Reader;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -60,7 +61,8 @@ fn read<O: Opener>(server: &Server<O>, name: &str) -> Result<Named, LookupError>
         })?;
         return found.map(|(_, entry)| Named::Whole(entry.destination().clone())).ok_or(LookupError::Unknown);
     }
-    let destination = decode(name).and_then(|bytes| Destination::from_bytes(bytes.into()).ok());
+    // INTEROP: private keys, which begin with their destination, are as good as it to i2pd and Java, and yosemite gives them.
+    let destination = decode(name).and_then(|bytes| Destination::parse(&mut Reader::new(&bytes)).ok());
     destination.map(Named::Whole).ok_or(LookupError::Malformed)
 }
 
