@@ -43,20 +43,24 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
 /// Opens destinations as they are wanted.
 async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)>, node: Node) {
     while let Some((wish, reply)) = wishes.recv().await {
-        let Wish { keys, inbound, outbound, published, datagrams } = wish;
-        let (sender, receiver) = mpsc::channel(DATAGRAMS);
-        let config = DestinationConfig {
-            signer: keys.into(),
-            // Lease sets tell it, so it may be another at each start.
-            encryption: SecretKey::from_bytes(rand::random()),
-            inbound,
-            outbound,
-            published,
-        };
-        let opened = node.destinations().open_with(config, datagrams.then_some(sender));
-        let opened = opened.map(|(handle, streams)| Opened { handle, streams, datagrams: receiver });
-        if let Err(Some(unwanted)) = reply.send(opened) {
+        if let Err(Some(unwanted)) = reply.send(open_one(&node, wish)) {
             unwanted.handle.close();
         }
     }
+}
+
+/// Opens a destination. `None` if the router cannot take it now.
+pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
+    let Wish { keys, inbound, outbound, published, datagrams } = wish;
+    let (sender, receiver) = mpsc::channel(DATAGRAMS);
+    let config = DestinationConfig {
+        signer: keys.into(),
+        // Lease sets tell it, so it may be another at each start.
+        encryption: SecretKey::from_bytes(rand::random()),
+        inbound,
+        outbound,
+        published,
+    };
+    let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
+    Some(Opened { handle, streams, datagrams: receiver })
 }
