@@ -53,7 +53,7 @@ enabled = false
 enabled = false
 [sam]
 enabled = {yes[self.sam]}
-address = {self.ip}
+address = 0.0.0.0
 [reseed]
 threshold = 0
 urls =

@@ -34,6 +34,7 @@ from . import (
     reseed,
     sam,
     sam_datagrams,
+    sam_programs,
     sessions,
     siege,
     site,
@@ -52,6 +53,7 @@ from . import (
     streams_i2pd,
     streams_java,
     subscription,
+    torrent,
     tunnels_reload,
 )
 
@@ -102,6 +104,8 @@ ALL = (
     outproxy,
     sam,
     sam_datagrams,
+    sam_programs,
+    torrent,
     soak,
 )
 
