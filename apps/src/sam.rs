@@ -15,15 +15,20 @@
 mod connection;
 mod datagrams;
 pub mod endpoint;
+mod guests;
 mod lookup;
 mod session;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod users;
+
+pub use users::Users;
 
 use crate::listener;
 use crate::names::Names;
 use endpoint::Opener;
+use guests::Guests;
 use ramson_protocol::pool::Wanted;
 use session::Sessions;
 use std::sync::Arc;
@@ -44,14 +49,16 @@ pub struct Server<O: Opener> {
     seeker: OnceCell<O::Endpoint>,
     /// Where datagrams come from and go to by UDP.
     udp: Option<Arc<UdpSocket>>,
+    users: Users,
+    guests: Arc<Guests>,
 }
 
 impl<O: Opener> Server<O> {
     /// A server that opens destinations with `opener`, and gives them such tunnels if their programs do not say. Without `udp`
-    /// programs have datagrams on their sockets alone.
-    pub fn new(opener: O, names: Names, tunnels: Wanted, udp: Option<UdpSocket>) -> Arc<Self> {
-        let (sessions, udp) = (Arc::default(), udp.map(Arc::new));
-        Arc::new(Self { opener, names, tunnels, sessions, seeker: OnceCell::new(), udp })
+    /// programs have datagrams on their sockets alone. Only `users` may use it, if there are any.
+    pub fn new(opener: O, names: Names, tunnels: Wanted, udp: Option<UdpSocket>, users: Users) -> Arc<Self> {
+        let (sessions, udp, guests) = (Arc::default(), udp.map(Arc::new), Arc::default());
+        Arc::new(Self { opener, names, tunnels, sessions, seeker: OnceCell::new(), udp, users, guests })
     }
 
     /// Serves all who connect.

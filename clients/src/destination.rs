@@ -25,7 +25,7 @@ use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A tunnel for which so much waits gets no more packets of streams for the moment.
 const ENOUGH: usize = QUEUE_BYTES / 4;
@@ -63,8 +63,19 @@ pub(crate) enum Told {
     Datagram(Datagram),
     /// Begin a stream.
     Connect(Arc<Pipe>, DestinationHash, Ports),
+    /// Say what stands.
+    Describe(oneshot::Sender<Description>),
     /// It is over.
     Close,
+}
+
+/// What stands at a destination now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Sessions with other destinations.
+    pub sessions: usize,
+    /// Whom it has streams with, and how many with each.
+    pub remotes: BTreeMap<DestinationHash, usize>,
 }
 
 /// What its destinations want of a thread.
@@ -201,6 +212,12 @@ impl Local {
         [sessions, tags, self.core.streams().len()]
     }
 
+    pub(crate) fn describe(&self) -> Description {
+        let mut remotes = BTreeMap::new();
+        self.pipes.values().for_each(|pipe| *remotes.entry(pipe.remote()).or_default() += 1);
+        Description { sessions: self.core.sessions().len().0, remotes }
+    }
+
     pub(crate) fn connect(&mut self, now: Now, pipe: Arc<Pipe>, remote: DestinationHash, ports: Ports) {
         match self.core.streams_mut().connect(now, remote, ports) {
             Some(stream) => {
@@ -310,10 +327,10 @@ impl Local {
     }
 
     fn accept(&mut self, now: Now, stream: u32, remote: DestinationHash) {
-        let pipe = Pipe::new(self.id, Arc::clone(&self.port));
+        let pipe = Pipe::new(self.id, remote, Arc::clone(&self.port));
         pipe.begun(stream);
         let caller = self.core.streams().caller(stream).map(|(from, ports)| (from.clone(), ports));
-        let handle = Stream::new(Arc::clone(&pipe), remote).called(caller);
+        let handle = Stream::new(Arc::clone(&pipe)).called(caller);
         self.pipes.insert(stream, pipe);
         // Dropping the stream breaks it off.
         let taken = self.accepted.as_ref().is_some_and(|accepted| accepted.try_send(handle).is_ok());
@@ -427,9 +444,9 @@ mod tests {
 
         fn connect(&mut self) -> Stream {
             let remote = self.lease_sets[1].hash();
-            let pipe = Pipe::new(DestinationId(1), Arc::clone(&self.port));
+            let pipe = Pipe::new(DestinationId(1), remote, Arc::clone(&self.port));
             self.ends[0].connect(self.now, Arc::clone(&pipe), remote, Ports::default());
-            Stream::new(pipe, remote)
+            Stream::new(pipe)
         }
 
         /// So many turns of ten milliseconds, in which what one sends the other gets.
@@ -526,6 +543,7 @@ mod tests {
         pair.run(ours.write_all(b"question")).unwrap();
         pair.turns(20);
         let theirs = pair.accepted.try_recv().unwrap();
+        assert_eq!(pair.ends[0].describe().remotes, [(pair.lease_sets[1].hash(), 1)].into());
         drop(theirs);
         let mut buffer = [0; 100];
         let error = pair.run(ours.read(&mut buffer)).unwrap_err();

@@ -7,6 +7,7 @@ mod cli;
 mod config_command;
 mod control;
 mod data_dir;
+mod destinations;
 mod doctor;
 mod embed;
 mod exporter;
@@ -73,8 +74,8 @@ pub fn main() -> ExitCode {
             reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
         }
         Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
-        Command::Destinations { data, register: Some(name), of: Some(of) } => tunnels::register(&data, &name, &of),
-        Command::Destinations { data, .. } => tunnels::list(&data),
+        Command::Destinations { data, register: Some(name), of: Some(of), .. } => tunnels::register(&data, &name, &of),
+        Command::Destinations { data, json, .. } => destinations::list(&data, json),
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

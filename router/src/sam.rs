@@ -6,8 +6,8 @@ use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
 use ramson_apps::names::Names;
-use ramson_apps::sam::Server;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
+use ramson_apps::sam::{Server, Users};
 use ramson_crypto::x25519::SecretKey;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +25,7 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
     // Actors begin on the main thread.
     actix::spawn(open(wishes, node.clone()));
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
+    let users = Users::new(config.names_and_passwords());
     host.run(async move {
         let listener = match TcpListener::bind(listen).await {
             Ok(listener) => listener,
@@ -36,7 +37,7 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
             }),
             None => Err(()),
         };
-        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok()).serve(listener).await;
+        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok(), users).serve(listener).await;
     });
 }
 

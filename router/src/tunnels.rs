@@ -27,7 +27,7 @@ use std::fs;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -309,12 +309,11 @@ pub(crate) fn register(data: &Path, name: &str, of: &str) -> Result<(), Failure>
     Ok(())
 }
 
-/// Prints the destinations whose keys are in the data folder.
+/// The destinations whose keys are in the data folder: the names of their tunnels, and their addresses, or what is wrong with the keys.
 ///
 /// # Errors
 /// If the folder cannot be read.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub(crate) fn list(data: &Path) -> Result<(), Failure> {
+pub(crate) fn kept(data: &Path) -> Result<Vec<(String, String)>, Failure> {
     let folder = data.join("destinations");
     let files = match fs::read_dir(&folder) {
         Ok(files) => files.collect::<Result<Vec<_>, _>>()?,
@@ -324,15 +323,15 @@ pub(crate) fn list(data: &Path) -> Result<(), Failure> {
     let mut paths: Vec<_> = files.into_iter().map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|kind| kind == "dat"));
     paths.sort();
-    for path in paths {
+    let of = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        match read(&path) {
-            Ok(Some(keys)) => println!("{name:20} {}", keys.destination.hash().to_b32()),
-            Ok(None) => {}
-            Err(error) => println!("{name:20} {error}"),
+        match read(path) {
+            Ok(Some(keys)) => Some((name, keys.destination.hash().to_b32())),
+            Ok(None) => None,
+            Err(error) => Some((name, error.to_string())),
         }
-    }
-    Ok(())
+    };
+    Ok(paths.iter().filter_map(of).collect())
 }
 
 /// The keys of a tunnel's destination: those of the file that it names, or those in the data folder, made at its first start.

@@ -1,9 +1,11 @@
 //! One socket: HELLO, then commands, until it becomes a stream or is closed.
 
 use super::endpoint::{Endpoint, Opener, Wish};
+use super::guests::Place;
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, streams};
 use crate::streams::until;
+use ramson_actors::series::control;
 use ramson_protocol::base64;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::{DATAGRAM, STREAMING};
@@ -20,8 +22,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// HELLO comes within this time. INTEROP: as in Java.
+/// HELLO comes within this time. INTEROP: as in Java. With many who say nothing it is the second.
 const HELLO: Duration = Duration::from_secs(60);
+const HELLO_PRESSED: Duration = Duration::from_secs(3);
+
+/// Whoever has said a wrong password hears of it after this.
+const WRONG: Duration = Duration::from_secs(1);
 
 /// A socket without a session may be silent for so long. INTEROP: as in Java from version 3.2 on.
 const SILENCE: Duration = Duration::from_secs(180);
@@ -48,14 +54,18 @@ pub(super) struct Connection<O: Opener> {
     pub(super) version: Version,
     /// The session that lives as long as this socket.
     owned: Option<Owned<O::Endpoint>>,
+    place: Place,
     /// Datagrams that are to be written on this socket.
     datagrams: (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
 }
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
-    let (lines, version) = (Lines::default(), Version::NEWEST);
-    let connection = Connection { server, socket, lines, version, owned: None, datagrams: mpsc::channel(DATAGRAMS) };
+    let Some(place) = socket.peer_addr().ok().and_then(|from| server.guests.place(from.ip())) else {
+        return control::SAM_REPLIES.add(["too many sockets", "closed"], 1);
+    };
+    let (lines, version, datagrams) = (Lines::default(), Version::NEWEST, mpsc::channel(DATAGRAMS));
+    let connection = Connection { server, socket, lines, version, owned: None, place, datagrams };
     if let Err(error) = connection.run().await {
         tracing::debug!(%error, "a SAM socket has ended early");
     }
@@ -85,12 +95,20 @@ impl<O: Opener> Connection<O> {
 
     /// False if this is nobody whom we speak with.
     async fn hello(&mut self) -> io::Result<bool> {
-        let Some(line) = self.line(Some(HELLO), "HELLO REPLY").await? else { return Ok(false) };
+        let patience = if self.server.guests.are_many_silent() { HELLO_PRESSED } else { HELLO };
+        let Some(line) = self.line(Some(patience), "HELLO REPLY").await? else { return Ok(false) };
         let Ok(Command::Hello(params)) = Command::parse(&line) else { return Ok(false) };
         let Some(version) = Version::choose(&params) else {
             self.say(Reply::new("HELLO REPLY", Outcome::NoVersion)).await?;
             return Ok(false);
         };
+        if !self.server.users.admit(&params) {
+            tokio::time::sleep(WRONG).await;
+            let why = "USER and PASSWORD are those of nobody who may use this server";
+            self.say(Reply::new("HELLO REPLY", Outcome::I2pError).saying(why)).await?;
+            return Ok(false);
+        }
+        self.place.spoke();
         self.version = version;
         self.say(Reply::new("HELLO REPLY", Outcome::Ok).with("VERSION", &version.to_string())).await?;
         Ok(true)
@@ -128,7 +146,7 @@ impl<O: Opener> Connection<O> {
             Command::SessionRemove(params) => self.remove(&params),
             Command::DatagramSend(params) => return self.sent(&params, false).await,
             Command::RawSend(params) => return self.sent(&params, true).await,
-            Command::Auth(..) => return Ok(None),
+            Command::Auth(action, params) => self.server.users.command(&action, &params),
         };
         self.say(reply).await?;
         Ok(Some(self))
@@ -142,7 +160,11 @@ impl<O: Opener> Connection<O> {
     ///
     /// # Errors
     /// If the socket breaks, or what comes is no line.
-    pub(super) async fn line(&mut self, patience: Option<Duration>, subject: &str) -> io::Result<Option<String>> {
+    pub(super) async fn line(
+        &mut self,
+        patience: Option<Duration>,
+        subject: &'static str,
+    ) -> io::Result<Option<String>> {
         let Some(patience) = patience else { return self.next_line().await };
         if let Ok(line) = timeout(patience, self.next_line()).await {
             return line;
@@ -222,6 +244,9 @@ impl<O: Opener> Connection<O> {
     /// # Errors
     /// If it is not taken.
     pub(super) async fn say(&mut self, reply: Reply) -> io::Result<()> {
+        if let Some((subject, outcome)) = reply.counted() {
+            control::SAM_REPLIES.add([subject, outcome.word()], 1);
+        }
         write(&mut self.socket, reply.line().as_bytes()).await
     }
 

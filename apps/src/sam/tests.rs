@@ -160,6 +160,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Users::default()).await
+    }
+
+    async fn with(users: Users) -> Self {
         let book = PrivateKeys::generate([9; 32], &[9; 32]);
         let folder = tempfile::tempdir().unwrap();
         let names = Names::new(folder.path().join("names.redb"));
@@ -167,7 +171,7 @@ impl Bench {
         names.book().unwrap().add(Shelf::User, &name, book.destination.clone(), false, Wall(1)).unwrap();
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let udp_addr = udp.local_addr().unwrap();
-        let server = Server::new(Net::default(), names, Wanted::new(2, 2), Some(udp));
+        let server = Server::new(Net::default(), names, Wanted::new(2, 2), Some(udp), users);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(Arc::clone(&server).serve(listener));
@@ -248,6 +252,29 @@ async fn whoever_does_not_begin_with_hello_is_told_nothing() {
     let mut old = bench.raw().await;
     assert_eq!(old.ask("HELLO VERSION MIN=1.0 MAX=2.0").await, "HELLO REPLY RESULT=NOVERSION");
     assert_eq!(old.line().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_are_users_nobody_else_has_a_word() {
+    let bench = Bench::with(Users::new([("me", "secret word")])).await;
+    let mut me = bench.raw().await;
+    assert_eq!(me.ask("HELLO VERSION USER=me PASSWORD=\"secret word\"").await, "HELLO REPLY RESULT=OK VERSION=3.3");
+    for wrong in ["", "USER=me", "USER=me PASSWORD=secret", "USER=you PASSWORD=\"secret word\""] {
+        let mut other = bench.raw().await;
+        let reply = other.ask(&format!("HELLO VERSION {wrong}")).await;
+        assert!(reply.starts_with("HELLO REPLY RESULT=I2P_ERROR MESSAGE="), "{wrong}: {reply}");
+        assert_eq!(other.ask("DEST GENERATE").await, "");
+    }
+    assert_eq!(me.ask("AUTH ADD USER=you PASSWORD=x").await, "AUTH STATUS RESULT=OK");
+    assert_eq!(me.ask("AUTH REMOVE USER=me").await, "AUTH STATUS RESULT=OK");
+    for wrong in ["REMOVE USER=you", "REMOVE USER=me", "ADD USER=you PASSWORD=y", "ADD USER=z", "NONSENSE"] {
+        let reply = me.ask(&format!("AUTH {wrong}")).await;
+        assert!(reply.starts_with("AUTH STATUS RESULT=I2P_ERROR MESSAGE="), "{wrong}: {reply}");
+    }
+    let mut you = bench.raw().await;
+    assert_eq!(you.ask("HELLO VERSION USER=you PASSWORD=x").await, "HELLO REPLY RESULT=OK VERSION=3.3");
+    assert_eq!(you.ask("AUTH DISABLE").await, "AUTH STATUS RESULT=OK");
+    bench.program().await;
 }
 
 #[tokio::test]
