@@ -1,5 +1,6 @@
 //! The SAM server of the configuration: a listening socket, and behind it nothing until the first program comes.
 
+use crate::data_dir::DataDir;
 use crate::settings::sam::Sam;
 use ramson_actors::destination::DestinationConfig;
 use ramson_actors::node::Node;
@@ -7,7 +8,7 @@ use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
 use ramson_apps::names::Names;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
-use ramson_apps::sam::{Server, Users};
+use ramson_apps::sam::{Config, Server, Users};
 use ramson_crypto::x25519::SecretKey;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -19,13 +20,13 @@ const WISHES: usize = 16;
 const DATAGRAMS: usize = 256;
 
 /// Starts the server, if there is to be one.
-pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
+pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, node: &Node) {
     let Some(listen) = config.listen.0 else { return };
     let (desk, wishes) = mpsc::channel(WISHES);
     // Actors begin on the main thread.
     actix::spawn(open(wishes, node.clone()));
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
-    let users = Users::new(config.names_and_passwords());
+    let (users, keys) = (Users::new(config.names_and_passwords()), Some(data.path().join("sam")));
     host.run(async move {
         let listener = match TcpListener::bind(listen).await {
             Ok(listener) => listener,
@@ -37,7 +38,8 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
             }),
             None => Err(()),
         };
-        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok(), users).serve(listener).await;
+        let config = Config { names, tunnels, udp: datagrams.ok(), users, keys };
+        Server::new(OfRouter::new(desk), config).serve(listener).await;
     });
 }
 

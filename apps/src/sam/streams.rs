@@ -52,10 +52,10 @@ impl Introduction {
 }
 
 /// A stream of a program's, counted while it lives.
-struct Counted(&'static str);
+pub(super) struct Counted(&'static str);
 
 impl Counted {
-    fn new(way: &'static str) -> Self {
+    pub(super) fn new(way: &'static str) -> Self {
         control::SAM_STREAMS.change([way], 1.0);
         Self(way)
     }
@@ -134,7 +134,8 @@ fn target<O: Opener>(
     Ok((hash, session.ports(from, to)))
 }
 
-fn outcome(error: ConnectError) -> Outcome {
+/// The word for why there is no stream.
+pub(super) fn outcome(error: ConnectError) -> Outcome {
     match error {
         ConnectError::TimedOut => Outcome::Timeout,
         ConnectError::NoTunnels => Outcome::I2pError,
