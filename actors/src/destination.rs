@@ -6,12 +6,17 @@
 //!                                  '---> floodfills, through its own tunnels, until one confirms; then another is asked for it
 //! client thread --> Question --> search, through its own tunnels --> client thread
 //! ```
+//! An encrypted lease set goes to the floodfills in the plain one's stead, under a key that changes with the day.
 //! State owned: the identity, the lease set in force, a publisher, running searches. In: [`questions::Question`] from the client thread,
 //! stores and search replies out of its own tunnels, confirmations. Out: lookups and stores, in garlic to the floodfills. What it knows of
 //! others never enters the router's database, and nobody can ask for it: its tunnels bring answers only. Mailbox: 256; what does not
 //! fit is as if it had been lost on the way.
 
+mod encrypted;
+pub mod program;
 mod questions;
+
+pub use encrypted::{FindError, Options};
 
 use crate::drops::ControlDrop;
 use crate::expected::{Via, Waiter};
@@ -23,10 +28,13 @@ use crate::pool::{PoolConfig, PoolHandle, Pools, Purpose, Wanted};
 use crate::series::control;
 use crate::shared::Shared;
 use actix::prelude::*;
+use encrypted::Encrypted;
 use parking_lot::Mutex;
 use ramson_clients::Stream;
 use ramson_clients::destination::{Description, NewDestination};
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::b32::Blinded;
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::key_type::EncType;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
@@ -39,7 +47,7 @@ use ramson_protocol::garlic::noise_n;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::i2np::{Message as I2np, MessageType};
-use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, RouterHash, TunnelId};
+use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, NetDbKey, RouterHash, TunnelId};
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
@@ -90,6 +98,8 @@ pub struct DestinationConfig {
     pub outbound: Wanted,
     /// Whether others find it and may begin streams.
     pub published: bool,
+    /// What few destinations want otherwise.
+    pub options: Options,
 }
 
 /// The way to a destination; cheap to clone. It lives until [`DestinationHandle::close`].
@@ -176,20 +186,35 @@ impl Destinations {
             questions,
             accepted: config.published.then_some(accept),
             datagrams,
+            raw: None,
         };
         if !self.shared.clients().open_destination(new) {
             return None;
         }
-        let owner = Owner::Destination(id);
-        let purpose = Purpose::Client;
-        let pool = self.pools.open(PoolConfig { owner, purpose, inbound: config.inbound, outbound: config.outbound });
-        let hash = config.signer.destination.hash();
-        let published = config.published;
-        let actor = LocalDestination::new(self, id, config, pool.clone()).start();
+        let DestinationConfig { signer, encryption, inbound, outbound, published, options } = config;
+        let hash = signer.destination.hash();
+        let author = Author::Us { signer: Box::new(signer), encryption: encryption.public().0.to_vec() };
+        let handle = self.begin(id, hash, author, published, options, [inbound, outbound]);
+        actix::spawn(questions::forward(asked, handle.actor.clone()));
+        Some((handle, accepted))
+    }
+
+    /// The slow life of a destination begins.
+    fn begin(
+        &self,
+        id: DestinationId,
+        hash: DestinationHash,
+        author: Author,
+        published: bool,
+        options: Options,
+        [inbound, outbound]: [Wanted; 2],
+    ) -> DestinationHandle {
+        let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
+        let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
+        let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone()).start();
         let registered = Registered { to: actor.clone().recipient(), hash, published, pool: pool.clone() };
         self.shared.destinations().0.lock().insert(id, registered);
-        actix::spawn(questions::forward(asked, actor.clone()));
-        Some((DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }, accepted))
+        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }
     }
 }
 
@@ -241,8 +266,19 @@ impl DestinationHandle {
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
     pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
         let (reply, found) = oneshot::channel();
-        self.actor.send(questions::Find(remote, reply)).await.ok()?;
-        found.await.ok()
+        self.actor.send(questions::Find(questions::Whom::Hash(remote), reply)).await.ok()?;
+        found.await.ok()?.ok()
+    }
+
+    /// The same of one whose lease set is encrypted. Streams and datagrams find its hash from then on.
+    ///
+    /// # Errors
+    /// If nobody has it, or if it cannot be read.
+    pub async fn find_blinded(&self, remote: Blinded) -> Result<Destination, FindError> {
+        let (reply, found) = oneshot::channel();
+        let asked = self.actor.send(questions::Find(questions::Whom::Blinded(remote), reply)).await;
+        asked.map_err(|_| FindError::NotFound)?;
+        found.await.unwrap_or(Err(FindError::NotFound))
     }
 
     /// True if it has tunnels both ways.
@@ -269,8 +305,7 @@ pub struct LocalDestination {
     netdb: NetDb,
     id: DestinationId,
     hash: DestinationHash,
-    signer: Signer,
-    encryption: Vec<u8>,
+    author: Author,
     published: bool,
     pool: PoolHandle,
     /// What the client thread and the lease set know of the tunnels.
@@ -278,22 +313,50 @@ pub struct LocalDestination {
     inbound: Vec<TunnelId>,
     changed_at: Option<Mono>,
     lease_set: Option<(LeaseSet2, Mono)>,
+    /// What floodfills have of it.
+    stored: Option<Entry>,
     publisher: Publisher,
     floodfills: Arc<Floodfills>,
-    searches: HashMap<DestinationHash, Search>,
+    searches: HashMap<NetDbKey, Search>,
     /// Who waits for what searches find.
     finders: questions::Finders,
+    encrypted: Encrypted,
     /// When another floodfill is asked whether it has our lease set, and which one confirmed it.
     verify_at: Option<(Mono, RouterHash)>,
     rng: ChaCha20Rng,
 }
 
+/// Who makes its lease sets.
+enum Author {
+    /// We do.
+    Us { signer: Box<Signer>, encryption: Vec<u8> },
+    /// A program does, and keeps the keys.
+    Program(program::Author),
+}
+
+impl Author {
+    fn destination(&self) -> &Destination {
+        match self {
+            Self::Us { signer, .. } => &signer.destination,
+            Self::Program(author) => author.destination(),
+        }
+    }
+}
+
 impl LocalDestination {
-    fn new(node: &Destinations, id: DestinationId, config: DestinationConfig, pool: PoolHandle) -> Self {
+    fn new(
+        node: &Destinations,
+        id: DestinationId,
+        hash: DestinationHash,
+        author: Author,
+        published: bool,
+        options: Options,
+        pool: PoolHandle,
+    ) -> Self {
         let shared = node.shared.clone();
         let (mut rng, mut seed) = (shared.rng(), [0; 32]);
         rng.fill_bytes(&mut seed);
-        let hash = config.signer.destination.hash();
+        let encrypted = Encrypted::new(options, author.destination());
         // The place of a lease set is that of its destination; no floodfill has that hash.
         let publisher =
             PublisherConfig { interval: REPUBLISH, patience: CONFIRM, ..PublisherConfig::new(RouterHash(hash.0)) };
@@ -301,18 +364,19 @@ impl LocalDestination {
             netdb: node.netdb.clone(),
             id,
             hash,
-            encryption: config.encryption.public().0.to_vec(),
-            signer: config.signer,
-            published: config.published,
+            author,
+            published,
             pool,
             outbound: Vec::new(),
             inbound: Vec::new(),
             changed_at: None,
             lease_set: None,
+            stored: None,
             publisher: Publisher::new(publisher, seed, shared.now()),
             floodfills: Arc::default(),
             searches: HashMap::new(),
             finders: questions::Finders::new(),
+            encrypted,
             verify_at: None,
             rng,
             shared,
@@ -330,6 +394,7 @@ impl LocalDestination {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         let own = self.pool.paths().get();
         self.tell_outbound(&own);
+        self.renew_for_the_day();
         self.renew(&own);
         let floodfills = self.netdb.floodfills();
         if !Arc::ptr_eq(&floodfills, &self.floodfills) {
@@ -365,28 +430,44 @@ impl LocalDestination {
             return;
         }
         let leases = own.inbound.iter().take(MAX_LEASES.into()).map(|tunnel| self.lease(tunnel)).collect();
+        let Author::Us { signer, encryption } = &self.author else { return self.ask_program(ids, leases) };
         // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
         let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
         let builder = LeaseSet2Builder {
-            flags: if self.published { 0 } else { FLAG_UNPUBLISHED },
-            keys: vec![(EncType::X25519, self.encryption.clone())],
+            flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
+            keys: vec![(EncType::X25519, encryption.clone())],
             leases,
             ..LeaseSet2Builder::default()
         };
-        let Signer { destination, key, offline } = &self.signer;
+        let Signer { destination, key, offline } = &**signer;
         match builder.sign(destination, key, offline.as_deref(), version) {
-            Ok(lease_set) if self.tell(ToCore::Published(lease_set.clone())) => {
-                (self.inbound, self.changed_at) = (ids, None);
-                self.lease_set = Some((lease_set, now.mono));
-                if self.published {
-                    self.publisher.handle_input(now, In::Publish);
+            // What is not taken is tried again with the next tick.
+            Ok(lease_set) => {
+                let stored = self.encrypted.seal(&lease_set, signer, &mut self.rng);
+                match stored {
+                    Ok(stored) => _ = self.put_in_force(lease_set, stored, ids),
+                    Err(error) => tracing::warn!(%error, "a lease set could not be encrypted"),
                 }
             }
-            // It is tried again with the next tick.
-            Ok(_) => {}
             Err(error) => tracing::warn!(%error, "a lease set could not be made"),
         }
+    }
+
+    /// Our lease set is this from now on, and names these tunnels; floodfills get `stored`. False if the client thread does not keep up.
+    fn put_in_force(&mut self, lease_set: LeaseSet2, stored: Entry, tunnels: Vec<TunnelId>) -> bool {
+        if !self.tell(ToCore::Published(lease_set.clone())) {
+            return false;
+        }
+        let now = self.shared.now();
+        (self.inbound, self.changed_at) = (tunnels, None);
+        self.lease_set = Some((lease_set, now.mono));
+        if self.published {
+            self.publisher.handle_input(now, In::Moved(RouterHash(stored.key().0)));
+            self.stored = Some(stored);
+            self.publisher.handle_input(now, In::Publish);
+        }
+        true
     }
 
     fn lease(&self, tunnel: &InboundTunnelRef) -> Lease {
@@ -412,9 +493,9 @@ impl LocalDestination {
     /// Has a floodfill store our lease set; what does not go out is not confirmed, and the next one is tried.
     fn store(&mut self, floodfill: RouterHash, token: u32, own: &OwnTunnels, ctx: &mut Context<Self>) {
         let Some((outbound, inbound)) = self.pair(own) else { return };
-        let Some((lease_set, _)) = &self.lease_set else { return };
+        let Some(entry) = &self.stored else { return };
         let reply = Reply { token, tunnel: Some(inbound.gateway_tunnel), gateway: inbound.gateway };
-        let store = DatabaseStore { reply: Some(reply), ..DatabaseStore::new(lease_set.clone().into()) };
+        let store = DatabaseStore { reply: Some(reply), ..DatabaseStore::new(entry.clone()) };
         let Ok(body) = store.to_body() else { return };
         let until = self.shared.now().mono + CONFIRM * 2;
         let waiter = Waiter {

@@ -6,6 +6,7 @@
 //! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
 //! SOCKS proxy:   any program -> socks, names -> stream to a destination
 //! SAM:           program -> sam, lines on a local socket -> destinations and streams of its own
+//! I2CP:          program -> i2cp, messages on a local socket -> destinations of its own, which it signs for
 //! ```
 //! All of them run on one thread of their own: a task waits for its socket or its stream, and bytes pass between the two.
 //! [`names`] says which destination is meant by a name, [`network`] is what applications ask of the router.
@@ -17,6 +18,7 @@ pub mod datagrams;
 mod host;
 pub mod http_proxy;
 pub mod http_server;
+pub mod i2cp;
 mod irc;
 mod listener;
 pub mod names;

@@ -1,5 +1,6 @@
 //! What applications ask of the router: a stream to a destination.
 
+use ramson_actors::destination::FindError;
 use ramson_protocol::b32::{B32, Blinded};
 use ramson_protocol::id::DestinationHash;
 use std::future::Future;
@@ -58,6 +59,15 @@ impl ConnectError {
             Self::Incompatible => "incompatible",
             Self::TimedOut => "timed_out",
             Self::Refused => "refused",
+        }
+    }
+}
+
+impl From<FindError> for ConnectError {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::NotFound => Self::NotFound,
+            FindError::Unreadable(_) => Self::Encrypted,
         }
     }
 }

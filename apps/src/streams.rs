@@ -61,9 +61,12 @@ impl Network for Streams {
     type Stream = Stream;
 
     async fn connect(&self, to: Target, port: u16) -> Result<Stream, ConnectError> {
-        let Target::Hash(hash) = to else { return Err(ConnectError::Encrypted) };
         let destination = self.destination().await?;
         timeout(TUNNELS, until(|| destination.is_ready())).await.map_err(|_| ConnectError::NoTunnels)?;
+        let hash = match to {
+            Target::Hash(hash) => hash,
+            Target::Blinded(address) => destination.find_blinded(address).await?.hash(),
+        };
         destination.connect(hash, port).ok_or(ConnectError::NoTunnels)
     }
 

@@ -14,7 +14,7 @@ use crate::names::Names;
 use crate::network::{Network, Target};
 use crate::streams::Streams;
 use ramson_clients::Stream;
-use ramson_protocol::b32::{B32, B32Error};
+use ramson_protocol::b32::{B32, B32Error, Blinded};
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
@@ -36,6 +36,8 @@ const GATEWAY: &str = "cgiirc";
 pub enum Remote {
     /// A destination.
     Hash(DestinationHash),
+    /// A destination whose LeaseSet is encrypted.
+    Blinded(Blinded),
     /// Whoever has this name when somebody connects.
     Name(String),
 }
@@ -49,7 +51,7 @@ impl Remote {
         let name = name.trim();
         match B32::parse(name) {
             Ok(B32::Hash(hash)) => return Ok(Self::Hash(hash)),
-            Ok(B32::Blinded(_)) => return Err(format!("{name} has an encrypted LeaseSet, which is not read yet")),
+            Ok(B32::Blinded(blinded)) => return Ok(Self::Blinded(blinded)),
             Err(B32Error::Suffix) => {}
             Err(error) => return Err(format!("{name}: {error}")),
         }
@@ -65,6 +67,7 @@ impl Remote {
     fn find(&self, names: &Names) -> Result<Target, String> {
         match self {
             Self::Hash(hash) => Ok(Target::Hash(*hash)),
+            Self::Blinded(blinded) => Ok(Target::Blinded(blinded.clone())),
             Self::Name(name) => names.resolve(name).map(Target::from).map_err(|error| error.to_string()),
         }
     }

@@ -9,9 +9,11 @@
 use crate::own_out::QUEUE_BYTES;
 use crate::pipe::{Pipe, Stream};
 use crate::port::Port;
+use crate::raw::{Sink, Up};
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::destination::datagrams::Datagram;
+use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::destination::{Config, Destination, In, Out, Stats};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, TunnelId};
@@ -46,6 +48,8 @@ pub struct NewDestination {
     pub accepted: Option<mpsc::Sender<Stream>>,
     /// Where datagrams go; none are taken without.
     pub datagrams: Option<mpsc::Sender<Datagram>>,
+    /// Where everything goes of one that belongs to a program which speaks for itself: it has neither streams nor datagrams then.
+    pub raw: Option<Sink>,
 }
 
 impl std::fmt::Debug for NewDestination {
@@ -61,6 +65,8 @@ pub(crate) enum Told {
     Input(In),
     /// Send a datagram.
     Datagram(Datagram),
+    /// Send a payload as it is.
+    Raw(Raw),
     /// Begin a stream.
     Connect(Arc<Pipe>, DestinationHash, Ports),
     /// Say what stands.
@@ -95,7 +101,7 @@ pub struct DestinationStats {
     pub streams: streams::Stats,
     /// Of the rest.
     pub other: Stats,
-    /// Datagrams that came while the application had no room for more.
+    /// Datagrams and payloads that were lost here: the application had no room for more, or too much waited for tunnels.
     pub datagrams_lost: u64,
 }
 
@@ -135,6 +141,7 @@ impl DestinationStats {
             ("received", other.datagrams_received),
             ("not_read", self.datagrams_lost),
         ];
+        let payloads = [("sent", other.raw_sent), ("not_sent", other.raw_lost), ("received", other.raw_received)];
         let refused =
             sessions::Refused::ALL.iter().zip(other.refused).map(|(why, n)| ("garlic_refused", why.label(), n));
         let packets = streams::Refused::ALL.iter().zip(t.refused).map(|(why, n)| ("packet_refused", why.label(), n));
@@ -145,7 +152,8 @@ impl DestinationStats {
             .into_iter()
             .chain(streams.map(of("stream")))
             .chain(messages.map(of("message")))
-            .chain(datagrams.map(of("datagram")));
+            .chain(datagrams.map(of("datagram")))
+            .chain(payloads.map(of("payload")));
         for (part, event, n) in named.chain(refused).chain(packets).chain(ended) {
             *counts.entry((part, event)).or_default() += n;
         }
@@ -162,13 +170,14 @@ pub(crate) struct Local {
     accepted: Option<mpsc::Sender<Stream>>,
     datagrams: Option<mpsc::Sender<Datagram>>,
     datagrams_lost: u64,
+    raw: Option<Sink>,
     port: Arc<Port>,
 }
 
 impl Local {
     pub(crate) fn new(new: NewDestination, port: Arc<Port>, rng: &mut ChaCha20Rng, now: Now) -> Self {
-        let NewDestination { id, config, signer, encryption, questions, accepted, datagrams } = new;
-        let config = Config { datagrams: datagrams.is_some(), ..config };
+        let NewDestination { id, config, signer, encryption, questions, accepted, datagrams, raw } = new;
+        let config = Config { datagrams: datagrams.is_some(), raw: raw.is_some(), ..config };
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let core = Destination::new(config, signer, encryption, seed, now);
@@ -181,6 +190,7 @@ impl Local {
             accepted,
             datagrams,
             datagrams_lost: 0,
+            raw,
             port,
         }
     }
@@ -234,6 +244,25 @@ impl Local {
         let room = self.outbound.iter().all(|tunnel| tunnels.waiting(*tunnel).is_none_or(|bytes| bytes < ENOUGH));
         if !room || !self.core.send_datagram(now, datagram) {
             self.datagrams_lost += u64::from(!room);
+        }
+    }
+
+    /// Sends a payload as it is, unless much waits for its tunnels: its program learns so, and goes slower.
+    pub(crate) fn send_raw(&mut self, now: Now, raw: Raw, tunnels: &impl Tunnels) {
+        let full = |tunnel: &TunnelId| tunnels.waiting(*tunnel).is_some_and(|bytes| bytes >= ENOUGH);
+        if self.outbound.iter().any(full) {
+            self.datagrams_lost += 1;
+            self.hand_up(raw.token.map(|token| Up::Fate(token, Fate::Overflow)));
+        } else {
+            self.core.send_raw(now, raw);
+        }
+    }
+
+    fn hand_up(&mut self, up: Option<Up>) {
+        if let (Some(up), Some(raw)) = (up, &self.raw)
+            && !raw.push(up)
+        {
+            self.datagrams_lost += 1;
         }
     }
 
@@ -322,6 +351,8 @@ impl Local {
                     let taken = self.datagrams.as_ref().is_some_and(|to| to.try_send(datagram).is_ok());
                     self.datagrams_lost += u64::from(!taken);
                 }
+                Some(Out::Raw(payload)) => self.hand_up(Some(Up::Payload(payload))),
+                Some(Out::Fate(token, fate)) => self.hand_up(Some(Up::Fate(token, fate))),
             }
         }
     }
@@ -418,6 +449,7 @@ mod tests {
             questions,
             accepted: Some(accept),
             datagrams: None,
+            raw: None,
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
         local.input(START, In::Published(lease_set.clone()));

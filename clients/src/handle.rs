@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::destination::In;
 use ramson_protocol::destination::datagrams::Datagram;
+use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::id::{DestinationHash, DestinationId, TunnelId};
 use ramson_protocol::streaming::streams::Ports;
@@ -201,6 +202,11 @@ impl Clients {
         let (reply, description) = oneshot::channel();
         self.tell(id, Told::Describe(reply)).then_some(())?;
         description.await.ok()
+    }
+
+    /// Sends a payload of a destination of ours as it is. False if the thread does not keep up: it may be tried again.
+    pub fn send_raw(&self, id: DestinationId, raw: Raw) -> bool {
+        self.tell(id, Told::Raw(raw))
     }
 
     /// The counters of each thread.

@@ -16,6 +16,7 @@ pub mod own_in;
 pub mod own_out;
 pub mod pipe;
 mod port;
+pub mod raw;
 pub mod stats;
 mod thread;
 

@@ -241,7 +241,10 @@ impl ClientThread {
             Input::Send(tunnel, delivery, message) => self.on_message(tunnel, delivery, message),
             Input::Destination(new) => {
                 let (id, port) = (new.id, Arc::clone(&self.port));
-                self.destinations.insert(id, Local::new(*new, port, &mut self.rng, self.now));
+                let local = Local::new(*new, port, &mut self.rng, self.now);
+                if let Some(before) = self.destinations.insert(id, local) {
+                    before.stats().add_to(&mut self.past);
+                }
             }
             Input::Tell(id, told) => self.on_told(id, told),
             Input::Look(id, stream) => {
@@ -259,6 +262,7 @@ impl ClientThread {
         match told {
             Told::Input(input) => local.input(self.now, input),
             Told::Datagram(datagram) => local.send(self.now, datagram, outbound),
+            Told::Raw(raw) => local.send_raw(self.now, raw, outbound),
             Told::Connect(pipe, remote, ports) => local.connect(self.now, pipe, remote, ports),
             // Whoever asked may be gone.
             Told::Describe(reply) => drop(reply.send(local.describe())),

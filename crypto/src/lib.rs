@@ -5,10 +5,12 @@
 //! spends its life in.
 
 pub mod aead;
+pub mod blind;
 pub mod cbc;
 pub mod chacha20;
 pub mod elligator;
 pub mod hash;
+pub mod kem;
 pub mod mask;
 pub mod rsa;
 pub mod sign;

@@ -217,6 +217,11 @@ impl SigningKey {
         self.0.verifying_key().to_bytes()
     }
 
+    /// The scalar that it signs with.
+    pub(crate) fn scalar(&self) -> curve25519_dalek::scalar::Scalar {
+        self.0.to_scalar()
+    }
+
     /// Signs `message`. About 20 us.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()

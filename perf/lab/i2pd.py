@@ -21,7 +21,7 @@ class I2pd(Router):
         super().__init__(net, n, floodfill)
         self.ntcp2, self.ssu2, self.exploratory = ntcp2, ssu2, exploratory
         self.tunnels = []
-        self.sam = False  # whether programs can open destinations
+        self.sam = self.i2cp = False  # whether programs can open destinations
 
     def _configuration(self):
         yes = {True: "true", False: "false"}
@@ -54,6 +54,9 @@ enabled = false
 [sam]
 enabled = {yes[self.sam]}
 address = 0.0.0.0
+[i2cp]
+enabled = {yes[self.i2cp]}
+address = {self.ip}
 [reseed]
 threshold = 0
 urls =
@@ -96,13 +99,13 @@ outbound.quantity = {self.exploratory}
 
     # Client tunnels.
 
-    def serve(self, name, web, inbound, outbound, quantity=2, kind="http"):
+    def serve(self, name, web, inbound, outbound, quantity=2, kind="http", **options):
         """Adds a server tunnel to `web`; of `kind` "server" it does not look into what passes. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
-        self._tunnel(name, inbound, outbound, quantity, type=kind, host=web.ip, port=web.port)
+        self._tunnel(name, inbound, outbound, quantity, type=kind, host=web.ip, port=web.port, **options)
 
-    def reach(self, name, port, destination, inbound=2, outbound=2, quantity=2):
+    def reach(self, name, port, destination, inbound=2, outbound=2, quantity=2, **more):
         """Adds a client tunnel on `port` to a .b32.i2p name."""
-        options = {"type": "client", "address": self.ip, "port": port, "destination": destination}
+        options = {"type": "client", "address": self.ip, "port": port, "destination": destination, **more}
         self._tunnel(name, inbound, outbound, quantity, **options)
 
     def proxy(self, name, port, inbound, outbound, quantity=2):
@@ -130,11 +133,11 @@ outbound.quantity = {self.exploratory}
         }
         self.tunnels.append(f"[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in options.items()))
 
-    def name_of(self, tunnel):
+    def name_of(self, tunnel, name=destination_name):
         """The .b32.i2p name of one of its tunnels, whose keys it makes at its first start with it."""
         keys = os.path.join(self.dir, f"{tunnel}.dat")
         eventually(20, lambda: os.path.exists(keys), 0.2)
-        return destination_name(keys)
+        return name(keys)
 
     # The console.
 

@@ -27,7 +27,7 @@ class Ramson(Router):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
         self.tunnels, self.outproxies = [], []
-        self.proxy_port, self.socks_port, self.sam_port = None, None, None
+        self.proxy_port, self.socks_port, self.sam_port, self.i2cp_port = None, None, None, None
 
     def _configuration(self):
         return f"""
@@ -51,7 +51,8 @@ listen = "{self.nat.inner if self.nat else self.ip}:{EXPORTER}"
 outproxies = {json.dumps(self.outproxies)}
 {self._proxy(self.proxy_port)}[socks_proxy]
 {self._proxy(self.socks_port)}[sam]
-{self._sam()}[log]
+{self._sam()}[i2cp]
+{self._proxy(self.i2cp_port)}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 
@@ -107,11 +108,11 @@ quantity = 2
         numbers = f"inbound_length = {length}\noutbound_length = {length}\nquantity = {quantity}\n"
         self.tunnels.append(f'[[tunnel]]\nname = "{name}"\n{"".join(lines)}{numbers}')
 
-    def name_of(self, tunnel):
+    def name_of(self, tunnel, name=destination_name):
         """The .b32.i2p name of one of its tunnels, whose keys it makes at its first start with it."""
         keys = os.path.join(self.dir, "data", "destinations", f"{tunnel}.dat")
         eventually(20, lambda: os.path.exists(keys), 0.2)
-        return destination_name(keys)
+        return name(keys)
 
     def command(self):
         os.makedirs(os.path.join(self.dir, "bootstrap"), exist_ok=True)

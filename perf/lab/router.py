@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import urllib.request
+import zlib
 
 from . import process
 from .host import Host
@@ -153,6 +154,14 @@ def destination_name(key_file):
     with open(key_file, "rb") as f:
         digest = _identity_hash(f.read())
     return base64.b32encode(digest).decode().rstrip("=").lower() + ".b32.i2p"
+
+
+def blinded_name(key_file):
+    """The long .b32.i2p name of the same destination, by which it is found if its LeaseSet is encrypted."""
+    with open(key_file, "rb") as f:
+        key = f.read()[352:384]  # Ed25519, at the end of its field
+    head = bytes(a ^ b for a, b in zip(bytes((0, 7, 11)), zlib.crc32(key).to_bytes(4, "little")))
+    return base64.b32encode(head + key).decode().rstrip("=").lower() + ".b32.i2p"
 
 
 def destination(key_file):

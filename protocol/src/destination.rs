@@ -12,6 +12,7 @@
 //! spec: ecies; streaming; INTEROP: what is bundled, and when
 
 pub mod datagrams;
+pub mod raw;
 mod remote;
 
 use crate::data::entry::Entry;
@@ -33,7 +34,8 @@ use datagrams::Datagram;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use remote::Remote;
+use raw::Fate;
+use remote::{Remote, Waiting};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -64,6 +66,8 @@ pub struct Config {
     pub listening: bool,
     /// Datagrams are taken; without, they are of an unknown protocol.
     pub datagrams: bool,
+    /// Whatever comes is handed up as it is, for a program that speaks for itself: there are neither streams nor datagrams.
+    pub raw: bool,
 }
 
 impl Default for Config {
@@ -75,6 +79,7 @@ impl Default for Config {
             stream: stream::Config::default(),
             listening: false,
             datagrams: false,
+            raw: false,
         }
     }
 }
@@ -121,6 +126,10 @@ pub enum Out {
     Changed(u32),
     /// A datagram came.
     Datagram(Datagram),
+    /// A payload came for a program that speaks for itself.
+    Raw(Bytes),
+    /// What became of a payload of such a program's.
+    Fate(u32, Fate),
 }
 
 /// Counters.
@@ -142,6 +151,12 @@ pub struct Stats {
     pub datagrams_sent: u64,
     /// Datagrams that were not taken to be sent.
     pub datagrams_refused: u64,
+    /// Payloads that came for a program that speaks for itself.
+    pub raw_received: u64,
+    /// Payloads of such a program's that went.
+    pub raw_sent: u64,
+    /// And those that did not.
+    pub raw_lost: u64,
 }
 
 /// A destination.
@@ -232,10 +247,10 @@ impl Destination {
                 if self.learn(now, lease_set) {
                     self.flush(now, hash);
                 } else {
-                    self.not_found(now, hash);
+                    self.not_found(now, hash, Fate::Unusable);
                 }
             }
-            In::NotFound(hash) => self.not_found(now, hash),
+            In::NotFound(hash) => self.not_found(now, hash, Fate::NoLeaseSet),
             In::Published(lease_set) => {
                 let version = lease_set.published();
                 if let Ok(body) = DatabaseStore::new(lease_set.into()).to_body() {
@@ -259,10 +274,19 @@ impl Destination {
         waiting.into_iter().for_each(|hash| self.flush(now, hash));
     }
 
-    fn not_found(&mut self, now: Now, hash: DestinationHash) {
+    fn not_found(&mut self, now: Now, hash: DestinationHash, why: Fate) {
         if let Some(remote) = self.remotes.get_mut(&hash) {
-            self.stats.lost_waiting += remote.not_found(now.mono) as u64;
+            let lost = remote.not_found(now.mono);
+            self.lose(lost, why);
             self.streams.unreachable(&hash);
+        }
+    }
+
+    /// What waited is given up.
+    fn lose(&mut self, lost: impl IntoIterator<Item = Waiting>, why: Fate) {
+        for Waiting { token, .. } in lost {
+            self.stats.lost_waiting += 1;
+            self.tell_fate(token, why);
         }
     }
 
@@ -369,20 +393,23 @@ impl Destination {
         while self.remotes.len() >= self.config.remotes {
             let oldest = self.remotes.iter().min_by_key(|(_, remote)| remote.used).map(|(hash, _)| *hash);
             let Some(remote) = oldest.and_then(|hash| self.remotes.remove(&hash)) else { return };
-            self.stats.lost_waiting += remote.waiting.len() as u64;
             if let Some(key) = remote.key() {
                 self.by_key.remove(&key.0);
             }
+            self.lose(remote.waiting, Fate::Overflow);
         }
     }
 
     fn on_data(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
+        let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
+        if self.config.raw {
+            return self.on_raw(now, from, body);
+        }
         let payload = data::parse(body).and_then(|bytes| Payload::parse(&bytes));
         let Ok(Payload { from_port, to_port, protocol, content }) = payload else {
             self.stats.bad_cloves += 1;
             return;
         };
-        let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
         let ports = Ports { from: from_port, to: to_port };
         if protocol != STREAMING {
             return self.on_datagram(now, Datagram { peer: from, ports, protocol, content });
@@ -400,6 +427,7 @@ impl Destination {
         if now.mono >= self.next_sweep {
             self.next_sweep = now.mono + SWEEP;
             self.sessions.expire(now.mono);
+            self.drop_expired(now.wall);
         }
     }
 
@@ -441,19 +469,20 @@ impl Destination {
     /// Sends a payload, now or when that becomes possible.
     fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload) {
         let mut bytes = Vec::with_capacity(payload.content.len() + 32);
-        if payload.write(&mut bytes).is_err() {
-            return;
+        if payload.write(&mut bytes).is_ok() {
+            self.queue(now, to, Waiting { bytes, until: now.wall.plus(LIFETIME), bundle: true, token: None });
         }
+    }
+
+    fn queue(&mut self, now: Now, to: DestinationHash, new: Waiting) {
         if !self.remotes.contains_key(&to) {
             self.make_room();
         }
         let remote = self.remotes.entry(to).or_insert_with(|| Remote::new(now.mono));
         remote.used = now.mono;
-        if remote.waiting.len() >= MAX_WAITING {
-            remote.waiting.pop_front();
-            self.stats.lost_waiting += 1;
-        }
-        remote.waiting.push_back((bytes, now.wall.plus(LIFETIME)));
+        let lost = if remote.waiting.len() >= MAX_WAITING { remote.waiting.pop_front() } else { None };
+        remote.waiting.push_back(new);
+        self.lose(lost, Fate::Overflow);
         self.flush(now, to);
     }
 
@@ -480,9 +509,10 @@ impl Destination {
                 return;
             }
             let Some((tunnel, lease)) = remote.path(&self.outbound, now.wall, &mut self.rng) else { return };
-            let Some((bytes, expiration)) = remote.waiting.pop_front() else { return };
+            let Some(Waiting { bytes, until: expiration, bundle, token }) = remote.waiting.pop_front() else { return };
             let new = !self.sessions.is_ready(&key, now.mono);
-            let bundle = self.own.as_ref().filter(|(_, version)| new || remote.wants(*version, now.mono));
+            let wants = |version| new || bundle && remote.wants(version, now.mono);
+            let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
             let (id, clove_id) = (MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32()));
             let sealed = self.sessions.seal(now, &key, bundle.is_some(), |out| {
                 if let Some((store, _)) = bundle {
@@ -497,7 +527,10 @@ impl Destination {
                 // Nor does a payload reach the length of a block.
                 let _ = Clove { delivery: CloveDelivery::Destination(to.into()), header, body: &body }.write(out);
             });
-            let Some(sealed) = sealed else { continue };
+            let Some(sealed) = sealed else {
+                self.out.extend(token.map(|token| Out::Fate(token, Fate::Unusable)));
+                continue;
+            };
             if let Some((_, version)) = bundle {
                 remote.tell(*version, sealed.message, now.mono);
             }
@@ -505,6 +538,7 @@ impl Destination {
                 let delivery = Delivery::Tunnel(lease.gateway, lease.tunnel);
                 self.out.push_back(Out::Garlic { tunnel, delivery, body, expiration });
             }
+            self.out.extend(token.map(|token| Out::Fate(token, Fate::Sent)));
         }
     }
 }

@@ -111,6 +111,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "TUNNEL", requires = "register")]
         of: Option<String>,
     },
+    /// Make a key with which a client reads an encrypted LeaseSet, as lines for the configurations of both sides.
+    ClientKey,
     /// Print the tunnels of i2pd (tunnels.conf, with tunnels.d beside it) or Java I2P (i2ptunnel.config, with its folder) as
     /// [[tunnel]] of our configuration; comments say what has no place there.
     ImportTunnels {

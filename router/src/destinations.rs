@@ -1,8 +1,9 @@
 //! `ramson destinations`: the keys of the data folder, and what stands at each destination if the router runs.
 
+use crate::Failure;
 use crate::control::{Request, ask};
 use crate::output::say;
-use crate::{Failure, tunnels};
+use crate::tunnels::{self, Kept};
 use ramson_actors::node::Node;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,10 +26,14 @@ pub(crate) fn list(data: &Path, as_json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     let mut standing: BTreeMap<String, Value> =
         standing.map(|all| by_address(&all)).unwrap_or_default().into_iter().collect();
-    for (name, address) in kept {
+    for Kept { name, address, encrypted } in kept {
+        let address = address.unwrap_or_else(|error| error);
         let state = standing.remove(&address).map(|one| words(&one)).unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{name:20} {address}{state}");
+        if let Some(encrypted) = encrypted {
+            let _ = writeln!(text, "{:20} {encrypted} if its LeaseSet is encrypted", "");
+        }
     }
     for (address, one) in standing {
         let _ = writeln!(text, "{:20} {address}{}", "-", words(&one));

@@ -12,6 +12,7 @@ mod doctor;
 mod embed;
 mod exporter;
 mod family;
+mod i2cp;
 mod import_tunnels;
 mod info;
 mod log;
@@ -76,6 +77,10 @@ pub fn main() -> ExitCode {
         Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
         Command::Destinations { data, register: Some(name), of: Some(of), .. } => tunnels::register(&data, &name, &of),
         Command::Destinations { data, json, .. } => destinations::list(&data, json),
+        Command::ClientKey => {
+            tunnels::client_key();
+            Ok(())
+        }
         Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
         Command::Doc(page) => config_command::doc(page),
     };

@@ -1,7 +1,7 @@
 //! The proxies of the configuration: listening sockets, and behind each nothing until the first program comes.
 
 use crate::settings::Settings;
-use ramson_actors::destination::{DestinationConfig, DestinationHandle};
+use ramson_actors::destination::{DestinationConfig, DestinationHandle, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::names::Names;
@@ -83,6 +83,7 @@ async fn open(mut wanted: mpsc::Receiver<oneshot::Sender<DestinationHandle>>, no
             inbound: tunnels,
             outbound: tunnels,
             published: false,
+            options: Options::default(),
         });
         if let Some((destination, _)) = opened {
             // Whoever asked may have gone; the next one asks again.

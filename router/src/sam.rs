@@ -2,7 +2,7 @@
 
 use crate::data_dir::DataDir;
 use crate::settings::sam::Sam;
-use ramson_actors::destination::DestinationConfig;
+use ramson_actors::destination::{DestinationConfig, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
@@ -63,6 +63,7 @@ pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
         inbound,
         outbound,
         published,
+        options: Options::default(),
     };
     let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
     Some(Opened { handle, streams, datagrams: receiver })

@@ -13,6 +13,7 @@ mod address;
 pub(crate) mod bandwidth;
 pub(crate) mod clock;
 pub(crate) mod exploratory;
+pub(crate) mod i2cp;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -87,6 +88,7 @@ settings! {
     http_proxy: proxies::HttpProxy,
     socks_proxy: proxies::SocksProxy,
     sam: sam::Sam,
+    i2cp: i2cp::I2cp,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -165,6 +167,7 @@ impl Settings {
         self.http_proxy.check()?;
         self.socks_proxy.check()?;
         self.sam.check()?;
+        self.i2cp.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

@@ -10,7 +10,7 @@
 use crate::Failure;
 use crate::data_dir::{DataDir, write_atomically};
 use crate::settings::tunnel::{Kind, Tunnel};
-use ramson_actors::destination::{DestinationConfig, DestinationHandle};
+use ramson_actors::destination::{DestinationConfig, DestinationHandle, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::names::feed::registration;
@@ -20,6 +20,9 @@ use ramson_apps::streams::Streams;
 use ramson_apps::tunnel::{Behind, Remote, Speech};
 use ramson_apps::{Host, http_proxy, http_server, socks, tunnel};
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::b32::B32;
+use ramson_protocol::base64;
+use ramson_protocol::blinding::Blinding;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_transports::clock::Clock;
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +76,7 @@ struct Shape {
     quantity: usize,
     /// One of its tunnels is a server's.
     published: bool,
+    options: Options,
 }
 
 struct Running {
@@ -154,6 +158,14 @@ impl Tunnels {
     }
 
     fn keys(&self, shape: &Shape) -> Result<Keys, Failure> {
+        let keys = self.keys_of(shape)?;
+        if shape.options.encrypted.is_some() && keys.signing.offline.is_some() {
+            return Err(format!("tunnel {}: an encrypted LeaseSet needs the destination's own key, and its file has a transient one: remove encrypted", shape.tunnel).into());
+        }
+        Ok(keys)
+    }
+
+    fn keys_of(&self, shape: &Shape) -> Result<Keys, Failure> {
         if shape.keys.starts_with(TRANSIENT) {
             let signing = PrivateKeys::generate(rand::random(), &rand::random());
             return Ok(Keys { signing, encryption: SecretKey::from_bytes(rand::random()) });
@@ -172,6 +184,7 @@ impl Tunnels {
             inbound: Wanted::new(shape.quantity, shape.inbound_length),
             outbound: Wanted::new(shape.quantity, shape.outbound_length),
             published: shape.published,
+            options: shape.options.clone(),
         });
         let (destination, accepted) = opened.ok_or("no thread takes another destination: start fewer tunnels")?;
         let services = Services::default();
@@ -284,6 +297,8 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
             outbound_length: tunnel.outbound_length,
             quantity: tunnel.quantity,
             published,
+            // They were checked with all settings.
+            options: tunnel.options().unwrap_or_default(),
         });
     }
     shapes
@@ -309,11 +324,21 @@ pub(crate) fn register(data: &Path, name: &str, of: &str) -> Result<(), Failure>
     Ok(())
 }
 
-/// The destinations whose keys are in the data folder: the names of their tunnels, and their addresses, or what is wrong with the keys.
+/// A destination whose keys are in the data folder.
+pub(crate) struct Kept {
+    /// The name of its tunnel.
+    pub(crate) name: String,
+    /// Its address, or what is wrong with its keys.
+    pub(crate) address: Result<String, String>,
+    /// Its address if its LeaseSet is encrypted.
+    pub(crate) encrypted: Option<String>,
+}
+
+/// The destinations whose keys are in the data folder.
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(crate) fn kept(data: &Path) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn kept(data: &Path) -> Result<Vec<Kept>, Failure> {
     let folder = data.join("destinations");
     let files = match fs::read_dir(&folder) {
         Ok(files) => files.collect::<Result<Vec<_>, _>>()?,
@@ -326,12 +351,25 @@ pub(crate) fn kept(data: &Path) -> Result<Vec<(String, String)>, Failure> {
     let of = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         match read(path) {
-            Ok(Some(keys)) => Some((name, keys.destination.hash().to_b32())),
+            Ok(Some(keys)) => {
+                let encrypted =
+                    Blinding::of(&keys.destination, &[]).map(|one| B32::Blinded(one.address(false)).to_string());
+                Some(Kept { name, address: Ok(keys.destination.hash().to_b32()), encrypted })
+            }
             Ok(None) => None,
-            Err(error) => Some((name, error.to_string())),
+            Err(error) => Some(Kept { name, address: Err(error.to_string()), encrypted: None }),
         }
     };
     Ok(paths.iter().filter_map(of).collect())
+}
+
+/// Prints a new key of a reader of encrypted LeaseSets, and what the server is to know of it.
+#[expect(clippy::print_stdout, reason = "it is what the command is for")]
+pub(crate) fn client_key() {
+    let secret: [u8; 32] = rand::random();
+    let public = SecretKey::from_bytes(secret).public();
+    println!("reader_key = \"{}\"      # of the reader's tunnel; keep it secret", base64::encode(&secret));
+    println!("readers = [\"{}\"]     # of the server's tunnel", base64::encode(&public.0));
 }
 
 /// The keys of a tunnel's destination: those of the file that it names, or those in the data folder, made at its first start.

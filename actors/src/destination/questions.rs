@@ -3,11 +3,13 @@
 //! spec: i2np §DatabaseLookup; proposal 154. INTEROP: how long others wait, and how many they ask.
 
 use super::LocalDestination;
+use super::encrypted::FindError;
 use crate::drops::ControlDrop;
 use crate::expected::Via;
 use crate::messages::Incoming;
 use crate::series::control;
 use actix::prelude::*;
+use ramson_protocol::b32::Blinded;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::LeaseSet2;
@@ -20,6 +22,7 @@ use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
 use ramson_protocol::netdb::publish::In as Publication;
 use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
+use ramson_protocol::time::Wall;
 use rand::Rng;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -50,13 +53,23 @@ fn limits(hash: DestinationHash) -> Config {
 #[rtype(result = "()")]
 pub(super) struct Question(pub(super) DestinationHash);
 
-/// Look for the lease set of this destination, and tell who that is. What is not found drops the sender.
+/// Who is looked for.
+#[derive(Debug)]
+pub(super) enum Whom {
+    Hash(DestinationHash),
+    Blinded(Blinded),
+}
+
+/// What is told of a search.
+type Finding = Result<Destination, FindError>;
+
+/// Look for the lease set of a destination, and tell who that is. What is not found drops the sender.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Find(pub(super) DestinationHash, pub(super) oneshot::Sender<Destination>);
+pub(super) struct Find(pub(super) Whom, pub(super) oneshot::Sender<Finding>);
 
 /// Who waits for a search, by what it looks for.
-pub(super) type Finders = HashMap<DestinationHash, Vec<oneshot::Sender<Destination>>>;
+pub(super) type Finders = HashMap<NetDbKey, Vec<oneshot::Sender<Finding>>>;
 
 /// Hands questions of the client thread to the actor, until one of them has ended.
 pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr<LocalDestination>) {
@@ -68,31 +81,56 @@ pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr
 }
 
 impl LocalDestination {
+    /// Looks for the lease set of this destination, which may be known to be an encrypted one.
     fn begin(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
-        if self.searches.contains_key(&hash) {
+        match self.encrypted.known(&hash) {
+            Some(blinding) => self.begin_blinded(blinding, Some(hash), ctx),
+            None => self.search(hash.into(), ctx),
+        }
+    }
+
+    /// Looks for what is stored under this key.
+    pub(super) fn search(&mut self, key: NetDbKey, ctx: &mut Context<Self>) {
+        if self.searches.contains_key(&key) {
             return;
         }
         if self.searches.len() >= MAX_SEARCHES {
-            self.finders.remove(&hash);
-            return self.answer(ToCore::NotFound(hash));
+            return self.not_found(key);
         }
-        let config = limits(self.hash);
-        let search =
-            Search::new(config, hash.into(), LookupKind::LeaseSet, &self.netdb.floodfills(), self.shared.now());
-        self.searches.insert(hash, search);
-        self.drain_search(hash, ctx);
+        let floodfills = self.netdb.floodfills();
+        let search = Search::new(limits(self.hash), key, LookupKind::LeaseSet, &floodfills, self.shared.now());
+        self.searches.insert(key, search);
+        self.drain_search(key, ctx);
     }
 
     /// Looks for our own lease set at others than the floodfill that confirmed it.
     pub(super) fn verify(&mut self, stored_at: RouterHash, ctx: &mut Context<Self>) {
         let others = self.netdb.floodfills().without(&stored_at);
-        if others.is_empty() {
-            return;
-        }
+        let Some(key) = self.stored.as_ref().map(Entry::key).filter(|_| !others.is_empty()) else { return };
         let config = Config { max_asked: 4, ..limits(self.hash) };
-        let search = Search::new(config, self.hash.into(), LookupKind::LeaseSet, &others, self.shared.now());
-        self.searches.insert(self.hash, search);
-        self.drain_search(self.hash, ctx);
+        let search = Search::new(config, key, LookupKind::LeaseSet, &others, self.shared.now());
+        self.searches.insert(key, search);
+        self.drain_search(key, ctx);
+    }
+
+    fn is_own(&self, key: NetDbKey) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.key() == key)
+    }
+
+    /// Nothing came of a search: nobody waits for it any more.
+    fn not_found(&mut self, key: NetDbKey) {
+        self.finders.remove(&key);
+        if let Some(hash) = self.encrypted.sought(key).unwrap_or(Some(DestinationHash(key.0))) {
+            self.answer(ToCore::NotFound(hash));
+        }
+    }
+
+    /// Tells those who wait for a search what came of it.
+    pub(super) fn tell_finders(&mut self, key: NetDbKey, finding: &Finding) {
+        for finder in self.finders.remove(&key).unwrap_or_default() {
+            // Whoever asked may have gone.
+            let _ = finder.send(finding.clone());
+        }
     }
 
     /// The search for our own lease set is over.
@@ -104,7 +142,7 @@ impl LocalDestination {
         }
     }
 
-    fn answer(&self, answer: ToCore) {
+    pub(super) fn answer(&self, answer: ToCore) {
         if !self.tell(answer) {
             ControlDrop::DataPlaneFull.count();
         }
@@ -113,40 +151,39 @@ impl LocalDestination {
     pub(super) fn tick_searches(&mut self, ctx: &mut Context<Self>) {
         let now = self.shared.now();
         let due = |search: &Search| search.poll_timeout().is_some_and(|at| at <= now.mono);
-        let due: Vec<DestinationHash> = self.searches.iter().filter(|(_, s)| due(s)).map(|(hash, _)| *hash).collect();
-        for hash in due {
-            if let Some(search) = self.searches.get_mut(&hash) {
+        let due: Vec<NetDbKey> = self.searches.iter().filter(|(_, s)| due(s)).map(|(key, _)| *key).collect();
+        for key in due {
+            if let Some(search) = self.searches.get_mut(&key) {
                 search.handle_timeout(now);
             }
-            self.drain_search(hash, ctx);
+            self.drain_search(key, ctx);
         }
     }
 
-    fn feed(&mut self, hash: DestinationHash, input: In, ctx: &mut Context<Self>) {
-        if let Some(search) = self.searches.get_mut(&hash) {
+    pub(super) fn feed(&mut self, key: NetDbKey, input: In, ctx: &mut Context<Self>) {
+        if let Some(search) = self.searches.get_mut(&key) {
             search.handle_input(self.shared.now(), input);
-            self.drain_search(hash, ctx);
+            self.drain_search(key, ctx);
         }
     }
 
-    fn drain_search(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
-        while let Some(out) = self.searches.get_mut(&hash).and_then(Search::poll_output) {
+    fn drain_search(&mut self, key: NetDbKey, ctx: &mut Context<Self>) {
+        while let Some(out) = self.searches.get_mut(&key).and_then(Search::poll_output) {
             match out {
-                Out::Ask { floodfill, exclude } => self.ask(hash, floodfill, exclude, ctx),
+                Out::Ask { floodfill, exclude } => self.ask(key, floodfill, exclude, ctx),
                 Out::Learn { router, .. } => {
                     let found = self.netdb.find_router(router);
                     ctx.spawn(found.into_actor(self).map(move |found, actor, ctx| {
                         let usable =
                             found.is_some_and(|info| ramson_protocol::netdb::rules::is_usable_floodfill(&info));
-                        actor.feed(hash, if usable { In::Learned(router) } else { In::NotLearned(router) }, ctx);
+                        actor.feed(key, if usable { In::Learned(router) } else { In::NotLearned(router) }, ctx);
                     }));
                 }
                 // Whom the router asks is not to follow what a destination has seen: that would tie the two together.
                 Out::Answered(_) | Out::Silent(_) => {}
                 Out::Finished(outcome) => {
-                    self.searches.remove(&hash);
-                    self.finders.remove(&hash);
-                    if hash == self.hash {
+                    self.searches.remove(&key);
+                    if self.is_own(key) {
                         self.verified(outcome == Outcome::Found);
                         continue;
                     }
@@ -157,55 +194,54 @@ impl LocalDestination {
                     };
                     control::DESTINATION_LOOKUPS.add([label], 1);
                     if outcome != Outcome::Found {
-                        self.answer(ToCore::NotFound(hash));
+                        self.not_found(key);
                     }
                 }
             }
         }
     }
 
-    fn ask(&mut self, hash: DestinationHash, floodfill: RouterHash, exclude: Vec<RouterHash>, ctx: &mut Context<Self>) {
+    fn ask(&mut self, key: NetDbKey, floodfill: RouterHash, exclude: Vec<RouterHash>, ctx: &mut Context<Self>) {
         let own = self.pool.paths().get();
         let Some((outbound, inbound)) = self.pair(&own) else { return };
-        let (mut key, mut tag) = ([0; 32], [0; 8]);
-        self.rng.fill_bytes(&mut key);
+        let (mut secret, mut tag) = ([0; 32], [0; 8]);
+        self.rng.fill_bytes(&mut secret);
         self.rng.fill_bytes(&mut tag);
         let lookup = DatabaseLookup {
-            key: hash.into(),
+            key,
             from: inbound.gateway,
             reply_tunnel: Some(inbound.gateway_tunnel),
             kind: LookupKind::LeaseSet,
             exclude,
-            encryption: ReplyEncryption::Ecies { key, tag },
+            encryption: ReplyEncryption::Ecies { key: secret, tag },
         };
         let (via, until) = (Via::Tunnel(inbound.id), self.shared.now().mono + ANSWER_WITHIN);
-        self.shared.expected().expect_garlic(self.owner(), OneTimeKey { key, tag }, via, until);
-        self.shared.expected().expect_entry(self.owner(), hash.into(), floodfill, via, until);
+        self.shared.expected().expect_garlic(self.owner(), OneTimeKey { key: secret, tag }, via, until);
+        self.shared.expected().expect_entry(self.owner(), key, floodfill, via, until);
         let message = self.shared.message(MessageType::DatabaseLookup, lookup.to_body());
         self.send_to_floodfill(floodfill, outbound, message, ctx);
     }
 
     fn on_entry(&mut self, key: NetDbKey, lease_set: LeaseSet2, ctx: &mut Context<Self>) {
-        let hash = lease_set.hash();
-        let fits = NetDbKey::from(hash) == key && lease_set.expires() > self.shared.now().wall;
-        if !fits || !self.searches.contains_key(&hash) || lease_set.verify().is_err() {
+        let fits = NetDbKey::from(lease_set.hash()) == key && lease_set.expires() > self.shared.now().wall;
+        if !fits || !self.searches.contains_key(&key) || lease_set.verify().is_err() {
             return ControlDrop::Unexpected.count();
         }
-        if hash == self.hash {
-            // One from before is not what we have published.
-            if self.lease_set.as_ref().is_none_or(|(ours, _)| lease_set.published() < ours.published()) {
-                return;
-            }
-        } else {
-            if let Ok(found) = lease_set.destination() {
-                for finder in self.finders.remove(&hash).unwrap_or_default() {
-                    // Whoever asked may have gone.
-                    let _ = finder.send(found.clone());
-                }
-            }
-            self.answer(ToCore::LeaseSet(lease_set));
+        if self.is_own(key) {
+            return self.on_own(key, lease_set.published(), ctx);
         }
-        self.feed(hash, In::Found, ctx);
+        if let Ok(found) = lease_set.destination() {
+            self.tell_finders(key, &Ok(found));
+        }
+        self.answer(ToCore::LeaseSet(lease_set));
+        self.feed(key, In::Found, ctx);
+    }
+
+    /// Our own lease set came back. One from before is not what we have published.
+    pub(super) fn on_own(&mut self, key: NetDbKey, version: Wall, ctx: &mut Context<Self>) {
+        if self.stored.as_ref().is_some_and(|ours| version >= ours.version()) {
+            self.feed(key, In::Found, ctx);
+        }
     }
 }
 
@@ -220,15 +256,25 @@ impl Handler<Question> for LocalDestination {
 impl Handler<Find> for LocalDestination {
     type Result = ();
 
-    fn handle(&mut self, Find(hash, finder): Find, ctx: &mut Context<Self>) {
-        // Whose own hash it is knows himself.
-        if hash == self.hash {
+    fn handle(&mut self, Find(whom, finder): Find, ctx: &mut Context<Self>) {
+        let (key, blinding) = match whom {
+            Whom::Hash(hash) => (NetDbKey::from(hash), None),
+            Whom::Blinded(address) => {
+                let Some((key, blinding)) = self.encrypted.of_address(&address, self.shared.now().wall) else { return };
+                (key, Some(blinding))
+            }
+        };
+        // Whose own it is knows himself.
+        if self.is_own(key) || key == self.hash.into() {
             return;
         }
-        let finders = self.finders.entry(hash).or_default();
+        let finders = self.finders.entry(key).or_default();
         if finders.len() < MAX_FINDERS {
             finders.push(finder);
-            self.begin(hash, ctx);
+            match blinding {
+                Some(blinding) => self.begin_blinded(blinding, None, ctx),
+                None => self.begin(DestinationHash(key.0), ctx),
+            }
         }
     }
 }
@@ -244,13 +290,16 @@ impl Handler<Incoming> for LocalDestination {
                 Ok(DatabaseStore { key, entry: Entry::LeaseSet2(lease_set), .. }) if asked(key) => {
                     self.on_entry(key, lease_set, ctx);
                 }
+                Ok(DatabaseStore { key, entry: Entry::EncryptedLeaseSet(sealed), .. }) if asked(key) => {
+                    self.on_encrypted(key, &sealed, ctx);
+                }
                 Ok(_) => ControlDrop::Unexpected.count(),
                 Err(_) => ControlDrop::Malformed.count(),
             },
             MessageType::DatabaseSearchReply => match DatabaseSearchReply::parse(&message.body) {
                 Ok(reply) if asked(reply.key) => {
                     let DatabaseSearchReply { key, peers, from } = reply;
-                    self.feed(DestinationHash(key.0), In::Reply { from, peers }, ctx);
+                    self.feed(key, In::Reply { from, peers }, ctx);
                 }
                 Ok(_) => ControlDrop::SearchReplyNotAskedFor.count(),
                 Err(_) => ControlDrop::Malformed.count(),

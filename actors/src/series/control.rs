@@ -117,6 +117,14 @@ series! {
             "Streams of programs by SAM, by how they have them.";
         Counter SAM_REPLIES = "ramson_sam_replies_total" ["subject", "result"]
             "What the SAM server has answered, and how what was asked for has ended.";
+        Gauge I2CP_CONNECTIONS = "ramson_i2cp_connections" []
+            "Programs that are connected by I2CP.";
+        Gauge I2CP_SESSIONS = "ramson_i2cp_sessions" []
+            "Destinations that programs have by I2CP.";
+        Counter I2CP_PAYLOADS = "ramson_i2cp_payloads_total" ["event"]
+            "Payloads that programs sent by I2CP, and that came for them.";
+        Counter I2CP_REFUSED = "ramson_i2cp_refused_total" ["reason"]
+            "What programs said by I2CP that was not done, and why.";
         Counter RESEED_FETCHES = "ramson_reseed_fetches_total" ["outcome"]
             "Reseed hosts that were asked, by what came of it.";
     }

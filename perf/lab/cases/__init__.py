@@ -6,12 +6,14 @@ Ramson's own metrics can answer.
 """
 
 from . import (
+    encrypted,
     endpoint,
     floodfill,
     gateway,
     hostile,
     http_proxy,
     http_server,
+    i2cp,
     import_tunnels,
     introduced,
     introduced_java,
@@ -94,6 +96,7 @@ ALL = (
     streams_i2pd,
     streams_broken,
     streams_java,
+    encrypted,
     socks,
     http_proxy,
     http_server,
@@ -108,6 +111,7 @@ ALL = (
     sam_old,
     sam_programs,
     torrent,
+    i2cp,
     soak,
 )
 

@@ -44,9 +44,8 @@ impl EncryptedLeaseSet {
         let mut r = Reader::new(&raw);
         let signing = SigType::from_code(r.u16()?);
         r.take(signing.public_key_len().ok_or(Error::Invalid("signature type"))?)?;
-        // spec: encryptedleaseset — stored under the SHA-256 of the signature type and the blinded key.
-        let key = NetDbKey(sha256(&[r.since(0)]));
         let blinded_end = r.position();
+        let key = Self::place(signing, raw.get(2..blinded_end).unwrap_or_default());
         let times = Times::parse(&mut r)?;
         let by = if times.is_offline() { OfflineSignature::parse(&mut r, signing)?.kind } else { signing };
         let len = r.u16()?;
@@ -56,6 +55,12 @@ impl EncryptedLeaseSet {
         r.take(by.signature_len().ok_or(Error::Invalid("signature type"))?)?;
         r.finish()?;
         Ok(Self { key, signing, times, blinded_end, content_at, signature_at, raw })
+    }
+
+    /// The key under which one with this blinded key is stored.
+    /// spec: encryptedleaseset — the SHA-256 of the signature type and the blinded key.
+    pub fn place(signing: SigType, blinded_key: &[u8]) -> NetDbKey {
+        NetDbKey(sha256(&[&signing.code().to_be_bytes(), blinded_key]))
     }
 
     /// Verifies the signature of the blinded key, by way of the offline one if there is one.

@@ -186,3 +186,9 @@ impl From<LeaseSet2> for Entry {
         Self::LeaseSet2(e)
     }
 }
+
+impl From<EncryptedLeaseSet> for Entry {
+    fn from(e: EncryptedLeaseSet) -> Self {
+        Self::EncryptedLeaseSet(e)
+    }
+}

@@ -11,7 +11,7 @@ mod build;
 mod header;
 
 pub use build::LeaseSet2Builder;
-pub use header::{FLAG_OFFLINE, FLAG_UNPUBLISHED};
+pub use header::{FLAG_BLINDED, FLAG_OFFLINE, FLAG_UNPUBLISHED};
 pub(crate) use header::{Header, Times};
 
 use super::key_type::EncType;
@@ -48,7 +48,16 @@ impl LeaseSet2 {
         if raw.len() > MAX_LEN {
             return Err(Error::TooLarge("LeaseSet2"));
         }
-        let mut r = Reader::new(&raw);
+        let (lease_set, rest) = Self::parse_front(&raw)?;
+        if rest.is_empty() { Ok(lease_set) } else { Err(Error::Trailing(rest.len())) }
+    }
+
+    /// The same with bytes behind it, which are returned.
+    ///
+    /// # Errors
+    /// `Truncated`, `Invalid`, `TooLarge`.
+    pub fn parse_front(bytes: &Bytes) -> Result<(Self, Bytes)> {
+        let mut r = Reader::new(bytes);
         let header = Header::walk(&mut r)?;
         Mapping::parse(&mut r)?;
         let keys_at = r.position();
@@ -69,8 +78,12 @@ impl LeaseSet2 {
         }
         let signature_at = r.position();
         r.take(header.signature_len)?;
-        r.finish()?;
-        Ok(Self { header, keys_at, leases_at, signature_at, latest, raw })
+        let end = r.position();
+        if end > MAX_LEN {
+            return Err(Error::TooLarge("LeaseSet2"));
+        }
+        let raw = bytes.slice(..end);
+        Ok((Self { header, keys_at, leases_at, signature_at, latest, raw }, bytes.slice(end..)))
     }
 
     /// Verifies the signature, by way of the offline one if there is one.

@@ -65,7 +65,7 @@ impl Destination {
 
     /// Somebody may wait for a word of ours: it is said soon, if nothing else goes to him.
     pub(super) fn expect_word(&mut self, now: Now, peer: DestinationHash) {
-        if self.config.datagrams && self.askers.len() < MAX_ASKERS {
+        if (self.config.datagrams || self.config.raw) && self.askers.len() < MAX_ASKERS {
             self.askers.entry(peer).or_insert(now.mono + ANSWER_AFTER);
         }
     }
@@ -89,13 +89,13 @@ impl Destination {
         }
     }
 
-    fn takes_datagram(&self, to: &DestinationHash) -> bool {
+    pub(super) fn takes_datagram(&self, to: &DestinationHash) -> bool {
         let waiting = self.remotes.get(to).map(|remote| remote.waiting.len());
         // Nothing waits for whom can be sent to: the sum is made for others alone.
         if waiting == Some(0) {
             return true;
         }
-        let bytes: usize = self.remotes.values().flat_map(|remote| &remote.waiting).map(|(bytes, _)| bytes.len()).sum();
+        let bytes: usize = self.remotes.values().flat_map(|remote| &remote.waiting).map(|one| one.bytes.len()).sum();
         waiting.unwrap_or(0) < MAX_WAITING && bytes < MAX_WAITING_BYTES
     }
 }

@@ -35,6 +35,19 @@ pub(super) fn key(lease_set: &LeaseSet2) -> Option<PublicKey> {
     x25519.and_then(|(_, key)| key.try_into().ok()).map(PublicKey)
 }
 
+/// A payload that is to be sent.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// The gzip member.
+    pub(super) bytes: Vec<u8>,
+    /// Until when it is of use.
+    pub(super) until: Wall,
+    /// Our lease set may go along.
+    pub(super) bundle: bool,
+    /// Whoever wants to know what becomes of it knows it by this number.
+    pub(super) token: Option<u32>,
+}
+
 /// Another destination.
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -43,8 +56,7 @@ pub(super) struct Remote {
     tunnel: Option<TunnelId>,
     lease: Option<Lease>,
     changes: u32,
-    /// Payloads, and until when they are of use.
-    pub(super) waiting: VecDeque<(Vec<u8>, Wall)>,
+    pub(super) waiting: VecDeque<Waiting>,
     looking: bool,
     missed_until: Mono,
     /// The version of our lease set that it has.
@@ -52,6 +64,8 @@ pub(super) struct Remote {
     /// One that was sent and may not have come.
     telling: Option<(Wall, Option<MessageRef>, Mono)>,
     pub(super) used: Mono,
+    /// Since when we send and hear nothing, if nobody else watches whether the way there is good.
+    pub(super) unheard: Option<Mono>,
 }
 
 impl Remote {
@@ -67,6 +81,7 @@ impl Remote {
             told: None,
             telling: None,
             used: now,
+            unheard: None,
         }
     }
 
@@ -95,7 +110,7 @@ impl Remote {
     /// How long what waits is held for the answer to a New Session message.
     pub(super) fn hold(&self) -> Duration {
         // The protocol's number, see the header of [`crate::payload`].
-        let streaming = self.waiting.front().is_none_or(|(bytes, _)| bytes.get(9) == Some(&STREAMING));
+        let streaming = self.waiting.front().is_none_or(|first| first.bytes.get(9) == Some(&STREAMING));
         if streaming { HOLD } else { DATAGRAM_HOLD }
     }
 
@@ -106,13 +121,11 @@ impl Remote {
         begin
     }
 
-    /// Nothing was found: what waits is given up. How much that was.
-    pub(super) fn not_found(&mut self, now: Mono) -> usize {
+    /// Nothing was found: what waits is given up.
+    pub(super) fn not_found(&mut self, now: Mono) -> VecDeque<Waiting> {
         self.looking = false;
         self.missed_until = now + MISSED;
-        let lost = self.waiting.len();
-        self.waiting.clear();
-        lost
+        std::mem::take(&mut self.waiting)
     }
 
     /// The tunnel and the lease to use, chosen anew where the last ones are over.
@@ -132,6 +145,12 @@ impl Remote {
             self.lease = pick(&fresh, rng).or_else(|| set.leases().max_by_key(|lease| lease.end));
         }
         Some((self.tunnel?, self.lease?))
+    }
+
+    /// The tunnel of ours that is used.
+    #[cfg(test)]
+    pub(super) fn used_tunnel(&self) -> Option<TunnelId> {
+        self.tunnel
     }
 
     /// The tunnel in use may have ended.

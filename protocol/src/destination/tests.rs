@@ -1,5 +1,6 @@
 //! Two destinations over a network that carries what one sends to a lease of the other.
 
+use super::raw::Raw;
 use super::*;
 use crate::data::key_type::EncType;
 use crate::data::keys_and_cert;
@@ -20,6 +21,8 @@ struct Node {
     accepted: Vec<u32>,
     read: Vec<u8>,
     datagrams: Vec<Datagram>,
+    raw: Vec<Bytes>,
+    fates: Vec<(u32, Fate)>,
     lookups: usize,
 }
 
@@ -38,6 +41,8 @@ impl Node {
             accepted: vec![],
             read: vec![],
             datagrams: vec![],
+            raw: vec![],
+            fates: vec![],
             lookups: 0,
         }
     }
@@ -93,6 +98,8 @@ impl Net {
                         self.nodes[at].core.handle_input(self.now, answer);
                     }
                     Out::Datagram(datagram) => self.nodes[at].datagrams.push(datagram),
+                    Out::Raw(payload) => self.nodes[at].raw.push(payload),
+                    Out::Fate(token, fate) => self.nodes[at].fates.push((token, fate)),
                     Out::Accepted { stream, .. } => self.nodes[at].accepted.push(stream),
                     Out::Changed(stream) => {
                         let node = &mut self.nodes[at];
@@ -327,4 +334,75 @@ fn datagrams_to_many_who_are_not_found_are_bounded_in_all() {
     };
     let taken = (0..250).flat_map(|n| [n; 4]).filter(|n| send(&mut net, *n)).count();
     assert!((100..150).contains(&taken), "{taken}");
+}
+
+impl Net {
+    /// One whose ends speak for themselves.
+    fn raw() -> Self {
+        let mut net = Self::new();
+        net.nodes.iter_mut().for_each(|node| node.core.config.raw = true);
+        net
+    }
+
+    fn send_raw(&mut self, from: usize, payload: &'static [u8], token: u32) {
+        let (now, to) = (self.now, self.nodes[1 - from].core.hash());
+        let payload = Bytes::from_static(payload);
+        self.nodes[from].core.send_raw(now, Raw { to, payload, expires: None, bundle: true, token: Some(token) });
+    }
+}
+
+#[test]
+fn payloads_of_programs_come_as_they_were_sent_and_their_fate_is_told() {
+    let mut net = Net::raw();
+    net.send_raw(0, b"no gzip member", 1);
+    net.run(Duration::from_secs(1));
+    net.send_raw(1, b"an answer", 2);
+    net.run(Duration::from_secs(1));
+    assert_eq!(
+        (&net.nodes[1].raw[..], &net.nodes[0].raw[..]),
+        (&[Bytes::from("no gzip member")][..], &[Bytes::from("an answer")][..])
+    );
+    assert_eq!((&net.nodes[0].fates[..], &net.nodes[1].fates[..]), (&[(1, Fate::Sent)][..], &[(2, Fate::Sent)][..]));
+    assert_eq!(net.nodes[1].lookups, 0, "the lease set came with the first");
+}
+
+#[test]
+fn a_program_is_told_why_its_payload_did_not_go() {
+    let mut net = Net::raw();
+    net.answers = false;
+    net.send_raw(0, b"to nobody", 1);
+    net.run(Duration::from_secs(1));
+    net.send_raw(0, b"", 2);
+    let (now, to) = (net.now, net.nodes[1].core.hash());
+    let late = Raw { to, payload: Bytes::from_static(b"late"), expires: Some(now.wall), bundle: true, token: Some(3) };
+    net.nodes[0].core.send_raw(now, late);
+    // A search has just failed, so this one waits, and then for too long.
+    net.send_raw(0, b"waits", 4);
+    net.run(Duration::from_secs(30));
+    net.nodes[0].core.handle_input(now, In::Outbound(vec![]));
+    net.send_raw(0, b"no tunnels", 5);
+    net.run(Duration::from_secs(1));
+    assert_eq!(
+        net.nodes[0].fates,
+        [(1, Fate::NoLeaseSet), (2, Fate::BadLength), (3, Fate::Expired), (4, Fate::Expired), (5, Fate::NoTunnels)]
+    );
+    assert_eq!(net.nodes[0].core.stats().raw_lost, 3);
+}
+
+#[test]
+fn when_nothing_is_heard_another_way_is_tried_and_when_something_is_the_way_stays() {
+    for heard in [false, true] {
+        let mut net = Net::raw();
+        let mut tunnels = std::collections::BTreeSet::new();
+        for n in 0..40 {
+            net.send_raw(0, b"anybody?", n);
+            net.run(Duration::from_secs(1));
+            if heard {
+                net.send_raw(1, b"yes", n);
+                net.run(Duration::from_secs(1));
+            }
+            net.nodes[0].core.remotes.values_mut().for_each(|remote| tunnels.extend(remote.used_tunnel()));
+        }
+        assert_eq!(tunnels.len(), if heard { 1 } else { 2 });
+    }
 }

@@ -61,6 +61,8 @@ pub enum In {
     SendFailed(RouterHash),
     /// The floodfills that we know now.
     Floodfills(Floodfills),
+    /// What we publish is kept under another key from now on.
+    Moved(RouterHash),
 }
 
 /// What to do.
@@ -170,6 +172,7 @@ impl Publisher {
                 }
                 State::Waiting { .. } | State::Idle { .. } | State::Backoff { .. } => {}
             },
+            In::Moved(own) => self.config.own = own,
             In::Floodfills(floodfills) => {
                 let had_none = self.floodfills.is_empty();
                 self.floodfills = floodfills;

@@ -78,6 +78,25 @@ impl Wanted {
         Self { count, length, variance: 0, backups: 0 }
     }
 
+    /// What a program asks for by the options of I2CP and SAM, such as `inbound.length`; `option` tells the number of one, `default` is for
+    /// those that are not there. What is beyond bounds is brought within: programs ask for what other routers have.
+    ///
+    /// spec: i2cp §Options
+    pub fn asked(direction: &str, default: Self, option: impl Fn(&str) -> Option<i64>) -> Self {
+        let number = |name: &str| option(&format!("{direction}.{name}"));
+        let bounded = |number: Option<i64>, default: usize, least: usize, most: usize| {
+            number.map_or(default, |number| usize::try_from(number.max(0)).unwrap_or(most).clamp(least, most))
+        };
+        Self {
+            count: bounded(number("quantity"), default.count, 1, COUNT_MAX),
+            // Tunnels without hops are not built: they would tell everybody which router a destination lives on.
+            length: bounded(number("length"), default.length, 1, LENGTH_MAX),
+            variance: number("lengthVariance")
+                .map_or(default.variance, |by| i8::try_from(by.clamp(-7, 7)).unwrap_or(0)),
+            backups: bounded(number("backupQuantity"), default.backups, 0, COUNT_MAX),
+        }
+    }
+
     pub(super) fn bounded(self) -> Self {
         let count = self.count.min(COUNT_MAX);
         let backups = self.backups.min(COUNT_MAX - count);

@@ -8,7 +8,7 @@ use crate::base64;
 use crate::data::key_type::SigType;
 use crate::data::private_keys::PrivateKeys;
 use crate::payload::{DATAGRAM, RAW, STREAMING};
-use crate::pool::{COUNT_MAX, LENGTH_MAX, Wanted};
+use crate::pool::Wanted;
 use crate::{datagram::DATAGRAM2, datagram::DATAGRAM3};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -240,8 +240,8 @@ impl Request {
         Ok(Self {
             part,
             keys,
-            inbound: wanted(params, "inbound", tunnels),
-            outbound: wanted(params, "outbound", tunnels),
+            inbound: Wanted::asked("inbound", tunnels, |name| params.number(name)),
+            outbound: Wanted::asked("outbound", tunnels, |name| params.number(name)),
             published: !params.is_true("i2cp.dontPublishLeaseSet"),
         })
     }
@@ -267,19 +267,4 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 
 fn private_keys(text: &str) -> Option<PrivateKeys> {
     PrivateKeys::parse(&decode(text)?).ok()
-}
-
-/// The tunnels of one direction. What is beyond bounds is brought within: clients ask for what other routers have.
-fn wanted(params: &Params, direction: &str, default: Wanted) -> Wanted {
-    let number = |name: &str| params.number(&format!("{direction}.{name}"));
-    let bounded = |number: Option<i64>, default: usize, least: usize, most: usize| {
-        number.map_or(default, |number| usize::try_from(number.max(0)).unwrap_or(most).clamp(least, most))
-    };
-    Wanted {
-        count: bounded(number("quantity"), default.count, 1, COUNT_MAX),
-        // Tunnels without hops are not built: they would tell everybody which router a destination lives on.
-        length: bounded(number("length"), default.length, 1, LENGTH_MAX),
-        variance: number("lengthVariance").map_or(default.variance, |by| i8::try_from(by.clamp(-7, 7)).unwrap_or(0)),
-        backups: bounded(number("backupQuantity"), default.backups, 0, COUNT_MAX),
-    }
 }

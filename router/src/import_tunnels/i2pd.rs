@@ -28,9 +28,14 @@ const KNOWN: &[&str] = &[
     "cryptotype",
     "i2cp.leasesettype",
     "i2cp.leasesetenctype",
+    "i2cp.leasesetauthtype",
+    "i2cp.leasesetprivkey",
     "addresshelper",
     "i2pheaders",
 ];
+
+/// What the clients of an encrypted LeaseSet are named by.
+const CLIENTS: &str = "i2cp.leasesetclient.";
 
 pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
@@ -42,6 +47,23 @@ pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Found> {
         }
     }
     all
+}
+
+/// Whose LeaseSet is encrypted, for whom, and with which key it reads others'.
+fn encrypted(found: &Found, tunnel: &mut Tunnel) {
+    tunnel.encrypted = found.get("i2cp.leasesettype") == Some("5");
+    let clients = |kind: &str| {
+        let prefix = format!("{CLIENTS}{kind}.");
+        let of_kind = found.values.iter().filter(|(key, _)| key.starts_with(&prefix));
+        // The name of a client stands before his key.
+        of_kind.filter_map(|(_, value)| value.split_once(':')).map(|(_, key)| key.to_owned()).collect()
+    };
+    match found.get("i2cp.leasesetauthtype") {
+        Some("1") => tunnel.readers = clients("dh"),
+        Some("2") => tunnel.reader_secrets = clients("psk"),
+        _ => {}
+    }
+    found.get("i2cp.leasesetprivkey").unwrap_or_default().clone_into(&mut tunnel.reader_key);
 }
 
 /// # Errors
@@ -85,7 +107,9 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         Some(file) => key_file(folder, file, notes),
     };
     found.shape("", &mut tunnel, notes);
-    let others = found.values.iter().filter(|(key, _)| !KNOWN.contains(&key.as_str()));
+    encrypted(found, &mut tunnel);
+    let known = |key: &str| KNOWN.contains(&key) || key.starts_with(CLIENTS);
+    let others = found.values.iter().filter(|(key, _)| !known(key));
     notes.extend(others.map(|(key, value)| format!("there is nothing here like {key} = {value}")));
     Ok(tunnel)
 }

@@ -16,6 +16,9 @@ accesslist = qrlbdyekr3yzgqutpntjdrwsdhkqfrpcg4lfkmtqgi7ugbsq3w5q.b32.i2p, ukeu3
 inbound.length = 0
 outbound.quantity = 40
 i2p.streaming.profile = 2
+i2cp.leaseSetType = 5
+i2cp.leaseSetAuthType = 1
+i2cp.leaseSetClient.dh.1 = reader:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 [irc]
 type = client
 address = 0.0.0.0
@@ -84,6 +87,10 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
     );
     assert_eq!((web.target.0, web.port), (Some("127.0.0.1:80".parse().unwrap()), 80));
     assert_eq!(web.keys, folder.path().join("web.dat").to_string_lossy());
+    assert_eq!(
+        (web.encrypted, &web.readers[..]),
+        (true, &["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned()][..])
+    );
     assert_eq!((web.allow.len(), web.inbound_length, web.quantity), (2, 1, 16));
     assert_eq!(
         (irc.destination.as_str(), irc.port, irc.keys.as_str(), irc.quantity),

@@ -3,8 +3,12 @@
 use super::Endpoint;
 use super::key::{Change, Life};
 use super::section::section;
+use ramson_actors::destination::Options;
 use ramson_apps::services::Access;
 use ramson_apps::tunnel::Remote;
+use ramson_crypto::x25519::PublicKey;
+use ramson_protocol::base64;
+use ramson_protocol::blinding::{ClientKey, Readers};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -57,6 +61,19 @@ section! {
         /// Of `irc-server`: the password of a WEBIRC block for the gateway `cgiirc`; without one the caller's name becomes the host in
         /// `USER`.
         webirc_password: String = String::new() => Live;
+        /// Of a server: its LeaseSet is encrypted. Only who knows its long `.b32.i2p` name finds it, and no floodfill can tell that it
+        /// exists.
+        encrypted: bool = false => Live;
+        /// Of an encrypted one: only programs of these keys may read it, X25519 public keys in base 64. `ramson client-key` makes
+        /// them.
+        readers: Vec<String> = Vec::new() => Live;
+        /// The same with secrets in base 64 that reader and server share; `readers` or these, not both.
+        reader_secrets: Vec<String> = Vec::new() => Live;
+        /// Its own key, with which it reads LeaseSets that are for certain readers: the private key of an entry in `readers` there, or
+        /// one of `reader_secrets`.
+        reader_key: String = String::new() => Live;
+        /// A word that all must know who look for an encrypted LeaseSet whose name says so (Java I2P's lookup password; i2pd has none).
+        lookup_password: String = String::new() => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -121,6 +138,9 @@ impl Tunnel {
         let hashes = |key: &str, list: &[String]| {
             let one = |text: &String| match Remote::parse(text)? {
                 Remote::Hash(hash) => Ok(hash),
+                Remote::Blinded(_) => {
+                    Err(format!("{text}: write its name of 52 characters, as it calls itself when it comes"))
+                }
                 Remote::Name(name) => Err(format!("{name}: write its .b32.i2p name, which does not change")),
             };
             let all: Result<BTreeSet<_>, String> = list.iter().map(one).collect();
@@ -132,6 +152,39 @@ impl Tunnel {
             (allow, deny) if allow.is_empty() => Ok(Access::AllBut(deny)),
             _ => Err(format!("tunnel {}: write allow or deny, not both", self.name)),
         }
+    }
+
+    /// What its destination is otherwise than others.
+    ///
+    /// # Errors
+    /// If a key is none, or what excludes one another is given.
+    pub(crate) fn options(&self) -> Result<Options, String> {
+        let name = &self.name;
+        let key = |what: &str, text: &String| -> Result<[u8; 32], String> {
+            let bytes = base64::decode(text.trim()).and_then(|bytes| bytes.try_into().ok());
+            bytes.ok_or_else(|| {
+                format!("tunnel {name}: {what} {text:?} is not 32 bytes in base 64: `ramson client-key` makes such")
+            })
+        };
+        let all = |what, list: &[String]| list.iter().map(|text| key(what, text)).collect::<Result<Vec<_>, _>>();
+        let (public, secrets) = (all("readers", &self.readers)?, all("reader_secrets", &self.reader_secrets)?);
+        let readers = match (public.is_empty(), secrets.is_empty()) {
+            (true, true) => Readers::Everybody,
+            (false, true) => Readers::Dh(public.into_iter().map(PublicKey).collect()),
+            (true, false) => Readers::Psk(secrets),
+            (false, false) => return Err(format!("tunnel {name}: write readers or reader_secrets, not both")),
+        };
+        if readers.need_keys() && !self.encrypted {
+            return Err(format!("tunnel {name}: readers are for a LeaseSet that is encrypted: write encrypted = true"));
+        }
+        Ok(Options {
+            encrypted: self.encrypted.then_some(readers),
+            secret: self.lookup_password.clone(),
+            client_key: match self.reader_key.as_str() {
+                "" => None,
+                _ => Some(ClientKey(key("reader_key", &self.reader_key)?)),
+            },
+        })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -160,6 +213,10 @@ impl Tunnel {
             Remote::parse(&self.destination).map_err(|e| format!("tunnel {name}: destination {e}"))?;
         }
         self.access()?;
+        self.options()?;
+        if self.encrypted && !kind.is_server() {
+            return Err(format!("tunnel {name}: only a server has a LeaseSet to encrypt: remove encrypted"));
+        }
         if self.webirc_password.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(format!("tunnel {name}: webirc_password is one word"));
         }
@@ -205,6 +262,8 @@ mod tests {
         Settings::parse(text).and_then(|settings| super::check(&settings.tunnel))
     }
 
+    /// 32 bytes in base 64.
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const SERVER: &str = "[[tunnel]]\nname = \"site\"\ntype = \"server\"\ntarget = \"127.0.0.1:80\"\n";
 
     #[test]
@@ -223,6 +282,9 @@ mod tests {
             ),
             (format!("{SERVER}allow = [\"friend.i2p\"]"), "its .b32.i2p name"),
             (format!("{SERVER}webirc_password = \"a b\""), "one word"),
+            (format!("{SERVER}encrypted = true\nreaders = [\"short\"]"), "client-key"),
+            (format!("{SERVER}reader_secrets = [\"{KEY}\"]"), "encrypted = true"),
+            (format!("{SERVER}encrypted = true\nreaders = [\"{KEY}\"]\nreader_secrets = [\"{KEY}\"]"), "not both"),
         ];
         for (text, words) in wrong {
             let error = check(&text).unwrap_err();

@@ -1,7 +1,7 @@
 //! A stream between two destinations of this process, through tunnels of each: every byte is checked where it arrives.
 
 use crate::Failure;
-use ramson_actors::destination::{DestinationConfig, DestinationHandle};
+use ramson_actors::destination::{DestinationConfig, DestinationHandle, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_clients::Stream;
@@ -49,7 +49,14 @@ fn open(node: &Node, published: bool) -> Result<(DestinationHandle, mpsc::Receiv
     let keys = PrivateKeys::generate(rand::random(), &rand::random());
     let signer = keys.into();
     let encryption = SecretKey::from_bytes(rand::random());
-    let config = DestinationConfig { signer, encryption, inbound: TUNNELS, outbound: TUNNELS, published };
+    let config = DestinationConfig {
+        signer,
+        encryption,
+        inbound: TUNNELS,
+        outbound: TUNNELS,
+        published,
+        options: Options::default(),
+    };
     node.destinations().open(config).ok_or_else(|| "no thread takes a destination".into())
 }
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const FLAG_OFFLINE: u16 = 1;
 /// Neither to be flooded nor to be given out.
 pub const FLAG_UNPUBLISHED: u16 = 2;
+/// What floodfills have is encrypted.
+pub const FLAG_BLINDED: u16 = 4;
 
 /// Publication, expiration and flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

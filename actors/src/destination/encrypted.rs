@@ -1,0 +1,161 @@
+//! Encrypted lease sets of a destination and of those that it looks for.
+//!
+//! ```text
+//! address (b33) --> key of the day --> search --> EncryptedLeaseSet --> LeaseSet2: whose hash it is from then on is remembered
+//! own lease set --> sealed, with the key of the day --> floodfills; at midnight UTC made anew, for its place is another then
+//! ```
+//! spec: encryptedleaseset
+
+use super::LocalDestination;
+use crate::drops::ControlDrop;
+use actix::Context;
+use ramson_protocol::b32::Blinded;
+use ramson_protocol::blinding::{Blinding, ClientKey, OpenError, Readers, open, seal};
+use ramson_protocol::data::encrypted_lease_set::EncryptedLeaseSet;
+use ramson_protocol::data::entry::Entry;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::lease_set2::{FLAG_BLINDED, LeaseSet2};
+use ramson_protocol::destination::In as ToCore;
+use ramson_protocol::id::{DestinationHash, NetDbKey};
+use ramson_protocol::netdb::routing_key::Day;
+use ramson_protocol::netdb::search::In;
+use ramson_protocol::streaming::streams::Signer;
+use ramson_protocol::time::Wall;
+use ramson_protocol::wire;
+use rand_chacha::ChaCha20Rng;
+use std::collections::HashMap;
+
+/// Destinations of which is remembered that their lease sets are encrypted.
+const MAX_KNOWN: usize = 256;
+
+/// What few destinations want otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Its lease set is encrypted, for these readers; by its hash nobody finds it.
+    pub encrypted: Option<Readers>,
+    /// What must be known beside an address to find an encrypted lease set, its own and others' whose address says so.
+    pub secret: String,
+    /// The key with which it reads lease sets that are for certain readers.
+    pub client_key: Option<ClientKey>,
+}
+
+/// Why a destination is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    /// Nobody has its lease set.
+    #[error("nobody has its lease set")]
+    NotFound,
+    /// It was found and could not be read.
+    #[error("its lease set is encrypted: {0}")]
+    Unreadable(OpenError),
+}
+
+/// What a destination has to do with encrypted lease sets.
+pub(super) struct Encrypted {
+    options: Options,
+    /// Of its own, if that is one.
+    own: Option<Blinding>,
+    /// Those that were read, by the hash of their destination.
+    known: HashMap<DestinationHash, Blinding>,
+    /// Those that are looked for, and whose they are, if that is known.
+    sought: HashMap<NetDbKey, (Blinding, Option<DestinationHash>)>,
+}
+
+impl Encrypted {
+    pub(super) fn new(options: Options, destination: &Destination) -> Self {
+        let own = options.encrypted.as_ref().and_then(|_| Blinding::of(destination, options.secret.as_bytes()));
+        Self { options, own, known: HashMap::new(), sought: HashMap::new() }
+    }
+
+    /// Flags of its lease set.
+    pub(super) fn flags(&self) -> u16 {
+        if self.options.encrypted.is_some() { FLAG_BLINDED } else { 0 }
+    }
+
+    /// What floodfills are given of a lease set.
+    ///
+    /// # Errors
+    /// If the destination's key cannot be blinded: it is not Ed25519, or kept offline.
+    pub(super) fn seal(&self, lease_set: &LeaseSet2, signer: &Signer, rng: &mut ChaCha20Rng) -> wire::Result<Entry> {
+        let Some(readers) = &self.options.encrypted else { return Ok(lease_set.clone().into()) };
+        let blinding = self.own.as_ref().ok_or(wire::Error::Invalid("signing key: it cannot be blinded"))?;
+        Ok(seal(lease_set, &signer.key, blinding, readers, rng)?.into())
+    }
+
+    /// How the lease set of this destination is encrypted, if that is known.
+    pub(super) fn known(&self, hash: &DestinationHash) -> Option<Blinding> {
+        self.known.get(hash).cloned()
+    }
+
+    /// Where the lease set of an address is kept now. `None` if keys of its type cannot be blinded.
+    pub(super) fn of_address(&self, address: &Blinded, now: Wall) -> Option<(NetDbKey, Blinding)> {
+        let blinding = Blinding::of_address(address, self.options.secret.as_bytes())?;
+        Some((blinding.on(Day::of(now))?.place(), blinding))
+    }
+
+    /// A search is over: whom it was for, if it was for one of these.
+    pub(super) fn sought(&mut self, key: NetDbKey) -> Option<Option<DestinationHash>> {
+        self.sought.remove(&key).map(|(_, hash)| hash)
+    }
+}
+
+impl LocalDestination {
+    /// An encrypted lease set is kept under another key each day.
+    pub(super) fn renew_for_the_day(&mut self) {
+        let today = Day::of(self.shared.now().wall);
+        let sealed = self.stored.as_ref().filter(|stored| matches!(stored, Entry::EncryptedLeaseSet(_)));
+        if sealed.is_some_and(|sealed| Day::of(sealed.version()) != today) {
+            // As if no tunnel were in it yet.
+            self.inbound.clear();
+        }
+    }
+
+    /// Looks for an encrypted lease set, that of `hash` if it was read before.
+    pub(super) fn begin_blinded(&mut self, blinding: Blinding, hash: Option<DestinationHash>, ctx: &mut Context<Self>) {
+        let Some(today) = blinding.on(Day::of(self.shared.now().wall)) else { return };
+        let key = today.place();
+        let sought = self.encrypted.sought.entry(key).or_insert((blinding, hash));
+        sought.1 = sought.1.or(hash);
+        self.search(key, ctx);
+    }
+
+    /// An encrypted lease set came that was asked for.
+    pub(super) fn on_encrypted(&mut self, key: NetDbKey, sealed: &EncryptedLeaseSet, ctx: &mut Context<Self>) {
+        if sealed.key() != key || !self.searches.contains_key(&key) {
+            return ControlDrop::Unexpected.count();
+        }
+        if self.stored.as_ref().is_some_and(|ours| ours.key() == key) {
+            return if sealed.verify().is_ok() {
+                self.on_own(key, sealed.published(), ctx)
+            };
+        }
+        let Some((blinding, hash)) = self.encrypted.sought.get(&key).cloned() else {
+            return ControlDrop::Unexpected.count();
+        };
+        let now = self.shared.now().wall;
+        match open(sealed, &blinding, self.encrypted.options.client_key.as_ref()) {
+            Ok(lease_set) if lease_set.expires() > now => {
+                if let Ok(destination) = lease_set.destination() {
+                    let known = &mut self.encrypted.known;
+                    if known.len() < MAX_KNOWN || known.contains_key(&destination.hash()) {
+                        known.insert(destination.hash(), blinding);
+                    }
+                    self.tell_finders(key, &Ok(destination));
+                }
+                self.encrypted.sought.remove(&key);
+                self.answer(ToCore::LeaseSet(lease_set));
+                self.feed(key, In::Found, ctx);
+            }
+            Err(why @ (OpenError::KeyNeeded | OpenError::NotAllowed)) => {
+                self.tell_finders(key, &Err(FindError::Unreadable(why)));
+                self.encrypted.sought.remove(&key);
+                if let Some(hash) = hash {
+                    self.answer(ToCore::NotFound(hash));
+                }
+                self.feed(key, In::Found, ctx);
+            }
+            // Another floodfill may have a better one.
+            Ok(_) | Err(OpenError::Other | OpenError::Malformed) => ControlDrop::Unexpected.count(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Destinations of programs that speak for themselves and sign their own lease sets, as those of I2CP do.
+//!
+//! ```text
+//! tunnels have changed --> leases --> the program --> Grant: its lease set, and the key for what comes by it
+//! ```
+//! The client thread knows such a destination from its first lease set on: only then is there a key. With another key it begins anew.
+
+use super::{
+    Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, SETTLE, questions,
+};
+use crate::pool::Wanted;
+use actix::prelude::*;
+use ramson_clients::destination::NewDestination;
+use ramson_clients::raw::Sink;
+use ramson_crypto::sign::SigningKey;
+use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::lease::Lease;
+use ramson_protocol::data::lease_set2::LeaseSet2;
+use ramson_protocol::destination::Config;
+use ramson_protocol::destination::raw::Raw;
+use ramson_protocol::id::TunnelId;
+use ramson_protocol::streaming::streams::Signer;
+use ramson_protocol::time::Mono;
+use ramson_protocol::tunnel::Direction;
+use rand::Rng;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// A program is asked again after this, if it has not answered. INTEROP: i2pd ends a session after ten seconds, Java after five
+/// requests of a minute each.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
+
+/// What a program's destination is to be.
+#[derive(Debug)]
+pub struct ProgramConfig {
+    /// Who it is.
+    pub destination: Destination,
+    /// Its tunnels that lead to it.
+    pub inbound: Wanted,
+    /// Its tunnels that lead away.
+    pub outbound: Wanted,
+    /// Whether others find it.
+    pub published: bool,
+    /// Where leases go that the program is to sign.
+    pub leases: mpsc::Sender<Vec<Lease>>,
+    /// Where all goes that comes for it.
+    pub sink: Sink,
+}
+
+/// How to have a program sign.
+pub(super) struct Author {
+    destination: Destination,
+    leases: mpsc::Sender<Vec<Lease>>,
+    /// The tunnels that it was asked to sign, and when.
+    asked: Option<(Vec<TunnelId>, Mono)>,
+    /// The key that the client thread has.
+    key: Option<[u8; 32]>,
+    sink: Sink,
+}
+
+impl Author {
+    pub(super) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+}
+
+/// A lease set of the program's, checked, and the private half of the key in it.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Grant(LeaseSet2, SecretKey);
+
+impl Destinations {
+    /// A new destination of a program's, which builds its tunnels at once.
+    pub fn open_program(&self, config: ProgramConfig) -> DestinationHandle {
+        let ProgramConfig { destination, inbound, outbound, published, leases, sink } = config;
+        let id = ramson_protocol::id::DestinationId(self.next.fetch_add(1, Relaxed));
+        let hash = destination.hash();
+        let author = AnyAuthor::Program(Author { destination, leases, asked: None, key: None, sink });
+        self.begin(id, hash, author, published, Options::default(), [inbound, outbound])
+    }
+}
+
+impl DestinationHandle {
+    /// Takes a lease set of its program's, whose key this is. Who it is of, and whether it is signed, the caller has checked.
+    pub async fn grant(&self, lease_set: LeaseSet2, key: SecretKey) {
+        // One that has ended already needs none.
+        let _ = self.actor.send(Grant(lease_set, key)).await;
+    }
+
+    /// Sends a payload as it is. False if the client thread does not keep up: it may be tried again.
+    pub fn send_raw(&self, raw: Raw) -> bool {
+        self.shared.clients().send_raw(self.id, raw)
+    }
+
+    /// Has other tunnels from now on; those that stand live to their end.
+    pub fn want(&self, inbound: Wanted, outbound: Wanted) {
+        self.pool.want(Direction::Inbound, inbound);
+        self.pool.want(Direction::Outbound, outbound);
+    }
+}
+
+impl LocalDestination {
+    /// Asks the program to sign these leases, once in a while.
+    pub(super) fn ask_program(&mut self, tunnels: Vec<TunnelId>, leases: Vec<Lease>) {
+        let now = self.shared.now().mono;
+        let AnyAuthor::Program(author) = &mut self.author else { return };
+        let wait = |same| if same { ASK_AGAIN } else { SETTLE };
+        let asked = author.asked.as_ref().is_some_and(|(ids, at)| now < *at + wait(*ids == tunnels));
+        if !asked && author.leases.try_send(leases).is_ok() {
+            author.asked = Some((tunnels, now));
+        }
+    }
+
+    /// The client thread has this key from now on.
+    fn set_key(&mut self, key: &SecretKey, ctx: &mut Context<Self>) -> bool {
+        let AnyAuthor::Program(author) = &mut self.author else { return false };
+        let public = key.public().0;
+        if author.key == Some(public) {
+            return true;
+        }
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        // There are no streams, so nothing is ever signed with it.
+        let signer =
+            Signer { destination: author.destination.clone(), key: SigningKey::from_seed(seed), offline: None };
+        let new = NewDestination {
+            id: self.id,
+            config: Config::default(),
+            signer,
+            encryption: key.clone(),
+            questions,
+            accepted: None,
+            datagrams: None,
+            raw: Some(author.sink.clone()),
+        };
+        // What there was with another key ends when this takes its place.
+        if !self.shared.clients().open_destination(new) {
+            return false;
+        }
+        author.key = Some(public);
+        self.outbound.clear();
+        ctx.spawn(questions::forward(asked, ctx.address()).into_actor(self));
+        true
+    }
+}
+
+impl Handler<Grant> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, Grant(lease_set, key): Grant, ctx: &mut Context<Self>) {
+        if !self.set_key(&key, ctx) {
+            return;
+        }
+        let AnyAuthor::Program(author) = &mut self.author else { return };
+        let tunnels = author.asked.take().map_or_else(|| self.inbound.clone(), |(tunnels, _)| tunnels);
+        self.tell_outbound(&self.pool.paths().get());
+        self.put_in_force(lease_set.clone(), lease_set.into(), tunnels);
+    }
+}

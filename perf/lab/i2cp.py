@@ -1,0 +1,98 @@
+"""Programs that speak I2CP: Java's streaming library, and bytes by hand."""
+
+import os
+import socket
+import struct
+import subprocess
+
+from .java import class_path
+from .outcome import eventually
+
+PORT = 7654
+
+
+class Echo:
+    """A program of Java's that has a destination at a router, and sends back what comes."""
+
+    def __init__(self, lab, folder, router, options="-"):
+        self._out = os.path.join(folder, f"echo-{router.n}.log")
+        keys = os.path.join(folder, f"echo-{router.n}.keys")
+        with open(self._out, "wb") as log:
+            command = [*_java(lab), router.ip, str(PORT), options, "serve", keys]
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+
+    def said(self):
+        """What it has printed."""
+        with open(self._out, errors="replace") as f:
+            return f.read().splitlines()
+
+    def name(self, limit=180):
+        """Its .b32.i2p name, when it has tunnels; None if that is not in time."""
+        named = lambda: next((line for line in self.said() if line.endswith(".b32.i2p")), None)
+        return eventually(limit, named, 0.5)
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def call(lab, folder, router, name, rounds, limit, options="-"):
+    """Has a program at `router` call an `Echo`; returns the lines that it printed and milliseconds by round."""
+    command = [*_java(lab), router.ip, str(PORT), options, "call", name, str(limit), *rounds]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=limit + 120)
+        lines = (done.stdout + done.stderr).splitlines()
+    except subprocess.TimeoutExpired as e:
+        lines = [*(e.stdout or b"").decode("utf-8", "replace").splitlines(), "it did not end in time"]
+    words = [line.split() for line in lines if line.startswith("echoed ")]
+    return lines, {round: int(milliseconds) for _, round, milliseconds in words}
+
+
+def _java(lab):
+    return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", class_path(lab), "JavaEcho"]
+
+
+class Wire:
+    """A connection to an I2CP server, for what no program would send."""
+
+    def __init__(self, host, first=b"\x2a"):
+        self._socket = socket.create_connection((host, PORT), timeout=30)
+        self._socket.sendall(first)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def send(self, kind, body, length=None):
+        """Sends a message, which may lie about its length."""
+        self._socket.sendall(struct.pack(">IB", len(body) if length is None else length, kind) + body)
+
+    def receive(self):
+        """The type and body of the next message; None at the end."""
+        head = self._read(5)
+        if len(head) < 5:
+            return None
+        length, kind = struct.unpack(">IB", head)
+        return kind, self._read(length)
+
+    def _read(self, length):
+        data = b""
+        try:
+            while len(data) < length and (more := self._socket.recv(length - len(data))):
+                data += more
+        except OSError:
+            pass  # closed, or nothing came
+        return data
+
+    def ending(self):
+        """The reason of a Disconnect, "" if the connection is closed without one, None if it stays open."""
+        self._socket.settimeout(5)
+        try:
+            while message := self.receive():
+                if message[0] == 30:
+                    return message[1][1:].decode("utf-8", "replace")
+        finally:
+            self._socket.settimeout(30)
+        return ""
