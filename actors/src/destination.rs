@@ -31,7 +31,7 @@ use actix::prelude::*;
 use encrypted::Encrypted;
 use parking_lot::Mutex;
 use ramson_clients::Stream;
-use ramson_clients::destination::NewDestination;
+use ramson_clients::destination::{Description, NewDestination};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::b32::Blinded;
 use ramson_protocol::data::entry::Entry;
@@ -115,12 +115,35 @@ pub struct DestinationHandle {
 
 /// The destinations of a node; clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Register(Arc<Mutex<HashMap<DestinationId, Recipient<Incoming>>>>);
+pub(crate) struct Register(Arc<Mutex<HashMap<DestinationId, Registered>>>);
+
+/// A destination that stands.
+struct Registered {
+    to: Recipient<Incoming>,
+    hash: DestinationHash,
+    published: bool,
+    pool: PoolHandle,
+}
+
+/// What stands of a destination now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its hash.
+    pub hash: DestinationHash,
+    /// Others can find it.
+    pub published: bool,
+    /// Tunnels that lead to it.
+    pub inbound: usize,
+    /// Tunnels that lead away from it.
+    pub outbound: usize,
+    /// Whom it speaks with.
+    pub with: Description,
+}
 
 impl Register {
     /// Hands on what came out of a tunnel of this destination.
     pub(crate) fn offer(&self, id: DestinationId, incoming: Incoming) {
-        let to = self.0.lock().get(&id).cloned();
+        let to = self.0.lock().get(&id).map(|registered| registered.to.clone());
         if to.is_none_or(|to| to.try_send(incoming).is_err()) {
             ControlDrop::MailboxFull.count();
         }
@@ -191,8 +214,28 @@ impl Destinations {
         let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
         let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
         let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone()).start();
-        self.shared.destinations().0.lock().insert(id, actor.clone().recipient());
+        let registered = Registered { to: actor.clone().recipient(), hash, published, pool: pool.clone() };
+        self.shared.destinations().0.lock().insert(id, registered);
         DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }
+    }
+}
+
+impl Destinations {
+    /// All that stand now.
+    pub async fn all(&self) -> Vec<Standing> {
+        let registered: Vec<_> = {
+            let all = self.shared.destinations().0.lock();
+            all.iter().map(|(id, one)| (*id, one.hash, one.published, one.pool.paths().get())).collect()
+        };
+        let mut standing = Vec::with_capacity(registered.len());
+        for (id, hash, published, own) in registered {
+            // One that has ended meanwhile is left out.
+            if let Some(with) = self.shared.clients().describe(id).await {
+                let (inbound, outbound) = (own.inbound.len(), own.outbound.len());
+                standing.push(Standing { hash, published, inbound, outbound, with });
+            }
+        }
+        standing
     }
 }
 

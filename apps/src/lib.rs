@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod carry;
+pub mod datagrams;
 mod host;
 pub mod http_proxy;
 pub mod http_server;

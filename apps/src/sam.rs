@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! socket --> connection.rs: lines --> SESSION: session.rs, which lives as long as this socket
-//!                                 '-> STREAM:  streams.rs, the socket becomes the stream
+//!                                 '-> STREAM:  streams.rs, the socket becomes the stream; numbered.rs, versions 1 and 2
 //!                                 '-> NAMING:  lookup.rs
 //! datagrams, by UDP or on the socket of their session: datagrams.rs
 //! endpoint.rs: what all of it asks of the router
@@ -15,18 +15,27 @@
 mod connection;
 mod datagrams;
 pub mod endpoint;
+mod guests;
 mod lookup;
+mod named;
+mod numbered;
 mod session;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod users;
+
+pub use users::Users;
 
 use crate::listener;
 use crate::names::Names;
 use endpoint::Opener;
+use guests::Guests;
 use ramson_protocol::pool::Wanted;
 use session::Sessions;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::OnceCell;
 
@@ -44,14 +53,35 @@ pub struct Server<O: Opener> {
     seeker: OnceCell<O::Endpoint>,
     /// Where datagrams come from and go to by UDP.
     udp: Option<Arc<UdpSocket>>,
+    users: Users,
+    /// Where the keys of destinations lie that versions 1 and 2 have by name.
+    keys: Option<PathBuf>,
+    /// The number of the next session of these versions.
+    next: AtomicU64,
+    guests: Arc<Guests>,
+}
+
+/// What a server is to be.
+pub struct Config {
+    /// The names that programs can look up.
+    pub names: Names,
+    /// What sessions have that say nothing of tunnels.
+    pub tunnels: Wanted,
+    /// Without it programs have datagrams on their sockets alone.
+    pub udp: Option<UdpSocket>,
+    /// Only these may use it, if there are any.
+    pub users: Users,
+    /// Where it keeps keys of destinations that versions 1 and 2 have by name; without it they have none.
+    pub keys: Option<PathBuf>,
 }
 
 impl<O: Opener> Server<O> {
-    /// A server that opens destinations with `opener`, and gives them such tunnels if their programs do not say. Without `udp`
-    /// programs have datagrams on their sockets alone.
-    pub fn new(opener: O, names: Names, tunnels: Wanted, udp: Option<UdpSocket>) -> Arc<Self> {
-        let (sessions, udp) = (Arc::default(), udp.map(Arc::new));
-        Arc::new(Self { opener, names, tunnels, sessions, seeker: OnceCell::new(), udp })
+    /// A server that opens destinations with `opener`.
+    pub fn new(opener: O, config: Config) -> Arc<Self> {
+        let Config { names, tunnels, udp, users, keys } = config;
+        let (sessions, udp, guests) = (Arc::default(), udp.map(Arc::new), Arc::default());
+        let (seeker, next) = (OnceCell::new(), AtomicU64::new(0));
+        Arc::new(Self { opener, names, tunnels, sessions, seeker, udp, users, keys, next, guests })
     }
 
     /// Serves all who connect.

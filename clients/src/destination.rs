@@ -27,7 +27,7 @@ use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A tunnel for which so much waits gets no more packets of streams for the moment.
 const ENOUGH: usize = QUEUE_BYTES / 4;
@@ -69,8 +69,19 @@ pub(crate) enum Told {
     Raw(Raw),
     /// Begin a stream.
     Connect(Arc<Pipe>, DestinationHash, Ports),
+    /// Say what stands.
+    Describe(oneshot::Sender<Description>),
     /// It is over.
     Close,
+}
+
+/// What stands at a destination now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// Sessions with other destinations.
+    pub sessions: usize,
+    /// Whom it has streams with, and how many with each.
+    pub remotes: BTreeMap<DestinationHash, usize>,
 }
 
 /// What its destinations want of a thread.
@@ -213,6 +224,12 @@ impl Local {
         [sessions, tags, self.core.streams().len()]
     }
 
+    pub(crate) fn describe(&self) -> Description {
+        let mut remotes = BTreeMap::new();
+        self.pipes.values().for_each(|pipe| *remotes.entry(pipe.remote()).or_default() += 1);
+        Description { sessions: self.core.sessions().len().0, remotes }
+    }
+
     pub(crate) fn connect(&mut self, now: Now, pipe: Arc<Pipe>, remote: DestinationHash, ports: Ports) {
         match self.core.streams_mut().connect(now, remote, ports) {
             Some(stream) => {
@@ -258,7 +275,7 @@ impl Local {
         };
         pipe.look();
         let streams = self.core.streams_mut();
-        if pipe.is_gone() && !pipe.is_closed() {
+        if pipe.is_deserted() {
             streams.reset(stream);
         }
         pipe.drain_up(|bytes| streams.write(now, stream, bytes));
@@ -343,10 +360,10 @@ impl Local {
     }
 
     fn accept(&mut self, now: Now, stream: u32, remote: DestinationHash) {
-        let pipe = Pipe::new(self.id, Arc::clone(&self.port));
+        let pipe = Pipe::new(self.id, remote, Arc::clone(&self.port));
         pipe.begun(stream);
         let caller = self.core.streams().caller(stream).map(|(from, ports)| (from.clone(), ports));
-        let handle = Stream::new(Arc::clone(&pipe), remote).called(caller);
+        let handle = Stream::new(Arc::clone(&pipe)).called(caller);
         self.pipes.insert(stream, pipe);
         // Dropping the stream breaks it off.
         let taken = self.accepted.as_ref().is_some_and(|accepted| accepted.try_send(handle).is_ok());
@@ -461,9 +478,9 @@ mod tests {
 
         fn connect(&mut self) -> Stream {
             let remote = self.lease_sets[1].hash();
-            let pipe = Pipe::new(DestinationId(1), Arc::clone(&self.port));
+            let pipe = Pipe::new(DestinationId(1), remote, Arc::clone(&self.port));
             self.ends[0].connect(self.now, Arc::clone(&pipe), remote, Ports::default());
-            Stream::new(pipe, remote)
+            Stream::new(pipe)
         }
 
         /// So many turns of ten milliseconds, in which what one sends the other gets.
@@ -538,12 +555,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_before_closing_arrives_though_the_application_goes_at_once() {
+        let mut pair = Pair::new();
+        let ours = pair.connect();
+        pair.run(ours.write_all(b"question")).unwrap();
+        pair.turns(20);
+        let theirs = pair.accepted.try_recv().unwrap();
+        pair.run(theirs.write_all(b"answer")).unwrap();
+        theirs.close();
+        drop(theirs);
+        let mut buffer = [0; 100];
+        assert_eq!(pair.run(ours.read(&mut buffer)).unwrap(), 6);
+        assert_eq!(&buffer[..6], b"answer");
+        assert_eq!(pair.run(ours.read(&mut buffer)).unwrap(), 0);
+    }
+
+    #[test]
     fn a_stream_whose_application_is_gone_is_broken_off_at_the_other_end() {
         let mut pair = Pair::new();
         let ours = pair.connect();
         pair.run(ours.write_all(b"question")).unwrap();
         pair.turns(20);
         let theirs = pair.accepted.try_recv().unwrap();
+        assert_eq!(pair.ends[0].describe().remotes, [(pair.lease_sets[1].hash(), 1)].into());
         drop(theirs);
         let mut buffer = [0; 100];
         let error = pair.run(ours.read(&mut buffer)).unwrap_err();

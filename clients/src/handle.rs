@@ -1,6 +1,6 @@
 //! The client plane as a whole: starts its threads, gives tunnels to them, and takes messages for them.
 
-use crate::destination::{NewDestination, Told};
+use crate::destination::{Description, NewDestination, Told};
 use crate::own_out::{QUEUE_BYTES, QUEUE_MESSAGES};
 use crate::pipe::{Pipe, Stream};
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
@@ -26,6 +26,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
+use tokio::sync::oneshot;
 
 /// What became of a message for one of our tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,13 +188,20 @@ impl Clients {
     /// Begins a stream from a destination of ours to another. What may go wrong the stream tells when it is read or written. None if the
     /// thread does not keep up.
     pub fn connect(&self, id: DestinationId, remote: DestinationHash, ports: Ports) -> Option<Stream> {
-        let pipe = Pipe::new(id, Arc::clone(self.port_of(id)?));
-        self.tell(id, Told::Connect(Arc::clone(&pipe), remote, ports)).then(|| Stream::new(pipe, remote))
+        let pipe = Pipe::new(id, remote, Arc::clone(self.port_of(id)?));
+        self.tell(id, Told::Connect(Arc::clone(&pipe), remote, ports)).then(|| Stream::new(pipe))
     }
 
     /// Sends a datagram of a destination of ours. It may be lost on the way, as any. False if the thread does not keep up.
     pub fn send_datagram(&self, id: DestinationId, datagram: Datagram) -> bool {
         self.tell(id, Told::Datagram(datagram))
+    }
+
+    /// What stands at a destination of ours. `None` if it is over, or its thread does not keep up.
+    pub async fn describe(&self, id: DestinationId) -> Option<Description> {
+        let (reply, description) = oneshot::channel();
+        self.tell(id, Told::Describe(reply)).then_some(())?;
+        description.await.ok()
     }
 
     /// Sends a payload of a destination of ours as it is. False if the thread does not keep up: it may be tried again.

@@ -62,6 +62,7 @@ impl Ring {
 #[derive(Debug)]
 pub(crate) struct Pipe {
     destination: DestinationId,
+    remote: DestinationHash,
     port: Arc<Port>,
     /// The stream's number, zero until the thread has begun it.
     stream: AtomicU32,
@@ -81,9 +82,10 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(crate) fn new(destination: DestinationId, port: Arc<Port>) -> Arc<Self> {
+    pub(crate) fn new(destination: DestinationId, remote: DestinationHash, port: Arc<Port>) -> Arc<Self> {
         Arc::new(Self {
             destination,
+            remote,
             port,
             stream: AtomicU32::new(0),
             up: Ring::default(),
@@ -97,6 +99,11 @@ impl Pipe {
             readable: AtomicWaker::new(),
             writable: AtomicWaker::new(),
         })
+    }
+
+    /// With whom.
+    pub(crate) fn remote(&self) -> DestinationHash {
+        self.remote
     }
 
     /// Has the thread look at this stream.
@@ -135,6 +142,11 @@ impl Pipe {
     /// The application writes no more, and all that it wrote has been taken.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(SeqCst) && self.up.is_empty()
+    }
+
+    /// Nobody is there any more, who has not said before that he writes no more.
+    pub(crate) fn is_deserted(&self) -> bool {
+        self.is_gone() && !self.closed.load(SeqCst)
     }
 
     /// Nobody is there any more.
@@ -177,18 +189,17 @@ impl Pipe {
     }
 }
 
-/// A stream as an application has it. One task may read and one write at a time. When it is dropped before both sides have closed, the
-/// stream is broken off.
+/// A stream as an application has it. One task may read and one write at a time. When it is dropped before it was closed, the stream is
+/// broken off; after that, what was written is still delivered.
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) pipe: Arc<Pipe>,
-    remote: DestinationHash,
     caller: Option<(Destination, Ports)>,
 }
 
 impl Stream {
-    pub(crate) fn new(pipe: Arc<Pipe>, remote: DestinationHash) -> Self {
-        Self { pipe, remote, caller: None }
+    pub(crate) fn new(pipe: Arc<Pipe>) -> Self {
+        Self { pipe, caller: None }
     }
 
     /// The same, begun by the other side.
@@ -204,7 +215,7 @@ impl Stream {
 
     /// With whom.
     pub fn remote(&self) -> DestinationHash {
-        self.remote
+        self.pipe.remote
     }
 
     /// How it ended, if it did.

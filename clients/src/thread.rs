@@ -264,6 +264,8 @@ impl ClientThread {
             Told::Datagram(datagram) => local.send(self.now, datagram, outbound),
             Told::Raw(raw) => local.send_raw(self.now, raw, outbound),
             Told::Connect(pipe, remote, ports) => local.connect(self.now, pipe, remote, ports),
+            // Whoever asked may be gone.
+            Told::Describe(reply) => drop(reply.send(local.describe())),
             Told::Close => {
                 if let Some(local) = self.destinations.remove(&id) {
                     local.stats().add_to(&mut self.past);

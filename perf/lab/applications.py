@@ -11,6 +11,7 @@ from .ngircd import Ngircd
 from .network import Network
 from .outcome import Failed
 from .subject import subject
+from .swarm import Tracker
 
 PROXY, SOCKS, PARTNER_PROXY = 4602, 4603, 4601
 IRC, PARTNER_IRC = 4604, 4605
@@ -32,7 +33,7 @@ class Applications(Network):
         self.folder = os.path.join(self.dir, "folder")
         os.makedirs(os.path.join(self.folder, "sub"))
         self.subject.show("folder", self.folder)
-        self.irc = Ngircd(self.dir)
+        self.irc, self.tracker = Ngircd(self.dir), Tracker()
         self.subject.serve("irc", self.irc, kind="irc-server", webirc_password=self.irc.password, port=6667)
         self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
         self.subject.sam_port, self.partner.sam = sam.PORT, True
@@ -40,6 +41,7 @@ class Applications(Network):
         self.partner.serve("site", self.web, inbound=2, outbound=2)
         self.partner.serve("plain", self.web, inbound=2, outbound=2, kind="server")
         self.partner.serve("irc", self.irc, inbound=2, outbound=2, kind="server")
+        self.partner.serve("tracker", self.tracker, inbound=2, outbound=2, kind="server")
 
     def configure(self):
         self.partner.proxy("proxy", PARTNER_PROXY, inbound=2, outbound=2)
@@ -49,6 +51,7 @@ class Applications(Network):
     def stop(self):
         super().stop()
         self.irc.stop()
+        self.tracker.close()
 
 
 def curl(*options, limit=60):

@@ -53,7 +53,7 @@ enabled = false
 enabled = false
 [sam]
 enabled = {yes[self.sam]}
-address = {self.ip}
+address = 0.0.0.0
 [i2cp]
 enabled = {yes[self.i2cp]}
 address = {self.ip}

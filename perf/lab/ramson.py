@@ -73,8 +73,14 @@ publish = "{self.endpoint}"
         return f'listen = "{self.ip}:{port}"\nlength = 2\nquantity = 2\n'
 
     def _sam(self):
-        udp = f'"{self.ip}:{self.sam_port - 1}"' if self.sam_port else "false"
-        return f"udp_listen = {udp}\n{self._proxy(self.sam_port)}"
+        # Everywhere, since programs look for it at 127.0.0.1.
+        if not self.sam_port:
+            return "listen = false\nudp_listen = false\n"
+        return f'''listen = "0.0.0.0:{self.sam_port}"
+udp_listen = "0.0.0.0:{self.sam_port - 1}"
+length = 2
+quantity = 2
+'''
 
     def serve(self, name, web, length=2, quantity=2, kind="server", **options):
         """Adds a server tunnel to `web`, of this kind and with these options."""

@@ -1,4 +1,4 @@
-//! SAM 3: what a program says on a socket to have destinations, streams and datagrams of its own.
+//! SAM: what a program says on a socket to have destinations, streams and datagrams of its own.
 //!
 //! ```text
 //! line     VERB [ACTION] [KEY=VALUE]... \n       a value with blanks stands in quotes, \ before a quote or another \
@@ -110,6 +110,14 @@ impl Params {
         self.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// The same line with another value of a key.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.0.retain(|(name, _)| name != key);
+        self.0.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
     /// A port, if the key has a value.
     ///
     /// # Errors
@@ -151,6 +159,12 @@ pub enum Command {
     StreamAccept(Params),
     /// Have all streams of others carried to a local server.
     StreamForward(Params),
+    /// Send bytes of a numbered stream, which follow. Versions 1 and 2.
+    StreamSend(Params),
+    /// So much may come of a numbered stream. Version 2.
+    StreamReceive(Params),
+    /// End a numbered stream. Versions 1 and 2.
+    StreamClose(Params),
     /// Whose a name is.
     NamingLookup(Params),
     /// New keys.
@@ -211,6 +225,9 @@ impl Command {
             ("STREAM", "CONNECT") => Self::StreamConnect(params),
             ("STREAM", "ACCEPT") => Self::StreamAccept(params),
             ("STREAM", "FORWARD") => Self::StreamForward(params),
+            ("STREAM", "SEND") => Self::StreamSend(params),
+            ("STREAM", "RECEIVE") => Self::StreamReceive(params),
+            ("STREAM", "CLOSE") => Self::StreamClose(params),
             ("NAMING", "LOOKUP") => Self::NamingLookup(params),
             ("DEST", "GENERATE") => Self::DestGenerate(params),
             ("DATAGRAM", "SEND") => Self::DatagramSend(params),
@@ -260,15 +277,17 @@ fn words(text: &str) -> Result<Vec<(String, Option<String>)>, CommandError> {
 /// A version that both sides speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// Three.
+    /// One to three.
     pub major: u8,
-    /// Zero to three.
+    /// Zero to three; of one and two only zero.
     pub minor: u8,
 }
 
 impl Version {
     /// The newest that there is.
     pub const NEWEST: Self = Self { major: 3, minor: 3 };
+    /// The first in which each stream has a socket of its own.
+    pub const SOCKETS: Self = Self { major: 3, minor: 0 };
     /// The first whose lines say ports.
     pub const PORTS: Self = Self { major: 3, minor: 2 };
     /// The first with primary sessions.
@@ -283,7 +302,8 @@ impl Version {
         let lowest = bound("MIN", Self { major: 0, minor: 0 })?;
         let highest = bound("MAX", Self { major: u8::MAX, minor: u8::MAX })?;
         let ours = (0..=Self::NEWEST.minor).rev().map(|minor| Self { major: 3, minor });
-        ours.into_iter().find(|version| (lowest..=highest).contains(version))
+        let old = [2, 1].map(|major| Self { major, minor: 0 });
+        ours.chain(old).find(|version| (lowest..=highest).contains(version))
     }
 
     fn parse(text: &str) -> Option<Self> {

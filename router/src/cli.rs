@@ -95,11 +95,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show the destinations of the data folder: their names, and by what name others reach them.
+    /// Show the destinations of the data folder: their names, and by what name others reach them; while the router runs also those
+    /// of programs, and what tunnels and streams each has.
     Destinations {
         /// The data folder.
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
+        /// Print what stands as JSON, with whom there are streams.
+        #[arg(long, conflicts_with = "register")]
+        json: bool,
         /// Print the line by which a service that registers names gives this one to a destination.
         #[arg(long, value_name = "NAME.i2p", requires = "of")]
         register: Option<String>,

@@ -64,6 +64,8 @@ const LISTS: Duration = Duration::from_secs(120);
 pub(crate) enum Request {
     /// What is the router, and what is it busy with?
     Status {},
+    /// What stands at each destination?
+    Destinations {},
     /// Which routers are worth being known by a newcomer?
     Routers {
         /// Also those at addresses that are not public.
@@ -182,6 +184,7 @@ async fn name_answer(what: NameCommand, names: Names) -> Result<Value, String> {
 async fn answer(request: Request, node: &Node) -> Result<Value, String> {
     match request {
         Request::Status {} => Ok(crate::status::gather(node)),
+        Request::Destinations {} => Ok(crate::destinations::gather(node).await),
         Request::Routers { private } => Ok(json!(fit_routers(node, private).await)),
         Request::Bans {} => {
             let now = node.shared().now().mono;

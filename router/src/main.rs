@@ -1,89 +1,9 @@
-//! The `ramson` binary: command line, settings, storage, metrics exporter, and the wiring of a node.
+//! The `ramson` command. All of it stands in the library, which programs can have inside of them.
 
 #![forbid(unsafe_code)]
 
-mod bans;
-mod bootstrap;
-mod cli;
-mod config_command;
-mod control;
-mod data_dir;
-mod doctor;
-mod exporter;
-mod family;
-mod i2cp;
-mod import_tunnels;
-mod info;
-mod log;
-mod name;
-mod output;
-mod proxy;
-mod reload;
-mod reseed;
-mod run;
-mod sam;
-mod samples;
-mod service;
-mod settings;
-mod site;
-mod start;
-mod status;
-mod testnet;
-mod tunnels;
-mod units;
-mod version;
-mod volume;
-mod watch;
-
-use clap::Parser;
-use cli::{Cli, Command, ConfigCommand, Reseeding};
-use site::Site;
 use std::process::ExitCode;
 
-/// What a command ends with when it fails: words for the operator.
-type Failure = Box<dyn std::error::Error>;
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Run { config, data, while_stdin_is_open } => {
-            run::run(config.as_deref(), &data, while_stdin_is_open, None)
-        }
-        Command::Site { directory, proxy, spa, name, config, data } => {
-            run::run(config.as_deref(), &data, false, Some(Site { directory, proxy, spa, name }))
-        }
-        Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
-        Command::Info { data, json } => info::info(&data, json),
-        Command::Name { data, command } => name::run(&data, command),
-        Command::Bans { data, json, what } => bans::bans(&data, json, what),
-        Command::Family { name, file } => family::make(&name, &file),
-        Command::Status { data, json, watch } => status::status(&data, json, watch),
-        Command::Doctor { config, data } => doctor::doctor(config.as_deref(), &data),
-        Command::Import { config, data, paths } => info::import(config.as_deref(), &data, &paths),
-        Command::Reseed(Reseeding { command: Some(command), .. }) => reseed::command(&command),
-        Command::Reseed(Reseeding { source, config, data, .. }) => {
-            reseed::take(&source.unwrap_or_default(), config.as_deref(), &data)
-        }
-        Command::ImportTunnels { keys, paths } => import_tunnels::import(&paths, keys.as_deref()),
-        Command::Destinations { data, register: Some(name), of: Some(of) } => tunnels::register(&data, &name, &of),
-        Command::Destinations { data, .. } => tunnels::list(&data),
-        Command::ClientKey => {
-            tunnels::client_key();
-            Ok(())
-        }
-        Command::Config(ConfigCommand::Check { config }) => config_command::check(config.as_deref()),
-        Command::Doc(page) => config_command::doc(page),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The one place that writes to standard error without a log.
-#[expect(clippy::print_stderr, reason = "the last word of a command goes to the terminal")]
-fn complain(text: &str) {
-    eprintln!("ramson: {text}");
+    ramson::main()
 }

@@ -126,7 +126,7 @@ impl Applications {
         tunnels.apply(&settings.tunnel)?;
         proxy::start(&host, settings, names, node);
         proxy::follow_lists(&host, settings, names, node);
-        sam::start(&host, &settings.sam, names, node);
+        sam::start(&host, &settings.sam, data, names, node);
         i2cp::start(&host, settings, names, node);
         Ok(Some(Self { tunnels, _host: host }))
     }

@@ -1,13 +1,14 @@
 //! The SAM server of the configuration: a listening socket, and behind it nothing until the first program comes.
 
+use crate::data_dir::DataDir;
 use crate::settings::sam::Sam;
 use ramson_actors::destination::{DestinationConfig, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
 use ramson_apps::names::Names;
-use ramson_apps::sam::Server;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
+use ramson_apps::sam::{Config, Server, Users};
 use ramson_crypto::x25519::SecretKey;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -19,12 +20,13 @@ const WISHES: usize = 16;
 const DATAGRAMS: usize = 256;
 
 /// Starts the server, if there is to be one.
-pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
+pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, node: &Node) {
     let Some(listen) = config.listen.0 else { return };
     let (desk, wishes) = mpsc::channel(WISHES);
     // Actors begin on the main thread.
     actix::spawn(open(wishes, node.clone()));
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
+    let (users, keys) = (Users::new(config.names_and_passwords()), Some(data.path().join("sam")));
     host.run(async move {
         let listener = match TcpListener::bind(listen).await {
             Ok(listener) => listener,
@@ -36,28 +38,33 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
             }),
             None => Err(()),
         };
-        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok()).serve(listener).await;
+        let config = Config { names, tunnels, udp: datagrams.ok(), users, keys };
+        Server::new(OfRouter::new(desk), config).serve(listener).await;
     });
 }
 
 /// Opens destinations as they are wanted.
 async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)>, node: Node) {
     while let Some((wish, reply)) = wishes.recv().await {
-        let Wish { keys, inbound, outbound, published, datagrams } = wish;
-        let (sender, receiver) = mpsc::channel(DATAGRAMS);
-        let config = DestinationConfig {
-            signer: keys.into(),
-            // Lease sets tell it, so it may be another at each start.
-            encryption: SecretKey::from_bytes(rand::random()),
-            inbound,
-            outbound,
-            published,
-            options: Options::default(),
-        };
-        let opened = node.destinations().open_with(config, datagrams.then_some(sender));
-        let opened = opened.map(|(handle, streams)| Opened { handle, streams, datagrams: receiver });
-        if let Err(Some(unwanted)) = reply.send(opened) {
+        if let Err(Some(unwanted)) = reply.send(open_one(&node, wish)) {
             unwanted.handle.close();
         }
     }
+}
+
+/// Opens a destination. `None` if the router cannot take it now.
+pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
+    let Wish { keys, inbound, outbound, published, datagrams } = wish;
+    let (sender, receiver) = mpsc::channel(DATAGRAMS);
+    let config = DestinationConfig {
+        signer: keys.into(),
+        // Lease sets tell it, so it may be another at each start.
+        encryption: SecretKey::from_bytes(rand::random()),
+        inbound,
+        outbound,
+        published,
+        options: Options::default(),
+    };
+    let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
+    Some(Opened { handle, streams, datagrams: receiver })
 }

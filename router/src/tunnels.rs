@@ -30,7 +30,7 @@ use std::fs;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -324,12 +324,21 @@ pub(crate) fn register(data: &Path, name: &str, of: &str) -> Result<(), Failure>
     Ok(())
 }
 
-/// Prints the destinations whose keys are in the data folder.
+/// A destination whose keys are in the data folder.
+pub(crate) struct Kept {
+    /// The name of its tunnel.
+    pub(crate) name: String,
+    /// Its address, or what is wrong with its keys.
+    pub(crate) address: Result<String, String>,
+    /// Its address if its LeaseSet is encrypted.
+    pub(crate) encrypted: Option<String>,
+}
+
+/// The destinations whose keys are in the data folder.
 ///
 /// # Errors
 /// If the folder cannot be read.
-#[expect(clippy::print_stdout, reason = "it is what the command is for")]
-pub(crate) fn list(data: &Path) -> Result<(), Failure> {
+pub(crate) fn kept(data: &Path) -> Result<Vec<Kept>, Failure> {
     let folder = data.join("destinations");
     let files = match fs::read_dir(&folder) {
         Ok(files) => files.collect::<Result<Vec<_>, _>>()?,
@@ -339,20 +348,19 @@ pub(crate) fn list(data: &Path) -> Result<(), Failure> {
     let mut paths: Vec<_> = files.into_iter().map(|file| file.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|kind| kind == "dat"));
     paths.sort();
-    for path in paths {
+    let of = |path: &PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        match read(&path) {
+        match read(path) {
             Ok(Some(keys)) => {
-                println!("{name:20} {}", keys.destination.hash().to_b32());
-                if let Some(blinding) = Blinding::of(&keys.destination, &[]) {
-                    println!("{:20} {} if its LeaseSet is encrypted", "", B32::Blinded(blinding.address(false)));
-                }
+                let encrypted =
+                    Blinding::of(&keys.destination, &[]).map(|one| B32::Blinded(one.address(false)).to_string());
+                Some(Kept { name, address: Ok(keys.destination.hash().to_b32()), encrypted })
             }
-            Ok(None) => {}
-            Err(error) => println!("{name:20} {error}"),
+            Ok(None) => None,
+            Err(error) => Some(Kept { name, address: Err(error.to_string()), encrypted: None }),
         }
-    }
-    Ok(())
+    };
+    Ok(paths.iter().filter_map(of).collect())
 }
 
 /// Prints a new key of a reader of encrypted LeaseSets, and what the server is to know of it.

@@ -109,6 +109,14 @@ series! {
             "Stores of our own RouterInfo with floodfills, by what came of them.";
         Counter RESEEDS = "ramson_reseeds_total" ["outcome"]
             "Rounds of reseeding by what they brought: routers of several signers, those of bundles that were kept, or nothing.";
+        Gauge SAM_SOCKETS = "ramson_sam_sockets" []
+            "Sockets of programs at the SAM server.";
+        Gauge SAM_SESSIONS = "ramson_sam_sessions" ["style"]
+            "Sessions of programs by SAM, parts of primary ones among them.";
+        Gauge SAM_STREAMS = "ramson_sam_streams" ["way"]
+            "Streams of programs by SAM, by how they have them.";
+        Counter SAM_REPLIES = "ramson_sam_replies_total" ["subject", "result"]
+            "What the SAM server has answered, and how what was asked for has ended.";
         Gauge I2CP_CONNECTIONS = "ramson_i2cp_connections" []
             "Programs that are connected by I2CP.";
         Gauge I2CP_SESSIONS = "ramson_i2cp_sessions" []

@@ -1,9 +1,12 @@
 //! One socket: HELLO, then commands, until it becomes a stream or is closed.
 
 use super::endpoint::{Endpoint, Opener, Wish};
+use super::guests::Place;
+use super::numbered::{self, Direction};
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
-use super::{Server, datagrams, lookup, streams};
+use super::{Server, datagrams, lookup, named, streams};
 use crate::streams::until;
+use ramson_actors::series::control;
 use ramson_protocol::base64;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::{DATAGRAM, STREAMING};
@@ -14,20 +17,25 @@ use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// HELLO comes within this time. INTEROP: as in Java.
+/// HELLO comes within this time. INTEROP: as in Java. With many who say nothing it is the second.
 const HELLO: Duration = Duration::from_secs(60);
+const HELLO_PRESSED: Duration = Duration::from_secs(3);
+
+/// Whoever has said a wrong password hears of it after this.
+const WRONG: Duration = Duration::from_secs(1);
 
 /// A socket without a session may be silent for so long. INTEROP: as in Java from version 3.2 on.
 const SILENCE: Duration = Duration::from_secs(180);
 
 /// A program takes an answer within this time.
-const WRITE: Duration = Duration::from_secs(30);
+pub(super) const WRITE: Duration = Duration::from_secs(30);
 
 /// Tunnels of a session are there within this time. INTEROP: "several minutes" in the specification; i2pd waits for ever.
 const TUNNELS: Duration = Duration::from_secs(300);
@@ -47,21 +55,19 @@ pub(super) struct Connection<O: Opener> {
     pub(super) lines: Lines,
     pub(super) version: Version,
     /// The session that lives as long as this socket.
-    owned: Option<Owned<O::Endpoint>>,
+    pub(super) owned: Option<Owned<O::Endpoint>>,
+    pub(super) place: Place,
     /// Datagrams that are to be written on this socket.
     datagrams: (mpsc::Sender<Vec<u8>>, mpsc::Receiver<Vec<u8>>),
 }
 
-/// What is next on a socket.
-enum Next<O: Opener> {
-    Line(Connection<O>),
-    Closed,
-}
-
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
-    let (lines, version) = (Lines::default(), Version::NEWEST);
-    let connection = Connection { server, socket, lines, version, owned: None, datagrams: mpsc::channel(DATAGRAMS) };
+    let Some(place) = socket.peer_addr().ok().and_then(|from| server.guests.place(from.ip())) else {
+        return control::SAM_REPLIES.add(["too many sockets", "closed"], 1);
+    };
+    let (lines, version, datagrams) = (Lines::default(), Version::NEWEST, mpsc::channel(DATAGRAMS));
+    let connection = Connection { server, socket, lines, version, owned: None, place, datagrams };
     if let Err(error) = connection.run().await {
         tracing::debug!(%error, "a SAM socket has ended early");
     }
@@ -83,71 +89,100 @@ impl<O: Opener> Connection<O> {
             // INTEROP: a line that nobody knows ends the socket in i2pd and Java.
             let Ok(command) = Command::parse(&line) else { return Ok(()) };
             match self.on_command(command).await? {
-                Next::Line(connection) => self = connection,
-                Next::Closed => return Ok(()),
+                Some(connection) => self = connection,
+                None => return Ok(()),
             }
         }
     }
 
     /// False if this is nobody whom we speak with.
     async fn hello(&mut self) -> io::Result<bool> {
-        let Some(line) = self.line(Some(HELLO), "HELLO REPLY").await? else { return Ok(false) };
+        let patience = if self.server.guests.are_many_silent() { HELLO_PRESSED } else { HELLO };
+        let Some(line) = self.line(Some(patience), "HELLO REPLY").await? else { return Ok(false) };
         let Ok(Command::Hello(params)) = Command::parse(&line) else { return Ok(false) };
         let Some(version) = Version::choose(&params) else {
             self.say(Reply::new("HELLO REPLY", Outcome::NoVersion)).await?;
             return Ok(false);
         };
+        if !self.server.users.admit(&params) {
+            tokio::time::sleep(WRONG).await;
+            let why = "USER and PASSWORD are those of nobody who may use this server";
+            self.say(Reply::new("HELLO REPLY", Outcome::I2pError).saying(why)).await?;
+            return Ok(false);
+        }
+        self.place.spoke();
         self.version = version;
         self.say(Reply::new("HELLO REPLY", Outcome::Ok).with("VERSION", &version.to_string())).await?;
         Ok(true)
     }
 
-    async fn on_command(mut self, command: Command) -> io::Result<Next<O>> {
+    /// What is next on the socket: another line, or nothing if it is closed.
+    async fn on_command(mut self, command: Command) -> io::Result<Option<Self>> {
         let reply = match command {
             Command::StreamConnect(params) if self.owned.is_none() => {
-                return streams::connect(self, &params).await.map(|()| Next::Closed);
+                return streams::connect(self, &params).await.map(|()| None);
             }
             Command::StreamAccept(params) if self.owned.is_none() => {
-                return streams::accept(self, &params).await.map(|()| Next::Closed);
+                return streams::accept(self, &params).await.map(|()| None);
             }
             Command::StreamForward(params) if self.owned.is_none() => {
-                return streams::forward(self, &params).await.map(|()| Next::Closed);
+                return streams::forward(self, &params).await.map(|()| None);
             }
             Command::StreamConnect(_) | Command::StreamAccept(_) | Command::StreamForward(_) => {
                 Reply::new("STREAM STATUS", Outcome::I2pError).saying("this socket is a session's: open another one")
             }
-            Command::SessionCreate(params) => match self.create(&params).await? {
-                Some(reply) => reply,
-                None => return Ok(Next::Closed),
-            },
-            Command::NamingLookup(params) => self.look_up(&params).await,
+            Command::SessionCreate(params) => {
+                let direction = Direction::parse(&params);
+                let Some(reply) = self.create(&params).await? else { return Ok(None) };
+                let is_open = reply.counted().is_some_and(|(_, outcome)| outcome == Outcome::Ok);
+                let has_streams =
+                    self.owned.as_ref().and_then(Owned::session).is_some_and(|one| one.part.style == Style::Stream);
+                if let Some(direction) = direction
+                    && is_open
+                    && has_streams
+                    && self.version < Version::SOCKETS
+                {
+                    self.say(reply).await?;
+                    return numbered::serve(self, direction).await.map(|()| None);
+                }
+                reply
+            }
+            Command::NamingLookup(params) => {
+                lookup::reply(&self.server, self.owned.as_ref().and_then(Owned::home), &params).await
+            }
             Command::DestGenerate(params) => generate(&params),
             Command::Ping(text) => {
                 self.say(Reply::pong(&text)).await?;
-                return Ok(Next::Line(self));
+                return Ok(Some(self));
             }
-            Command::Pong => return Ok(Next::Line(self)),
-            Command::Quit => return Ok(Next::Closed),
+            Command::Pong => return Ok(Some(self)),
+            Command::Quit => return Ok(None),
             Command::Hello(_) => Reply::new("HELLO REPLY", Outcome::I2pError).saying("HELLO was said already"),
             Command::SessionAdd(params) => self.add(&params)?,
             Command::SessionRemove(params) => self.remove(&params),
             Command::DatagramSend(params) => return self.sent(&params, false).await,
             Command::RawSend(params) => return self.sent(&params, true).await,
-            Command::Auth(..) => return Ok(Next::Closed),
+            // There are no numbered streams here.
+            Command::StreamSend(_) | Command::StreamReceive(_) | Command::StreamClose(_) => return Ok(None),
+            Command::Auth(action, params) => self.server.users.command(&action, &params),
         };
         self.say(reply).await?;
-        Ok(Next::Line(self))
+        Ok(Some(self))
     }
 
-    async fn sent(mut self, params: &Params, raw: bool) -> io::Result<Next<O>> {
-        Ok(if self.send(params, raw).await? { Next::Line(self) } else { Next::Closed })
+    async fn sent(mut self, params: &Params, raw: bool) -> io::Result<Option<Self>> {
+        Ok(if self.send(params, raw).await? { Some(self) } else { None })
     }
 
     /// The next line; `None` at the end. Who is silent for too long is told so, and it is the end.
     ///
     /// # Errors
     /// If the socket breaks, or what comes is no line.
-    pub(super) async fn line(&mut self, patience: Option<Duration>, subject: &str) -> io::Result<Option<String>> {
+    pub(super) async fn line(
+        &mut self,
+        patience: Option<Duration>,
+        subject: &'static str,
+    ) -> io::Result<Option<String>> {
         let Some(patience) = patience else { return self.next_line().await };
         if let Ok(line) = timeout(patience, self.next_line()).await {
             return line;
@@ -227,6 +262,9 @@ impl<O: Opener> Connection<O> {
     /// # Errors
     /// If it is not taken.
     pub(super) async fn say(&mut self, reply: Reply) -> io::Result<()> {
+        if let Some((subject, outcome)) = reply.counted() {
+            control::SAM_REPLIES.add([subject, outcome.word()], 1);
+        }
         write(&mut self.socket, reply.line().as_bytes()).await
     }
 
@@ -241,12 +279,22 @@ impl<O: Opener> Connection<O> {
         if self.owned.is_some() {
             return refuse(Outcome::I2pError, &"this socket has a session already: open another one");
         }
-        let request = match Request::parse(params, self.version, self.server.tunnels) {
+        let named = if self.version < Version::SOCKETS { self.old_session(params) } else { Ok(None) };
+        let (old, named) = match named {
+            Ok(named) => named.unzip(),
+            Err(why) => return refuse(Outcome::InvalidKey, &why),
+        };
+        let request = match Request::parse(old.as_ref().unwrap_or(params), self.version, self.server.tunnels) {
             Ok(request) => request,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let Request { part, keys, inbound, outbound, published } = request;
-        let keys = keys.map_or_else(|| PrivateKeys::generate(rand::random(), &rand::random()), |keys| *keys);
+        let Request { mut part, keys, inbound, outbound, published } = request;
+        if old.is_some() {
+            // No program of version 3 can have such an ID.
+            part.id = format!("/{}", self.server.next.fetch_add(1, Relaxed));
+        }
+        let keys = named.flatten().or_else(|| keys.map(|keys| *keys));
+        let keys = keys.unwrap_or_else(|| PrivateKeys::generate(rand::random(), &rand::random()));
         let mut owned = match self.server.sessions.reserve(&part.id, keys.destination.hash()) {
             Ok(owned) => owned,
             Err(Taken::Id) => return refuse(Outcome::DuplicatedId, &"another session has this ID"),
@@ -274,7 +322,28 @@ impl<O: Opener> Connection<O> {
             () = gone(&self.socket) => return Ok(None),
         }
         self.owned = Some(owned);
-        Ok(Some(Reply::new("SESSION STATUS", Outcome::Ok).with("DESTINATION", &base64::encode(&keys.to_bytes()))))
+        let whole = base64::encode(&keys.to_bytes());
+        // spec: legacy/sam §SAM Sessions — as the program has called it.
+        let destination = if old.is_some() { params.get("DESTINATION").unwrap_or_default() } else { &whole };
+        Ok(Some(Reply::new("SESSION STATUS", Outcome::Ok).with("DESTINATION", destination)))
+    }
+
+    /// What a session of versions 1 and 2 says, as one of version 3 would: it has no ID, and its destination is a name whose keys we
+    /// keep.
+    ///
+    /// # Errors
+    /// Why there are no keys.
+    fn old_session(&self, params: &Params) -> io::Result<Option<(Params, Option<PrivateKeys>)>> {
+        let name = params.get("DESTINATION").unwrap_or_default();
+        let keys = match (&self.server.keys, name) {
+            (_, "TRANSIENT") => None,
+            (Some(folder), name) => Some(named::keys(folder, name)?),
+            (None, _) => return Err(io::Error::other("no names are kept here: write TRANSIENT")),
+        };
+        if Direction::parse(params).is_none() {
+            return Err(io::Error::other("DIRECTION is BOTH, CREATE or RECEIVE"));
+        }
+        Ok(Some((params.clone().with("ID", "old").with("DESTINATION", "TRANSIENT"), keys)))
     }
 
     /// Adds a part to the primary session of this socket.
@@ -320,17 +389,6 @@ impl<O: Opener> Connection<O> {
         }
         Reply::new("SESSION STATUS", Outcome::InvalidId).saying("the session of this socket has no such part")
     }
-
-    async fn look_up(&self, params: &Params) -> Reply {
-        let name = params.get("NAME").unwrap_or_default();
-        let own = self.owned.as_ref().and_then(Owned::home);
-        match lookup::destination(&self.server, own, name).await {
-            Ok(found) => Reply::new("NAMING REPLY", Outcome::Ok)
-                .with("NAME", name)
-                .with("VALUE", &base64::encode(found.as_bytes())),
-            Err(error) => Reply::new("NAMING REPLY", error.outcome()).with("NAME", name).saying(error),
-        }
-    }
 }
 
 /// # Errors
@@ -349,7 +407,8 @@ pub(super) async fn gone(socket: &TcpStream) {
     }
 }
 
-fn generate(params: &Params) -> Reply {
+/// What answers DEST GENERATE.
+pub(super) fn generate(params: &Params) -> Reply {
     if let Err(refusal) = check_signature_type(params) {
         return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal);
     }

@@ -10,16 +10,13 @@ use super::Server;
 use super::endpoint::{Endpoint, Opener};
 use super::lookup;
 use super::session::{Home, Outlet, Session};
+use crate::datagrams::{self as sealed, Sender};
 use bytes::Bytes;
 use ramson_protocol::base64;
-use ramson_protocol::datagram::{Claimed, DATAGRAM2, DATAGRAM3, Signed};
 use ramson_protocol::destination::datagrams::Datagram;
-use ramson_protocol::id::DestinationHash;
-use ramson_protocol::payload::DATAGRAM;
 use ramson_protocol::sam::Params;
 use ramson_protocol::sam::datagram::{Head, MAX_RAW, MAX_WITH_SENDER, Received};
 use ramson_protocol::sam::session::{Style, is_raw};
-use ramson_transports::clock::Clock;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -67,21 +64,9 @@ pub(super) fn send<O: Opener>(
     if payload.is_empty() || payload.len() > longest {
         return false;
     }
-    let content = content(&session.home, protocol, &to, payload);
+    let content = sealed::seal(&session.home.keys, protocol, &to, Bytes::copy_from_slice(payload));
     let ports = session.ports(from_port, to_port);
     session.home.endpoint.send(Datagram { peer: Some(to), ports, protocol, content })
-}
-
-/// The bytes of a datagram with its sender, as its kind has him.
-fn content<E: Endpoint>(home: &Home<E>, protocol: u8, to: &DestinationHash, payload: &[u8]) -> Bytes {
-    let (keys, payload) = (&home.keys, Bytes::copy_from_slice(payload));
-    let from = keys.destination.clone();
-    match protocol {
-        DATAGRAM => Signed { from, payload }.to_bytes1(&keys.key).into(),
-        DATAGRAM2 => Signed { from, payload }.to_bytes2(to, &keys.key, keys.offline.as_deref()).into(),
-        DATAGRAM3 => Claimed { from: from.hash(), payload }.to_bytes().into(),
-        _ => payload,
-    }
 }
 
 /// Hands the datagrams of a destination to its sessions.
@@ -108,18 +93,14 @@ fn deliver<E: Endpoint>(session: &Session<E>, received: &Received<'_>, udp: Opti
 
 /// Who has sent a datagram, in base 64, and what. `None` if he is not who he says; nobody for a raw one.
 fn open<E: Endpoint>(home: &Home<E>, style: Style, datagram: &Datagram) -> Option<(Option<String>, Bytes)> {
-    let Datagram { peer, protocol, content, .. } = datagram;
-    let signed = |signed: Signed| (Some(base64::encode(signed.from.as_bytes())), signed.payload);
-    match *protocol {
-        // One that takes every protocol reads none.
-        _ if style == Style::Raw => Some((None, content.clone())),
-        DATAGRAM => Signed::parse1(content, *peer).ok().map(signed),
-        DATAGRAM2 => Signed::parse2(content, &home.keys.destination.hash(), *peer, Clock::system()).ok().map(signed),
-        DATAGRAM3 => {
-            let Claimed { from, payload } = Claimed::parse(content).ok()?;
-            // spec: datagrams §Datagram3 — nobody has signed it. A session that is another's says that it is not his.
-            peer.is_none_or(|peer| peer == from).then(|| (Some(base64::encode(&from.0)), payload))
-        }
-        _ => Some((None, content.clone())),
+    // One that takes every protocol reads none.
+    if style == Style::Raw {
+        return Some((None, datagram.content.clone()));
     }
+    let (from, payload) = sealed::open(&home.keys.destination.hash(), datagram)?;
+    let from = from.map(|from| match from {
+        Sender::Signed(destination) => base64::encode(destination.as_bytes()),
+        Sender::Claimed(hash) => base64::encode(&hash.0),
+    });
+    Some((from, payload))
 }

@@ -6,11 +6,14 @@ use super::session::Home;
 use crate::names::HostName;
 use crate::streams::{TUNNELS, until};
 use ramson_protocol::b32::{self, B32};
+use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
-use ramson_protocol::sam::reply::Outcome;
+use ramson_protocol::sam::Params;
+use ramson_protocol::sam::reply::{Outcome, Reply};
 use ramson_protocol::sam::session::decode;
+use ramson_protocol::wire::Reader;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -60,7 +63,8 @@ fn read<O: Opener>(server: &Server<O>, name: &str) -> Result<Named, LookupError>
         })?;
         return found.map(|(_, entry)| Named::Whole(entry.destination().clone())).ok_or(LookupError::Unknown);
     }
-    let destination = decode(name).and_then(|bytes| Destination::from_bytes(bytes.into()).ok());
+    // INTEROP: private keys, which begin with their destination, are as good as it to i2pd and Java, and yosemite gives them.
+    let destination = decode(name).and_then(|bytes| Destination::parse(&mut Reader::new(&bytes)).ok());
     destination.map(Named::Whole).ok_or(LookupError::Malformed)
 }
 
@@ -97,6 +101,20 @@ pub(super) async fn destination<O: Opener>(
         None => seek(server, hash).await,
     };
     found.ok_or(LookupError::NotFound)
+}
+
+/// What answers NAMING LOOKUP.
+pub(super) async fn reply<O: Opener>(
+    server: &Server<O>,
+    own: Option<&Arc<Home<O::Endpoint>>>,
+    params: &Params,
+) -> Reply {
+    let name = params.get("NAME").unwrap_or_default();
+    let reply = |outcome| Reply::new("NAMING REPLY", outcome).with("NAME", name);
+    match destination(server, own, name).await {
+        Ok(found) => reply(Outcome::Ok).with("VALUE", &base64::encode(found.as_bytes())),
+        Err(error) => reply(error.outcome()).saying(error),
+    }
 }
 
 /// Asks as nobody in particular: to ask as a session of another program would tie the two together.

@@ -9,6 +9,7 @@
 use super::endpoint::{Caller, Endpoint};
 use super::streams::Introduction;
 use parking_lot::{Mutex, MutexGuard};
+use ramson_actors::series::control;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::payload::STREAMING;
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Sessions at a time, parts of primary ones among them.
-const MAX_SESSIONS: usize = 256;
+const MAX_SESSIONS: usize = 2048;
 
 /// Sockets that wait for a stream of one session. INTEROP: 50 in i2pd, 64 in Java.
 const MAX_ACCEPTORS: usize = 256;
@@ -340,6 +341,7 @@ impl<E: Endpoint> Owned<E> {
         self.ids.remove(at + 1);
         let ended = self.sessions.0.lock().by_id.remove(id).flatten();
         if let Some(ended) = ended {
+            control::SAM_SESSIONS.change([ended.part.style.label()], -1.0);
             ended.end();
             ended.home.parts.lock().retain(|part| !part.upgrade().is_some_and(|part| Arc::ptr_eq(&part, &ended)));
         }
@@ -349,6 +351,7 @@ impl<E: Endpoint> Owned<E> {
     fn insert(&self, part: Part, home: &Arc<Home<E>>, outlet: Outlet, tells_ports: bool) -> Arc<Session<E>> {
         let (id, home) = (part.id.clone(), Arc::clone(home));
         let session = Arc::new(Session { part, home, outlet, tells_ports, listeners: Mutex::default() });
+        control::SAM_SESSIONS.change([session.part.style.label()], 1.0);
         session.home.parts.lock().push(Arc::downgrade(&session));
         self.sessions.0.lock().by_id.insert(id, Some(Arc::clone(&session)));
         session
@@ -361,7 +364,10 @@ impl<E: Endpoint> Drop for Owned<E> {
         register.in_use.remove(&self.destination);
         let ended: Vec<_> = self.ids.iter().filter_map(|id| register.by_id.remove(id)?).collect();
         drop(register);
-        ended.iter().for_each(|session| session.end());
+        for session in &ended {
+            control::SAM_SESSIONS.change([session.part.style.label()], -1.0);
+            session.end();
+        }
         self.tasks.iter().for_each(|task| task.abort());
         if let Some(home) = self.home() {
             home.endpoint.end();

@@ -5,6 +5,7 @@ use super::endpoint::{Caller, Endpoint, Opener};
 use super::lookup;
 use super::session::{Forward, Session};
 use crate::network::ConnectError;
+use ramson_actors::series::control;
 use ramson_protocol::base64;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::reply::{Outcome, Reply};
@@ -50,6 +51,22 @@ impl Introduction {
     }
 }
 
+/// A stream of a program's, counted while it lives.
+pub(super) struct Counted(&'static str);
+
+impl Counted {
+    pub(super) fn new(way: &'static str) -> Self {
+        control::SAM_STREAMS.change([way], 1.0);
+        Self(way)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        control::SAM_STREAMS.change([self.0], -1.0);
+    }
+}
+
 fn status(outcome: Outcome, why: impl std::fmt::Display) -> Reply {
     Reply::new("STREAM STATUS", outcome).saying(why)
 }
@@ -70,6 +87,7 @@ pub(super) async fn connect<O: Opener>(mut connection: Connection<O>, params: &P
         Err(_) if silent => return Ok(()),
         Err(reply) => return connection.say(reply).await,
     };
+    let _counted = Counted::new("connect");
     // What the program said at once goes with the first packet.
     let early = std::mem::take(&mut connection.lines).into_rest();
     stream.write_all(&early).await?;
@@ -116,7 +134,8 @@ fn target<O: Opener>(
     Ok((hash, session.ports(from, to)))
 }
 
-fn outcome(error: ConnectError) -> Outcome {
+/// The word for why there is no stream.
+pub(super) fn outcome(error: ConnectError) -> Outcome {
     match error {
         ConnectError::TimedOut => Outcome::Timeout,
         ConnectError::NoTunnels => Outcome::I2pError,
@@ -151,7 +170,7 @@ pub(super) async fn accept<O: Opener>(mut connection: Connection<O>, params: &Pa
         let over = status(Outcome::I2pError, "the session has ended");
         return if introduction.silent { Ok(()) } else { connection.say(over).await };
     };
-    let line = introduction.line(&caller);
+    let (line, _counted) = (introduction.line(&caller), Counted::new("accept"));
     write(&mut connection.socket, line.as_bytes()).await?;
     O::Endpoint::carry(connection.socket, connection.lines.into_rest(), caller.stream).await
 }
@@ -222,7 +241,7 @@ fn begin_forward<O: Opener>(
 
 /// Carries a stream to a server of the program's. If that does not take it, the stream is broken off.
 pub(super) async fn carry_to<E: Endpoint>(to: SocketAddr, how: Introduction, caller: Caller<E::Stream>) {
-    let line = how.line(&caller);
+    let (line, _counted) = (how.line(&caller), Counted::new("forward"));
     let carried = async {
         let mut socket = timeout(FORWARD, TcpStream::connect(to)).await??;
         write(&mut socket, line.as_bytes()).await?;

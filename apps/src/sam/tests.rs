@@ -160,14 +160,20 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        Self::with(Users::default()).await
+    }
+
+    async fn with(users: Users) -> Self {
         let book = PrivateKeys::generate([9; 32], &[9; 32]);
         let folder = tempfile::tempdir().unwrap();
         let names = Names::new(folder.path().join("names.redb"));
         let name = HostName::parse("site.i2p").unwrap();
         names.book().unwrap().add(Shelf::User, &name, book.destination.clone(), false, Wall(1)).unwrap();
+        let keys = Some(folder.path().join("keys"));
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let udp_addr = udp.local_addr().unwrap();
-        let server = Server::new(Net::default(), names, Wanted::new(2, 2), Some(udp));
+        let server =
+            Server::new(Net::default(), Config { names, tunnels: Wanted::new(2, 2), udp: Some(udp), users, keys });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         tokio::spawn(Arc::clone(&server).serve(listener));
@@ -229,6 +235,19 @@ impl Program {
         line.trim_end_matches('\n').to_owned()
     }
 
+    async fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// What came of a numbered stream: its number and its bytes.
+    async fn piece(&mut self) -> (String, Vec<u8>) {
+        let line = self.line().await;
+        let (id, size) = line.strip_prefix("STREAM RECEIVED ID=").unwrap_or(&line).split_once(" SIZE=").unwrap();
+        let mut bytes = vec![0; size.parse().unwrap()];
+        self.0.read_exact(&mut bytes).await.unwrap();
+        (id.to_owned(), bytes)
+    }
+
     async fn expect(&mut self, bytes: &[u8]) {
         let mut got = vec![0; bytes.len()];
         self.0.read_exact(&mut got).await.unwrap();
@@ -246,8 +265,114 @@ async fn whoever_does_not_begin_with_hello_is_told_nothing() {
         assert_eq!(program.ask(line).await, "", "{line}");
     }
     let mut old = bench.raw().await;
-    assert_eq!(old.ask("HELLO VERSION MIN=1.0 MAX=2.0").await, "HELLO REPLY RESULT=NOVERSION");
+    assert_eq!(old.ask("HELLO VERSION MIN=0.1 MAX=0.9").await, "HELLO REPLY RESULT=NOVERSION");
     assert_eq!(old.line().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_are_users_nobody_else_has_a_word() {
+    let bench = Bench::with(Users::new([("me", "secret word")])).await;
+    let mut me = bench.raw().await;
+    assert_eq!(me.ask("HELLO VERSION USER=me PASSWORD=\"secret word\"").await, "HELLO REPLY RESULT=OK VERSION=3.3");
+    for wrong in ["", "USER=me", "USER=me PASSWORD=secret", "USER=you PASSWORD=\"secret word\""] {
+        let mut other = bench.raw().await;
+        let reply = other.ask(&format!("HELLO VERSION {wrong}")).await;
+        assert!(reply.starts_with("HELLO REPLY RESULT=I2P_ERROR MESSAGE="), "{wrong}: {reply}");
+        assert_eq!(other.ask("DEST GENERATE").await, "");
+    }
+    assert_eq!(me.ask("AUTH ADD USER=you PASSWORD=x").await, "AUTH STATUS RESULT=OK");
+    assert_eq!(me.ask("AUTH REMOVE USER=me").await, "AUTH STATUS RESULT=OK");
+    for wrong in ["REMOVE USER=you", "REMOVE USER=me", "ADD USER=you PASSWORD=y", "ADD USER=z", "NONSENSE"] {
+        let reply = me.ask(&format!("AUTH {wrong}")).await;
+        assert!(reply.starts_with("AUTH STATUS RESULT=I2P_ERROR MESSAGE="), "{wrong}: {reply}");
+    }
+    let mut you = bench.raw().await;
+    assert_eq!(you.ask("HELLO VERSION USER=you PASSWORD=x").await, "HELLO REPLY RESULT=OK VERSION=3.3");
+    assert_eq!(you.ask("AUTH DISABLE").await, "AUTH STATUS RESULT=OK");
+    bench.program().await;
+}
+
+#[tokio::test]
+async fn programs_of_version_1_have_all_streams_on_one_socket() {
+    let bench = Bench::new().await;
+    let (mut caller, mut taker) = (bench.raw().await, bench.raw().await);
+    for (program, name, direction) in [(&mut caller, "TRANSIENT", "CREATE"), (&mut taker, "kept", "RECEIVE")] {
+        assert_eq!(program.ask("HELLO VERSION MIN=1.0 MAX=1.0").await, "HELLO REPLY RESULT=OK VERSION=1.0");
+        let create = format!("SESSION CREATE STYLE=STREAM DESTINATION={name} DIRECTION={direction}");
+        assert_eq!(program.ask(&create).await, format!("SESSION STATUS RESULT=OK DESTINATION={name}"));
+    }
+    let me = taker.ask("NAMING LOOKUP NAME=ME").await;
+    let address = me.strip_prefix("NAMING REPLY RESULT=OK NAME=ME VALUE=").unwrap();
+    for id in [1, 7] {
+        let connect = format!("STREAM CONNECT ID={id} DESTINATION={address}");
+        assert_eq!(caller.ask(&connect).await, format!("STREAM STATUS RESULT=OK ID={id}"));
+    }
+    for id in ["-1", "-2"] {
+        let connected = taker.line().await;
+        assert!(connected.starts_with("STREAM CONNECTED DESTINATION=") && connected.ends_with(&format!(" ID={id}")));
+    }
+    caller.write(b"STREAM SEND ID=7 SIZE=5\nhe\nloSTREAM SEND ID=1 SIZE=2\nab").await;
+    let mut came = [taker.piece().await, taker.piece().await];
+    came.sort();
+    assert_eq!(came, [("-1".to_owned(), b"ab".to_vec()), ("-2".to_owned(), b"he\nlo".to_vec())]);
+    taker.write(b"STREAM SEND ID=-1 SIZE=3\nxyzSTREAM CLOSE ID=-1\n").await;
+    assert_eq!(caller.piece().await, ("1".to_owned(), b"xyz".to_vec()));
+    assert_eq!(caller.line().await, "STREAM CLOSED RESULT=OK ID=1");
+    for (wrong, outcome) in
+        [("ID=7", "I2P_ERROR"), ("ID=0", "I2P_ERROR"), ("ID=-5", "I2P_ERROR"), ("ID=9", "INVALID_KEY")]
+    {
+        let to = if outcome == "INVALID_KEY" { "AAAA" } else { address };
+        let reply = caller.ask(&format!("STREAM CONNECT {wrong} DESTINATION={to}")).await;
+        assert!(reply.starts_with(&format!("STREAM STATUS RESULT={outcome} {wrong} MESSAGE=")), "{reply}");
+    }
+    let refused = taker.ask(&format!("STREAM CONNECT ID=1 DESTINATION={address}")).await;
+    assert!(refused.starts_with("STREAM STATUS RESULT=I2P_ERROR"), "{refused}");
+    // The name has the same keys again, and its destination is nobody's when the socket is gone.
+    assert_eq!(caller.ask("STREAM SEND ID=7 SIZE=99999").await, "");
+    drop(taker);
+    while bench.server.sessions.len() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let mut again = bench.raw().await;
+    again.ask("HELLO VERSION MIN=1 MAX=2.0").await;
+    again.ask("SESSION CREATE STYLE=STREAM DESTINATION=kept").await;
+    assert_eq!(again.ask("NAMING LOOKUP NAME=ME").await, me);
+}
+
+#[tokio::test]
+async fn programs_of_version_2_say_how_much_may_come_and_hear_when_a_buffer_is_full() {
+    let bench = Bench::new().await;
+    let (mut caller, mut taker) = (bench.raw().await, bench.raw().await);
+    for program in [&mut caller, &mut taker] {
+        assert_eq!(program.ask("HELLO VERSION MIN=1.0 MAX=2.0").await, "HELLO REPLY RESULT=OK VERSION=2.0");
+        program.ask("SESSION CREATE STYLE=STREAM DESTINATION=TRANSIENT").await;
+    }
+    let me = taker.ask("NAMING LOOKUP NAME=ME").await;
+    let address = me.strip_prefix("NAMING REPLY RESULT=OK NAME=ME VALUE=").unwrap();
+    caller.ask(&format!("STREAM CONNECT ID=1 DESTINATION={address}")).await;
+    taker.line().await;
+    let piece = [b"STREAM SEND ID=1 SIZE=30000\n".to_vec(), vec![7; 30_000]].concat();
+    let mut sent = 0;
+    loop {
+        caller.write(&piece).await;
+        let reply = caller.line().await;
+        sent += usize::from(reply.contains("RESULT=OK"));
+        if reply.contains("STATE=BUFFER_FULL") {
+            break;
+        }
+        assert_eq!(reply, "STREAM SEND ID=1 RESULT=OK STATE=READY");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    taker.write(b"STREAM RECEIVE ID=-1 LIMIT=100\n").await;
+    assert_eq!(taker.piece().await, ("-1".to_owned(), vec![7; 100]));
+    taker.write(b"STREAM RECEIVE ID=-1 LIMIT=NONE\n").await;
+    let mut got = 100;
+    while got < sent * 30_000 {
+        got += taker.piece().await.1.len();
+    }
+    assert_eq!(got, sent * 30_000);
+    assert_eq!(caller.line().await, "STREAM READY_TO_SEND ID=1");
+    assert_eq!(caller.ask("STREAM SEND ID=5 SIZE=1\nx").await, "STREAM SEND ID=5 RESULT=FAILED STATE=READY");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ from . import (
     reseed,
     sam,
     sam_datagrams,
+    sam_old,
+    sam_programs,
     sessions,
     siege,
     site,
@@ -54,6 +56,7 @@ from . import (
     streams_i2pd,
     streams_java,
     subscription,
+    torrent,
     tunnels_reload,
 )
 
@@ -105,6 +108,9 @@ ALL = (
     outproxy,
     sam,
     sam_datagrams,
+    sam_old,
+    sam_programs,
+    torrent,
     i2cp,
     soak,
 )

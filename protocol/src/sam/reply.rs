@@ -63,17 +63,25 @@ impl Outcome {
 
 /// A line that is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply(String);
+pub struct Reply {
+    line: String,
+    counted: Option<(&'static str, Outcome)>,
+}
 
 impl Reply {
     /// `SUBJECT RESULT=..`, where the subject is as `STREAM STATUS`.
-    pub fn new(subject: &str, outcome: Outcome) -> Self {
-        Self(format!("{subject} RESULT={}", outcome.word()))
+    pub fn new(subject: &'static str, outcome: Outcome) -> Self {
+        Self { line: format!("{subject} RESULT={}", outcome.word()), counted: Some((subject, outcome)) }
     }
 
     /// One without a result, as `DEST REPLY`.
     pub fn plain(subject: &str) -> Self {
-        Self(subject.to_owned())
+        Self { line: subject.to_owned(), counted: None }
+    }
+
+    /// What it is about, and how that has ended.
+    pub fn counted(&self) -> Option<(&'static str, Outcome)> {
+        self.counted
     }
 
     /// What answers PING with this text.
@@ -89,9 +97,9 @@ impl Reply {
         let bare = !value.is_empty() && !value.contains([' ', '\t', '"', '\\']);
         // Writing into a string does not fail.
         let _ = if bare {
-            write!(self.0, " {key}={value}")
+            write!(self.line, " {key}={value}")
         } else {
-            write!(self.0, " {key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+            write!(self.line, " {key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
         };
         self
     }
@@ -104,6 +112,6 @@ impl Reply {
 
     /// The line with its end.
     pub fn line(self) -> String {
-        self.0 + "\n"
+        self.line + "\n"
     }
 }

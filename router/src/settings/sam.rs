@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 section! {
     /// The SAM server, by which programs open destinations of their own. It costs nothing until somebody uses it.
     Sam = "sam" {
-        /// Where it listens; `false` is nowhere. Whoever can connect there can use it.
+        /// Where it listens; `false` is nowhere. Whoever can connect there can use it, unless `users` names some.
         listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7656)))) => Start;
         /// Where programs send datagrams by UDP, and where they get them from; `false` is nowhere: then they have those on their sockets.
         udp_listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7655)))) => Start;
+        /// Who may use it, each as `"name:password"`, which programs say in HELLO; without any, whoever can connect.
+        users: Vec<String> = Vec::new() => Start;
         /// Hops of each tunnel of a session that does not say.
         length: usize = 3 => Start;
         /// Tunnels in each direction of a session that does not say.
@@ -23,6 +25,16 @@ impl Sam {
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {
-        check_tunnels("sam", self.length, self.quantity)
+        check_tunnels("sam", self.length, self.quantity)?;
+        if self.names_and_passwords().count() < self.users.len() {
+            return Err("sam.users: write each as \"name:password\"".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Users and their passwords.
+    pub(crate) fn names_and_passwords(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parts = self.users.iter().filter_map(|user| user.split_once(':'));
+        parts.filter(|(name, password)| !name.is_empty() && !password.is_empty())
     }
 }

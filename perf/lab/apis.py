@@ -1,0 +1,249 @@
+"""SAM side by side: what a session costs at Ramson and at i2pd, and what its streams and datagrams carry, over the same relays.
+
+    1..6   relays   Ramson, the hops of all tunnels      10 ramson, 12 i2pd   those whose SAM is asked
+
+Each of the two carries the load between two of its own sessions, through tunnels of two hops each way. A router that hands over to
+itself without tunnels has its line marked: it is another thing that is measured then.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import threading
+import time
+
+from . import sandbox
+from .ends import EndI2pd, EndRamson, WideRamson
+from .network import Network
+from .outcome import eventually
+from .router import peers_folder
+from .sam import PORT, Refused, Session
+from .suite import Lab
+
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_BLOCK = os.urandom(1 << 16)
+_PATIENCE = 240
+_SETUPS = 5
+_DATAGRAM = 1000  # bytes
+_AT_ONCE = 50  # sessions that are asked for together, when many are
+
+
+class ApisNetwork(Network):
+    """See the module."""
+
+    name = "apis"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.relays = [self.add(WideRamson(self, n, floodfill=n <= 3)) for n in range(1, 7)]
+        self.asked = {"ramson": self.add(EndRamson(self, 10)), "i2pd": self.add(EndI2pd(self, 12))}
+        self.asked["ramson"].sam_port, self.asked["i2pd"].sam = PORT, True
+
+
+def main():
+    options = _options()
+    work = sandbox.enter_in(options.keep, "ramson-apis-")
+    lab = Lab(work=work, peers=peers_folder(), ramson=options.ramson, hostile=None, link=None, quick=False, seconds=None)
+    print(f"{os.cpu_count()} processors for all routers of a run together; Ramson relays, 2 hops each way, {time.strftime('%F')}.\n")
+    print("| SAM | ramson | i2pd |")
+    print("|---|--:|--:|")
+    net = ApisNetwork(lab)
+    try:
+        net.boot()
+        for row in (_setup, _one_stream, _many_streams, _datagrams, _memory):
+            if not options.only or row.__name__.strip("_") in options.only:
+                cells = [_try(row, router, options) for router in net.asked.values()]
+                print(f"| {row.__doc__.splitlines()[0].rstrip('.')} | {' | '.join(cells)} |", flush=True)
+    finally:
+        net.stop()
+    return 0
+
+
+def _options():
+    parser = argparse.ArgumentParser(prog="compare apis", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("only", nargs="*", metavar="ROW", help="of setup, one_stream, many_streams, datagrams, memory; all without any")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--sessions", type=int, default=1000, help="how many are held at once")
+    parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
+    parser.add_argument("--ramson", default=os.path.join(_TOP, "target", "release", "ramson"), metavar="PATH")
+    options = parser.parse_args()
+    if not os.access(options.ramson, os.X_OK):
+        sys.exit(f"no binary at {options.ramson}: cargo build --release -p ramson")
+    options.ramson = os.path.abspath(options.ramson)
+    return options
+
+
+def _try(row, router, options):
+    try:
+        return row(router, options)
+    except (Refused, OSError, ValueError, KeyError) as e:
+        return f"failed: {str(e)[:80]}"
+
+
+def _session(router, name, limit=_PATIENCE, **options):
+    def attempt():
+        try:
+            return Session(router.ip, name, **options)
+        except Refused:
+            return None
+
+    session = eventually(limit, attempt, 1)
+    if not session:
+        raise Refused("no session")
+    return session
+
+
+def _setup(router, _):
+    """Seconds until a session stands, the middle of five."""
+    times = []
+    _session(router, "first").close()
+    for n in range(_SETUPS):
+        begun = time.monotonic()
+        session = _session(router, f"setup-{n}")
+        times.append(time.monotonic() - begun)
+        session.close()
+    return f"{statistics.median(times):.1f}"
+
+
+def _streams(router, count, seconds):
+    """Megabytes a second through so many streams between two sessions, and CPU-s/GB of the router that is both ends."""
+    source, drain = _session(router, f"source-{count}"), _session(router, f"drain-{count}")
+    try:
+        pairs = []
+        for _ in range(count):
+            waiting = drain.accept()
+            pairs.append((eventually(_PATIENCE, lambda: _connect(source, drain), 2), waiting))
+        if not all(stream for stream, _ in pairs):
+            raise Refused("no stream")
+        for _, waiting in pairs:
+            waiting.file.readline()
+        before, end, received = router.usage().cpu, time.monotonic() + seconds, [0] * count
+        threads = [threading.Thread(target=_write, args=(stream, end)) for stream, _ in pairs]
+        threads += [threading.Thread(target=_read, args=(waiting, end, received, n)) for n, (_, waiting) in enumerate(pairs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        size = sum(received)
+        cost = (router.usage().cpu - before) / size * 1e9 if size else 0
+        for stream, waiting in pairs:
+            stream.close()
+            waiting.close()
+        return f"{size / seconds / 1e6:.2f} MB/s, {cost:.0f} CPU-s/GB"
+    finally:
+        source.close()
+        drain.close()
+
+
+def _connect(source, drain):
+    try:
+        return source.connect(drain.destination)
+    except Refused:
+        return None
+
+
+def _write(stream, end):
+    stream.socket.settimeout(1)
+    while time.monotonic() < end:
+        try:
+            stream.socket.send(_BLOCK)
+        except TimeoutError:
+            pass
+        except OSError:
+            return
+
+
+def _read(waiting, end, received, n):
+    waiting.socket.settimeout(0.5)
+    while time.monotonic() < end:
+        try:
+            chunk = waiting.socket.recv(1 << 16)
+        except TimeoutError:
+            continue
+        if not chunk:
+            return
+        received[n] += len(chunk)
+
+
+def _one_stream(router, options):
+    """One stream."""
+    return _streams(router, 1, options.seconds)
+
+
+def _many_streams(router, options):
+    """Twenty streams between two sessions."""
+    return _streams(router, 20, options.seconds)
+
+
+def _datagrams(router, options):
+    """Datagrams of 1 kB a second that arrive, of as many as can be sent."""
+    source, drain = (_session(router, name, style="DATAGRAM") for name in ("from", "to"))
+    try:
+        for _ in range(60):
+            source.send(drain.destination, b"x" * 100)
+            if drain.receive(2):
+                break
+        else:
+            raise Refused("no datagram came")
+        end, sent, received = time.monotonic() + options.seconds, [0], [0]
+        threads = [threading.Thread(target=_send_datagrams, args=(source, drain.destination, end, sent))]
+        threads += [threading.Thread(target=_count_datagrams, args=(drain, end, received))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return f"{received[0] / options.seconds:.0f} of {sent[0] / options.seconds:.0f}"
+    finally:
+        source.close()
+        drain.close()
+
+
+def _send_datagrams(source, destination, end, sent):
+    payload = os.urandom(_DATAGRAM)
+    while time.monotonic() < end:
+        source.send(destination, payload)
+        sent[0] += 1
+
+
+def _count_datagrams(drain, end, received):
+    """By their bytes: what is cut by the end of the time is not waited for."""
+    drain.control.socket.settimeout(0.2)
+    size = 0
+    while time.monotonic() < end:
+        try:
+            size += len(drain.control.socket.recv(1 << 16))
+        except TimeoutError:
+            continue
+        received[0] = size // (len(drain.destination) + _DATAGRAM + 40)
+
+
+def _memory(router, options):
+    """KiB for each of many sessions with one tunnel of one hop each way, how many stood, and until when."""
+    options_of_each = {"inbound.length": 1, "outbound.length": 1, "inbound.quantity": 1, "outbound.quantity": 1}
+    before, begun, held, lock = router.usage().rss, time.monotonic(), [], threading.Lock()
+    left = list(range(options.sessions))
+
+    def open_some():
+        while True:
+            with lock:
+                if not left or time.monotonic() > begun + 2 * _PATIENCE:
+                    return
+                n = left.pop()
+            try:
+                session = Session(router.ip, f"held-{n}", **options_of_each)
+            except (Refused, OSError):
+                continue
+            with lock:
+                held.append(session)
+
+    threads = [threading.Thread(target=open_some) for _ in range(_AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - begun
+    each = (router.usage().rss - before) / max(len(held), 1) / 1024
+    for session in held:
+        session.close()
+    return f"{each:.0f} KiB, {len(held)} in {took:.0f} s"
