@@ -19,7 +19,7 @@ mod lookup;
 mod session;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::listener;
 use crate::names::Names;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bans;
+mod bob;
 mod bootstrap;
 mod cli;
 mod config_command;

@@ -21,9 +21,7 @@ const DATAGRAMS: usize = 256;
 /// Starts the server, if there is to be one.
 pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
     let Some(listen) = config.listen.0 else { return };
-    let (desk, wishes) = mpsc::channel(WISHES);
-    // Actors begin on the main thread.
-    actix::spawn(open(wishes, node.clone()));
+    let opener = opener(node);
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
     host.run(async move {
         let listener = match TcpListener::bind(listen).await {
@@ -36,8 +34,16 @@ pub(crate) fn start(host: &Host, config: &Sam, names: &Names, node: &Node) {
             }),
             None => Err(()),
         };
-        Server::new(OfRouter::new(desk), names, tunnels, datagrams.ok()).serve(listener).await;
+        Server::new(opener, names, tunnels, datagrams.ok()).serve(listener).await;
     });
+}
+
+/// What opens destinations for programs.
+pub(crate) fn opener(node: &Node) -> OfRouter {
+    let (desk, wishes) = mpsc::channel(WISHES);
+    // Actors begin on the main thread.
+    actix::spawn(open(wishes, node.clone()));
+    OfRouter::new(desk)
 }
 
 /// Opens destinations as they are wanted.

@@ -7,6 +7,7 @@ Ramson's own metrics can answer.
 
 from . import (
     encrypted,
+    bob,
     endpoint,
     floodfill,
     gateway,
@@ -106,6 +107,7 @@ ALL = (
     sam,
     sam_datagrams,
     i2cp,
+    bob,
     soak,
 )
 
