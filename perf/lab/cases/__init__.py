@@ -6,8 +6,8 @@ Ramson's own metrics can answer.
 """
 
 from . import (
-    encrypted,
     bob,
+    encrypted,
     endpoint,
     floodfill,
     gateway,

@@ -1,5 +1,7 @@
 """Tunnels that BOB makes at Ramson and at i2pd carry bytes both ways between the two, and every command is answered as i2pd answers it."""
 
+import base64
+import hashlib
 import re
 import socket
 import threading
@@ -103,11 +105,11 @@ def _carry(net, caller, taker, way, n):
     """Bytes both ways, once with a first line of the caller's and once without, and what is asked of the network."""
     for quiet in (False, True):
         server = socket.create_server((net.web.ip, 0))
-        server.settimeout(240)
+        server.settimeout(60)
         name, port = f"case{n}{quiet}", _LISTEN + 2 * n + quiet
         to = bob.serve(taker.ip, f"mouth-{name}", server.getsockname(), *_OPTIONS, *(["quiet"] if quiet else []))
         me = bob.listen(caller.ip, f"ear-{name}", port, *_OPTIONS)
-        found = lambda: _asks(caller, f"ear-{name}", f"lookup {to}") == f"OK {to}"
+        found = lambda: _asks(caller, f"ear-{name}", f"lookup {_b32(to)}") == f"OK {to}"
         if not eventually(240, found, 3):
             raise Failed(f"{way}: the LeaseSet was not found", net.subject, net.partner)
         who = _exchange(server, caller, port, to, quiet)
@@ -122,6 +124,11 @@ def _carry(net, caller, taker, way, n):
                 for line in (f"getnick {nick}-{name}", "stop", "clear"):
                     end.ok(line)
     return f"{way}: {_SIZE // 1_000_000} MB each way, quiet and not"
+
+
+def _b32(key):
+    raw = base64.b64decode(key.translate(str.maketrans("-~", "+/")))
+    return base64.b32encode(hashlib.sha256(raw).digest()).decode().lower().rstrip("=") + ".b32.i2p"
 
 
 def _asks(router, nickname, line):
@@ -143,7 +150,7 @@ def _exchange(server, caller, port, to, quiet):
             end.sendall(data[::-1])
             file.read(1)  # until the caller has all of it
 
-    thread = threading.Thread(target=answer)
+    thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     with bob.call(caller.ip, port, to) as end, end.makefile("rb") as file:
         end.sendall(sent)
