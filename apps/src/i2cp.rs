@@ -24,10 +24,16 @@ use ramson_protocol::id::DestinationHash;
 use ramson_transports::clock::Clock;
 use std::collections::HashSet;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 /// Sockets at a time. INTEROP: fifty in Java.
 const MAX_SOCKETS: usize = 256;
+
+/// A listener that cannot accept is asked again after this.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Sessions of all sockets at a time.
 const MAX_SESSIONS: usize = 256;
@@ -56,5 +62,21 @@ impl<O: Opener> Server<O> {
             connection::serve(Arc::clone(&self), socket)
         };
         listener::serve(listener, MAX_SOCKETS, |_| (), serve).await;
+    }
+
+    /// The same by a UNIX socket.
+    pub async fn serve_unix(self: Arc<Self>, listener: UnixListener) {
+        let places = Arc::new(Semaphore::new(MAX_SOCKETS));
+        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            let Ok((socket, _)) = listener.accept().await else {
+                sleep(PAUSE).await;
+                continue;
+            };
+            let served = connection::serve(Arc::clone(&self), socket);
+            tokio::spawn(async move {
+                served.await;
+                drop(place);
+            });
+        }
     }
 }

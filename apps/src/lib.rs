@@ -6,6 +6,7 @@
 //! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
 //! SOCKS proxy:   any program -> socks, names -> stream to a destination
 //! SAM:           program -> sam, lines on a local socket -> destinations and streams of its own
+//! BOB:           program -> bob, lines on a local socket -> tunnels between its sockets and destinations
 //! I2CP:          program -> i2cp, messages on a local socket -> destinations of its own, which it signs for
 //! ```
 //! All of them run on one thread of their own: a task waits for its socket or its stream, and bytes pass between the two.
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bob;
 mod carry;
 pub mod datagrams;
 mod host;

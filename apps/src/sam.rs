@@ -22,7 +22,7 @@ mod numbered;
 mod session;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod users;
 
 pub use users::Users;

@@ -12,11 +12,11 @@ PORT = 7654
 
 
 class Echo:
-    """A program of Java's that has a destination at a router, and sends back what comes."""
+    """A program of Java's that has a destination at a router, and sends back what comes. Without a file of keys it makes one."""
 
-    def __init__(self, lab, folder, router, options="-"):
-        self._out = os.path.join(folder, f"echo-{router.n}.log")
-        keys = os.path.join(folder, f"echo-{router.n}.keys")
+    def __init__(self, lab, folder, router, options="-", keys=None):
+        keys = keys or os.path.join(folder, f"echo-{router.n}.keys")
+        self._out = f"{keys}.log"
         with open(self._out, "wb") as log:
             command = [*_java(lab), router.ip, str(PORT), options, "serve", keys]
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
@@ -34,6 +34,16 @@ class Echo:
     def stop(self):
         self._process.kill()
         self._process.wait()
+
+
+def make_keys(lab, folder, kind, offline=False):
+    """A file with new keys whose signatures are of this kind, or with a transient key that those have signed."""
+    file = os.path.join(folder, f"{kind}.keys")
+    online = f"{file}-online"
+    for words in [("-c", kind, file), *([("-r", kind, "-o", file, online)] if offline else [])]:
+        command = ["java", "-cp", class_path(lab), "net.i2p.data.PrivateKeyFile", *words]
+        subprocess.run(command, capture_output=True, check=False, timeout=60)
+    return online if offline else file
 
 
 def call(lab, folder, router, name, rounds, limit, options="-"):

@@ -21,7 +21,7 @@ class I2pd(Router):
         super().__init__(net, n, floodfill)
         self.ntcp2, self.ssu2, self.exploratory = ntcp2, ssu2, exploratory
         self.tunnels = []
-        self.sam = self.i2cp = False  # whether programs can open destinations
+        self.sam = self.i2cp = self.bob = False  # whether programs can open destinations
 
     def _configuration(self):
         yes = {True: "true", False: "false"}
@@ -56,6 +56,9 @@ enabled = {yes[self.sam]}
 address = 0.0.0.0
 [i2cp]
 enabled = {yes[self.i2cp]}
+address = {self.ip}
+[bob]
+enabled = {yes[self.bob]}
 address = {self.ip}
 [reseed]
 threshold = 0

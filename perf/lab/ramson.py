@@ -27,7 +27,8 @@ class Ramson(Router):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
         self.tunnels, self.outproxies = [], []
-        self.proxy_port, self.socks_port, self.sam_port, self.i2cp_port = None, None, None, None
+        self.proxy_port, self.socks_port = None, None
+        self.sam_port, self.i2cp_port, self.bob_port = None, None, None
 
     def _configuration(self):
         return f"""
@@ -52,7 +53,8 @@ outproxies = {json.dumps(self.outproxies)}
 {self._proxy(self.proxy_port)}[socks_proxy]
 {self._proxy(self.socks_port)}[sam]
 {self._sam()}[i2cp]
-{self._proxy(self.i2cp_port)}[log]
+{self._proxy(self.i2cp_port)}[bob]
+{self._proxy(self.bob_port)}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 

@@ -14,6 +14,7 @@ pub mod bearer;
 pub mod blame;
 pub mod blinding;
 pub mod blocklist;
+pub mod bob;
 pub mod bucket;
 pub mod budget;
 pub mod clock;

@@ -6,7 +6,9 @@ use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::i2cp::grant::Grant;
 use ramson_protocol::i2cp::message::Message;
 use ramson_protocol::i2cp::server::{Config, Connection, In, Out};
+use ramson_protocol::i2cp::session::SessionConfig;
 use ramson_protocol::i2cp::{Frames, MAX_BODY, PROTOCOL_BYTE};
+use ramson_protocol::pool::Wanted;
 use ramson_protocol::time::{Now, Wall};
 use std::time::Duration;
 
@@ -44,12 +46,14 @@ fn fuzz_messages() {
 
 #[test]
 fn fuzz_lease_sets() {
-    let owner = PrivateKeys::generate([1; 32], &[1; 32]).destination;
+    let owner = PrivateKeys::generate([1; 32], &[1; 32]);
+    let request = SessionConfig::sign(&owner, &[], NOW.wall).unwrap().request(Wanted::new(2, 3));
     check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
         // As it is, and behind the destination that is asked for.
-        let whole = [&[3][..], owner.as_bytes(), input].concat();
-        for bytes in [Bytes::copy_from_slice(input), whole.into()] {
-            assert!(Grant::parse(&bytes, &owner, NOW.wall).is_err(), "nobody has signed it");
+        let whole = [&[3][..], owner.destination.as_bytes(), input].concat();
+        let sealed = [&[5, 0, 11][..], input].concat();
+        for bytes in [Bytes::copy_from_slice(input), whole.into(), sealed.into()] {
+            assert!(Grant::parse(&bytes, &request, NOW.wall).is_err(), "nobody has signed it");
         }
     });
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bans;
+mod bob;
 mod bootstrap;
 mod cli;
 mod config_command;

@@ -9,7 +9,7 @@ use crate::settings::router::Role;
 use crate::site::Site;
 use crate::start::Protocol;
 use crate::tunnels::Tunnels;
-use crate::{bootstrap, control, exporter, family, i2cp, log, proxy, reseed, sam, service, start, version, watch};
+use crate::{bob, bootstrap, control, exporter, family, i2cp, log, proxy, reseed, sam, service, start, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::identity::{Offer, Profile};
@@ -108,7 +108,7 @@ pub(crate) struct Applications {
 }
 
 impl Applications {
-    /// Starts proxies, the servers of SAM and I2CP, and tunnels; none of them for a relay.
+    /// Starts proxies, the servers of SAM, I2CP and BOB, and tunnels; none of them for a relay.
     ///
     /// # Errors
     /// If a tunnel's keys cannot be had, or the system gives no thread.
@@ -128,6 +128,7 @@ impl Applications {
         proxy::follow_lists(&host, settings, names, node);
         sam::start(&host, &settings.sam, data, names, node);
         i2cp::start(&host, settings, names, node);
+        bob::start(&host, &settings.bob, names, node);
         Ok(Some(Self { tunnels, _host: host }))
     }
 

@@ -22,9 +22,7 @@ const DATAGRAMS: usize = 256;
 /// Starts the server, if there is to be one.
 pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, node: &Node) {
     let Some(listen) = config.listen.0 else { return };
-    let (desk, wishes) = mpsc::channel(WISHES);
-    // Actors begin on the main thread.
-    actix::spawn(open(wishes, node.clone()));
+    let opener = opener(node);
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
     let (users, keys) = (Users::new(config.names_and_passwords()), Some(data.path().join("sam")));
     host.run(async move {
@@ -39,8 +37,16 @@ pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, no
             None => Err(()),
         };
         let config = Config { names, tunnels, udp: datagrams.ok(), users, keys };
-        Server::new(OfRouter::new(desk), config).serve(listener).await;
+        Server::new(opener, config).serve(listener).await;
     });
+}
+
+/// What opens destinations for programs.
+pub(crate) fn opener(node: &Node) -> OfRouter {
+    let (desk, wishes) = mpsc::channel(WISHES);
+    // Actors begin on the main thread.
+    actix::spawn(open(wishes, node.clone()));
+    OfRouter::new(desk)
 }
 
 /// Opens destinations as they are wanted.

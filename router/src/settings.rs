@@ -11,6 +11,7 @@
 
 mod address;
 pub(crate) mod bandwidth;
+pub(crate) mod bob;
 pub(crate) mod clock;
 pub(crate) mod exploratory;
 pub(crate) mod i2cp;
@@ -89,6 +90,7 @@ settings! {
     socks_proxy: proxies::SocksProxy,
     sam: sam::Sam,
     i2cp: i2cp::I2cp,
+    bob: bob::Bob,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -168,6 +170,7 @@ impl Settings {
         self.socks_proxy.check()?;
         self.sam.check()?;
         self.i2cp.check()?;
+        self.bob.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

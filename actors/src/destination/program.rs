@@ -16,9 +16,9 @@ use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
-use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::destination::Config;
 use ramson_protocol::destination::raw::Raw;
+use ramson_protocol::i2cp::grant::Grant;
 use ramson_protocol::id::TunnelId;
 use ramson_protocol::streaming::streams::Signer;
 use ramson_protocol::time::Mono;
@@ -43,6 +43,8 @@ pub struct ProgramConfig {
     pub outbound: Wanted,
     /// Whether others find it.
     pub published: bool,
+    /// With what it reads encrypted lease sets.
+    pub options: Options,
     /// Where leases go that the program is to sign.
     pub leases: mpsc::Sender<Vec<Lease>>,
     /// Where all goes that comes for it.
@@ -66,27 +68,27 @@ impl Author {
     }
 }
 
-/// A lease set of the program's, checked, and the private half of the key in it.
+/// A lease set of the program's, checked.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Grant(LeaseSet2, SecretKey);
+struct Granted(Grant);
 
 impl Destinations {
     /// A new destination of a program's, which builds its tunnels at once.
     pub fn open_program(&self, config: ProgramConfig) -> DestinationHandle {
-        let ProgramConfig { destination, inbound, outbound, published, leases, sink } = config;
+        let ProgramConfig { destination, inbound, outbound, published, options, leases, sink } = config;
         let id = ramson_protocol::id::DestinationId(self.next.fetch_add(1, Relaxed));
         let hash = destination.hash();
         let author = AnyAuthor::Program(Author { destination, leases, asked: None, key: None, sink });
-        self.begin(id, hash, author, published, Options::default(), [inbound, outbound])
+        self.begin(id, hash, author, published, options, [inbound, outbound])
     }
 }
 
 impl DestinationHandle {
-    /// Takes a lease set of its program's, whose key this is. Who it is of, and whether it is signed, the caller has checked.
-    pub async fn grant(&self, lease_set: LeaseSet2, key: SecretKey) {
+    /// Takes a lease set of its program's.
+    pub async fn grant(&self, grant: Grant) {
         // One that has ended already needs none.
-        let _ = self.actor.send(Grant(lease_set, key)).await;
+        let _ = self.actor.send(Granted(grant)).await;
     }
 
     /// Sends a payload as it is. False if the client thread does not keep up: it may be tried again.
@@ -147,16 +149,16 @@ impl LocalDestination {
     }
 }
 
-impl Handler<Grant> for LocalDestination {
+impl Handler<Granted> for LocalDestination {
     type Result = ();
 
-    fn handle(&mut self, Grant(lease_set, key): Grant, ctx: &mut Context<Self>) {
-        if !self.set_key(&key, ctx) {
+    fn handle(&mut self, Granted(grant): Granted, ctx: &mut Context<Self>) {
+        if !self.set_key(&grant.key, ctx) {
             return;
         }
         let AnyAuthor::Program(author) = &mut self.author else { return };
         let tunnels = author.asked.take().map_or_else(|| self.inbound.clone(), |(tunnels, _)| tunnels);
         self.tell_outbound(&self.pool.paths().get());
-        self.put_in_force(lease_set.clone(), lease_set.into(), tunnels);
+        self.put_in_force(grant.lease_set, grant.stored, tunnels);
     }
 }

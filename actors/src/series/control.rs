@@ -3,6 +3,7 @@
 use crate::drops::ControlDrop;
 use crate::series;
 use crate::series::Counter;
+use ramson_protocol::i2cp::server::Refused;
 
 series! {
     /// All series of the control plane.
@@ -136,7 +137,7 @@ pub fn begin() {
     for counter in [&CLOCK_JUMPS, &NEWS_DEFERRED, &UNEXPECTED_ENDS, &NETDB_FLOODS, &NETDB_STORAGE_ERRORS] {
         counter.add([], 0);
     }
-    let known: [(&Counter<1>, &[&'static str]); 11] = [
+    let known: [(&Counter<1>, &[&'static str]); 12] = [
         (&DUPLICATES, &["forgotten_early"]),
         (&CHARGES, &["malformed", "misbehaved", "ours"]),
         (&TUNNEL_TESTS, &["ok", "failed"]),
@@ -151,10 +152,12 @@ pub fn begin() {
         (&CONNECT_FAILURES, &["no_router_info", "no_address", "dial", "timed_out", "resting"]),
         (&RESEEDS, &["taken", "kept", "failed"]),
         (&RESEED_FETCHES, &["good", "unreachable"]),
+        (&I2CP_PAYLOADS, &["sent", "received"]),
     ];
     for (counter, values) in known {
         values.iter().for_each(|value| counter.add([value], 0));
     }
+    Refused::ALL.iter().for_each(|refused| I2CP_REFUSED.add([refused.label()], 0));
     ControlDrop::ALL.iter().for_each(|drop| DROPS.add([drop.label()], 0));
     for direction in ["inbound", "outbound"] {
         ["ok", "refused", "timeout", "unsent", "no_peers"]

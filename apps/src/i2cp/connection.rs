@@ -11,11 +11,11 @@ use bytes::{Buf, BytesMut};
 use ramson_actors::series::control;
 use ramson_clients::raw::Up;
 use ramson_protocol::b32::{self, B32};
+use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::SessionId;
-use ramson_protocol::i2cp::message::Query;
+use ramson_protocol::i2cp::message::{Query, lookup};
 use ramson_protocol::i2cp::server::{Connection, In, Out, Refused, Stats};
-use ramson_protocol::id::DestinationHash;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -52,6 +52,14 @@ pub(super) async fn serve<O: Opener, S: AsyncRead + AsyncWrite + Send + 'static>
     task.run(read, write, incoming).await;
     task.count();
     control::I2CP_CONNECTIONS.change([], -1.0);
+}
+
+/// Where to look for somebody.
+enum Address {
+    /// It is known.
+    Known(Box<Destination>),
+    /// In the network.
+    Elsewhere(B32),
 }
 
 struct Task<O: Opener> {
@@ -177,46 +185,41 @@ impl<O: Opener> Task<O> {
     }
 
     fn look_up(&mut self, id: u32, session: Option<SessionId>, query: Query, patience: Duration) {
-        let mut found = None;
-        if let Some(hash) = self.hash_of(query, &mut found) {
-            found = self.sessions.own(&hash).map(|(_, own)| own.clone());
-            if found.is_none() {
+        let found = match self.address_of(query) {
+            Ok(Address::Known(destination)) => Ok(*destination),
+            Ok(Address::Elsewhere(whom)) => {
                 let (server, events) = (Arc::clone(&self.server), self.events.clone());
                 let own = session.and_then(|session| self.sessions.get(session)).cloned();
                 tokio::spawn(async move {
-                    let found = timeout(patience, find(&server, own, hash)).await.ok().flatten();
+                    let found = timeout(patience, find(&server, own, whom)).await.unwrap_or(Err(lookup::NOT_FOUND));
                     // Whose socket is gone asks no more.
                     let _ = events.send(Event::Found(id, found)).await;
                 });
                 return;
             }
-        }
+            Err(why) => Err(why),
+        };
         self.machine.handle_input(self.server.clock.now(), In::Found(id, found));
     }
 
-    /// The hash that is to be looked for. `None` if there is nothing to look for: what is asked for is `found` already, or nobody's.
-    fn hash_of(
-        &self,
-        query: Query,
-        found: &mut Option<ramson_protocol::data::keys_and_cert::Destination>,
-    ) -> Option<DestinationHash> {
-        let name = match query {
-            Query::Hash(hash) => return Some(hash),
-            Query::Name(name) => name.to_ascii_lowercase(),
-            Query::Other(_) => return None,
+    /// Where to look for what is asked.
+    fn address_of(&self, query: Query) -> Result<Address, u8> {
+        let whom = match query {
+            Query::Hash(hash) => B32::Hash(hash),
+            Query::Name(name) if name.to_ascii_lowercase().ends_with(b32::SUFFIX) => {
+                B32::parse(&name).map_err(|_| lookup::NOT_FOUND)?
+            }
+            Query::Name(name) => {
+                let name = HostName::parse(&name).map_err(|_| lookup::NOT_FOUND)?;
+                let found = self.server.names.book().and_then(|book| book.lookup(&name));
+                let found = found.map_err(|error| tracing::warn!(%error, "the address book cannot be read"));
+                let entry = found.ok().flatten().ok_or(lookup::NOT_FOUND)?;
+                return Ok(Address::Known(Box::new(entry.1.destination().clone())));
+            }
+            Query::Other(_) => return Err(lookup::UNSUPPORTED),
         };
-        if name.ends_with(b32::SUFFIX) {
-            return match B32::parse(&name) {
-                Ok(B32::Hash(hash)) => Some(hash),
-                Ok(B32::Blinded(_)) | Err(_) => None,
-            };
-        }
-        let name = HostName::parse(&name).ok()?;
-        match self.server.names.book().and_then(|book| book.lookup(&name)) {
-            Ok(entry) => *found = entry.map(|(_, entry)| entry.destination().clone()),
-            Err(error) => tracing::warn!(%error, "the address book cannot be read"),
-        }
-        None
+        let own = if let B32::Hash(hash) = &whom { self.sessions.own(hash) } else { None };
+        Ok(own.map_or(Address::Elsewhere(whom), |(_, own)| Address::Known(Box::new(own.clone()))))
     }
 
     /// Exports what was counted since the last time.

@@ -1,14 +1,16 @@
 //! What the server asks of the router: destinations whose lease sets programs sign.
 
 use crate::streams::until;
-use ramson_actors::destination::DestinationHandle;
 use ramson_actors::destination::program::ProgramConfig;
+use ramson_actors::destination::{DestinationHandle, FindError, Options};
 use ramson_clients::raw::{self, Source};
+use ramson_protocol::b32::B32;
+use ramson_protocol::blinding::OpenError;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2cp::grant::Grant;
-use ramson_protocol::id::DestinationHash;
+use ramson_protocol::i2cp::message::lookup;
 use ramson_protocol::pool::Wanted;
 use std::future::Future;
 use std::sync::Arc;
@@ -28,7 +30,12 @@ pub struct Wish {
     pub outbound: Wanted,
     /// Others find it.
     pub published: bool,
+    /// With what it reads encrypted lease sets.
+    pub options: Options,
 }
+
+/// Whose something is, or why nobody's: one of [`lookup`].
+pub type Found = Result<Destination, u8>;
 
 /// One that was opened.
 #[derive(Debug)]
@@ -49,8 +56,8 @@ pub trait Opener: Clone + Send + Sync + 'static {
     /// Opens one, whose tunnels are built from then on. `None` if the router cannot take it now.
     fn open(&self, wish: Wish) -> impl Future<Output = Option<Opened<Self::Endpoint>>> + Send;
 
-    /// Looks for whose a hash is, as nobody in particular.
-    fn find(&self, hash: DestinationHash) -> impl Future<Output = Option<Destination>> + Send;
+    /// Looks for whose an address is, as nobody in particular.
+    fn find(&self, whom: B32) -> impl Future<Output = Found> + Send;
 }
 
 /// A destination, until it is dropped.
@@ -64,8 +71,8 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Has other tunnels from now on.
     fn want(&self, inbound: Wanted, outbound: Wanted);
 
-    /// Looks for whose a hash is. `None` if nobody knows.
-    fn find(&self, hash: DestinationHash) -> impl Future<Output = Option<Destination>> + Send;
+    /// Looks for whose an address is.
+    fn find(&self, whom: B32) -> impl Future<Output = Found> + Send;
 }
 
 /// Whoever opens destinations is asked by this.
@@ -94,24 +101,24 @@ impl Opener for OfRouter {
     type Endpoint = Local;
 
     async fn open(&self, wish: Wish) -> Option<Opened<Local>> {
-        let Wish { destination, inbound, outbound, published } = wish;
+        let Wish { destination, inbound, outbound, published, options } = wish;
         let ((sink, source), (leases, asked)) = (raw::channel(), mpsc::channel(LEASES));
-        let config = ProgramConfig { destination, inbound, outbound, published, leases, sink };
+        let config = ProgramConfig { destination, inbound, outbound, published, options, leases, sink };
         let (reply, opened) = oneshot::channel();
         self.desk.send(Ask::Program(Box::new(config), reply)).await.ok()?;
         let endpoint = Local(opened.await.ok()?);
         Some(Opened { endpoint, leases: asked, source })
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
+    async fn find(&self, whom: B32) -> Found {
         let open = async || {
             let (reply, opened) = oneshot::channel();
             self.desk.send(Ask::Seeker(reply)).await.map_err(|_| ())?;
             opened.await.map(Local).map_err(|_| ())
         };
-        let seeker = self.seeker.get_or_try_init(open).await.ok()?;
+        let seeker = self.seeker.get_or_try_init(open).await.map_err(|()| lookup::NOT_FOUND)?;
         until(|| seeker.0.is_ready()).await;
-        seeker.find(hash).await
+        seeker.find(whom).await
     }
 }
 
@@ -120,7 +127,7 @@ pub struct Local(DestinationHandle);
 
 impl Endpoint for Local {
     async fn grant(&self, grant: Grant) {
-        self.0.grant(grant.lease_set, grant.key).await;
+        self.0.grant(grant).await;
     }
 
     fn send(&self, raw: Raw) -> bool {
@@ -131,8 +138,15 @@ impl Endpoint for Local {
         self.0.want(inbound, outbound);
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
-        self.0.find(hash).await
+    async fn find(&self, whom: B32) -> Found {
+        match whom {
+            B32::Hash(hash) => self.0.find(hash).await.ok_or(lookup::NOT_FOUND),
+            B32::Blinded(address) => self.0.find_blinded(address).await.map_err(|error| match error {
+                FindError::NotFound => lookup::NOT_FOUND,
+                FindError::Unreadable(OpenError::KeyNeeded) => lookup::KEY_NEEDED,
+                FindError::Unreadable(_) => lookup::NOT_READ,
+            }),
+        }
     }
 }
 

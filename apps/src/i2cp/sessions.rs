@@ -1,9 +1,11 @@
 //! The sessions of one socket: their destinations, and what is told of them.
 
 use super::Server;
-use super::endpoint::{Endpoint, Opened, Opener, Wish};
+use super::endpoint::{Endpoint, Found, Opened, Opener, Wish};
+use ramson_actors::destination::Options;
 use ramson_actors::series::control;
 use ramson_clients::raw::{Source, Up};
+use ramson_protocol::b32::B32;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::i2cp::SessionId;
@@ -25,7 +27,7 @@ pub(super) enum Event {
     /// Payloads came, or what became of some was told.
     Up(SessionId, Vec<Up>),
     /// What came of a question.
-    Found(u32, Option<Destination>),
+    Found(u32, Found),
 }
 
 /// A session whose destination stands.
@@ -52,10 +54,11 @@ impl<O: Opener> Sessions<O> {
     /// # Errors
     /// Why it cannot be. INTEROP: Java's words.
     pub(super) async fn open(&mut self, id: SessionId, request: Request) -> Result<(), &'static str> {
-        let Request { destination, inbound, outbound, published, .. } = request;
+        let Request { destination, inbound, outbound, published, secret, client_key, .. } = request;
+        let options = Options { hybrid: None, encrypted: None, secret, client_key };
         let hash = destination.hash();
         self.reserve(hash)?;
-        let wish = Wish { destination: destination.clone(), inbound, outbound, published };
+        let wish = Wish { destination: destination.clone(), inbound, outbound, published, options };
         let Some(Opened { endpoint, leases, source }) = self.server.opener.open(wish).await else {
             self.server.in_use.lock().remove(&hash);
             return Err("the router takes no more destinations now");
@@ -123,14 +126,10 @@ async fn hand_on(id: SessionId, mut source: Source, to: mpsc::Sender<Event>) {
     }
 }
 
-/// Looks for whose a hash is, as this destination or as nobody in particular.
-pub(super) async fn find<O: Opener>(
-    server: &Server<O>,
-    own: Option<Arc<O::Endpoint>>,
-    hash: DestinationHash,
-) -> Option<Destination> {
+/// Looks for whose an address is, as this destination or as nobody in particular.
+pub(super) async fn find<O: Opener>(server: &Server<O>, own: Option<Arc<O::Endpoint>>, whom: B32) -> Found {
     match own {
-        Some(endpoint) => endpoint.find(hash).await,
-        None => server.opener.find(hash).await,
+        Some(endpoint) => endpoint.find(whom).await,
+        None => server.opener.find(whom).await,
     }
 }

@@ -1,17 +1,18 @@
 use super::client::{Client, Config as ClientConfig};
-use super::endpoint::{Endpoint, Opened, Opener, Wish};
+use super::endpoint::{Endpoint, Found, Opened, Opener, Wish};
 use super::*;
 use crate::names::HostName;
 use crate::names::book::Shelf;
 use bytes::Bytes;
 use ramson_clients::raw::{self, Sink, Up};
 use ramson_crypto::x25519::SecretKey;
+use ramson_protocol::b32::B32;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::grant::Grant;
-use ramson_protocol::i2cp::message::status;
+use ramson_protocol::i2cp::message::{lookup, status};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::payload::{Payload, RAW};
 use ramson_protocol::pool::Wanted;
@@ -55,8 +56,11 @@ impl Opener for Net {
         Some(Opened { endpoint: End { net: self.clone(), hash, sink, leases }, leases: asked, source })
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
-        self.0.lock().get(&hash).filter(|known| known.granted).map(|known| known.destination.clone())
+    async fn find(&self, whom: B32) -> Found {
+        let B32::Hash(hash) = whom else { return Err(lookup::KEY_NEEDED) };
+        let net = self.0.lock();
+        let known = net.get(&hash).filter(|known| known.granted);
+        known.map(|known| known.destination.clone()).ok_or(lookup::NOT_FOUND)
     }
 }
 
@@ -83,8 +87,8 @@ impl Endpoint for End {
         let _ = self.leases.try_send(vec![lease; inbound.count]);
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
-        self.net.find(hash).await
+    async fn find(&self, whom: B32) -> Found {
+        self.net.find(whom).await
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 /// Destinations that reach one another in memory.
 #[derive(Clone, Default)]
-struct Net(Arc<Mutex<HashMap<DestinationHash, Known>>>);
+pub(crate) struct Net(Arc<Mutex<HashMap<DestinationHash, Known>>>);
 
 struct Known {
     destination: Destination,
@@ -36,12 +36,12 @@ struct Known {
 }
 
 /// A stream; without a pipe to nobody.
-struct Wire {
+pub(crate) struct Wire {
     pipe: Option<DuplexStream>,
     over: watch::Receiver<bool>,
 }
 
-struct End {
+pub(crate) struct End {
     net: Net,
     destination: Destination,
     callers: tokio::sync::Mutex<mpsc::Receiver<Caller<Wire>>>,

@@ -6,6 +6,7 @@ Ramson's own metrics can answer.
 """
 
 from . import (
+    bob,
     encrypted,
     endpoint,
     floodfill,
@@ -112,6 +113,7 @@ ALL = (
     sam_programs,
     torrent,
     i2cp,
+    bob,
     soak,
 )
 

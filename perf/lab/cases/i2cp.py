@@ -1,10 +1,11 @@
-"""Java's streaming library at Ramson's I2CP and at i2pd's calls one another: echoes, 20 MB, 100 streams at once; and what mistakes are answered."""
+"""Java's streaming library at Ramson's I2CP and at i2pd's calls one another: echoes, 20 MB, 100 streams at once, with keys and LeaseSets of all kinds; and what mistakes are answered."""
 
 import os
 
 from ..applications import Applications
-from ..i2cp import Echo, Wire, call
+from ..i2cp import Echo, Wire, call, make_keys
 from ..outcome import Failed
+from ..router import blinded_name
 
 NEEDS_RAMSON = True
 _ONE, _MANY = "1x1000", "100x20000"
@@ -17,7 +18,7 @@ NETWORK = Applications
 def run(net):
     other = net.hops[-1]
     facts = [_echo(net, net.subject, net.partner, "to i2pd"), _echo(net, net.partner, net.subject, "from i2pd")]
-    facts += [_echo(net, net.partner, other, "among i2pd"), _mistakes(net)]
+    facts += [_echo(net, net.partner, other, "among i2pd"), _kinds(net), _mistakes(net)]
     return "; ".join(facts)
 
 
@@ -37,6 +38,33 @@ def _echo(net, caller, server, way):
         raise Failed(f"{way}: {lines[-3:]}", net.subject, net.partner)
     rate = int(big.split("x")[1]) / times[big] / 1000
     return f"{way}: echo in {times[_ONE]} ms, {rate:.2f} MB/s both ways, 100 streams in {times[_MANY] / 1000:.1f} s"
+
+
+def _kinds(net):
+    """Destinations of other kinds at Ramson: a LeaseSet that is encrypted, a transient key, signatures of other types."""
+    folder, ed25519 = os.path.join(net.dir, "programs"), "EdDSA_SHA512_Ed25519"
+    makes = lambda kind, **options: make_keys(net.lab, folder, kind, **options)
+    kinds = {
+        "encrypted": (makes(ed25519), "i2cp.leaseSetType=5"),
+        "offline": (makes("RedDSA_SHA512_Ed25519", offline=True), "-"),
+        "P-256": (makes("ECDSA_SHA256_P256"), "-"),
+        "P-521": (makes("ECDSA_SHA512_P521"), "-"),
+    }
+    echoes = {kind: Echo(net.lab, folder, net.subject, options, keys) for kind, (keys, options) in kinds.items()}
+    try:
+        for kind, echo in echoes.items():
+            name, caller = echo.name(), net.partner
+            if not name:
+                raise Failed(f"{kind}: no session: {echo.said()[-3:]}", net.subject)
+            if kind == "encrypted":  # i2pd looks up no such name by I2CP
+                name, caller = blinded_name(kinds[kind][0]), net.subject
+            lines, times = call(net.lab, folder, caller, name, [_ONE], 120)
+            if not times:
+                raise Failed(f"{kind}: {lines[-3:]}", net.subject, net.partner)
+    finally:
+        for echo in echoes.values():
+            echo.stop()
+    return f"called {', '.join(kinds)}"
 
 
 def _mistakes(net):

@@ -41,11 +41,20 @@ impl EncryptedLeaseSet {
         if raw.len() > MAX_LEN {
             return Err(Error::TooLarge("EncryptedLeaseSet"));
         }
-        let mut r = Reader::new(&raw);
+        let (lease_set, rest) = Self::parse_front(&raw)?;
+        if rest.is_empty() { Ok(lease_set) } else { Err(Error::Trailing(rest.len())) }
+    }
+
+    /// The same with bytes behind it, which are returned.
+    ///
+    /// # Errors
+    /// `Truncated`, `Invalid`, `TooLarge`.
+    pub fn parse_front(bytes: &Bytes) -> Result<(Self, Bytes)> {
+        let mut r = Reader::new(bytes);
         let signing = SigType::from_code(r.u16()?);
         r.take(signing.public_key_len().ok_or(Error::Invalid("signature type"))?)?;
         let blinded_end = r.position();
-        let key = Self::place(signing, raw.get(2..blinded_end).unwrap_or_default());
+        let key = Self::place(signing, bytes.get(2..blinded_end).unwrap_or_default());
         let times = Times::parse(&mut r)?;
         let by = if times.is_offline() { OfflineSignature::parse(&mut r, signing)?.kind } else { signing };
         let len = r.u16()?;
@@ -53,8 +62,12 @@ impl EncryptedLeaseSet {
         r.take(usize::from(len))?;
         let signature_at = r.position();
         r.take(by.signature_len().ok_or(Error::Invalid("signature type"))?)?;
-        r.finish()?;
-        Ok(Self { key, signing, times, blinded_end, content_at, signature_at, raw })
+        let end = r.position();
+        if end > MAX_LEN {
+            return Err(Error::TooLarge("EncryptedLeaseSet"));
+        }
+        let raw = bytes.slice(..end);
+        Ok((Self { key, signing, times, blinded_end, content_at, signature_at, raw }, bytes.slice(end..)))
     }
 
     /// The key under which one with this blinded key is stored.

@@ -226,7 +226,8 @@ impl Client {
         let PrivateKeys { destination, key, offline } = &self.config.keys;
         match builder.sign(destination, key, offline.as_deref(), self.version) {
             Ok(lease_set) => {
-                let grant = Grant { lease_set, key: self.config.encryption.clone() };
+                let stored = lease_set.clone().into();
+                let grant = Grant { lease_set, stored, key: self.config.encryption.clone() };
                 self.write(&Message::CreateLeaseSet2(session, grant.to_bytes()));
                 if !std::mem::replace(&mut self.is_ready, true) {
                     self.out.push_back(Out::Ready);

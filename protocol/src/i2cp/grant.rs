@@ -3,11 +3,15 @@
 //! ```text
 //! CreateLeaseSet2:  kind 1 | lease set | keys 1 | ( type 2 | length 2 | private key )*
 //! ```
+//! One that is encrypted is read here as others read it: with what the options of the session name.
+//!
 //! spec: i2cp §CreateLeaseSet2Message
 
-use crate::data::entry::EntryKind;
+use super::session::Request;
+use crate::blinding::{self, Blinding, OpenError};
+use crate::data::encrypted_lease_set::EncryptedLeaseSet;
+use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::EncType;
-use crate::data::keys_and_cert::Destination;
 use crate::data::lease_set2::LeaseSet2;
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
@@ -19,6 +23,8 @@ use ramson_crypto::x25519::SecretKey;
 pub struct Grant {
     /// The lease set.
     pub lease_set: LeaseSet2,
+    /// What floodfills are given of it.
+    pub stored: Entry,
     /// The key.
     pub key: SecretKey,
 }
@@ -33,8 +39,16 @@ impl std::fmt::Debug for Grant {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is of a kind that destinations here do not have.
-    #[error("Unsupported leaseset type: {0}, only 3 is taken: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4")]
+    #[error(
+        "Unsupported leaseset type: {0}, only 3 and 5 are taken: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4"
+    )]
     Kind(u8),
+    /// It is encrypted, and cannot be read with what the options of the session name.
+    #[error("Encrypted LS cannot be read: {0}; see i2cp.leaseSetSecret and i2cp.leaseSetPrivKey")]
+    Unreadable(#[from] OpenError),
+    /// Its owner's key cannot be blinded.
+    #[error("Invalid sig type for encrypted LS")]
+    SignatureType,
     /// It cannot be read, or is not signed as it must be.
     #[error("Invalid leaseset: {0}")]
     Invalid(#[from] Error),
@@ -57,13 +71,23 @@ impl Grant {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn parse(bytes: &Bytes, of: &Destination, now: Wall) -> std::result::Result<Self, Refusal> {
-        let kind = Reader::new(bytes).u8()?;
-        if kind != EntryKind::LeaseSet2.store_type() {
-            return Err(Refusal::Kind(kind));
-        }
-        let (lease_set, rest) = LeaseSet2::parse_front(&bytes.slice(1..))?;
-        if lease_set.hash() != of.hash() {
+    pub fn parse(bytes: &Bytes, of: &Request, now: Wall) -> std::result::Result<Self, Refusal> {
+        let (kind, body) = (Reader::new(bytes).u8()?, bytes.slice(1..));
+        let (lease_set, stored, rest) = match EntryKind::from_store_type(kind) {
+            Ok(EntryKind::LeaseSet2) => {
+                let (lease_set, rest) = LeaseSet2::parse_front(&body)?;
+                let stored = lease_set.clone().into();
+                (lease_set, stored, rest)
+            }
+            Ok(EntryKind::EncryptedLeaseSet) => {
+                let (sealed, rest) = EncryptedLeaseSet::parse_front(&body)?;
+                let blinding = Blinding::of(&of.destination, of.secret.as_bytes()).ok_or(Refusal::SignatureType)?;
+                let lease_set = blinding::open(&sealed, &blinding, of.client_key.as_ref())?;
+                (lease_set, sealed.into(), rest)
+            }
+            _ => return Err(Refusal::Kind(kind)),
+        };
+        if lease_set.hash() != of.destination.hash() {
             return Err(Refusal::Destination);
         }
         lease_set.verify()?;
@@ -85,13 +109,13 @@ impl Grant {
         if key.public().0 != **public {
             return Err(Refusal::Mismatch);
         }
-        Ok(Self { lease_set, key })
+        Ok(Self { lease_set, stored, key })
     }
 
     /// What follows the session in a CreateLeaseSet2.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = vec![EntryKind::LeaseSet2.store_type()];
-        out.put(self.lease_set.as_bytes());
+        let mut out = vec![self.stored.kind().store_type()];
+        out.put(self.stored.as_bytes());
         out.put_u8(1);
         out.put_u16(EncType::X25519.code());
         out.put_u16(32);

@@ -188,6 +188,12 @@ pub struct HostReply {
 pub mod lookup {
     /// Nobody's.
     pub const NOT_FOUND: u8 = 1;
+    /// One must know a secret to find its encrypted lease set.
+    pub const SECRET_NEEDED: u8 = 2;
+    /// One must have a key to read it.
+    pub const KEY_NEEDED: u8 = 3;
+    /// It cannot be read with the key that is there.
+    pub const NOT_READ: u8 = 5;
     /// Such a question is not answered here.
     pub const UNSUPPORTED: u8 = 7;
 }

@@ -73,8 +73,8 @@ pub enum In<'a> {
     Payload(SessionId, Bytes),
     /// What became of one that went.
     Fate(SessionId, u32, Fate),
-    /// What came of a question.
-    Found(u32, Option<Destination>),
+    /// What came of a question, or why nothing did: one of [`lookup`].
+    Found(u32, Result<Destination, u8>),
 }
 
 /// What is to be done.
@@ -356,7 +356,7 @@ impl Connection {
         if self.sessions.len() >= MAX_SESSIONS {
             return self.disconnect(Refused::Session, "session limit exceeded");
         }
-        if self.sessions.values().any(|session| session.destination.hash() == config.destination().hash()) {
+        if self.sessions.values().any(|session| session.request.destination.hash() == config.destination().hash()) {
             return self.disconnect(Refused::Session, "duplicate destination");
         }
         let id = loop {
@@ -375,7 +375,7 @@ impl Connection {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.disconnect(Refused::NoSession, "ReconfigureSession invalid session");
         };
-        if session.destination != *config.destination() || config.check(now).is_err() {
+        if session.request.destination != *config.destination() || config.check(now).is_err() {
             self.count(Refused::Session);
             return self.write(&Message::SessionStatus(id, SessionStatus::Invalid));
         }
@@ -409,7 +409,7 @@ impl Connection {
         let Some(session) = self.sessions.get(&id) else {
             return self.disconnect(Refused::NoSession, "CreateLeaseSet invalid session");
         };
-        match Grant::parse(bytes, &session.destination, now) {
+        match Grant::parse(bytes, &session.request, now) {
             Ok(grant) => self.out.push_back(Out::Granted(id, Box::new(grant))),
             Err(refusal) => self.disconnect(Refused::LeaseSet, &refusal.to_string()),
         }
@@ -507,11 +507,10 @@ impl Connection {
         Some(self.next_lookup)
     }
 
-    fn on_found(&mut self, id: u32, found: Option<Destination>) {
+    fn on_found(&mut self, id: u32, found: Result<Destination, u8>) {
         match self.lookups.remove(&id) {
-            Some(Asked::Dest(hash)) => self.write(&Message::DestReply(found.ok_or(hash))),
+            Some(Asked::Dest(hash)) => self.write(&Message::DestReply(found.map_err(|_| hash))),
             Some(Asked::Host(session, request)) => {
-                let found = found.ok_or(lookup::NOT_FOUND);
                 self.write(&Message::HostReply(HostReply { session, request, found }));
             }
             None => {}

@@ -8,6 +8,7 @@
 //! spec: i2cp §Session Config, §Options
 
 use crate::base64;
+use crate::blinding::ClientKey;
 use crate::data::key_type::SigType;
 use crate::data::keys_and_cert::Destination;
 use crate::data::mapping::{Mapping, MappingBuf};
@@ -191,7 +192,19 @@ impl SessionConfig {
             published: !self.is_true("i2cp.dontPublishLeaseSet"),
             fast_receive: self.is_true("i2cp.fastReceive"),
             accepts: self.option("i2cp.messageReliability") != Some("none"),
+            secret: self.secret().unwrap_or_default(),
+            client_key: self.client_key(),
         }
+    }
+
+    /// What must be known to find an encrypted lease set of ours. INTEROP: Java has it in base 64.
+    fn secret(&self) -> Option<String> {
+        String::from_utf8(base64::decode(self.option("i2cp.leaseSetSecret")?)?).ok()
+    }
+
+    /// The key with which encrypted lease sets are read, our own among them.
+    fn client_key(&self) -> Option<ClientKey> {
+        base64::decode(self.option("i2cp.leaseSetPrivKey")?)?.try_into().ok().map(ClientKey)
     }
 
     /// The user name and password among the options. INTEROP: programs before API 0.9.11 have them here.
@@ -215,4 +228,8 @@ pub struct Request {
     pub fast_receive: bool,
     /// It is told that a payload was taken, before what became of it.
     pub accepts: bool,
+    /// What must be known to find its lease set, if that is encrypted.
+    pub secret: String,
+    /// The key with which it reads encrypted lease sets.
+    pub client_key: Option<ClientKey>,
 }

@@ -7,6 +7,8 @@ use super::message::{
 use super::server::{Config, Connection, In, Out, Refused};
 use super::session::{Refusal, SessionConfig};
 use super::*;
+use crate::base64;
+use crate::blinding::{self, Blinding, Readers};
 use crate::data::key_type::EncType;
 use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
@@ -20,6 +22,8 @@ use crate::wire::Writer;
 use proptest::prelude::*;
 use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use std::time::Duration;
 
 const NOW: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
@@ -91,7 +95,7 @@ impl Router {
 fn grant(of: &PrivateKeys, secret: &SecretKey, keys: &[(EncType, Vec<u8>)]) -> Grant {
     let builder = LeaseSet2Builder { keys: keys.to_vec(), leases: vec![lease(1)], ..LeaseSet2Builder::default() };
     let lease_set = builder.sign(&of.destination, &of.key, of.offline.as_deref(), NOW.wall).unwrap();
-    Grant { lease_set, key: secret.clone() }
+    Grant { stored: lease_set.clone().into(), lease_set, key: secret.clone() }
 }
 
 fn offline(n: u8) -> PrivateKeys {
@@ -279,7 +283,8 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
         (grant(&owner, &secret, &[(EncType::MlKem768X25519, vec![1; 32])]).to_bytes(), "mismatch"),
         (grant(&owner, &secret, &[]).to_bytes(), "mismatch"),
         (unsigned.into(), "Invalid leaseset"),
-        (kind.into(), "Unsupported leaseset type: 5"),
+        (kind.into(), "Invalid leaseset"),
+        (Bytes::from_static(&[7]), "Unsupported leaseset type: 7"),
         (Bytes::new(), "Invalid leaseset"),
     ] {
         let mut router = Router::new(Config::default());
@@ -382,10 +387,10 @@ fn questions_are_answered_by_their_numbers() {
             other => panic!("{other:?}"),
         })
         .collect();
-    router.input(In::Found(ids[1], Some(found.clone())));
-    router.input(In::Found(ids[2], Some(found.clone())));
-    router.input(In::Found(ids[0], None));
-    router.input(In::Found(ids[0], None));
+    router.input(In::Found(ids[1], Ok(found.clone())));
+    router.input(In::Found(ids[2], Ok(found.clone())));
+    router.input(In::Found(ids[0], Err(lookup::NOT_FOUND)));
+    router.input(In::Found(ids[0], Err(lookup::NOT_FOUND)));
     let reply = |request, found| Message::HostReply(HostReply { session: SessionId::NONE, request, found });
     assert_eq!(
         router.messages,
@@ -546,6 +551,35 @@ proptest! {
         let at = cut.index(body.len() + 1);
         if let Ok(other) = Message::parse(message.kind(), &body.slice(..at)) {
             prop_assert!(other != message || at == body.len());
+        }
+    }
+}
+
+#[test]
+fn an_encrypted_lease_set_is_read_with_what_the_session_names_and_kept_as_it_came() {
+    let (owner, secret) = (keys(1), SecretKey::from_bytes([9; 32]));
+    let inner = grant(&owner, &secret, &[(EncType::X25519, secret.public().0.to_vec())]);
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let psk = [7; 32];
+    for (readers, options, taken) in [
+        (Readers::Everybody, vec![], true),
+        (Readers::Everybody, vec![("i2cp.leaseSetSecret", base64::encode(b"hidden"))], false),
+        (Readers::Psk(vec![psk]), vec![("i2cp.leaseSetPrivKey", base64::encode(&psk))], true),
+        (Readers::Psk(vec![psk]), vec![], false),
+    ] {
+        let blinding = Blinding::of(&owner.destination, &[]).unwrap();
+        let sealed = blinding::seal(&inner.lease_set, &owner.key, &blinding, &readers, &mut rng).unwrap();
+        let sealed = Grant { stored: sealed.into(), ..inner.clone() };
+        let mut router = Router::new(Config::default());
+        let options: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let id = router.create(&owner, &options).unwrap();
+        router.say(&Message::CreateLeaseSet2(id, sealed.to_bytes()));
+        if taken {
+            let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
+            assert_eq!((&got.lease_set, &got.stored), (&inner.lease_set, &sealed.stored));
+        } else {
+            let reason = router.reason();
+            assert!(reason.starts_with("Encrypted LS cannot be read"), "{reason}");
         }
     }
 }

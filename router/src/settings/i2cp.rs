@@ -11,6 +11,8 @@ section! {
     I2cp = "i2cp" {
         /// Where it listens; `false` is nowhere. Whoever can connect there can use it, unless `user` and `password` are set.
         listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7654)))) => Start;
+        /// A UNIX socket beside, which only this user can open, such as `"/run/ramson/i2cp.sock"`; `""` is none.
+        socket: String = String::new() => Start;
         /// The user name that programs must give (their `i2cp.username`); `""` is none.
         user: String = String::new() => Start;
         /// The password that programs must give (their `i2cp.password`).

@@ -1,6 +1,5 @@
 //! What is kept of a session: what its program waits to hear, and what waits for its program.
 
-use crate::data::keys_and_cert::Destination;
 use crate::i2cp::session::Request;
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -15,7 +14,6 @@ const MAX_KEPT_BYTES: usize = 1 << 20;
 /// A session.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) destination: Destination,
     pub(super) request: Request,
     number: u32,
     /// What its program calls those that it waits to hear of.
@@ -26,14 +24,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(request: &Request) -> Self {
-        Self {
-            destination: request.destination.clone(),
-            request: request.clone(),
-            number: 0,
-            expected: BTreeMap::new(),
-            kept: BTreeMap::new(),
-            kept_bytes: 0,
-        }
+        Self { request: request.clone(), number: 0, expected: BTreeMap::new(), kept: BTreeMap::new(), kept_bytes: 0 }
     }
 
     pub(super) fn reconfigure(&mut self, request: &Request) {
