@@ -1,0 +1,63 @@
+"""A network in which Ramson and an i2pd each offer all programs of `programs.py` at the ports of one destination, and each reach the other's."""
+
+import os
+
+from .i2pd import I2pd
+from .network import Network
+from .programs import Programs
+from .subject import subject
+
+PROXY, SOCKS = 4601, 4602
+_CLIENTS = 4700  # and so many more as the port has there
+_KINDS = {80: ("http-server", "http")}  # at Ramson, and at i2pd; all else is a plain server
+
+
+class Offices(Network):
+    """Hosts: the i2pd at 1, Ramson at 10, hops between."""
+
+    name = "offices"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.partner = self.add(I2pd(self, 1))
+        self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
+        self.subject = self.add(subject(self, 10))
+        self.programs = Programs(os.path.join(self.dir, "programs"))
+        self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
+        # One tunnel, so that there are keys, which all share afterwards.
+        self.subject.serve("office", self.programs.nginx)
+        for port, program in self.programs.by_port().items():
+            self.partner.serve(f"at-{port}", program, kind=_KINDS.get(port, ("server",) * 2)[1], keys="office.dat", inport=port)
+
+    def office(self, router):
+        """The name of a router's destination with the programs."""
+        return router.name_of("office")
+
+    def configure(self):
+        self.subject.forget("office")
+        keys = os.path.join(self.subject.dir, "data", "destinations", "office.dat")
+        for port, program in self.programs.by_port().items():
+            kind = _KINDS.get(port, ("server",) * 2)[0]
+            self.subject.serve(f"at-{port}", program, kind=kind, port=port, keys=keys)
+        for port in self.programs.by_port():
+            name, there = f"to-{port}", self.office(self.partner)
+            self.subject.reach(name, _CLIENTS + port, there, to_port=port, keys="transient-clients")
+            self.partner.reach(name, _CLIENTS + port, self.office(self.subject), keys="transient-clients", destinationport=port)
+        self.partner.proxy("proxy", PROXY, inbound=2, outbound=2)
+        self.partner.reach("socks", SOCKS, "", kind="socks", keys="transient-clients")
+
+    def ways(self):
+        """Who reaches whose programs: a word for it, by which router, and the other's name."""
+        return (
+            ("at i2pd by Ramson", self.subject, self.office(self.partner)),
+            ("at Ramson by i2pd", self.partner, self.office(self.subject)),
+        )
+
+    @staticmethod
+    def place(router, port):
+        """Where a router's client tunnel to a port listens."""
+        return router.ip, _CLIENTS + port
+
+    def stop(self):
+        super().stop()
+        self.programs.stop()
