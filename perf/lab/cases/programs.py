@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import time
 
 from ..applications import curl
 from ..offices import Offices
@@ -57,12 +56,16 @@ def _mail(net, at):
 def _telnet(_, at):
     ip, port = at(23)
     with subprocess.Popen(["telnet", ip, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as one:
-        time.sleep(3)  # it ends when it has nothing more to read
+        heard = b""
+        while b"lab\r\n" not in heard and (part := one.stdout.read1(4096)):
+            heard += part
         one.stdin.write(b"a line\n")
         one.stdin.flush()
-        time.sleep(3)
-        heard = one.communicate(timeout=30)[0]
-    return None if b"welcome to the lab" in heard and b"heard: a line" in heard else heard
+        # It ends when it has nothing more to read.
+        while b"heard: a line" not in heard and (part := one.stdout.read1(4096)):
+            heard += part
+        one.kill()
+    return None if b"heard: a line" in heard else heard
 
 
 def _dns(net, at):
