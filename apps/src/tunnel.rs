@@ -13,6 +13,7 @@ use crate::listener;
 use crate::names::Names;
 use crate::network::{Network, Target};
 use crate::streams::Streams;
+use crate::unique_local::{self, from_caller};
 use ramson_clients::Stream;
 use ramson_protocol::b32::{B32, B32Error, Blinded};
 use ramson_protocol::base64;
@@ -20,7 +21,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::irc::webirc;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -64,7 +65,7 @@ impl Remote {
         hash.ok_or_else(|| format!("{name} is neither a name that ends with .i2p nor a destination in base 64"))
     }
 
-    fn find(&self, names: &Names) -> Result<Target, String> {
+    pub(crate) fn find(&self, names: &Names) -> Result<Target, String> {
         match self {
             Self::Hash(hash) => Ok(Target::Hash(*hash)),
             Self::Blinded(blinded) => Ok(Target::Blinded(blinded.clone())),
@@ -109,7 +110,12 @@ pub async fn client(listener: TcpListener, streams: Streams, names: Names, remot
 #[derive(Clone)]
 pub enum Behind {
     /// A program that is given all as it comes.
-    Program(SocketAddr),
+    Program {
+        /// Where it listens.
+        target: SocketAddr,
+        /// Whether each caller has an address of his own on this machine.
+        unique_local: bool,
+    },
     /// A web server.
     Web(Arc<Site>),
     /// A server of IRC.
@@ -121,9 +127,9 @@ pub enum Behind {
     },
 }
 
-/// Carries each stream of `accepted` to what stands behind.
-pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// Carries each stream of `accepted` to what stands behind, `most` at a time.
+pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind, most: usize) {
+    let places = Arc::new(Semaphore::new(most));
     while let Some(stream) = accepted.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let behind = behind.clone();
@@ -136,7 +142,10 @@ pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind) {
 
 async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
     match behind {
-        Behind::Program(target) => Streams::carry(program(target).await?, Vec::new(), stream).await,
+        Behind::Program { target, unique_local } => {
+            let from = if unique_local { from_caller(target, &stream.remote()) } else { None };
+            Streams::carry(program(target, from).await?, Vec::new(), stream).await
+        }
         Behind::Web(site) => {
             // Others begin no stream without saying who they are.
             let Some(who) = stream.caller().map(|(who, _)| who.clone()) else { return Ok(()) };
@@ -144,7 +153,8 @@ async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
             Ok(())
         }
         Behind::Irc { target, password } => {
-            let (host, program) = (stream.remote().to_b32(), program(target).await?);
+            let (host, program) =
+                (stream.remote().to_b32(), program(target, from_caller(target, &stream.remote())).await?);
             let ip = program.local_addr()?.ip().to_string();
             match password {
                 Some(password) => {
@@ -158,8 +168,8 @@ async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
 }
 
 /// A connection to a local program. If there is none the stream is broken off, which the other side sees as a refusal.
-async fn program(target: SocketAddr) -> io::Result<TcpStream> {
-    let connected = TcpStream::connect(target).await;
+async fn program(target: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let connected = unique_local::connect(target, from).await;
     if let Err(error) = &connected {
         tracing::warn!(%error, "a server tunnel cannot reach its target; is it running?");
     }
