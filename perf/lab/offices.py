@@ -9,6 +9,8 @@ from .subject import subject
 
 PROXY, SOCKS = 4601, 4602
 _CLIENTS = 4700  # and so many more as the port has there
+DNS = 4650  # and so many more as the kind of datagrams has
+DATAGRAMS = (1, 2, 3)
 _KINDS = {80: ("http-server", "http")}  # at Ramson, and at i2pd; all else is a plain server
 
 
@@ -43,8 +45,23 @@ class Offices(Network):
             name, there = f"to-{port}", self.office(self.partner)
             self.subject.reach(name, _CLIENTS + port, there, to_port=port, keys="transient-clients")
             self.partner.reach(name, _CLIENTS + port, self.office(self.subject), keys="transient-clients", destinationport=port)
+        self._configure_datagrams(keys)
         self.partner.proxy("proxy", PROXY, inbound=2, outbound=2)
         self.partner.reach("socks", SOCKS, "", kind="socks", keys="transient-clients")
+
+    def _configure_datagrams(self, keys):
+        """DNS by UDP, with each kind of datagrams that a client can choose; i2pd answers as it is asked."""
+        dns = self.programs.dns
+        self.subject.serve("dns", dns, kind="udp-server", port=53, keys=keys)
+        # It sends from 127.0.0.1 unless it is told another address.
+        self.partner.serve("dns", dns, kind="udpserver", keys="office.dat", inport=53, address=self.partner.ip)
+        for kind in DATAGRAMS:
+            name, port = f"dns-{kind}", DNS + kind
+            there = self.office(self.partner)
+            self.subject.reach(name, port, there, kind="udp-client", to_port=53, keys="transient-clients", datagrams=kind)
+            there = self.office(self.subject)
+            options = {"destinationport": 53, "datagramversion": kind, "keys": f"transient-dns-{kind}"}
+            self.partner.reach(name, port, there, kind="udpclient", **options)
 
     def ways(self):
         """Who reaches whose programs: a word for it, by which router, and the other's name."""
