@@ -367,9 +367,11 @@ pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
 
 /// Links to services that may know a name. What one of them says is an address helper, so the user decides.
 fn jumps(name: &HostName, services: &[String]) -> String {
-    let link = |url: &String| {
+    let link = |service: &String| {
+        let (said, url) = service.rsplit_once(' ').unwrap_or(("", service));
         let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or(url);
-        format!("<p><a href=\"{}\">Ask {}</a></p>\n", escape(&format!("{url}{name}")), escape(host))
+        let said = if said.is_empty() { host } else { said };
+        format!("<p><a href=\"{}\">Ask {}</a></p>\n", escape(&format!("{url}{name}")), escape(said))
     };
     services.iter().map(link).collect()
 }

@@ -147,7 +147,9 @@ impl Rig {
         }
         let sites = Sites::default();
         let proxy = Proxy::new(sites.clone(), names, Duration::from_secs(60));
-        let proxy = Arc::new(proxy.with_jump_services(vec!["http://jump.i2p/?a=1&q=".to_owned()]));
+        let proxy = Arc::new(proxy.with_jump_services(
+            ["http://jump.i2p/?a=1&q=", "a friend http://friend.i2p/"].map(str::to_owned).to_vec(),
+        ));
         Self { proxy, sites, book, _dir: dir }
     }
 
@@ -260,6 +262,7 @@ async fn the_page_about_an_unknown_name_links_to_services_that_may_know_it_and_n
     let rig = Rig::new();
     let answer = rig.get("http://nobody.i2p/").await;
     assert!(answer.contains("<a href=\"http://jump.i2p/?a=1&amp;q=nobody.i2p\">Ask jump.i2p</a>"), "{answer}");
+    assert!(answer.contains("<a href=\"http://friend.i2p/nobody.i2p\">Ask a friend</a>"), "{answer}");
     assert!(!rig.get("http://refuses.i2p/").await.contains("jump.i2p"));
 }
 
