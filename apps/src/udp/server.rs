@@ -65,14 +65,18 @@ pub async fn run(datagrams: Datagrams, config: Config) {
         tokio::select! {
             datagram = received.recv() => {
                 let Some(datagram) = datagram else { return };
-                let Some(key) = key_of(&datagram, &sessions) else { continue };
+                let Some(key) = key_of(&datagram, &sessions) else {
+                    REFUSED.add(["udp-server", "nobody"], 1);
+                    continue;
+                };
                 if !config.access.allows(&key.0) {
                     REFUSED.add(["udp-server", "access_list"], 1);
                     continue;
                 }
                 if !sessions.contains_key(&key) {
-                    // Whoever has not said who he is has no session to begin.
-                    let Some(kind) = datagram.kind else { continue };
+                    // Of one that is raw the session has said who sent it. INTEROP: i2pd sends such from a new port, too, if another one of its
+                    // programs has just sent.
+                    let kind = datagram.kind.unwrap_or_default();
                     make_room(&mut sessions, key.0);
                     match begin(&config, key.0, kind).await {
                         Ok(session) => {
