@@ -58,6 +58,7 @@ from . import (
     streams_java,
     subscription,
     tunnels_reload,
+    users,
 )
 
 ALL = (
@@ -103,6 +104,7 @@ ALL = (
     irc,
     site,
     tunnels_reload,
+    users,
     import_tunnels,
     subscription,
     outproxy,
