@@ -68,8 +68,8 @@ const IDLE_TIME: Duration = Duration::from_secs(60);
 pub struct Proxy<N: Network> {
     names: Names,
     patience: Duration,
-    shared: Lane<N>,
-    users: Option<Users<Arc<Lane<N>>>>,
+    shared: Carrier<N>,
+    users: Option<Users<Arc<Carrier<N>>>>,
     accounts: Option<Accounts>,
     pending: Pending,
     only_connect: bool,
@@ -77,14 +77,14 @@ pub struct Proxy<N: Network> {
 }
 
 /// What goes by one destination.
-struct Lane<N: Network> {
+struct Carrier<N: Network> {
     network: N,
     connector: Connector<N>,
     client: Client<Connector<N>, Incoming>,
     outside: Option<Outside<N>>,
 }
 
-impl<N: Network> Lane<N> {
+impl<N: Network> Carrier<N> {
     fn new(network: N, names: &Names, patience: Duration, outproxies: &List) -> Self {
         let connector = Connector::new(network.clone(), patience);
         let client = Client::builder(TokioExecutor::new())
@@ -111,7 +111,7 @@ struct Site {
 impl<N: Network> Proxy<N> {
     /// A proxy that knows the names of a book. A site answers the call within `patience`.
     pub fn new(network: N, names: Names, patience: Duration) -> Self {
-        let shared = Lane::new(network, &names, patience, &List::default());
+        let shared = Carrier::new(network, &names, patience, &List::default());
         Self {
             names,
             patience,
@@ -155,9 +155,9 @@ impl<N: Network> Proxy<N> {
         make: impl Fn() -> N + Send + Sync + 'static,
     ) -> Self {
         let (outproxies, names, patience) = (List::new(outproxies), self.names.clone(), self.patience);
-        self.shared = Lane::new(self.shared.network, &names, patience, &outproxies);
-        let lane = move || Arc::new(Lane::new(make(), &names, patience, &outproxies));
-        self.users = (most > 0).then(|| Users::new(most, lane, |lane: &Arc<Lane<N>>| lane.network.end()));
+        self.shared = Carrier::new(self.shared.network, &names, patience, &outproxies);
+        let carrier = move || Arc::new(Carrier::new(make(), &names, patience, &outproxies));
+        self.users = (most > 0).then(|| Users::new(most, carrier, |carrier: &Arc<Carrier<N>>| carrier.network.end()));
         self
     }
 
@@ -214,16 +214,16 @@ impl<N: Network> Proxy<N> {
             }
             _ => None,
         };
-        let lane = own.as_ref().map_or(&self.shared, |own| &own.own);
+        let carrier = own.as_ref().map_or(&self.shared, |own| &own.own);
         if asked.outside {
-            let outside = lane.outside.as_ref().ok_or_else(|| Problem::Clearnet(asked.host.clone()))?;
+            let outside = carrier.outside.as_ref().ok_or_else(|| Problem::Clearnet(asked.host.clone()))?;
             return outside.answer(request, &asked).await;
         }
         let site = self.find(&asked, &book)?;
         if request.method() == Method::CONNECT {
-            lane.tunnel(request, &site).await
+            carrier.tunnel(request, &site).await
         } else {
-            lane.pass_on(request, &asked, &site).await
+            carrier.pass_on(request, &asked, &site).await
         }
     }
 
@@ -266,7 +266,7 @@ impl<N: Network> Proxy<N> {
     }
 }
 
-impl<N: Network> Lane<N> {
+impl<N: Network> Carrier<N> {
     /// A connection whose bytes are not ours to read.
     async fn tunnel(&self, request: Request<Incoming>, site: &Site) -> Result<Answer, Problem> {
         let stream = self.connector.connect(&site.address, site.port).await;

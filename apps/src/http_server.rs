@@ -14,8 +14,8 @@
 mod files;
 mod gzip;
 
+use crate::local::{Local, Program};
 use crate::series::REFUSED;
-use crate::unique_local::{self, from_caller};
 use crate::upgraded;
 use bytes::Bytes;
 use files::Files;
@@ -39,14 +39,13 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// A head is there within this time, or the visitor is let go. INTEROP: Java waits as long.
@@ -75,8 +74,8 @@ const INPROXY: &[&str] = &["x-forwarded-for", "x-forwarded-host", "x-forwarded-s
 /// What is shown to visitors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// What the program that listens there answers.
-    Program(SocketAddr),
+    /// What a program answers.
+    Program(Program),
     /// The files of a folder.
     Folder {
         /// Which.
@@ -97,8 +96,6 @@ pub struct Config {
     pub reject: Reject,
     /// Whether text is compressed for visitors whose router can read that.
     pub compress: bool,
-    /// Whether each visitor has an address of his own towards the program.
-    pub unique_local: bool,
     /// Requests of one visitor a minute; without a limit if 0.
     pub requests_per_minute: u32,
     /// The same of requests that change something: all but GET, HEAD and OPTIONS.
@@ -131,7 +128,7 @@ type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// What is behind it.
 enum Source {
-    Program(SocketAddr),
+    Program(Program),
     Files(Files),
 }
 
@@ -156,7 +153,7 @@ impl Site {
     /// If there is no such folder.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
         let source = match &config.content {
-            Content::Program(at) => Source::Program(*at),
+            Content::Program(program) => Source::Program(*program),
             Content::Folder { path, spa } => Source::Files(Files::open(path, *spa)?),
         };
         Ok(Arc::new(Self { config, source, seen: Mutex::default(), began: Instant::now() }))
@@ -169,15 +166,15 @@ impl Site {
         who: &Destination,
     ) {
         let visitor = Arc::new(Headers::of(who));
-        let target = match self.source {
-            Source::Program(target) => Some(target),
+        let program = match self.source {
+            Source::Program(program) => Some(program),
             Source::Files(_) => None,
         };
-        let client = target.map(|target| {
+        let client = program.map(|program| {
             let mut client = Client::builder(TokioExecutor::new());
             client.pool_timer(TokioTimer::new()).http1_max_buf_size(HEADER_BYTES).set_host(false);
-            let from = if self.config.unique_local { from_caller(target, &visitor.hash) } else { None };
-            ToProgram { target, client: client.build(Connector { target, from }) }
+            let target = program.target;
+            ToProgram { target, client: client.build(Connector { program, who: visitor.hash }) }
         });
         let service = service_fn(move |request| {
             let (site, visitor, client) = (Arc::clone(&self), Arc::clone(&visitor), client.clone());
@@ -366,12 +363,12 @@ fn refusal(status: StatusCode) -> Response<Body> {
 /// Connections to the program, whatever the URI says.
 #[derive(Clone, Copy)]
 struct Connector {
-    target: SocketAddr,
-    from: Option<IpAddr>,
+    program: Program,
+    who: DestinationHash,
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Local>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -380,12 +377,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { target, from } = *self;
-        Box::pin(async move {
-            let program = unique_local::connect(target, from).await?;
-            program.set_nodelay(true)?;
-            Ok(TokioIo::new(program))
-        })
+        let Self { program, who } = *self;
+        Box::pin(async move { program.connect(&who).await.map(TokioIo::new) })
     }
 }
 

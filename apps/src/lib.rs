@@ -21,6 +21,7 @@ pub mod http_server;
 pub mod i2cp;
 mod irc;
 mod listener;
+pub mod local;
 pub mod names;
 pub mod network;
 mod outproxies;

@@ -11,7 +11,6 @@ use ramson_apps::subscriptions::Subscriptions;
 use ramson_apps::{Host, http_proxy, socks};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::private_keys::PrivateKeys;
-use ramson_protocol::streaming::streams::Signer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(crate) fn start(host: &Host, settings: &Settings, names: &Names, node: &Node
         tracing::error!("the HTTP proxy does not start: {error}");
     }
     if let Some(listen) = socks.listen.0 {
-        let opener = opener_with_datagrams(node, Wanted::new(socks.quantity, socks.length));
+        let opener = opener(node, Wanted::new(socks.quantity, socks.length), true);
         let proxy = socks::Proxy::new(Streams::new(opener.clone()), names.clone(), PATIENCE);
         let proxy = proxy.with_outproxies(socks.outproxies.clone());
         let proxy = Arc::new(proxy.with_users(socks.users, move || Streams::new(opener.clone())));
@@ -48,7 +47,7 @@ fn start_http(host: &Host, settings: &Settings, names: &Names, node: &Node) -> R
     let http = &settings.http_proxy;
     let Some(listen) = http.listen.0 else { return Ok(()) };
     let accounts = accounts("http_proxy", &http.auth, &http.accounts)?;
-    let opener = opener(node, Wanted::new(http.quantity, http.length));
+    let opener = opener(node, Wanted::new(http.quantity, http.length), false);
     let proxy = http_proxy::Proxy::new(Streams::new(opener.clone()), names.clone(), PATIENCE);
     let proxy = proxy.with_jump_services(settings.names.jump_services.clone());
     let make = move || Streams::new(opener.clone());
@@ -68,7 +67,7 @@ pub(crate) fn follow_lists(host: &Host, settings: &Settings, names: &Names, node
     if lists.subscriptions.is_empty() {
         return;
     }
-    let streams = Streams::new(opener(node, Wanted::new(http.quantity, http.length)));
+    let streams = Streams::new(opener(node, Wanted::new(http.quantity, http.length), false));
     let (names, urls, interval) = (names.clone(), lists.subscriptions.clone(), lists.interval.0);
     host.run(async move { Subscriptions::new(streams, names, &urls, interval).follow().await });
 }
@@ -84,34 +83,36 @@ async fn bind(listen: SocketAddr, section: &str) -> Option<TcpListener> {
     }
 }
 
-/// Opens a destination each time that one is wanted.
-fn opener(node: &Node, tunnels: Wanted) -> Opener {
-    open_by(node, tunnels, false)
+/// Opens a destination that nobody can call each time that one is wanted, with keys for as long as it lives.
+fn opener(node: &Node, tunnels: Wanted, datagrams: bool) -> Opener {
+    let config = move || DestinationConfig {
+        signer: PrivateKeys::generate(rand::random(), &rand::random()).into(),
+        encryption: SecretKey::from_bytes(rand::random()),
+        inbound: tunnels,
+        outbound: tunnels,
+        published: false,
+        options: Options::default(),
+    };
+    opener_of(node, config, datagrams)
 }
 
-fn opener_with_datagrams(node: &Node, tunnels: Wanted) -> Opener {
-    open_by(node, tunnels, true)
-}
-
-fn open_by(node: &Node, tunnels: Wanted, datagrams: bool) -> Opener {
+/// Opens what `config` says each time that one is wanted.
+pub(crate) fn opener_of(node: &Node, config: impl Fn() -> DestinationConfig + 'static, datagrams: bool) -> Opener {
     let (opener, wanted) = mpsc::channel(1);
     // Actors begin on the main thread.
-    actix::spawn(open(wanted, node.clone(), tunnels, datagrams));
+    actix::spawn(open(wanted, node.clone(), config, datagrams));
     opener
 }
 
-/// Opens destinations that nobody can call, with keys for as long as the process lives.
-async fn open(mut wanted: mpsc::Receiver<oneshot::Sender<Opened>>, node: Node, tunnels: Wanted, datagrams: bool) {
+async fn open(
+    mut wanted: mpsc::Receiver<oneshot::Sender<Opened>>,
+    node: Node,
+    config: impl Fn() -> DestinationConfig,
+    datagrams: bool,
+) {
     while let Some(reply) = wanted.recv().await {
-        let signer = Signer::from(PrivateKeys::generate(rand::random(), &rand::random()));
-        let config = DestinationConfig {
-            signer: signer.clone(),
-            encryption: SecretKey::from_bytes(rand::random()),
-            inbound: tunnels,
-            outbound: tunnels,
-            published: false,
-            options: Options::default(),
-        };
+        let config = config();
+        let signer = config.signer.clone();
         let (incoming, came) = if datagrams { Some(mpsc::channel(WAITING)) } else { None }.unzip();
         if let Some((handle, _)) = node.destinations().open_with(config, incoming) {
             // Whoever asked may have gone; the next one asks again.

@@ -14,6 +14,7 @@ pub(crate) use keys::{address, client_key, list, register};
 
 use crate::Failure;
 use crate::data_dir::DataDir;
+use crate::proxy::opener_of;
 use crate::settings::tunnel::{Kind, Tunnel};
 use keys::Keys;
 use ramson_actors::destination::{DestinationConfig, DestinationHandle, Options};
@@ -21,7 +22,9 @@ use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
 use ramson_apps::names::Names;
+use ramson_apps::network::Network;
 use ramson_apps::services::Services;
+use ramson_apps::streams::Streams;
 use ramson_apps::udp::Datagrams;
 use ramson_protocol::streaming::streams::Signer;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +74,8 @@ struct Shape {
     published: bool,
     /// One of its tunnels carries datagrams.
     datagrams: bool,
+    /// It is opened when it is first used.
+    delayed: bool,
     options: Options,
 }
 
@@ -81,7 +86,9 @@ struct Running {
 
 struct Open {
     shape: Shape,
-    destination: DestinationHandle,
+    streams: Streams,
+    /// `None` of one that is opened when it is first used.
+    destination: Option<DestinationHandle>,
     services: Services,
     datagrams: Option<Datagrams>,
     tasks: Vec<AbortHandle>,
@@ -90,7 +97,10 @@ struct Open {
 impl Open {
     fn close(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        self.destination.close();
+        match &self.destination {
+            Some(destination) => destination.close(),
+            None => self.streams.end(),
+        }
     }
 }
 
@@ -112,7 +122,7 @@ impl Tunnels {
                 keys.insert(identity.clone(), Keys::read(shape, &self.data)?);
             }
         }
-        for config in wanted.iter().filter(|config| config.kind().is_ok_and(Kind::is_server)) {
+        for config in wanted.iter().filter(|config| config.kind().is_ok_and(Kind::takes_streams)) {
             start::behind(config)?;
             config.guard()?;
         }
@@ -151,25 +161,31 @@ impl Tunnels {
     fn open(&self, shape: Shape, keys: Keys) -> Result<Open, Failure> {
         let Keys { signing, encryption } = keys;
         let signer = Signer::from(signing);
-        let config = DestinationConfig {
-            signer: signer.clone(),
-            encryption,
-            inbound: Wanted::new(shape.quantity, shape.inbound_length),
-            outbound: Wanted::new(shape.quantity, shape.outbound_length),
-            published: shape.published,
-            options: shape.options.clone(),
+        let (of, us) = (shape.clone(), signer.clone());
+        let config = move || DestinationConfig {
+            signer: us.clone(),
+            encryption: encryption.clone(),
+            inbound: Wanted::new(of.quantity, of.inbound_length),
+            outbound: Wanted::new(of.quantity, of.outbound_length),
+            published: of.published,
+            options: of.options.clone(),
         };
-        let (incoming, came) = if shape.datagrams { Some(mpsc::channel(WAITING)) } else { None }.unzip();
-        let opened = self.node.destinations().open_with(config, incoming);
-        let (destination, accepted) = opened.ok_or("no thread takes another destination: start fewer tunnels")?;
         let services = Services::default();
+        if shape.delayed {
+            let streams = Streams::new(opener_of(&self.node, config, shape.datagrams));
+            return Ok(Open { shape, streams, destination: None, services, datagrams: None, tasks: Vec::new() });
+        }
+        let (incoming, came) = if shape.datagrams { Some(mpsc::channel(WAITING)) } else { None }.unzip();
+        let opened = self.node.destinations().open_with(config(), incoming);
+        let (destination, accepted) = opened.ok_or("no thread takes another destination: start fewer tunnels")?;
         let mut tasks = vec![self.host.run(services.clone().serve(accepted))];
         let datagrams = came.map(|came| {
             let datagrams = Datagrams::of(signer, destination.clone());
             tasks.push(self.host.run(datagrams.clone().serve(came)));
             datagrams
         });
-        Ok(Open { shape, destination, services, datagrams, tasks })
+        let streams = Streams::of(destination.clone(), datagrams.clone());
+        Ok(Open { shape, streams, destination: Some(destination), services, datagrams, tasks })
     }
 }
 
@@ -180,9 +196,13 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
         tunnels.iter().filter(|one| one.kind().is_ok_and(is)).map(Identity::of).collect()
     };
     let (published, datagrams) = (those(Kind::is_server), those(Kind::has_datagrams));
+    // Those that wait for somebody to call or to send cannot be opened later.
+    let waits = |one: &&Tunnel| !one.delay_open || !one.kind().is_ok_and(Kind::can_wait);
+    let at_once: BTreeSet<Identity> = tunnels.iter().filter(waits).map(Identity::of).collect();
     for tunnel in tunnels {
         let identity = Identity::of(tunnel);
         let (published, datagrams) = (published.contains(&identity), datagrams.contains(&identity));
+        let delayed = !at_once.contains(&identity);
         shapes.entry(identity).or_insert_with(|| Shape {
             tunnel: tunnel.name.clone(),
             keys: tunnel.keys.clone(),
@@ -191,6 +211,7 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
             quantity: tunnel.quantity,
             published,
             datagrams,
+            delayed,
             // They were checked with all settings.
             options: tunnel.options().unwrap_or_default(),
         });
@@ -225,6 +246,17 @@ mod tests {
         assert!(!shapes(&tunnels(client))[&Identity::Shared("k.dat".to_owned())].published);
     }
 
+    #[test]
+    fn a_destination_that_only_clients_have_can_wait_until_it_is_used() {
+        let client = "[[tunnel]]\nname = \"c\"\ntype = \"socks\"\nlisten = \"127.0.0.1:1\"\nkeys = \"transient-x\"\ndelay_open = true\n";
+        let identity = Identity::Shared("transient-x".to_owned());
+        assert!(shapes(&tunnels(client))[&identity].delayed);
+        let also = client.replace("name = \"c\"", "name = \"d\"").replace("delay_open = true", "");
+        assert!(!shapes(&tunnels(&format!("{client}{also}")))[&identity].delayed);
+        let server = server("s", "keys = \"transient-x\"");
+        assert!(!shapes(&tunnels(&format!("{client}{server}")))[&identity].delayed);
+    }
+
     #[actix::test]
     async fn what_changed_begins_anew_and_all_else_is_not_disturbed() {
         let folder = tempfile::tempdir().unwrap();
@@ -237,7 +269,9 @@ mod tests {
         running.apply(&tunnels(&format!("{a}{b}{}", shared("c")))).unwrap();
         let task = |running: &Tunnels, name: &str| running.running[name].task.id();
         let before = ["a", "b", "c"].map(|name| task(&running, name));
-        let hash = |running: &Tunnels| running.open[&Identity::Shared("transient-x".to_owned())].destination.hash();
+        let hash = |running: &Tunnels| {
+            running.open[&Identity::Shared("transient-x".to_owned())].destination.as_ref().unwrap().hash()
+        };
         let shared_before = hash(&running);
         // b changes, d comes to c's destination.
         let changed = server("b", "quantity = 2");

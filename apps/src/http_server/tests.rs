@@ -44,7 +44,7 @@ async fn visit(site: &Arc<Site>, n: u8, request: &str) -> String {
 }
 
 fn plain(target: SocketAddr) -> Config {
-    of(Content::Program(target))
+    of(Content::Program(Program::at(target)))
 }
 
 fn of(content: Content) -> Config {
@@ -53,7 +53,6 @@ fn of(content: Content) -> Config {
         host: None,
         reject: Reject::default(),
         compress: true,
-        unique_local: false,
         requests_per_minute: 0,
         changes_per_minute: 0,
     }

@@ -33,6 +33,7 @@ const KNOWN: &[&str] = &[
     "addresshelper",
     "i2pheaders",
     "enableuniquelocal",
+    "ssl",
     "datagramversion",
 ];
 
@@ -93,6 +94,7 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         let port = found.get("inport").or_else(|| found.get("port")).and_then(|text| text.parse().ok());
         tunnel.port = port.unwrap_or_default();
         tunnel.allow = callers(found.get("accesslist").or_else(|| found.get("whitelist")).unwrap_or_default());
+        tunnel.tls = found.is("ssl");
         tunnel.unique_local = !found.is_off("enableuniquelocal");
         for (theirs, ours) in [("hostoverride", &mut tunnel.host), ("webircpassword", &mut tunnel.webirc_password)] {
             found.get(theirs).unwrap_or_default().clone_into(ours);

@@ -11,7 +11,7 @@ use std::path::Path;
 const TUNNEL: &str = "tunnel.";
 
 /// Options that we say when they are set, since they are of weight: who could read what, and who could come.
-const WEIGHTY: &[&str] = &["option.outproxyAuth", "option.i2cp.encryptLeaseSet", "option.useSSL"];
+const WEIGHTY: &[&str] = &["option.outproxyAuth", "option.i2cp.encryptLeaseSet"];
 
 pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Found> {
     let mut all: BTreeMap<u32, Found> = BTreeMap::new();
@@ -98,6 +98,7 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
     } else {
         "transient".to_owned()
     };
+    tunnel.delay_open = found.is("option.i2cp.delayOpen");
     found.shape("option.", &mut tunnel, notes);
     let weighty = WEIGHTY.iter().filter_map(|key| Some((key, found.get(key).filter(|value| *value != "false")?)));
     notes.extend(weighty.map(|(key, value)| format!("there is nothing here like {key} = {value}")));
@@ -159,6 +160,7 @@ fn take_server(found: &Found, folder: &Path, tunnel: &mut Tunnel, notes: &mut Ve
     }
     // INTEROP: what Java does without a word.
     tunnel.unique_local = found.is("option.enableUniqueLocal");
+    tunnel.tls = found.is("option.useSSL");
     tunnel.compress = !found.is_off("option.i2ptunnel.gzip");
     if let Some(file) = found.get("filterDefinition") {
         tunnel.filter = folder.join(file).to_string_lossy().into_owned();

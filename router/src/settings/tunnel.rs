@@ -54,6 +54,8 @@ section! {
         /// Of `server`, `http-server`, `irc-server` and `udp-server` whose target is at 127.0.0.1: calls come from another address of
         /// 127.0.0.0/8 for each caller, by which the program can tell them apart.
         unique_local: bool = true => Live;
+        /// Of `server`, `http-server` and `irc-server`: the program speaks TLS. Its certificate is not verified: it is known by its address.
+        tls: bool = false => Live;
         /// Of `udp-client`: the kind of datagrams that names us, 1 to 3. All know the first; the third costs the least, and i2pd and
         /// Java I2P read it since 2025.
         datagrams: u8 = 1 => Live;
@@ -118,6 +120,9 @@ section! {
         reader_key: String = String::new() => Live;
         /// A word that all must know who look for an encrypted LeaseSet whose name says so (Java I2P's lookup password; i2pd has none).
         lookup_password: String = String::new() => Live;
+        /// Of `client`, `irc-client`, `socks`, `http-proxy` and `connect`: build no tunnels until a program comes. It counts if all
+        /// tunnels with the same keys say so.
+        delay_open: bool = false => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -171,6 +176,11 @@ impl Kind {
         )
     }
 
+    /// True if others begin streams to it.
+    pub(crate) fn takes_streams(self) -> bool {
+        matches!(self, Self::Server | Self::HttpServer | Self::IrcServer | Self::Site)
+    }
+
     /// True if programs of this machine connect or send to it.
     fn listens(self) -> bool {
         !self.is_server() && self != Self::StreamrClient || self == Self::StreamrServer
@@ -184,6 +194,11 @@ impl Kind {
     /// True if it leads to one destination.
     pub(crate) fn has_destination(self) -> bool {
         matches!(self, Self::Client | Self::IrcClient | Self::UdpClient | Self::StreamrClient)
+    }
+
+    /// True if its destination can be opened when it is first used.
+    pub(crate) fn can_wait(self) -> bool {
+        matches!(self, Self::Client | Self::IrcClient | Self::Socks | Self::HttpProxy | Self::Connect)
     }
 
     /// True if it carries datagrams, or may.

@@ -5,7 +5,7 @@ use crate::Failure;
 use crate::proxy::PATIENCE;
 use crate::settings::proxies::accounts;
 use crate::settings::tunnel::{Kind, Tunnel};
-use ramson_apps::streams::Streams;
+use ramson_apps::local::Program;
 use ramson_apps::tunnel::{Behind, Remote, Speech};
 use ramson_apps::udp::{self, Datagrams, Kind as DatagramKind};
 use ramson_apps::{http_proxy, http_server, socks, tunnel};
@@ -28,16 +28,17 @@ impl Tunnels {
             Kind::Client | Kind::IrcClient => {
                 let speech = if kind == Kind::IrcClient { Speech::Irc } else { Speech::Any };
                 let (remote, port) = (Remote::parse(&config.destination)?, config.port);
-                let (streams, names) = (self.streams(open), self.names.clone());
+                let (streams, names) = (open.streams.clone(), self.names.clone());
                 self.listen(config, move |at| tunnel::client(at, streams, names, remote, port, speech))
             }
             Kind::Socks => {
-                let proxy = socks::Proxy::new(self.streams(open), self.names.clone(), PATIENCE);
+                let proxy = socks::Proxy::new(open.streams.clone(), self.names.clone(), PATIENCE);
                 let proxy = Arc::new(proxy.with_outproxies(config.outproxies.clone()));
                 self.listen(config, move |at| proxy.serve(at))
             }
             Kind::HttpProxy | Kind::Connect => {
-                let (streams, accounts) = (self.streams(open), accounts(&config.name, &config.auth, &config.accounts)?);
+                let (streams, accounts) =
+                    (open.streams.clone(), accounts(&config.name, &config.auth, &config.accounts)?);
                 let proxy = http_proxy::Proxy::new(streams.clone(), self.names.clone(), PATIENCE);
                 let proxy = proxy.with_ways(config.outproxies.clone(), 0, move || streams.clone());
                 let proxy = proxy.with_accounts(accounts);
@@ -80,10 +81,6 @@ impl Tunnels {
                 self.listen_udp(config, move |at| udp::client::run(at, datagrams, names, config_of_it))
             }
         })
-    }
-
-    fn streams(&self, open: &Open) -> Streams {
-        Streams::of(open.destination.clone(), open.datagrams.clone())
     }
 
     /// Runs what serves programs of this machine. A socket that a tunnel before this one had may be free in a moment.
@@ -156,7 +153,6 @@ pub(super) fn behind(config: &Tunnel) -> Result<Behind, Failure> {
                 user_agents: config.reject_user_agents.clone(),
             },
             compress: config.compress,
-            unique_local: config.unique_local,
             requests_per_minute: config.requests_per_minute,
             changes_per_minute: config.changes_per_minute,
         });
@@ -164,11 +160,14 @@ pub(super) fn behind(config: &Tunnel) -> Result<Behind, Failure> {
             |error| format!("tunnel {}: cannot show {}: {error}; correct directory", config.name, config.directory);
         site.map(Behind::Web).map_err(failed)
     };
-    let target = config.target.0.ok_or("a server tunnel needs target");
+    let program = || -> Result<Program, Failure> {
+        let target = config.target.0.ok_or("a server tunnel needs target")?;
+        Ok(Program { target, unique_local: config.unique_local, tls: config.tls })
+    };
     Ok(match config.kind()? {
         Kind::Site => site(http_server::Content::Folder { path: config.directory.clone().into(), spa: config.spa })?,
-        Kind::HttpServer => site(http_server::Content::Program(target?))?,
-        Kind::IrcServer => Behind::Irc { target: target?, password: text(&config.webirc_password) },
-        _ => Behind::Program { target: target?, unique_local: config.unique_local },
+        Kind::HttpServer => site(http_server::Content::Program(program()?))?,
+        Kind::IrcServer => Behind::Irc { program: program()?, password: text(&config.webirc_password) },
+        _ => Behind::Program(program()?),
     })
 }
