@@ -4,7 +4,6 @@ Each runs in this script's own namespace, where every router can reach it, with 
 """
 
 import base64
-import crypt
 import hashlib
 import os
 import shutil
@@ -17,6 +16,7 @@ from .outcome import eventually
 from .sandbox import GATE, sh
 
 USER, PASSWORD, DOMAIN = "reader", "lab-secret", "lab.example"
+_EXIM_USER = "Debian-exim"  # it writes the letters that dovecot shows
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -152,10 +152,9 @@ class Dovecot(Server):
     def command(self):
         mail = os.path.join(self.folder, "mail")
         os.makedirs(mail, exist_ok=True)
-        self.write("users", f"{USER}:{crypt.crypt(PASSWORD)}\n")
-        owner = "user=Debian-exim" if os.getuid() == 0 and _has_user("Debian-exim") else f"uid={os.getuid()}"
+        self.write("users", f"{USER}:{PASSWORD}\n")
+        name = _EXIM_USER if os.getuid() == 0 and _has_user(_EXIM_USER) else str(os.getuid())
         sh(f"chmod 755 {os.path.dirname(self.folder)} {self.folder}; chmod 777 {mail}")
-        name = owner.split("=")[1]
         path = self.write("dovecot.conf", f"""
 base_dir = {self.folder}/run
 state_dir = {self.folder}/state
@@ -179,7 +178,7 @@ service pop3-login {{
 }}
 passdb {{
   driver = passwd-file
-  args = scheme=CRYPT {self.folder}/users
+  args = scheme=PLAIN {self.folder}/users
 }}
 userdb {{
   driver = static
@@ -222,7 +221,7 @@ folder:
   driver = appendfile
   directory = {self.mail}
   maildir_format
-  user = Debian-exim
+  user = {_EXIM_USER}
 """)
         return [self.path, "-bdf", "-C", path]
 
