@@ -12,6 +12,7 @@
 //!
 //! INTEROP: which headers are taken away, and the status of each page, are Java I2P's.
 
+mod accounts;
 mod answer;
 pub(crate) mod connector;
 mod helper;
@@ -25,11 +26,17 @@ use crate::listener;
 use crate::names::book::{Book, BookError};
 use crate::names::{HostName, Names};
 use crate::network::Network;
+use crate::outproxies::List;
+use crate::series::REFUSED;
 use crate::upgraded;
+pub use accounts::{Accounts, Scheme};
+
+use crate::users::{TooMany, Users};
 use answer::{Answer, failed};
 use connector::Connector;
 use helper::{Helper, Pending};
 use hyper::body::Incoming;
+use hyper::header::PROXY_AUTHORIZATION;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
@@ -40,7 +47,7 @@ use ramson_protocol::b32::{self, B32};
 use request::Asked;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -57,15 +64,40 @@ const HEADER_BYTES: usize = 64 * 1024;
 const IDLE_STREAMS: usize = 8;
 const IDLE_TIME: Duration = Duration::from_secs(60);
 
-/// A proxy, as one destination.
+/// A proxy, as one destination, or one for each user.
 pub struct Proxy<N: Network> {
     names: Names,
-    connector: Connector<N>,
-    client: Client<Connector<N>, Incoming>,
+    patience: Duration,
+    shared: Carrier<N>,
+    users: Option<Users<Arc<Carrier<N>>>>,
+    accounts: Option<Accounts>,
     pending: Pending,
     only_connect: bool,
     jump_services: Vec<String>,
+}
+
+/// What goes by one destination.
+struct Carrier<N: Network> {
+    network: N,
+    connector: Connector<N>,
+    client: Client<Connector<N>, Incoming>,
     outside: Option<Outside<N>>,
+}
+
+impl<N: Network> Carrier<N> {
+    fn new(network: N, names: &Names, patience: Duration, outproxies: &List) -> Self {
+        let connector = Connector::new(network.clone(), patience);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_STREAMS)
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(HEADER_BYTES)
+            .http1_title_case_headers(true)
+            .set_host(false)
+            .build(connector.clone());
+        let outside = Outside::new(connector.clone(), names.clone(), outproxies);
+        Self { network, connector, client, outside }
+    }
 }
 
 /// Where a request goes.
@@ -79,24 +111,24 @@ struct Site {
 impl<N: Network> Proxy<N> {
     /// A proxy that knows the names of a book. A site answers the call within `patience`.
     pub fn new(network: N, names: Names, patience: Duration) -> Self {
-        let connector = Connector::new(network, patience);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(IDLE_STREAMS)
-            .pool_idle_timeout(IDLE_TIME)
-            .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(HEADER_BYTES)
-            .http1_title_case_headers(true)
-            .set_host(false)
-            .build(connector.clone());
+        let shared = Carrier::new(network, &names, patience, &List::default());
         Self {
             names,
-            connector,
-            client,
+            patience,
+            shared,
+            users: None,
+            accounts: None,
             pending: Pending::default(),
             only_connect: false,
             jump_services: Vec::new(),
-            outside: None,
         }
+    }
+
+    /// The same for those alone who have an account.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Option<Accounts>) -> Self {
+        self.accounts = accounts;
+        self
     }
 
     /// The same with links to services that know names, which are URLs to whose end a name is written.
@@ -114,9 +146,18 @@ impl<N: Network> Proxy<N> {
     }
 
     /// The same with a way outside of I2P: outproxies by their names or addresses, with a port or without, the first that answers.
+    /// `make` makes a destination for each of `most` users, by the names that they say; without any all share one.
     #[must_use]
-    pub fn with_outproxies(mut self, all: Vec<String>) -> Self {
-        self.outside = Outside::new(self.connector.clone(), self.names.clone(), all);
+    pub fn with_ways(
+        mut self,
+        outproxies: Vec<String>,
+        most: usize,
+        make: impl Fn() -> N + Send + Sync + 'static,
+    ) -> Self {
+        let (outproxies, names, patience) = (List::new(outproxies), self.names.clone(), self.patience);
+        self.shared = Carrier::new(self.shared.network, &names, patience, &outproxies);
+        let carrier = move || Arc::new(Carrier::new(make(), &names, patience, &outproxies));
+        self.users = (most > 0).then(|| Users::new(most, carrier, |carrier: &Arc<Carrier<N>>| carrier.network.end()));
         self
     }
 
@@ -151,10 +192,14 @@ impl<N: Network> Proxy<N> {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.follow(request).await.unwrap_or_else(|problem| pages::problem(&problem, &self.jump_services))
+        self.follow(request).await.unwrap_or_else(|problem| {
+            REFUSED.add(["http-proxy", problem.label()], 1);
+            pages::problem(&problem, &self.jump_services)
+        })
     }
 
     async fn follow(&self, request: Request<Incoming>) -> Result<Answer, Problem> {
+        let user = self.user(&request)?;
         let (asked, book) = (Asked::of(&request)?, self.names.book()?);
         if asked.host == local::HOST {
             return local::answer(&request, &book, &self.pending);
@@ -162,15 +207,34 @@ impl<N: Network> Proxy<N> {
         if self.only_connect && request.method() != Method::CONNECT {
             return Err(Problem::OnlyConnect);
         }
+        let own = match (&self.users, user) {
+            (Some(users), Some(user)) => {
+                let own = users.of(user.as_bytes(), Instant::now());
+                Some(own.map_err(|TooMany| Problem::Users)?)
+            }
+            _ => None,
+        };
+        let carrier = own.as_ref().map_or(&self.shared, |own| &own.own);
         if asked.outside {
-            let outside = self.outside.as_ref().ok_or_else(|| Problem::Clearnet(asked.host.clone()))?;
+            let outside = carrier.outside.as_ref().ok_or_else(|| Problem::Clearnet(asked.host.clone()))?;
             return outside.answer(request, &asked).await;
         }
         let site = self.find(&asked, &book)?;
         if request.method() == Method::CONNECT {
-            self.tunnel(request, &site).await
+            carrier.tunnel(request, &site).await
         } else {
-            self.pass_on(request, &asked, &site).await
+            carrier.pass_on(request, &asked, &site).await
+        }
+    }
+
+    /// The user that a request names, if it does, and may if that is asked.
+    fn user<B>(&self, request: &Request<B>) -> Result<Option<String>, Problem> {
+        let header = request.headers().get(PROXY_AUTHORIZATION).and_then(|header| header.to_str().ok());
+        match &self.accounts {
+            Some(accounts) => {
+                accounts.who(request.method(), header, Instant::now()).map(Some).map_err(Problem::Account)
+            }
+            None => Ok(header.and_then(accounts::named).filter(|user| !user.is_empty())),
         }
     }
 
@@ -200,7 +264,9 @@ impl<N: Network> Proxy<N> {
             }
         }
     }
+}
 
+impl<N: Network> Carrier<N> {
     /// A connection whose bytes are not ours to read.
     async fn tunnel(&self, request: Request<Incoming>, site: &Site) -> Result<Answer, Problem> {
         let stream = self.connector.connect(&site.address, site.port).await;

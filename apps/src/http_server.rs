@@ -12,14 +12,19 @@
 //! spec: i2ptunnel §Server Modes
 
 mod files;
+mod gzip;
 
+use crate::local::{Local, Program};
+use crate::series::REFUSED;
 use crate::upgraded;
 use bytes::Bytes;
 use files::Files;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, DATE, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SERVER, UPGRADE};
+use hyper::header::{
+    CONNECTION, DATE, HOST, HeaderMap, HeaderName, HeaderValue, REFERER, RETRY_AFTER, SERVER, UPGRADE, USER_AGENT,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
@@ -41,7 +46,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 /// A head is there within this time, or the visitor is let go. INTEROP: Java waits as long.
@@ -55,7 +59,10 @@ const HEADERS: usize = 60;
 const VISITORS: usize = 4096;
 
 /// Headers of requests that are about a connection or a proxy.
-const REQUEST: &[&str] = &["keep-alive", "te", "trailer"];
+const REQUEST: &[&str] = &["keep-alive", "te", "trailer", gzip::ACCEPT];
+
+/// What stands in a list of browsers for one that does not say what it is. INTEROP: Java's word.
+const NO_AGENT: &str = "none";
 
 /// Headers of answers that tell of the machine: its time, and its programs.
 const RESPONSE: &[HeaderName] = &[DATE, SERVER];
@@ -67,8 +74,8 @@ const INPROXY: &[&str] = &["x-forwarded-for", "x-forwarded-host", "x-forwarded-s
 /// What is shown to visitors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// What the program that listens there answers.
-    Program(SocketAddr),
+    /// What a program answers.
+    Program(Program),
     /// The files of a folder.
     Folder {
         /// Which.
@@ -85,19 +92,43 @@ pub struct Config {
     pub content: Content,
     /// What it is told as `Host`; as the visitor wrote it, without.
     pub host: Option<String>,
-    /// Whether those who come through an inproxy are sent away.
-    pub reject_inproxy: bool,
+    /// Who is sent away.
+    pub reject: Reject,
+    /// Whether text is compressed for visitors whose router can read that.
+    pub compress: bool,
     /// Requests of one visitor a minute; without a limit if 0.
     pub requests_per_minute: u32,
     /// The same of requests that change something: all but GET, HEAD and OPTIONS.
     pub changes_per_minute: u32,
 }
 
+/// Who is sent away, by what a request says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reject {
+    /// Those who come through an inproxy.
+    pub inproxy: bool,
+    /// Those who say which page led them here.
+    pub referer: bool,
+    /// Whose `User-Agent` begins with one of these, or has none if one of these is `none`.
+    pub user_agents: Vec<String>,
+}
+
+impl Reject {
+    fn sends_away(&self, headers: &HeaderMap) -> bool {
+        let agent =
+            headers.get(USER_AGENT).map(|agent| agent.to_str().unwrap_or_default()).filter(|agent| !agent.is_empty());
+        let named = |word: &String| agent.map_or(word == NO_AGENT, |agent| agent.starts_with(word.as_str()));
+        self.inproxy && INPROXY.iter().any(|name| headers.contains_key(*name))
+            || self.referer && headers.contains_key(REFERER)
+            || self.user_agents.iter().any(named)
+    }
+}
+
 type Body = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
 
 /// What is behind it.
 enum Source {
-    Program(SocketAddr),
+    Program(Program),
     Files(Files),
 }
 
@@ -122,7 +153,7 @@ impl Site {
     /// If there is no such folder.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
         let source = match &config.content {
-            Content::Program(at) => Source::Program(*at),
+            Content::Program(program) => Source::Program(*program),
             Content::Folder { path, spa } => Source::Files(Files::open(path, *spa)?),
         };
         Ok(Arc::new(Self { config, source, seen: Mutex::default(), began: Instant::now() }))
@@ -135,14 +166,15 @@ impl Site {
         who: &Destination,
     ) {
         let visitor = Arc::new(Headers::of(who));
-        let target = match self.source {
-            Source::Program(target) => Some(target),
+        let program = match self.source {
+            Source::Program(program) => Some(program),
             Source::Files(_) => None,
         };
-        let client = target.map(|target| {
+        let client = program.map(|program| {
             let mut client = Client::builder(TokioExecutor::new());
             client.pool_timer(TokioTimer::new()).http1_max_buf_size(HEADER_BYTES).set_host(false);
-            ToProgram { target, client: client.build(Connector(target)) }
+            let target = program.target;
+            ToProgram { target, client: client.build(Connector { program, who: visitor.hash }) }
         });
         let service = service_fn(move |request| {
             let (site, visitor, client) = (Arc::clone(&self), Arc::clone(&visitor), client.clone());
@@ -172,13 +204,16 @@ impl Site {
         program: Option<&ToProgram>,
     ) -> Response<Body> {
         if !self.may_ask(visitor.hash, request.method(), self.began.elapsed()) {
+            REFUSED.add(["http-server", "too_often"], 1);
             let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS);
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
             return answer;
         }
-        if self.config.reject_inproxy && INPROXY.iter().any(|name| request.headers().contains_key(*name)) {
+        if self.config.reject.sends_away(request.headers()) {
+            REFUSED.add(["http-server", "sent_away"], 1);
             return refusal(StatusCode::FORBIDDEN);
         }
+        let compress = self.config.compress && request.method() != Method::HEAD && gzip::is_read(request.headers());
         let mut answer = match (&self.source, program) {
             (Source::Files(files), _) => files.answer(request).await,
             (Source::Program(_), Some(program)) => self.ask(request, visitor, program).await,
@@ -187,7 +222,7 @@ impl Site {
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         clean(answer.headers_mut(), switched);
         *answer.version_mut() = Version::HTTP_11;
-        answer
+        if compress { gzip::compressed(answer).await } else { answer }
     }
 
     /// What the program answers.
@@ -327,10 +362,13 @@ fn refusal(status: StatusCode) -> Response<Body> {
 
 /// Connections to the program, whatever the URI says.
 #[derive(Clone, Copy)]
-struct Connector(SocketAddr);
+struct Connector {
+    program: Program,
+    who: DestinationHash,
+}
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TcpStream>;
+    type Response = TokioIo<Local>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -339,12 +377,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let target = self.0;
-        Box::pin(async move {
-            let program = TcpStream::connect(target).await?;
-            program.set_nodelay(true)?;
-            Ok(TokioIo::new(program))
-        })
+        let Self { program, who } = *self;
+        Box::pin(async move { program.connect(&who).await.map(TokioIo::new) })
     }
 }
 

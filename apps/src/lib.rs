@@ -5,6 +5,7 @@
 //! server tunnel: stream from anybody -> socket to a local server
 //! HTTP proxy:    browser -> http_proxy, names -> stream to the site's destination
 //! SOCKS proxy:   any program -> socks, names -> stream to a destination
+//! UDP tunnels:   datagrams of programs -> datagrams of a destination
 //! SAM:           program -> sam, lines on a local socket -> destinations and streams of its own
 //! BOB:           program -> bob, lines on a local socket -> tunnels between its sockets and destinations
 //! I2CP:          program -> i2cp, messages on a local socket -> destinations of its own, which it signs for
@@ -23,14 +24,20 @@ pub mod http_server;
 pub mod i2cp;
 mod irc;
 mod listener;
+pub mod local;
 pub mod names;
 pub mod network;
+mod outproxies;
 pub mod sam;
+pub mod series;
 pub mod services;
 pub mod socks;
 pub mod streams;
 pub mod subscriptions;
 pub mod tunnel;
+pub mod udp;
+mod unique_local;
 mod upgraded;
+mod users;
 
 pub use host::Host;

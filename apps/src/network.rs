@@ -1,5 +1,6 @@
 //! What applications ask of the router: a stream to a destination.
 
+use crate::udp::Datagrams;
 use ramson_actors::destination::FindError;
 use ramson_protocol::b32::{B32, Blinded};
 use ramson_protocol::id::DestinationHash;
@@ -85,4 +86,12 @@ pub trait Network: Clone + Send + Sync + 'static {
 
     /// Carries bytes between a local program and a stream, `early` before all others, until both have closed or either breaks.
     fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Its datagrams. `None` if it has none.
+    fn datagrams(&self) -> impl Future<Output = Option<Datagrams>> + Send {
+        std::future::ready(None)
+    }
+
+    /// Ends the destination, if it is one that nobody else uses.
+    fn end(&self) {}
 }

@@ -1,15 +1,23 @@
 //! What takes the streams that others begin with a destination of ours: one service, or several by port.
 //!
 //! ```text
-//! stream to port P --> the service of port P, else the first --> may this caller come? (Access) --> the service's task
+//! stream to port P --> the service of port P, else the first --> may this caller come? (Guard) --> the service's task
 //! ```
 //! INTEROP: i2pd gives what is for a port that nobody serves to the tunnel that came first, too.
 
+pub mod filter;
+pub mod limits;
+
+use crate::series::REFUSED;
+use filter::FilterFile;
+use limits::{Counts, Limits};
 use parking_lot::Mutex;
 use ramson_clients::Stream;
 use ramson_protocol::id::DestinationHash;
+use ramson_protocol::time::Mono;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// Streams that wait for a service; what comes beyond is broken off.
@@ -38,24 +46,64 @@ impl Access {
     }
 }
 
+/// Who may come, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// Who.
+    pub access: Access,
+    /// A filter of the owner's, if there is one.
+    pub filter: Option<FilterFile>,
+    /// How often.
+    pub limits: Limits,
+}
+
+impl From<Access> for Guard {
+    fn from(access: Access) -> Self {
+        Self { access, ..Self::default() }
+    }
+}
+
 /// The services of a destination; clones are the same ones.
-#[derive(Clone, Default)]
-pub struct Services(Arc<Mutex<Vec<Service>>>);
+#[derive(Clone)]
+pub struct Services {
+    all: Arc<Mutex<Vec<Service>>>,
+    began: Instant,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self { all: Arc::default(), began: Instant::now() }
+    }
+}
 
 struct Service {
     port: u16,
-    access: Access,
+    guard: Guard,
+    counts: Counts,
     to: mpsc::Sender<Stream>,
+}
+
+impl Service {
+    /// Why a call is not taken, if it is not.
+    fn refusal(&mut self, who: &DestinationHash, now: Mono) -> Option<&'static str> {
+        if !self.guard.access.allows(who) {
+            return Some("access_list");
+        }
+        if self.guard.filter.as_ref().is_some_and(|filter| !filter.allows(*who, now)) {
+            return Some("filter");
+        }
+        (!self.counts.may(&self.guard.limits, *who, now)).then_some("too_often")
+    }
 }
 
 impl Services {
     /// A service for a port, or for port 0, which no caller names unless he wants whatever there is. It is over when the
     /// receiver is dropped.
-    pub fn add(&self, port: u16, access: Access) -> mpsc::Receiver<Stream> {
+    pub fn add(&self, port: u16, guard: impl Into<Guard>) -> mpsc::Receiver<Stream> {
         let (to, streams) = mpsc::channel(WAITING);
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         all.retain(|service| !service.to.is_closed());
-        all.push(Service { port, access, to });
+        all.push(Service { port, guard: guard.into(), counts: Counts::default(), to });
         streams
     }
 
@@ -65,16 +113,23 @@ impl Services {
             let port = stream.caller().map_or(0, |(_, ports)| ports.from);
             if let Some(to) = self.find(port, &stream.remote()) {
                 // One that is not taken is dropped, which breaks it off.
-                let _ = to.try_send(stream);
+                if to.try_send(stream).is_err() {
+                    REFUSED.add(["server", "busy"], 1);
+                }
             }
         }
     }
 
     fn find(&self, port: u16, caller: &DestinationHash) -> Option<mpsc::Sender<Stream>> {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         all.retain(|service| !service.to.is_closed());
-        let service = all.iter().find(|service| service.port == port).or_else(|| all.first())?;
-        service.access.allows(caller).then(|| service.to.clone())
+        let at = all.iter().position(|service| service.port == port).unwrap_or(0);
+        let service = all.get_mut(at)?;
+        if let Some(reason) = service.refusal(caller, self.began.elapsed()) {
+            REFUSED.add(["server", reason], 1);
+            return None;
+        }
+        Some(service.to.clone())
     }
 }
 

@@ -2,9 +2,12 @@
 
 use crate::carry::carry;
 use crate::network::{ConnectError, Network, Target};
+use crate::udp::Datagrams;
 use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
+use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::streaming::stream::End;
+use ramson_protocol::streaming::streams::Signer;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +22,20 @@ pub(crate) const TUNNELS: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Whoever opens destinations is asked for one by this.
-pub type Opener = mpsc::Sender<oneshot::Sender<DestinationHandle>>;
+pub type Opener = mpsc::Sender<oneshot::Sender<Opened>>;
+
+/// A destination that was opened for an application.
+pub struct Opened {
+    /// The way to it.
+    pub handle: DestinationHandle,
+    /// Who it is, and its datagrams, if it has some.
+    pub datagrams: Option<(Signer, mpsc::Receiver<Datagram>)>,
+}
 
 /// The streams of one destination.
 #[derive(Clone)]
 pub struct Streams {
-    destination: Arc<OnceCell<DestinationHandle>>,
+    destination: Arc<OnceCell<(DestinationHandle, Option<Datagrams>)>>,
     opener: Option<Opener>,
 }
 
@@ -34,17 +45,23 @@ impl Streams {
         Self { destination: Arc::default(), opener: Some(opener) }
     }
 
-    /// Of a destination that is open.
-    pub fn of(destination: DestinationHandle) -> Self {
-        Self { destination: Arc::new(OnceCell::new_with(Some(destination))), opener: None }
+    /// Of a destination that is open, and its datagrams.
+    pub fn of(destination: DestinationHandle, datagrams: Option<Datagrams>) -> Self {
+        Self { destination: Arc::new(OnceCell::new_with(Some((destination, datagrams)))), opener: None }
     }
 
-    async fn destination(&self) -> Result<&DestinationHandle, ConnectError> {
+    async fn destination(&self) -> Result<&(DestinationHandle, Option<Datagrams>), ConnectError> {
         let open = async || {
             let (reply, opened) = oneshot::channel();
             let opener = self.opener.as_ref().ok_or(ConnectError::NoTunnels)?;
             opener.send(reply).await.map_err(|_| ConnectError::NoTunnels)?;
-            opened.await.map_err(|_| ConnectError::NoTunnels)
+            let Opened { handle, datagrams } = opened.await.map_err(|_| ConnectError::NoTunnels)?;
+            let datagrams = datagrams.map(|(us, incoming)| {
+                let datagrams = Datagrams::of(us, handle.clone());
+                tokio::spawn(datagrams.clone().serve(incoming));
+                datagrams
+            });
+            Ok((handle, datagrams))
         };
         self.destination.get_or_try_init(open).await
     }
@@ -61,7 +78,7 @@ impl Network for Streams {
     type Stream = Stream;
 
     async fn connect(&self, to: Target, port: u16) -> Result<Stream, ConnectError> {
-        let destination = self.destination().await?;
+        let (destination, _) = self.destination().await?;
         timeout(TUNNELS, until(|| destination.is_ready())).await.map_err(|_| ConnectError::NoTunnels)?;
         let hash = match to {
             Target::Hash(hash) => hash,
@@ -81,5 +98,19 @@ impl Network for Streams {
     async fn carry(program: TcpStream, early: Vec<u8>, stream: Stream) -> io::Result<()> {
         stream.write_all(&early).await?;
         carry(program, stream).await
+    }
+
+    async fn datagrams(&self) -> Option<Datagrams> {
+        self.destination().await.ok()?.1.clone()
+    }
+
+    fn end(&self) {
+        // One that was opened by somebody else is his to end.
+        if let (Some(_), Some((handle, _)), Ok(runtime)) =
+            (&self.opener, self.destination.get(), tokio::runtime::Handle::try_current())
+        {
+            let handle = handle.clone();
+            runtime.spawn(async move { handle.end().await });
+        }
     }
 }

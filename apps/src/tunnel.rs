@@ -10,6 +10,7 @@
 use crate::http_server::Site;
 use crate::irc;
 use crate::listener;
+use crate::local::{Local, Program};
 use crate::names::Names;
 use crate::network::{Network, Target};
 use crate::streams::Streams;
@@ -20,9 +21,8 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::irc::webirc;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Connections of one tunnel at a time: so many files may be open.
@@ -64,7 +64,7 @@ impl Remote {
         hash.ok_or_else(|| format!("{name} is neither a name that ends with .i2p nor a destination in base 64"))
     }
 
-    fn find(&self, names: &Names) -> Result<Target, String> {
+    pub(crate) fn find(&self, names: &Names) -> Result<Target, String> {
         match self {
             Self::Hash(hash) => Ok(Target::Hash(*hash)),
             Self::Blinded(blinded) => Ok(Target::Blinded(blinded.clone())),
@@ -109,21 +109,21 @@ pub async fn client(listener: TcpListener, streams: Streams, names: Names, remot
 #[derive(Clone)]
 pub enum Behind {
     /// A program that is given all as it comes.
-    Program(SocketAddr),
+    Program(Program),
     /// A web server.
     Web(Arc<Site>),
     /// A server of IRC.
     Irc {
-        /// Where it listens.
-        target: SocketAddr,
+        /// Which.
+        program: Program,
         /// What it knows us by as a gateway; without it, `USER` gets the caller's name as host.
         password: Option<String>,
     },
 }
 
-/// Carries each stream of `accepted` to what stands behind.
-pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// Carries each stream of `accepted` to what stands behind, `most` at a time.
+pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind, most: usize) {
+    let places = Arc::new(Semaphore::new(most));
     while let Some(stream) = accepted.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let behind = behind.clone();
@@ -136,16 +136,22 @@ pub async fn server(mut accepted: mpsc::Receiver<Stream>, behind: Behind) {
 
 async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
     match behind {
-        Behind::Program(target) => Streams::carry(program(target).await?, Vec::new(), stream).await,
+        Behind::Program(program) => match connect(&program, &stream).await? {
+            Local::Plain(plain) => Streams::carry(plain, Vec::new(), stream).await,
+            Local::Tls(mut tls) => {
+                let mut stream = stream;
+                tokio::io::copy_bidirectional(&mut tls, &mut stream).await.map(|_| ())
+            }
+        },
         Behind::Web(site) => {
             // Others begin no stream without saying who they are.
             let Some(who) = stream.caller().map(|(who, _)| who.clone()) else { return Ok(()) };
             site.serve(stream, &who).await;
             Ok(())
         }
-        Behind::Irc { target, password } => {
-            let (host, program) = (stream.remote().to_b32(), program(target).await?);
-            let ip = program.local_addr()?.ip().to_string();
+        Behind::Irc { program, password } => {
+            let (host, program) = (stream.remote().to_b32(), connect(&program, &stream).await?);
+            let ip = program.ip()?.to_string();
             match password {
                 Some(password) => {
                     let first = webirc(&password, GATEWAY, &host, &ip);
@@ -158,8 +164,8 @@ async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
 }
 
 /// A connection to a local program. If there is none the stream is broken off, which the other side sees as a refusal.
-async fn program(target: SocketAddr) -> io::Result<TcpStream> {
-    let connected = TcpStream::connect(target).await;
+async fn connect(program: &Program, stream: &Stream) -> io::Result<Local> {
+    let connected = program.connect(&stream.remote()).await;
     if let Err(error) = &connected {
         tracing::warn!(%error, "a server tunnel cannot reach its target; is it running?");
     }

@@ -102,13 +102,14 @@ outbound.quantity = {self.exploratory}
 
     # Client tunnels.
 
-    def serve(self, name, web, inbound, outbound, quantity=2, kind="http", **options):
-        """Adds a server tunnel to `web`; of `kind` "server" it does not look into what passes. `inbound` and `outbound` are routers, nearest first, or numbers of hops."""
+    def serve(self, name, web, inbound=2, outbound=2, quantity=2, kind="http", **options):
+        """Adds a server tunnel to `web`; of `kind` "server" it does not look into what passes. `inbound` and `outbound` are
+        routers, nearest first, or numbers of hops; `options` as i2pd calls them."""
         self._tunnel(name, inbound, outbound, quantity, type=kind, host=web.ip, port=web.port, **options)
 
-    def reach(self, name, port, destination, inbound=2, outbound=2, quantity=2, **more):
-        """Adds a client tunnel on `port` to a .b32.i2p name."""
-        options = {"type": "client", "address": self.ip, "port": port, "destination": destination, **more}
+    def reach(self, name, port, destination, inbound=2, outbound=2, quantity=2, kind="client", **options):
+        """Adds a client tunnel of this kind on `port` to a .b32.i2p name; `options` as i2pd calls them."""
+        options |= {"type": kind, "address": self.ip, "port": port, "destination": destination}
         self._tunnel(name, inbound, outbound, quantity, **options)
 
     def proxy(self, name, port, inbound, outbound, quantity=2):
@@ -127,8 +128,8 @@ outbound.quantity = {self.exploratory}
                 raise ValueError(f"{name}: i2pd cannot have these two paths in one tunnel")
             options["explicitPeers"] = ",".join(router.hash() for router in longer)
             inbound, outbound = len(inbound), len(outbound)
+        options = {"keys": f"{name}.dat"} | options
         options |= {
-            "keys": f"{name}.dat",
             "inbound.length": inbound,
             "outbound.length": outbound,
             "inbound.quantity": quantity,

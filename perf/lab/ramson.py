@@ -88,9 +88,10 @@ quantity = 2
         """Adds a server tunnel to `web`, of this kind and with these options."""
         self._tunnel(name, length, quantity, type=kind, target=f"{web.ip}:{web.port}", **options)
 
-    def reach(self, name, port, destination, length=2, quantity=2, kind="client", **options):
-        """Adds a client tunnel of this kind on `port` to a .b32.i2p name."""
-        self._tunnel(name, length, quantity, type=kind, listen=f"{self.ip}:{port}", destination=destination, **options)
+    def reach(self, name, port, destination, length=2, quantity=2, kind="client", to_port=0, **options):
+        """Adds a client tunnel of this kind on `port` to a port of a .b32.i2p name."""
+        options |= {"listen": f"{self.ip}:{port}", "destination": destination, "port": to_port}
+        self._tunnel(name, length, quantity, type=kind, **options)
 
     def show(self, name, folder, length=2, quantity=2):
         """Adds a site of this folder."""

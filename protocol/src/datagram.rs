@@ -9,7 +9,7 @@
 
 use crate::data::key_type::SigType;
 use crate::data::keys_and_cert::Destination;
-use crate::data::mapping::Mapping;
+use crate::data::mapping::{Mapping, MappingBuf};
 use crate::data::offline::OfflineSignature;
 use crate::id::DestinationHash;
 use crate::time::Wall;
@@ -79,7 +79,7 @@ impl Signed {
         let mut r = Reader::new(bytes);
         let from = Destination::parse(&mut r)?;
         let signed_at = r.position();
-        let flags = flags(&mut r, 2)?;
+        let (flags, _) = flags(&mut r, 2)?;
         let offline_at = r.position();
         let mut signer = (from.signing_type(), None);
         if flags & OFFLINE != 0 {
@@ -129,15 +129,35 @@ impl Claimed {
     /// # Errors
     /// `Truncated`, those of a mapping; `Invalid` for another version.
     pub fn parse(bytes: &Bytes) -> Result<Self> {
+        Self::parse_with_options(bytes).map(|(datagram, _)| datagram)
+    }
+
+    /// The same with its options, of which there are none as a rule.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`].
+    pub fn parse_with_options(bytes: &Bytes) -> Result<(Self, Mapping<'_>)> {
         let mut r = Reader::new(bytes);
         let from = DestinationHash(r.array()?);
-        flags(&mut r, 3)?;
-        Ok(Self { from, payload: bytes.slice(r.position()..) })
+        let (_, options) = flags(&mut r, 3)?;
+        Ok((Self { from, payload: bytes.slice(r.position()..) }, options))
     }
 
     /// The bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.from.as_ref(), &[0, 3], &self.payload].concat()
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// `TooLarge` if these are.
+    pub fn to_bytes_with_options(&self, options: &MappingBuf) -> Result<Vec<u8>> {
+        let mut bytes = self.from.0.to_vec();
+        bytes.put_u16(3 | OPTIONS);
+        options.write(&mut bytes)?;
+        bytes.put(&self.payload);
+        Ok(bytes)
     }
 }
 
@@ -154,15 +174,13 @@ fn is_proven(from: &Destination, proven: Option<DestinationHash>) -> Result<bool
 }
 
 /// Reads the flags, which must be of this version, and the options, if there are any.
-fn flags(r: &mut Reader<'_>, version: u16) -> Result<u16> {
+fn flags<'a>(r: &mut Reader<'a>, version: u16) -> Result<(u16, Mapping<'a>)> {
     let flags = r.u16()?;
     if flags & VERSION != version {
         return Err(Error::Invalid("version of a datagram"));
     }
-    if flags & OPTIONS != 0 {
-        Mapping::parse(r)?;
-    }
-    Ok(flags)
+    let options = if flags & OPTIONS == 0 { Mapping::default() } else { Mapping::parse(r)? };
+    Ok((flags, options))
 }
 
 #[cfg(test)]
@@ -249,6 +267,10 @@ mod tests {
             Claimed::parse(&bytes.clone().into()).map(|datagram| datagram.payload),
             Ok(Bytes::from_static(b"payload"))
         );
+        let bytes_given = Bytes::from(bytes.clone());
+        let (claimed, options) = Claimed::parse_with_options(&bytes_given).unwrap();
+        assert_eq!(options.get("a"), Some("1"));
+        assert_eq!(claimed.to_bytes_with_options(&options.into()).unwrap(), bytes);
         bytes[33] = 2;
         assert_eq!(Claimed::parse(&bytes.into()), Err(Error::Invalid("version of a datagram")));
     }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access_filter;
 pub mod admission;
 pub mod b32;
 pub mod base64;

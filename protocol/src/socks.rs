@@ -6,16 +6,19 @@
 //! 5       5 | count 1 | methods          <- 5 | method: 0 none, 2 user and password, 255 no acceptable one
 //!         1 | user 1+n | password 1+n    <- 1 | 0                                        only with method 2
 //!         5 | command 1 | 0 | kind of address 1 | address | port 2
-//!                                        <- 5 | reply 1 | 0 | 1 | address 4 | port 2
+//!                                        <- 5 | reply 1 | 0 | kind | address | port 2
 //! ```
+//! Command 1 is a connection. 3 asks for a port for datagrams ([`datagram`]), which lives as long as the connection that asked.
 //! Only names are taken: a program that has an address already has asked somebody for it, and what it asks for is not in I2P.
 //! Nothing is looked up anywhere. An answer names the address 127.0.0.1 and port 1.
 //! INTEROP: Java's answers do, and i2pd takes any password, too: it says who asks, not whether he may.
 //!
 //! spec: socks §Overview; RFC 1928, RFC 1929, and the memoranda SOCKS 4 and 4a
 
+pub mod datagram;
+
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The longest text of SOCKS 4 and 4a; 5 cannot have longer ones.
 const MAX_TEXT: usize = 255;
@@ -23,6 +26,7 @@ const MAX_TEXT: usize = 255;
 const VERSION_4: u8 = 4;
 const VERSION_5: u8 = 5;
 const CONNECT: u8 = 1;
+const ASSOCIATE: u8 = 3;
 const NO_AUTHENTICATION: u8 = 0;
 const PASSWORD: u8 = 2;
 const NO_METHOD: u8 = 0xff;
@@ -34,8 +38,7 @@ const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
 /// What answers name as the address that we call from.
-const BOUND: [u8; 4] = [127, 0, 0, 1];
-const BOUND_PORT: [u8; 2] = [0, 1];
+const BOUND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// Which of the protocols a program speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,8 @@ pub enum Refusal {
     /// It offers no way to begin that we take.
     #[error("it insists on a kind of authentication that there is not")]
     NoMethod,
-    /// It wants to be called, to send datagrams, or something unheard of.
-    #[error("it wants something else than a connection")]
+    /// It wants to be called, or something unheard of.
+    #[error("it wants something else than a connection or a port for datagrams")]
     Command,
     /// It names an address instead of a name.
     #[error("it names an address by number: let the proxy resolve names (socks5h, remote DNS)")]
@@ -76,6 +79,9 @@ pub enum Refusal {
     /// It does not want us.
     #[error("it refused the connection")]
     Refused,
+    /// As many programs have said other names as can have a destination of their own.
+    #[error("there are too many users")]
+    TooMany,
     /// We cannot.
     #[error("the proxy failed")]
     Failed,
@@ -83,7 +89,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Malformed,
         Self::NoMethod,
         Self::Command,
@@ -93,6 +99,7 @@ impl Refusal {
         Self::NoTunnels,
         Self::TimedOut,
         Self::Refused,
+        Self::TooMany,
         Self::Failed,
     ];
 
@@ -108,6 +115,7 @@ impl Refusal {
             Self::NoTunnels => "no_tunnels",
             Self::TimedOut => "timed_out",
             Self::Refused => "refused",
+            Self::TooMany => "too_many_users",
             Self::Failed => "failed",
         }
     }
@@ -115,7 +123,7 @@ impl Refusal {
     /// The reply of SOCKS 5. SOCKS 4 has but one.
     const fn reply(self) -> u8 {
         match self {
-            Self::Malformed | Self::NoMethod | Self::Failed => 1,
+            Self::Malformed | Self::NoMethod | Self::TooMany | Self::Failed => 1,
             Self::NotI2p => 2,
             Self::NoTunnels => 3,
             Self::Unknown => 4,
@@ -143,6 +151,9 @@ pub enum Out {
     Write(Vec<u8>),
     /// Connect, then say what came of it by [`Negotiation::granted`] or [`Negotiation::refuse`].
     Connect(Request),
+    /// Open a port for its datagrams, then say where by [`Negotiation::associated`] or that there is none by
+    /// [`Negotiation::refuse`].
+    Associate,
     /// It is over: close the connection when all is written.
     Close(Refusal),
 }
@@ -170,17 +181,29 @@ enum State {
 #[derive(Debug)]
 pub struct Negotiation {
     state: State,
+    asks_who: bool,
+    user: Vec<u8>,
     bytes: Vec<u8>,
     out: VecDeque<Out>,
 }
 
 impl Default for Negotiation {
     fn default() -> Self {
-        Self { state: State::Greeting, bytes: Vec::new(), out: VecDeque::new() }
+        Self { state: State::Greeting, asks_who: false, user: Vec::new(), bytes: Vec::new(), out: VecDeque::new() }
     }
 }
 
 impl Negotiation {
+    /// One that has a program say who it is, if it offers that.
+    pub fn asking_who() -> Self {
+        Self { asks_who: true, ..Self::default() }
+    }
+
+    /// Who the program has said that it is; empty if it has not.
+    pub fn user(&self) -> &[u8] {
+        &self.user
+    }
+
     /// Bytes of the program. No more are taken once it waits for an answer: see [`Negotiation::into_rest`].
     pub fn handle_input(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -209,7 +232,15 @@ impl Negotiation {
     pub fn granted(&mut self) {
         if let State::Calling(version) = self.state {
             self.state = State::Over;
-            self.out.push_back(Out::Write(answer(version, None)));
+            self.out.push_back(Out::Write(answer(version, None, BOUND)));
+        }
+    }
+
+    /// The port for datagrams is open there.
+    pub fn associated(&mut self, at: SocketAddr) {
+        if let State::Calling(version) = self.state {
+            self.state = State::Over;
+            self.out.push_back(Out::Write(answer(version, None, at)));
         }
     }
 
@@ -228,7 +259,7 @@ impl Negotiation {
     fn end(&mut self, version: Option<Version>, refusal: Refusal) {
         self.state = State::Over;
         if let Some(version) = version {
-            self.out.push_back(Out::Write(answer(version, Some(refusal))));
+            self.out.push_back(Out::Write(answer(version, Some(refusal), BOUND)));
         }
         self.out.push_back(Out::Close(refusal));
     }
@@ -246,9 +277,10 @@ impl Negotiation {
                 let Some(&count) = self.bytes.get(1) else { return Ok(()) };
                 let len = 2 + usize::from(count);
                 let Some(methods) = self.bytes.get(2..len) else { return Ok(()) };
-                let (method, next) = if methods.contains(&NO_AUTHENTICATION) {
+                let offers = |method| methods.contains(&method);
+                let (method, next) = if offers(NO_AUTHENTICATION) && !(self.asks_who && offers(PASSWORD)) {
                     (NO_AUTHENTICATION, State::Request)
-                } else if methods.contains(&PASSWORD) {
+                } else if offers(PASSWORD) {
                     (PASSWORD, State::Password)
                 } else {
                     self.out.push_back(Out::Write(vec![VERSION_5, NO_METHOD]));
@@ -271,6 +303,7 @@ impl Negotiation {
         let Some(password) = self.bytes.get(2 + user).map(|len| usize::from(*len)) else { return Ok(()) };
         let len = 3 + user + password;
         if self.bytes.len() >= len {
+            self.user = self.bytes[2..2 + user].to_vec();
             self.take(len);
             self.state = State::Request;
             self.out.push_back(Out::Write(vec![PASSWORD_VERSION, 0]));
@@ -293,6 +326,13 @@ impl Negotiation {
         };
         let end = start + len;
         let Some(&[high, low]) = self.bytes.get(end..end + 2) else { return Ok(()) };
+        if command == ASSOCIATE {
+            // Where it will send from it seldom knows: what it says of that is read over.
+            self.take(end + 2);
+            self.state = State::Calling(Version::Five);
+            self.out.push_back(Out::Associate);
+            return Ok(());
+        }
         if command != CONNECT {
             return failed(Refusal::Command);
         }
@@ -329,8 +369,12 @@ impl Negotiation {
             return Ok(());
         }
         let len = 8 + user.len() + 1 + name.len() + 1;
+        let user = user.to_vec();
         match request(name, [high, low]) {
-            Ok(request) => self.call(Version::Four, len, request),
+            Ok(request) => {
+                self.user = user;
+                self.call(Version::Four, len, request);
+            }
             Err(refusal) => return failed(refusal),
         }
         Ok(())
@@ -357,15 +401,28 @@ fn request(name: &[u8], port: [u8; 2]) -> Result<Request, Refusal> {
     Ok(Request { host, port: u16::from_be_bytes(port) })
 }
 
-fn answer(version: Version, refusal: Option<Refusal>) -> Vec<u8> {
-    match version {
-        Version::Four => {
+fn answer(version: Version, refusal: Option<Refusal>, at: SocketAddr) -> Vec<u8> {
+    let port = at.port().to_be_bytes();
+    match (version, at.ip()) {
+        (Version::Four, ip) => {
             let code = if refusal.is_none() { 90 } else { 91 };
-            [&[0, code][..], &BOUND_PORT, &BOUND].concat()
+            let ip = if let IpAddr::V4(ip) = ip { ip } else { Ipv4Addr::LOCALHOST };
+            [&[0, code][..], &port, &ip.octets()].concat()
         }
-        Version::Five => {
-            let reply = refusal.map_or(0, Refusal::reply);
-            [&[VERSION_5, reply, 0, IPV4][..], &BOUND, &BOUND_PORT].concat()
+        (Version::Five, ip) => {
+            let mut bytes = vec![VERSION_5, refusal.map_or(0, Refusal::reply), 0];
+            match ip {
+                IpAddr::V4(ip) => {
+                    bytes.push(IPV4);
+                    bytes.extend_from_slice(&ip.octets());
+                }
+                IpAddr::V6(ip) => {
+                    bytes.push(IPV6);
+                    bytes.extend_from_slice(&ip.octets());
+                }
+            }
+            bytes.extend_from_slice(&port);
+            bytes
         }
     }
 }
@@ -421,13 +478,34 @@ mod tests {
     }
 
     #[test]
+    fn who_a_program_is_it_says_if_it_offers_that_and_is_asked() {
+        let mut negotiation = Negotiation::asking_who();
+        assert_eq!(outputs(&mut negotiation, &[5, 2, 0, 2]), [Out::Write(vec![5, 2])]);
+        outputs(&mut negotiation, b"\x01\x02me\x02pw");
+        assert_eq!(negotiation.user(), b"me");
+        assert_eq!(outputs(&mut Negotiation::asking_who(), &[5, 1, 0]), [Out::Write(vec![5, 0])]);
+        let mut four = Negotiation::default();
+        outputs(&mut four, b"\x04\x01\x00\x50\x00\x00\x00\x01me\x00a.i2p\x00");
+        assert_eq!(four.user(), b"me");
+    }
+
+    #[test]
+    fn a_program_that_wants_to_send_datagrams_is_told_where() {
+        let mut negotiation = Negotiation::default();
+        let request = five(ASSOCIATE, IPV4, &[0; 4]);
+        assert_eq!(outputs(&mut negotiation, &request), [Out::Write(vec![5, 0]), Out::Associate]);
+        negotiation.associated("[::1]:258".parse().unwrap());
+        let Some(Out::Write(bytes)) = negotiation.poll_output() else { panic!("no answer") };
+        assert_eq!((bytes.len(), &bytes[..4], &bytes[20..]), (22, &[5, 0, 0, IPV6][..], &[1, 2][..]));
+    }
+
+    #[test]
     fn what_is_not_for_us_is_refused_in_the_words_of_the_protocol() {
         for (bytes, reply, refusal) in [
             (five(1, IPV4, &[192, 0, 2, 1]), 8, Refusal::Address),
             (five(1, IPV6, &[0; 16]), 8, Refusal::Address),
             (five(1, 9, &[0]), 8, Refusal::Address),
             (five(2, IPV4, &[0; 4]), 7, Refusal::Command),
-            (five(3, IPV4, &[0; 4]), 7, Refusal::Command),
             (five(0xf0, NAME, b"\x05a.i2p"), 7, Refusal::Command),
             (named("192.0.2.1"), 8, Refusal::Address),
             (named("[::1]"), 8, Refusal::Address),

@@ -1,7 +1,7 @@
 //! Whatever a program says to a SOCKS proxy: nothing panics, nothing grows, and what is granted was a request for a name.
 
 use bolero::check;
-use ramson_protocol::socks::{Negotiation, Out, Refusal};
+use ramson_protocol::socks::{Negotiation, Out, Refusal, datagram};
 use std::net::IpAddr;
 
 const ITERATIONS: usize = 20_000;
@@ -24,10 +24,24 @@ fn fuzz_negotiations() {
                         assert!(request.host.parse::<IpAddr>().is_err());
                         negotiation.refuse(Refusal::Unknown);
                     }
+                    Out::Associate => negotiation.associated(([127, 0, 0, 1], 80).into()),
                     Out::Close(_) => over = true,
                 }
             }
             assert!(negotiation.into_rest().len() <= head.len() + input.len());
+        }
+    });
+}
+
+#[test]
+fn fuzz_datagrams() {
+    check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
+        for head in [&[][..], &[0, 0, 0, 3]] {
+            let bytes = [head, input].concat();
+            if let Ok((to, payload)) = datagram::parse(&bytes) {
+                assert_eq!(datagram::write(&to.host, to.port, payload), bytes);
+                assert!(to.host.parse::<IpAddr>().is_err());
+            }
         }
     });
 }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::name::NameCommand;
+use crate::settings::router::Role;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
         /// The folder for keys, RouterInfo and database.
         #[arg(long, default_value_os_t = default_data())]
         data: PathBuf,
+        /// Whom the router is for, whatever the configuration says.
+        #[arg(long)]
+        role: Option<Role>,
         /// Stop when standard input is closed: for a parent process that must not leave us behind.
         #[arg(long, hide = true)]
         while_stdin_is_open: bool,

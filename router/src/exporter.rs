@@ -120,5 +120,5 @@ pub(crate) fn page(node: &Node) -> String {
 
 /// All series, of the control plane and those that are read at a scrape.
 pub(crate) fn series() -> impl Iterator<Item = &'static Row> {
-    control::TABLE.iter().chain(table::TABLE)
+    control::TABLE.iter().chain(ramson_apps::series::TABLE).chain(table::TABLE)
 }

@@ -48,6 +48,10 @@ impl Found {
         self.get(key).is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "true" | "1" | "yes"))
     }
 
+    fn is_off(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|text| matches!(text.to_ascii_lowercase().as_str(), "false" | "0" | "no"))
+    }
+
     /// An address and a port, of which the first is this machine unless it is said.
     fn endpoint(&self, host: &str, port: &str) -> Result<SocketAddr, String> {
         let ip = match self.get(host) {

@@ -39,7 +39,7 @@ mod watch;
 
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand, Reseeding};
-use site::Site;
+use site::{Said, Site};
 use std::process::ExitCode;
 
 pub use embed::address::{Address, AddressError};
@@ -57,11 +57,12 @@ type Failure = Box<dyn std::error::Error>;
 #[doc(hidden)]
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run { config, data, while_stdin_is_open } => {
-            run::run(config.as_deref(), &data, while_stdin_is_open, None)
+        Command::Run { config, data, role, while_stdin_is_open } => {
+            run::run(config.as_deref(), &data, while_stdin_is_open, Said { site: None, role })
         }
         Command::Site { directory, proxy, spa, name, config, data } => {
-            run::run(config.as_deref(), &data, false, Some(Site { directory, proxy, spa, name }))
+            let site = Some(Site { directory, proxy, spa, name });
+            run::run(config.as_deref(), &data, false, Said { site, role: None })
         }
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),

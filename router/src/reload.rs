@@ -9,7 +9,7 @@ use crate::exporter::table;
 use crate::run::Applications;
 use crate::settings::Settings;
 use crate::settings::key::{Change, Life};
-use crate::site::Site;
+use crate::site::Said;
 use crate::units::Rate;
 use crate::volume::Volume;
 use crate::{Failure, log};
@@ -36,8 +36,8 @@ pub(crate) struct Reloader {
     line: Option<Limits>,
     /// What runs on destinations; nothing does for a relay.
     applications: Option<Applications>,
-    /// The site of the command line, which stands in no file.
-    site: Option<Site>,
+    /// What the command line says, which stands in no file.
+    said: Said,
 }
 
 impl Reloader {
@@ -46,12 +46,12 @@ impl Reloader {
         let live = live(&settings).ok();
         let (volume, line) = (None, None);
         let (started, last) = (settings.clone(), settings);
-        Self { path, started, last, node, filter, live, volume, line, applications: None, site: None }
+        Self { path, started, last, node, filter, live, volume, line, applications: None, said: Said::default() }
     }
 
-    /// Keeps this site beside what the configuration says.
-    pub(crate) fn with_site(mut self, site: Option<Site>) -> Self {
-        self.site = site;
+    /// Keeps to what the command line says beside the configuration.
+    pub(crate) fn with_said(mut self, said: Said) -> Self {
+        self.said = said;
         self
     }
 
@@ -114,10 +114,7 @@ impl Reloader {
     /// What is wrong with the configuration. Nothing has changed then.
     pub(crate) fn reload(&mut self) -> Result<Vec<Change>, Failure> {
         let path = self.path.as_deref();
-        let settings = match &self.site {
-            Some(site) => site.settings(path)?,
-            None => Settings::load(path)?,
-        };
+        let settings = self.said.settings(path)?;
         let live = live(&settings)?;
         if let Some(applications) = &mut self.applications {
             applications.reload(&settings)?;

@@ -6,7 +6,7 @@ use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
 use crate::settings::router::Role;
-use crate::site::Site;
+use crate::site::Said;
 use crate::start::Protocol;
 use crate::tunnels::Tunnels;
 use crate::{bob, bootstrap, control, exporter, family, i2cp, log, proxy, reseed, sam, service, start, version, watch};
@@ -39,20 +39,15 @@ const MTU: u16 = 1500;
 /// A node that is stopped at once has so long to write what it knows.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// Runs a node, with a site on it if there is to be one.
+/// Runs a node, as the configuration and the command line say.
 ///
 /// # Errors
 /// Whatever keeps it from starting, with what to do.
-pub(crate) fn run(
-    config: Option<&Path>,
-    data: &Path,
-    while_stdin_is_open: bool,
-    site: Option<Site>,
-) -> Result<(), Failure> {
+pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool, said: Said) -> Result<(), Failure> {
     // First of all: a signal that comes while we begin is kept, and does not end the process.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let path = config.map(Path::to_owned);
-    let settings = site.as_ref().map_or_else(|| Ok(Settings::load(config)?), |site| site.settings(config))?;
+    let settings = said.settings(config)?;
     let filter = log::start(&settings.log.level)?;
     // What we write is nobody else's to read, whoever writes it.
     umask(Mode::RWXG | Mode::RWXO);
@@ -72,7 +67,7 @@ pub(crate) fn run(
             exporter::serve(listener, node.clone(), prometheus)?;
         }
         tell_start(&settings, data.port()?, &node);
-        if let Some(site) = &site {
+        if let Some(site) = &said.site {
             site.tell(&settings, &data)?;
         }
         let (sender, receiver) = async_channel();
@@ -96,7 +91,7 @@ pub(crate) fn run(
         let reloader = Reloader::new(path, settings, node.clone(), Some(filter))
             .with_volume(data.volume_path())
             .with_applications(applications)
-            .with_site(site);
+            .with_said(said);
         serve(receiver, &node, reloader).await
     })
 }

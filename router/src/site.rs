@@ -2,11 +2,37 @@
 
 use crate::Failure;
 use crate::data_dir::DataDir;
+use crate::settings::router::Role;
 use crate::settings::tunnel::Tunnel;
 use crate::settings::{Endpoint, Settings};
 use crate::tunnels;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// What the command line says beside the configuration, at the start and whenever that is read again.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// A site that is shown.
+    pub(crate) site: Option<Site>,
+    /// Whom the router is for.
+    pub(crate) role: Option<Role>,
+}
+
+impl Said {
+    /// The settings of a file with what was said.
+    ///
+    /// # Errors
+    /// If they do not go together, or cannot be read.
+    pub(crate) fn settings(&self, config: Option<&Path>) -> Result<Settings, Failure> {
+        let mut settings = Settings::load(config)?;
+        settings.router.role = self.role.unwrap_or(settings.router.role);
+        if let Some(site) = &self.site {
+            settings.tunnel.push(site.tunnel()?);
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+}
 
 /// What is shown, as the command line says it.
 pub(crate) struct Site {
@@ -37,17 +63,6 @@ impl Site {
         Ok(tunnel)
     }
 
-    /// The settings of a file with the site beside what stands there.
-    ///
-    /// # Errors
-    /// If they do not go together, or cannot be read.
-    pub(crate) fn settings(&self, config: Option<&Path>) -> Result<Settings, Failure> {
-        let mut settings = Settings::load(config)?;
-        settings.tunnel.push(self.tunnel()?);
-        settings.check()?;
-        Ok(settings)
-    }
-
     /// Says where it is, for whoever started it.
     ///
     /// # Errors
@@ -70,19 +85,25 @@ mod tests {
     #[test]
     fn a_site_is_a_tunnel_beside_those_of_the_configuration_and_one_that_cannot_be_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let site = |directory: Option<PathBuf>, name: &str| Site {
-            proxy: directory.is_none().then(|| "127.0.0.1:80".parse().unwrap()),
-            directory,
-            spa: true,
-            name: name.to_owned(),
+        let site = |directory: Option<PathBuf>, name: &str| Said {
+            site: Some(Site {
+                proxy: directory.is_none().then(|| "127.0.0.1:80".parse().unwrap()),
+                directory,
+                spa: true,
+                name: name.to_owned(),
+            }),
+            role: None,
         };
         let settings = site(Some(folder.path().to_owned()), "site").settings(None).unwrap();
         assert!(settings.tunnel[0].spa && settings.tunnel[0].r#type == "site");
         let proxied = site(None, "site").settings(None).unwrap();
         assert_eq!(proxied.tunnel[0].r#type, "http-server");
-        let error = |site: Site, config: Option<&Path>| site.settings(config).unwrap_err().to_string();
+        let error = |said: Said, config: Option<&Path>| said.settings(config).unwrap_err().to_string();
         assert!(error(site(Some(folder.path().join("none")), "site"), None).contains("no folder"));
         assert!(error(site(None, "a/b"), None).contains("letters, digits"));
+        let relay = Said { role: Some(Role::Relay), ..Said::default() };
+        assert_eq!(relay.settings(None).unwrap().router.role, Role::Relay);
+        assert!(error(Said { role: Some(Role::Relay), ..site(None, "site") }, None).contains("role"));
         let config = folder.path().join("ramson.toml");
         std::fs::write(&config, "[router]\nrole = \"relay\"\n").unwrap();
         assert!(error(site(None, "site"), Some(&config)).contains("role"));

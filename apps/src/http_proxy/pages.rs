@@ -1,12 +1,14 @@
 //! Pages of the proxy's own: what happened, and what the user can do. They need no scripts, fonts or pictures.
 
+use super::accounts::Challenge;
 use super::answer::{self, Answer};
 use super::local;
 use crate::names::{HostName, NameError};
 use crate::network::ConnectError;
 use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, REFERRER_POLICY,
+    X_FRAME_OPTIONS,
 };
 use ramson_protocol::b32::{B32, B32Error};
 use ramson_protocol::id::DestinationHash;
@@ -21,6 +23,10 @@ pub(super) enum Problem {
     Uri,
     /// A scheme that is not for this proxy.
     Scheme(String),
+    /// Who it is has to be said first.
+    Account(Challenge),
+    /// As many users as can be have a destination of their own.
+    Users,
     /// Another method than the only one that this proxy takes.
     OnlyConnect,
     /// This machine, or an address by number.
@@ -82,6 +88,8 @@ impl Problem {
             Self::NoProxyRequest => "no_proxy_request",
             Self::Uri => "uri",
             Self::Scheme(_) => "scheme",
+            Self::Account(_) => "account",
+            Self::Users => "too_many_users",
             Self::OnlyConnect => "only_connect",
             Self::Local(_) => "local",
             Self::Clearnet(_) => "clearnet",
@@ -127,6 +135,18 @@ impl Problem {
                 "Not over this proxy",
                 format!("The proxy carries http, and https by the method CONNECT. This was a request for “{scheme}”."),
                 &["Write http:// in front of the address."],
+            ),
+            Self::Account(_) => words(
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+                "Who are you?",
+                "This proxy asks for a user name and a password.".to_owned(),
+                &["Enter them when the browser asks, or in its settings."],
+            ),
+            Self::Users => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many users",
+                "As many users of this proxy as it takes have a destination of their own.".to_owned(),
+                &["Try again when others have left, or raise users in the router's configuration."],
             ),
             Self::OnlyConnect => words(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -337,14 +357,21 @@ pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
             answer.headers_mut().insert(name, value);
         }
     }
+    if let Problem::Account(Challenge(challenge)) = problem
+        && let Ok(challenge) = HeaderValue::from_str(challenge)
+    {
+        answer.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
+    }
     answer
 }
 
 /// Links to services that may know a name. What one of them says is an address helper, so the user decides.
 fn jumps(name: &HostName, services: &[String]) -> String {
-    let link = |url: &String| {
+    let link = |service: &String| {
+        let (said, url) = service.rsplit_once(' ').unwrap_or(("", service));
         let host = url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).unwrap_or(url);
-        format!("<p><a href=\"{}\">Ask {}</a></p>\n", escape(&format!("{url}{name}")), escape(host))
+        let said = if said.is_empty() { host } else { said };
+        format!("<p><a href=\"{}\">Ask {}</a></p>\n", escape(&format!("{url}{name}")), escape(said))
     };
     services.iter().map(link).collect()
 }

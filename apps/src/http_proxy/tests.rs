@@ -147,7 +147,9 @@ impl Rig {
         }
         let sites = Sites::default();
         let proxy = Proxy::new(sites.clone(), names, Duration::from_secs(60));
-        let proxy = Arc::new(proxy.with_jump_services(vec!["http://jump.i2p/?a=1&q=".to_owned()]));
+        let proxy = Arc::new(proxy.with_jump_services(
+            ["http://jump.i2p/?a=1&q=", "a friend http://friend.i2p/"].map(str::to_owned).to_vec(),
+        ));
         Self { proxy, sites, book, _dir: dir }
     }
 
@@ -260,6 +262,7 @@ async fn the_page_about_an_unknown_name_links_to_services_that_may_know_it_and_n
     let rig = Rig::new();
     let answer = rig.get("http://nobody.i2p/").await;
     assert!(answer.contains("<a href=\"http://jump.i2p/?a=1&amp;q=nobody.i2p\">Ask jump.i2p</a>"), "{answer}");
+    assert!(answer.contains("<a href=\"http://friend.i2p/nobody.i2p\">Ask a friend</a>"), "{answer}");
     assert!(!rig.get("http://refuses.i2p/").await.contains("jump.i2p"));
 }
 
@@ -359,7 +362,8 @@ async fn what_is_outside_goes_to_the_first_outproxy_that_answers_and_tells_it_no
     let out = |all: &[String]| {
         let dir = tempfile::tempdir().unwrap();
         let names = Names::new(dir.path().join("names.redb"));
-        let proxy = Proxy::new(rig.sites.clone(), names, Duration::from_secs(60)).with_outproxies(all.to_vec());
+        let (sites, proxy) = (rig.sites.clone(), Proxy::new(rig.sites.clone(), names, Duration::from_secs(60)));
+        let proxy = proxy.with_ways(all.to_vec(), 0, move || sites.clone());
         Rig { proxy: Arc::new(proxy), sites: rig.sites.clone(), book: Arc::clone(&rig.book), _dir: dir }
     };
     let address = |n: u8| key(n).1.hash().to_b32();
@@ -384,4 +388,44 @@ async fn what_is_outside_goes_to_the_first_outproxy_that_answers_and_tells_it_no
     browser.read_to_end(&mut all).await.unwrap();
     assert!(all.ends_with(b"\r\n\r\ndcba"));
     assert!(rig.requests().last().unwrap().starts_with("CONNECT example.com:443 HTTP/1.1\r\n"));
+}
+
+/// A proxy for those with an account, each of whom has a destination of his own.
+fn proxy_with_users(rig: &Rig, most: usize) -> (Arc<Proxy<Sites>>, Arc<Mutex<Vec<Sites>>>) {
+    let names = Names::new(rig._dir.path().join("more.redb"));
+    names.book().unwrap().add(Shelf::User, &HostName::parse("site.i2p").unwrap(), key(1).1, false, Wall(1)).unwrap();
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&made);
+    let make = move || {
+        let sites = Sites::default();
+        to.lock().push(sites.clone());
+        sites
+    };
+    let passwords = ["a", "b", "c"].map(|user| (user.to_owned(), "pw".to_owned())).into();
+    let proxy = Proxy::new(rig.sites.clone(), names, Duration::from_secs(60)).with_ways(Vec::new(), most, make);
+    (Arc::new(proxy.with_accounts(Some(Accounts::new(Scheme::Basic, passwords)))), made)
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_user_with_the_right_password_has_a_destination_of_his_own_and_one_too_many_none() {
+    let mut rig = Rig::new();
+    let (proxy, made) = proxy_with_users(&rig, 2);
+    rig.proxy = proxy;
+    let ask = |user: &str| {
+        let said = encode(format!("{user}:pw").as_bytes());
+        format!("GET http://site.i2p/ HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic {said}\r\n\r\n")
+    };
+    let without = rig.get("http://site.i2p/").await;
+    assert_eq!(page(&without), (407, "account".to_owned()));
+    assert!(without.contains("Proxy-Authenticate: Basic realm="), "{without}");
+    assert_eq!(page(&rig.raw(&ask("d")).await).0, 407);
+    for user in ["a", "b", "a"] {
+        let answer = rig.raw(&ask(user)).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!(page(&rig.raw(&ask("c")).await), (503, "too_many_users".to_owned()));
+    let heard: Vec<_> = made.lock().iter().map(|sites| sites.0.lock().requests.clone()).collect();
+    assert_eq!(heard.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+    assert!(heard.concat().iter().all(|request| !request.contains("authorization")), "{heard:?}");
+    assert!(rig.requests().is_empty());
 }

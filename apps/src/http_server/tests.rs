@@ -44,11 +44,18 @@ async fn visit(site: &Arc<Site>, n: u8, request: &str) -> String {
 }
 
 fn plain(target: SocketAddr) -> Config {
-    of(Content::Program(target))
+    of(Content::Program(Program::at(target)))
 }
 
 fn of(content: Content) -> Config {
-    Config { content, host: None, reject_inproxy: false, requests_per_minute: 0, changes_per_minute: 0 }
+    Config {
+        content,
+        host: None,
+        reject: Reject::default(),
+        compress: true,
+        requests_per_minute: 0,
+        changes_per_minute: 0,
+    }
 }
 
 fn get(more: &str) -> String {
@@ -82,11 +89,18 @@ async fn the_program_is_told_who_visits_and_nobody_can_say_that_he_is_somebody_e
 #[tokio::test]
 async fn the_host_is_the_one_that_is_configured_and_visitors_by_inproxy_are_sent_away() {
     let host = Some("mine.example".to_owned());
-    let config = Config { host, reject_inproxy: true, ..plain(program("").await) };
+    let reject = Reject { inproxy: true, referer: true, user_agents: vec!["curl".to_owned(), "none".to_owned()] };
+    let config = Config { host, reject, ..plain(program("").await) };
     let site = Site::new(config).unwrap();
-    let answer = visit(&site, 1, &get("")).await.to_ascii_lowercase();
+    let answer = visit(&site, 1, &get("User-Agent: MYOB\r\n")).await.to_ascii_lowercase();
     assert!(answer.contains("host: mine.example") && !answer.contains("me.i2p"), "{answer}");
-    for header in ["X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=x\r\n"] {
+    for header in [
+        "User-Agent: MYOB\r\nX-Forwarded-For: 192.0.2.1\r\n",
+        "User-Agent: MYOB\r\nForwarded: for=x\r\n",
+        "User-Agent: MYOB\r\nReferer: /a\r\n",
+        "User-Agent: curl/8\r\n",
+        "",
+    ] {
         assert!(visit(&site, 1, &get(header)).await.starts_with("HTTP/1.1 403"), "{header}");
     }
 }
@@ -178,4 +192,25 @@ async fn a_folder_is_shown_with_types_and_ranges_and_nothing_that_is_outside_or_
     let deep = page(&spa, "/deep/in/it", "").await;
     assert!(deep.0 == 200 && deep.1.ends_with("<p>home"), "{deep:?}");
     assert!(Site::new(of(Content::Folder { path: outside.path().join("password"), spa: false })).is_err());
+}
+
+#[tokio::test]
+async fn text_is_compressed_for_those_who_read_it_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = "many words. ".repeat(500);
+    for name in ["long.txt", "long.bin"] {
+        std::fs::write(folder.path().join(name), &words).unwrap();
+    }
+    std::fs::write(folder.path().join("short.txt"), "few words").unwrap();
+    let site = Site::new(of(Content::Folder { path: folder.path().to_owned(), spa: false })).unwrap();
+    let asks = "X-Accept-Encoding: x-i2p-gzip;q=1.0, identity;q=0.5\r\n";
+    let (_, answer) = page(&site, "/long.txt", asks).await;
+    let length = answer.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
+    assert!(answer.contains("Content-Encoding: x-i2p-gzip") && length.parse::<usize>().unwrap() < 500, "{answer}");
+    for (path, more) in [("/long.txt", ""), ("/long.bin", asks), ("/short.txt", asks)] {
+        let (status, answer) = page(&site, path, more).await;
+        assert!(status == 200 && !answer.contains("x-i2p-gzip") && answer.contains("words"), "{path}: {answer}");
+    }
+    let part = page(&site, "/long.txt", &format!("{asks}Range: bytes=0-1999\r\n")).await;
+    assert!(part.0 == 206 && !part.1.contains("x-i2p-gzip"), "{part:?}");
 }

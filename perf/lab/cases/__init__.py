@@ -32,6 +32,9 @@ from . import (
     participant,
     participant_i2pd,
     port_forward,
+    programs,
+    programs_udp,
+    programs_web,
     rebinding,
     rebinding_i2pd,
     reseed,
@@ -59,6 +62,7 @@ from . import (
     subscription,
     torrent,
     tunnels_reload,
+    users,
 )
 
 ALL = (
@@ -104,9 +108,13 @@ ALL = (
     irc,
     site,
     tunnels_reload,
+    users,
     import_tunnels,
     subscription,
     outproxy,
+    programs_web,
+    programs,
+    programs_udp,
     sam,
     sam_datagrams,
     sam_old,

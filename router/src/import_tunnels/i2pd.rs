@@ -32,6 +32,9 @@ const KNOWN: &[&str] = &[
     "i2cp.leasesetprivkey",
     "addresshelper",
     "i2pheaders",
+    "enableuniquelocal",
+    "ssl",
+    "datagramversion",
 ];
 
 /// What the clients of an encrypted LeaseSet are named by.
@@ -80,6 +83,8 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         "server" => ("server", true),
         "http" => ("http-server", true),
         "irc" => ("irc-server", true),
+        "udpclient" => ("udp-client", false),
+        "udpserver" => ("udp-server", true),
         other => return Err(format!("there is no tunnel of type {other} here yet")),
     };
     ours.clone_into(&mut tunnel.r#type);
@@ -89,14 +94,17 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         let port = found.get("inport").or_else(|| found.get("port")).and_then(|text| text.parse().ok());
         tunnel.port = port.unwrap_or_default();
         tunnel.allow = callers(found.get("accesslist").or_else(|| found.get("whitelist")).unwrap_or_default());
+        tunnel.tls = found.is("ssl");
+        tunnel.unique_local = !found.is_off("enableuniquelocal");
         for (theirs, ours) in [("hostoverride", &mut tunnel.host), ("webircpassword", &mut tunnel.webirc_password)] {
             found.get(theirs).unwrap_or_default().clone_into(ours);
         }
     } else {
         tunnel.listen = Endpoint(Some(found.endpoint("address", "port")?));
-        if kind == "client" {
+        if matches!(kind, "client" | "udpclient") {
             found.get("destination").ok_or("it has no destination")?.clone_into(&mut tunnel.destination);
             tunnel.port = found.get("destinationport").and_then(|text| text.parse().ok()).unwrap_or_default();
+            tunnel.datagrams = found.get("datagramversion").and_then(|text| text.parse().ok()).unwrap_or(1);
         }
     }
     tunnel.keys = match found.get("keys") {

@@ -3,6 +3,7 @@
 use super::{Found, Taken, callers, key_file};
 use crate::settings::Endpoint;
 use crate::settings::tunnel::Tunnel;
+use ramson_protocol::base64;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,8 +11,7 @@ use std::path::Path;
 const TUNNEL: &str = "tunnel.";
 
 /// Options that we say when they are set, since they are of weight: who could read what, and who could come.
-const WEIGHTY: &[&str] =
-    &["option.proxyAuth", "option.outproxyAuth", "option.i2cp.encryptLeaseSet", "option.useSSL", "filterDefinition"];
+const WEIGHTY: &[&str] = &["option.outproxyAuth", "option.i2cp.encryptLeaseSet"];
 
 pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Found> {
     let mut all: BTreeMap<u32, Found> = BTreeMap::new();
@@ -31,7 +31,20 @@ pub(super) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Found> {
         found.name = found.get("name").map_or_else(|| format!("tunnel {number}"), str::to_owned);
         found
     });
-    named.collect()
+    named.flat_map(both_halves).collect()
+}
+
+/// A tunnel of both directions is two of ours with the same keys.
+fn both_halves(mut found: Found) -> Vec<Found> {
+    if found.get("type") != Some("httpbidirserver") {
+        return vec![found];
+    }
+    let mut client = Found { name: format!("{} client", found.name), values: found.values.clone() };
+    for (key, value) in [("type", "httpclient"), ("sharedClient", "false"), ("option.persistentClientKey", "true")] {
+        client.values.insert(key.to_owned(), value.to_owned());
+    }
+    found.values.insert("type".to_owned(), "httpserver".to_owned());
+    vec![found, client]
 }
 
 /// # Errors
@@ -47,30 +60,36 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         "sockstunnel" | "socksirctunnel" => ("socks", false),
         "connectclient" => ("connect", false),
         "server" => ("server", true),
-        "httpserver" | "httpbidirserver" => ("http-server", true),
+        "httpserver" => ("http-server", true),
         "ircserver" => ("irc-server", true),
+        "streamrclient" => ("streamr-client", false),
+        "streamrserver" => ("streamr-server", true),
         other => return Err(format!("there is no tunnel of type {other} here yet")),
     };
-    if matches!(kind, "socksirctunnel" | "httpbidirserver") {
-        notes.push(format!("{kind} became {ours}: the other half is to be a tunnel of its own"));
+    if kind == "socksirctunnel" {
+        notes.push("socksirctunnel became socks, without the filter for IRC: that has the type irc-client".to_owned());
     }
     ours.clone_into(&mut tunnel.r#type);
     taken.off = found.get("startOnLoad") == Some("false");
     let notes = &mut taken.notes;
-    if server {
-        take_server(found, &mut tunnel, notes)?;
-    } else {
-        tunnel.listen = Endpoint(Some(found.endpoint("interface", "listenPort")?));
-        if matches!(ours, "client" | "irc-client") {
-            let all = found.get("targetDestination").ok_or("it has no destination")?;
-            let first = all.split([',', ' ']).next().unwrap_or(all);
-            if first != all {
-                notes.push(format!("of several destinations the first: {all}"));
-            }
-            let (name, port) = first.split_once(':').unwrap_or((first, "0"));
-            name.clone_into(&mut tunnel.destination);
-            tunnel.port = port.parse().map_err(|_| format!("{first} has no port"))?;
+    match kind {
+        "streamrserver" => tunnel.listen = Endpoint(Some(found.endpoint("interface", "listenPort")?)),
+        "streamrclient" => tunnel.target = Endpoint(Some(found.endpoint("targetHost", "targetPort")?)),
+        _ if server => take_server(found, folder, &mut tunnel, notes)?,
+        _ => tunnel.listen = Endpoint(Some(found.endpoint("interface", "listenPort")?)),
+    }
+    if matches!(ours, "client" | "irc-client" | "streamr-client") {
+        let all = found.get("targetDestination").ok_or("it has no destination")?;
+        let first = all.split([',', ' ']).next().unwrap_or(all);
+        if first != all {
+            notes.push(format!("of several destinations the first: {all}"));
         }
+        let (name, port) = first.split_once(':').unwrap_or((first, "0"));
+        name.clone_into(&mut tunnel.destination);
+        tunnel.port = port.parse().map_err(|_| format!("{first} has no port"))?;
+    }
+    if matches!(ours, "http-proxy" | "connect" | "socks") {
+        take_proxy(found, &mut tunnel, notes);
     }
     tunnel.keys = if !server && found.is("sharedClient") {
         "transient-shared".to_owned()
@@ -79,20 +98,74 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
     } else {
         "transient".to_owned()
     };
+    tunnel.delay_open = found.is("option.i2cp.delayOpen");
     found.shape("option.", &mut tunnel, notes);
     let weighty = WEIGHTY.iter().filter_map(|key| Some((key, found.get(key).filter(|value| *value != "false")?)));
     notes.extend(weighty.map(|(key, value)| format!("there is nothing here like {key} = {value}")));
-    if found.get("proxyList").is_some() {
-        notes.push("a proxy of its own has no outproxies here: the one of [http_proxy] does, by outproxies".to_owned());
-    }
     Ok(tunnel)
 }
 
-fn take_server(found: &Found, tunnel: &mut Tunnel, notes: &mut Vec<String>) -> Result<(), String> {
+/// Outproxies, and who may use the proxy.
+fn take_proxy(found: &Found, tunnel: &mut Tunnel, notes: &mut Vec<String>) {
+    let all = found.get("proxyList").unwrap_or_default().split([',', ' ']).filter(|name| !name.is_empty());
+    let (good, other): (Vec<_>, Vec<_>) =
+        all.partition(|name| name.split(':').next().is_some_and(|host| host.ends_with(".i2p")));
+    tunnel.outproxies = good.into_iter().map(str::to_owned).collect();
+    notes.extend(other.into_iter().map(|name| format!("{name} is no outproxy within I2P")));
+    let auth = found.get("option.proxyAuth").unwrap_or("false").to_ascii_lowercase();
+    if auth == "false" {
+        return;
+    }
+    tunnel.auth = if auth == "digest" { "digest" } else { "basic" }.to_owned();
+    match (found.get("option.proxyUsername"), found.get("option.proxyPassword")) {
+        (Some(name), Some(password)) => tunnel.accounts = vec![format!("{name}:{password}")],
+        _ => {
+            // Nobody is let in until then.
+            tunnel.accounts = vec![format!("nobody:{}", random_word())];
+            notes.push("its file has only hashes of passwords: enter the accounts, as \"name:password\"".to_owned());
+        }
+    }
+}
+
+/// A password that nobody knows.
+fn random_word() -> String {
+    base64::encode(&rand::random::<[u8; 16]>())
+}
+
+/// Java's limits, in our words.
+fn take_limits(found: &Found, tunnel: &mut Tunnel) {
+    let number =
+        |key: &str| found.get(&format!("option.i2p.streaming.{key}")).and_then(|text| text.parse().ok()).unwrap_or(0);
+    tunnel.max_conns_per_minute = number("maxConnsPerMinute");
+    tunnel.max_conns_per_hour = number("maxConnsPerHour");
+    tunnel.max_conns_per_day = number("maxConnsPerDay");
+    tunnel.max_total_conns_per_minute = number("maxTotalConnsPerMinute");
+    tunnel.max_total_conns_per_hour = number("maxTotalConnsPerHour");
+    tunnel.max_total_conns_per_day = number("maxTotalConnsPerDay");
+    let streams = number("maxConcurrentStreams") as usize;
+    if streams > 0 {
+        tunnel.max_concurrent_streams = streams.min(4096);
+    }
+}
+
+fn take_server(found: &Found, folder: &Path, tunnel: &mut Tunnel, notes: &mut Vec<String>) -> Result<(), String> {
     tunnel.target = Endpoint(Some(found.endpoint("targetHost", "targetPort")?));
     found.get("spoofedHost").unwrap_or_default().clone_into(&mut tunnel.host);
     found.get("option.ircserver.webircPassword").unwrap_or_default().clone_into(&mut tunnel.webirc_password);
     tunnel.reject_inproxy = found.is("option.rejectInproxy");
+    tunnel.reject_referer = found.is("option.rejectReferer");
+    if found.is("option.rejectUserAgents") {
+        let all = found.get("option.userAgentRejectList").unwrap_or_default().split(',').map(str::trim);
+        tunnel.reject_user_agents = all.filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    }
+    // INTEROP: what Java does without a word.
+    tunnel.unique_local = found.is("option.enableUniqueLocal");
+    tunnel.tls = found.is("option.useSSL");
+    tunnel.compress = !found.is_off("option.i2ptunnel.gzip");
+    if let Some(file) = found.get("filterDefinition") {
+        tunnel.filter = folder.join(file).to_string_lossy().into_owned();
+    }
+    take_limits(found, tunnel);
     let list = || callers(found.get("option.i2cp.accessList").unwrap_or_default());
     if found.is("option.i2cp.enableAccessList") {
         tunnel.allow = list();

@@ -32,6 +32,16 @@ type = udpserver
 host = 127.0.0.1
 port = 5
 keys = u.dat
+enableuniquelocal = false
+[dns]
+type = udpclient
+port = 54
+destination = dns.i2p
+destinationport = 53
+datagramversion = 3
+[web socket]
+type = websocks
+port = 6
 [named]
 type = server
 host = backend.lan
@@ -64,6 +74,22 @@ tunnel.3.targetPort=7658
 tunnel.3.spoofedHost=mysite.i2p
 tunnel.3.privKeyFile=eepsite/eepPriv.dat
 tunnel.3.option.maxPosts=6
+tunnel.3.option.i2p.streaming.maxConnsPerHour=80
+tunnel.3.option.rejectUserAgents=true
+tunnel.3.option.userAgentRejectList=Mozilla,Opera
+tunnel.4.name=both
+tunnel.4.type=httpbidirserver
+tunnel.4.interface=127.0.0.1
+tunnel.4.listenPort=8888
+tunnel.4.targetPort=80
+tunnel.4.privKeyFile=both.dat
+tunnel.4.option.proxyAuth=basic
+tunnel.4.option.proxyUsername=me
+tunnel.4.option.proxyPassword=secret
+tunnel.5.name=radio
+tunnel.5.type=streamrclient
+tunnel.5.targetDestination=radio.i2p
+tunnel.5.targetPort=5000
 tunnel.3.option.i2cp.enableAccessList=true
 tunnel.3.option.i2cp.accessList=AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 ";
@@ -80,7 +106,7 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("web.dat"), "").unwrap();
     let (page, all) = toml(I2PD, folder.path());
-    let [web, irc, proxy] = &all[..] else { panic!("{page}") };
+    let [web, irc, udp, dns, proxy] = &all[..] else { panic!("{page}") };
     assert_eq!(
         (web.name.as_str(), web.r#type.as_str(), web.host.as_str()),
         ("web-site", "http-server", "mine.example")
@@ -98,8 +124,10 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
     );
     assert_eq!((irc.listen.0, proxy.quantity), (Some("0.0.0.0:6668".parse().unwrap()), 5));
     assert_eq!((proxy.r#type.as_str(), proxy.keys.as_str()), ("http-proxy", "transient"));
+    assert_eq!((udp.r#type.as_str(), udp.port, udp.unique_local), ("udp-server", 5, false));
+    assert_eq!((dns.r#type.as_str(), dns.port, dns.datagrams), ("udp-client", 53, 3));
     for words in [
-        "no tunnel of type udpserver",
+        "no tunnel of type websocks",
         "backend.lan: host names",
         "inbound.length = 0 became 1",
         "like i2p.streaming.profile",
@@ -112,11 +140,19 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
 fn a_file_of_java_becomes_tunnels_and_what_was_off_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let (page, all) = toml(JAVA, folder.path());
-    let [proxy, site] = &all[..] else { panic!("{page}") };
+    let [proxy, site, server, client, radio] = &all[..] else { panic!("{page}") };
+    assert_eq!((server.r#type.as_str(), client.r#type.as_str()), ("http-server", "http-proxy"));
+    assert_eq!((client.auth.as_str(), &client.accounts[..]), ("basic", &["me:secret".to_owned()][..]));
+    assert_eq!((radio.r#type.as_str(), radio.target.0), ("streamr-client", Some("127.0.0.1:5000".parse().unwrap())));
+    assert_eq!(proxy.outproxies, ["exit.stormycloud.i2p"]);
+    assert_eq!(
+        (site.max_conns_per_hour, &site.reject_user_agents[..]),
+        (80, &["Mozilla".to_owned(), "Opera".to_owned()][..])
+    );
     assert_eq!((proxy.r#type.as_str(), proxy.keys.as_str(), proxy.quantity), ("http-proxy", "transient-shared", 4));
     assert_eq!((site.host.as_str(), site.changes_per_minute, site.keys.as_str()), ("mysite.i2p", 2, ""));
     assert_eq!(site.allow, [DestinationHash([1; 32]).to_b32()]);
-    for words in ["#[[tunnel]]", "of several destinations the first", "no outproxies", "no key file", "not started"] {
+    for words in ["#[[tunnel]]", "of several destinations the first", "no key file", "not started"] {
         assert!(page.contains(words), "{words}: {page}");
     }
     // One file for each tunnel has the same keys without a number.

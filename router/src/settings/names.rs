@@ -18,17 +18,17 @@ section! {
         subscriptions: Vec<String> = Vec::new() => Start;
         /// How long a list is left alone when it was read.
         interval: Span = Span(Duration::from_secs(12 * 60 * 60)) => Start;
-        /// Services that know names: the HTTP proxy's page about a name that is not known links to them. What is looked for
-        /// is written at the end. The first three are those of i2pd.
+        /// Services that know names, each as `"URL"` or `"NAME URL"`: the HTTP proxy's page about a name that is not known links to them.
+        /// What is looked for is written at the end. Those that there are without this are three of i2pd's.
         jump_services: Vec<String> = jump_services() => Start;
     }
 }
 
 fn jump_services() -> Vec<String> {
     [
-        "http://shx5vqsw7usdaunyzr2qmes2fq37oumybpudrd4jjj4e4vk4uusa.b32.i2p/jump/",
-        "http://7tbay5p4kzeekxvyvbf6v7eauazemsnnl2aoyqhg5jzpr5eke7tq.b32.i2p/cgi-bin/jump.cgi?a=",
-        "http://nytzrhrjjfsutowojvxi7hphesskpqqr65wpistz6wa7cpajhp7a.b32.i2p/cgi-bin/jump.cgi?q=",
+        "reg.i2p http://shx5vqsw7usdaunyzr2qmes2fq37oumybpudrd4jjj4e4vk4uusa.b32.i2p/jump/",
+        "stats.i2p http://7tbay5p4kzeekxvyvbf6v7eauazemsnnl2aoyqhg5jzpr5eke7tq.b32.i2p/cgi-bin/jump.cgi?a=",
+        "notbob.i2p http://nytzrhrjjfsutowojvxi7hphesskpqqr65wpistz6wa7cpajhp7a.b32.i2p/cgi-bin/jump.cgi?q=",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -42,7 +42,9 @@ impl Names {
             if urls.len() > MOST {
                 return Err(format!("names.{key}: {} of them: {MOST} at most", urls.len()));
             }
-            for url in urls {
+            for entry in urls {
+                let url =
+                    entry.rsplit_once(' ').filter(|_| key == "jump_services").map_or(entry.as_str(), |(_, url)| url);
                 ramson_apps::subscriptions::check(url).map_err(|error| format!("names.{key}: {url:?}: {error}"))?;
             }
         }

@@ -2,9 +2,12 @@
 
 use super::Endpoint;
 use super::key::{Change, Life};
+use super::proxies::{accounts, check_outproxies};
 use super::section::section;
 use ramson_actors::destination::Options;
-use ramson_apps::services::Access;
+use ramson_apps::services::filter::FilterFile;
+use ramson_apps::services::limits::{Limits, PerTime};
+use ramson_apps::services::{Access, Guard};
 use ramson_apps::tunnel::Remote;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::x25519::PublicKey;
@@ -12,6 +15,7 @@ use ramson_protocol::base64;
 use ramson_protocol::blinding::{ClientKey, Readers};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// Hops that a tunnel can have beside us. spec: tunnel-creation-ecies §Build Request Records
 pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
@@ -19,21 +23,26 @@ pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
 /// Tunnels of a destination in each direction: a lease set has no room for more.
 pub(crate) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
+/// Connections of a server at a time: so many files may be open.
+const STREAMS: RangeInclusive<usize> = 1..=4096;
+
 section! {
-    /// A TCP tunnel; written as often as there are tunnels. At SIGHUP those that came begin, those that went or changed end, and
+    /// A tunnel; written as often as there are tunnels. At SIGHUP those that came begin, those that went or changed end, and
     /// all others go on.
     Tunnel = "tunnel" {
         /// Its name, by which its keys are kept in `destinations` of the data folder: letters, digits, `-` and `_`.
         name: String = String::new() => Live;
         /// For programs of this machine: `client` reaches one destination, `irc-client` does with a filter, `socks`, `http-proxy`
         /// and `connect` (an HTTP proxy for CONNECT alone) reach all. For others: `server` leads to a program, `http-server` to a
-        /// web server, `irc-server` to one of IRC, `site` shows a folder.
+        /// web server, `irc-server` to one of IRC, `site` shows a folder. Datagrams: `udp-client` and `udp-server` are as `client`
+        /// and `server`; `streamr-server` sends what a program sends to `listen` to all who listen, `streamr-client` listens and
+        /// sends it to `target`.
         r#type: String = String::new() => Live;
         /// Where programs of this machine connect.
         listen: Endpoint = Endpoint(None) => Live;
-        /// Of `client` and `irc-client`: whom it reaches, a name of the address book, a `.b32.i2p` name or a destination in base 64.
+        /// Of `client`, `irc-client`, `udp-client` and `streamr-client`: whom it reaches, a name of the address book, a `.b32.i2p` name or a destination in base 64.
         destination: String = String::new() => Live;
-        /// Of `client` and `irc-client`: the port at that destination. Of a server: the port of its destination at which it is
+        /// Of those: the port at that destination. Of a server: the port of its destination at which it is
         /// reached; what is for a port without a tunnel reaches the first of the destination's tunnels.
         port: u16 = 0 => Live;
         /// Of `site`: the folder that visitors see. What begins with a dot they do not, nor what links lead to outside of it.
@@ -41,8 +50,18 @@ section! {
         /// Of `site`: show the folder's `index.html` for whatever is not there, for programs that run in the browser. Without it
         /// `404.html` is shown, if there is one.
         spa: bool = false => Live;
-        /// Of a server: where the program listens.
+        /// Of a server and `streamr-client`: where the program listens.
         target: Endpoint = Endpoint(None) => Live;
+        /// Of `server`, `http-server`, `irc-server` and `udp-server` whose target is at 127.0.0.1: calls come from another address of
+        /// 127.0.0.0/8 for each caller, by which the program can tell them apart.
+        unique_local: bool = true => Live;
+        /// Of `server`, `http-server` and `irc-server`: the program speaks TLS. Its certificate is not verified: it is known by its address.
+        tls: bool = false => Live;
+        /// Of `udp-client`: the kind of datagrams that names us, 1 to 3. All know the first; the third costs the least, and i2pd and
+        /// Java I2P read it since 2025.
+        datagrams: u8 = 1 => Live;
+        /// Of `socks`: names outside of I2P go to these outproxies; of `http-proxy` and `connect` as well. See `http_proxy.outproxies`.
+        outproxies: Vec<String> = Vec::new() => Live;
         /// A key file of i2pd (`.dat`) or Java I2P (`eepPriv.dat`) to use instead of keys in the data folder, or `transient` for new
         /// keys at each start. Tunnels with the same file, or the same word that begins with `transient-`, share one
         /// destination, with the lengths and quantity of the first.
@@ -51,10 +70,37 @@ section! {
         allow: Vec<String> = Vec::new() => Live;
         /// Of a server: the destinations that may not.
         deny: Vec<String> = Vec::new() => Live;
+        /// Of `http-proxy` and `connect`: see `http_proxy.auth`.
+        auth: String = "none".to_owned() => Live;
+        /// Of `http-proxy` and `connect`: see `http_proxy.accounts`.
+        accounts: Vec<String> = Vec::new() => Live;
+        /// Of a server: a file that says how often each may call and whose calls are written down, in the format of Java I2P's access
+        /// filters.
+        filter: String = String::new() => Live;
+        /// Of a server: calls of one caller in a minute; 0 is as many as he likes.
+        max_conns_per_minute: u32 = 0 => Live;
+        /// Of a server: calls of one caller in an hour.
+        max_conns_per_hour: u32 = 0 => Live;
+        /// Of a server: calls of one caller in a day.
+        max_conns_per_day: u32 = 0 => Live;
+        /// Of a server: calls of all callers together in a minute.
+        max_total_conns_per_minute: u32 = 0 => Live;
+        /// Of a server: calls of all callers together in an hour.
+        max_total_conns_per_hour: u32 = 0 => Live;
+        /// Of a server: calls of all callers together in a day.
+        max_total_conns_per_day: u32 = 0 => Live;
+        /// Of a server: connections at a time; more wait.
+        max_concurrent_streams: usize = 1024 => Live;
         /// Of `http-server`: what the program is told as `Host`; empty is as the visitor wrote it.
         host: String = String::new() => Live;
         /// Of `http-server` and `site`: send away those who come from outside through an inproxy.
         reject_inproxy: bool = false => Live;
+        /// Of `http-server` and `site`: send away requests that say which page led to them.
+        reject_referer: bool = false => Live;
+        /// Of `http-server` and `site`: send away browsers whose `User-Agent` begins with one of these; `none` is one that does not say.
+        reject_user_agents: Vec<String> = Vec::new() => Live;
+        /// Of `http-server` and `site`: compress text for visitors whose router can read that.
+        compress: bool = true => Live;
         /// Of `http-server` and `site`: requests of one visitor a minute; 0 is as many as he likes.
         requests_per_minute: u32 = 0 => Live;
         /// Of `http-server`: the same of requests that change something (all but GET, HEAD and OPTIONS).
@@ -78,6 +124,9 @@ section! {
         /// Beside X25519 its sessions are agreed on by ML-KEM with this parameter set, 512, 768 or 1024, with all who do the same: who
         /// has a quantum computer one day cannot read what he recorded. 0 is none.
         ml_kem: u16 = 768 => Live;
+        /// Of `client`, `irc-client`, `socks`, `http-proxy` and `connect`: build no tunnels until a program comes. It counts if all
+        /// tunnels with the same keys say so.
+        delay_open: bool = false => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -99,11 +148,15 @@ pub(crate) enum Kind {
     HttpServer,
     IrcServer,
     Site,
+    UdpClient,
+    UdpServer,
+    StreamrClient,
+    StreamrServer,
 }
 
 impl Kind {
     /// All, by the words for them.
-    const ALL: [(&str, Self); 9] = [
+    const ALL: [(&str, Self); 13] = [
         ("client", Self::Client),
         ("irc-client", Self::IrcClient),
         ("socks", Self::Socks),
@@ -113,11 +166,48 @@ impl Kind {
         ("http-server", Self::HttpServer),
         ("irc-server", Self::IrcServer),
         ("site", Self::Site),
+        ("udp-client", Self::UdpClient),
+        ("udp-server", Self::UdpServer),
+        ("streamr-client", Self::StreamrClient),
+        ("streamr-server", Self::StreamrServer),
     ];
 
     /// True if others begin its connections.
     pub(crate) fn is_server(self) -> bool {
+        matches!(
+            self,
+            Self::Server | Self::HttpServer | Self::IrcServer | Self::Site | Self::UdpServer | Self::StreamrServer
+        )
+    }
+
+    /// True if others begin streams to it.
+    pub(crate) fn takes_streams(self) -> bool {
         matches!(self, Self::Server | Self::HttpServer | Self::IrcServer | Self::Site)
+    }
+
+    /// True if programs of this machine connect or send to it.
+    fn listens(self) -> bool {
+        !self.is_server() && self != Self::StreamrClient || self == Self::StreamrServer
+    }
+
+    /// True if it connects or sends to a program.
+    fn has_target(self) -> bool {
+        self.is_server() && !matches!(self, Self::Site | Self::StreamrServer) || self == Self::StreamrClient
+    }
+
+    /// True if it leads to one destination.
+    pub(crate) fn has_destination(self) -> bool {
+        matches!(self, Self::Client | Self::IrcClient | Self::UdpClient | Self::StreamrClient)
+    }
+
+    /// True if its destination can be opened when it is first used.
+    pub(crate) fn can_wait(self) -> bool {
+        matches!(self, Self::Client | Self::IrcClient | Self::Socks | Self::HttpProxy | Self::Connect)
+    }
+
+    /// True if it carries datagrams, or may.
+    pub(crate) fn has_datagrams(self) -> bool {
+        matches!(self, Self::Socks | Self::UdpClient | Self::UdpServer | Self::StreamrClient | Self::StreamrServer)
     }
 }
 
@@ -202,6 +292,22 @@ impl Tunnel {
         })
     }
 
+    /// Who may come, and how often.
+    ///
+    /// # Errors
+    /// Those of [`Self::access`]; if there is a filter that cannot be read.
+    pub(crate) fn guard(&self) -> Result<Guard, String> {
+        let failed = |error| format!("tunnel {}: filter {}: {error}", self.name, self.filter);
+        let filter = (!self.filter.is_empty()).then(|| FilterFile::open(Path::new(&self.filter)).map_err(failed));
+        let each = [self.max_conns_per_minute, self.max_conns_per_hour, self.max_conns_per_day];
+        let all = [self.max_total_conns_per_minute, self.max_total_conns_per_hour, self.max_total_conns_per_day];
+        Ok(Guard {
+            access: self.access()?,
+            filter: filter.transpose()?,
+            limits: Limits { each: PerTime(each), all: PerTime(all) },
+        })
+    }
+
     fn check(&self) -> Result<(), String> {
         let name = &self.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -212,25 +318,33 @@ impl Tunnel {
         if kind == Kind::Site && self.directory.is_empty() {
             return Err(format!("tunnel {name}: a tunnel of type site needs directory, such as \"/srv/site\""));
         }
-        if kind.is_server() && kind != Kind::Site && self.target.0.is_none() {
+        if kind.has_target() && self.target.0.is_none() {
             return Err(format!(
                 "tunnel {name}: a tunnel of type {} needs target, such as \"127.0.0.1:80\"",
                 self.r#type
             ));
         }
-        if !kind.is_server() && self.listen.0.is_none() {
+        if kind.listens() && self.listen.0.is_none() {
             return Err(format!(
                 "tunnel {name}: a tunnel of type {} needs listen, such as \"127.0.0.1:8080\"",
                 self.r#type
             ));
         }
-        if matches!(kind, Kind::Client | Kind::IrcClient) {
+        if kind.has_destination() {
             Remote::parse(&self.destination).map_err(|e| format!("tunnel {name}: destination {e}"))?;
         }
+        if !(1..=3).contains(&self.datagrams) {
+            return Err(format!("tunnel {name}: datagrams is 1, 2 or 3; all know 1"));
+        }
+        check_outproxies(&format!("tunnel {name}: outproxies"), &self.outproxies)?;
+        accounts(&format!("tunnel {name}"), &self.auth, &self.accounts)?;
         self.access()?;
         self.options()?;
         if self.encrypted && !kind.is_server() {
             return Err(format!("tunnel {name}: only a server has a LeaseSet to encrypt: remove encrypted"));
+        }
+        if !STREAMS.contains(&self.max_concurrent_streams) {
+            return Err(format!("tunnel {name}: max_concurrent_streams is 1 to 4096"));
         }
         if self.webirc_password.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(format!("tunnel {name}: webirc_password is one word"));
