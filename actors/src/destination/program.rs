@@ -8,6 +8,7 @@
 use super::{
     Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, SETTLE, questions,
 };
+use crate::paths::InboundTunnelRef;
 use crate::pool::Wanted;
 use actix::prelude::*;
 use ramson_clients::destination::NewDestination;
@@ -15,7 +16,7 @@ use ramson_clients::raw::Sink;
 use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::keys_and_cert::Destination;
-use ramson_protocol::data::lease::Lease;
+use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::destination::Config;
 use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2cp::grant::Grant;
@@ -156,9 +157,23 @@ impl Handler<Granted> for LocalDestination {
         if !self.set_key(&grant.key, ctx) {
             return;
         }
+        let own = self.pool.paths().get();
         let AnyAuthor::Program(author) = &mut self.author else { return };
-        let tunnels = author.asked.take().map_or_else(|| self.inbound.clone(), |(tunnels, _)| tunnels);
-        self.tell_outbound(&self.pool.paths().get());
+        let leases: Vec<Lease> = grant.lease_set.leases().collect();
+        let is_named = |tunnel: &&InboundTunnelRef| {
+            leases.iter().any(|lease| (lease.gateway, lease.tunnel) == (tunnel.gateway, tunnel.gateway_tunnel))
+        };
+        // It may be the answer to what was asked before: then that to the last question is still to come.
+        let asked = author.asked.take_if(|(ids, _)| {
+            own.inbound
+                .iter()
+                .filter(|tunnel| ids.contains(&tunnel.id))
+                .take(MAX_LEASES.into())
+                .all(|one| is_named(&one))
+        });
+        let named = || own.inbound.iter().filter(is_named).map(|tunnel| tunnel.id).collect();
+        let tunnels = asked.map_or_else(named, |(ids, _)| ids);
+        self.tell_outbound(&own);
         self.put_in_force(grant.lease_set, grant.stored, tunnels);
     }
 }

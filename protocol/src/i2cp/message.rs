@@ -2,6 +2,12 @@
 //!
 //! spec: i2cp §Messages
 
+mod blinding_info;
+mod host_lookup;
+
+pub use blinding_info::{BlindedEndpoint, BlindingInfo};
+pub use host_lookup::{HostLookup, HostReply, Query, lookup};
+
 use super::session::SessionConfig;
 use super::{MAX_BODY, SessionId};
 use crate::data::keys_and_cert::Destination;
@@ -147,93 +153,6 @@ pub mod status {
     pub const UNSUPPORTED_ENCRYPTION: u8 = 17;
     /// Its receiver's lease set was not found.
     pub const NO_LEASE_SET: u8 = 21;
-}
-
-/// A question whose something is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostLookup {
-    /// The session that asks, or none.
-    pub session: SessionId,
-    /// What the program calls it.
-    pub request: u32,
-    /// Milliseconds that the program waits.
-    pub timeout: u32,
-    /// What is asked.
-    pub query: Query,
-}
-
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// 0: a hash.
-    Hash(DestinationHash),
-    /// 1: a name.
-    Name(String),
-    /// 2 and more, with which options of a lease set are asked for, too.
-    Other(u8),
-}
-
-/// The answer to a [`HostLookup`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostReply {
-    /// As it was asked.
-    pub session: SessionId,
-    /// As it was asked.
-    pub request: u32,
-    /// Whose it is, or why nobody's: 1 to 7.
-    pub found: std::result::Result<Destination, u8>,
-}
-
-/// What may come of a [`HostLookup`]. spec: i2cp §HostReplyMessage
-pub mod lookup {
-    /// Nobody's.
-    pub const NOT_FOUND: u8 = 1;
-    /// One must know a secret to find its encrypted lease set.
-    pub const SECRET_NEEDED: u8 = 2;
-    /// One must have a key to read it.
-    pub const KEY_NEEDED: u8 = 3;
-    /// It cannot be read with the key that is there.
-    pub const NOT_READ: u8 = 5;
-    /// Such a question is not answered here.
-    pub const UNSUPPORTED: u8 = 7;
-}
-
-/// What a program knows of a destination whose lease set is encrypted.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BlindingInfo {
-    /// The session that it is for.
-    pub session: SessionId,
-    /// Which destination.
-    pub endpoint: BlindedEndpoint,
-    /// The type of the blinded key.
-    pub blinded_type: u16,
-    /// Until when this is of use.
-    pub expires: Wall,
-    /// How clients are told apart: 0 by X25519, 1 by keys that both have.
-    pub scheme: Option<u8>,
-    /// The key of this client.
-    pub key: Option<[u8; 32]>,
-    /// What one must know to find it.
-    pub secret: Option<String>,
-}
-
-impl std::fmt::Debug for BlindingInfo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BlindingInfo").field("scheme", &self.scheme).finish_non_exhaustive()
-    }
-}
-
-/// Which destination a [`BlindingInfo`] is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BlindedEndpoint {
-    /// 0.
-    Hash(DestinationHash),
-    /// 1.
-    Name(String),
-    /// 2.
-    Destination(Destination),
-    /// 3: the type of its signing key, and the key.
-    Key(u16, Bytes),
 }
 
 impl Message {
@@ -474,110 +393,6 @@ impl Send {
             out.put_u64(u64::from(flags) << 48 | expires.0 & DATE_MASK);
         }
         Ok(())
-    }
-}
-
-impl HostLookup {
-    fn parse(r: &mut Reader<'_>) -> Result<Self> {
-        let (session, request, timeout) = (session(r)?, r.u32()?, r.u32()?);
-        let query = match r.u8()? {
-            0 => Query::Hash(DestinationHash(r.array()?)),
-            1 => Query::Name(text(r)?),
-            other => Query::Other(other),
-        };
-        Ok(Self { session, request, timeout, query })
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.put_u16(self.session.0);
-        out.put_u32(self.request);
-        out.put_u32(self.timeout);
-        match &self.query {
-            Query::Hash(hash) => {
-                out.put_u8(0);
-                out.put(&hash.0);
-            }
-            Query::Name(name) => {
-                out.put_u8(1);
-                write_string(out, name);
-            }
-            Query::Other(kind) => out.put_u8(*kind),
-        }
-    }
-}
-
-impl HostReply {
-    fn parse(r: &mut Reader<'_>) -> Result<Self> {
-        let (session, request) = (session(r)?, r.u32()?);
-        let found = match r.u8()? {
-            0 => Ok(Destination::parse(r)?),
-            why => Err(why),
-        };
-        Ok(Self { session, request, found })
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        out.put_u16(self.session.0);
-        out.put_u32(self.request);
-        match &self.found {
-            Ok(found) => {
-                out.put_u8(0);
-                out.put(found.as_bytes());
-            }
-            Err(why) => out.put_u8(*why),
-        }
-    }
-}
-
-impl BlindingInfo {
-    fn parse(r: &mut Reader<'_>) -> Result<Self> {
-        let (session, flags, kind) = (session(r)?, r.u8()?, r.u8()?);
-        let (blinded_type, expires) = (r.u16()?, Wall::from_secs(r.u32()?));
-        let endpoint = match kind {
-            0 => BlindedEndpoint::Hash(DestinationHash(r.array()?)),
-            1 => BlindedEndpoint::Name(text(r)?),
-            2 => BlindedEndpoint::Destination(Destination::parse(r)?),
-            3 => {
-                let kind = r.u16()?;
-                let len = crate::data::key_type::SigType::from_code(kind).public_key_len();
-                let key = r.take(len.ok_or(Error::Invalid("signature type"))?)?;
-                BlindedEndpoint::Key(kind, Bytes::copy_from_slice(key))
-            }
-            _ => return Err(Error::Invalid("blinded endpoint")),
-        };
-        let scheme = (flags & 1 != 0).then_some(flags >> 1 & 7);
-        let key = if scheme.is_some() { Some(r.array()?) } else { None };
-        let secret = if flags & 0x10 != 0 { Some(text(r)?) } else { None };
-        Ok(Self { session, endpoint, blinded_type, expires, scheme, key, secret })
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        let scheme = self.scheme.map_or(0, |scheme| 1 | scheme << 1 & 0x0e);
-        out.put_u16(self.session.0);
-        out.put_u8(scheme | if self.secret.is_some() { 0x10 } else { 0 });
-        out.put_u8(match self.endpoint {
-            BlindedEndpoint::Hash(_) => 0,
-            BlindedEndpoint::Name(_) => 1,
-            BlindedEndpoint::Destination(_) => 2,
-            BlindedEndpoint::Key(..) => 3,
-        });
-        out.put_u16(self.blinded_type);
-        out.put_u32(self.expires.secs());
-        match &self.endpoint {
-            BlindedEndpoint::Hash(hash) => out.put(&hash.0),
-            BlindedEndpoint::Name(name) => write_string(out, name),
-            BlindedEndpoint::Destination(destination) => out.put(destination.as_bytes()),
-            BlindedEndpoint::Key(kind, key) => {
-                out.put_u16(*kind);
-                out.put(key);
-            }
-        }
-        if self.scheme.is_some() {
-            out.put(&self.key.unwrap_or_default());
-        }
-        if let Some(secret) = &self.secret {
-            write_string(out, secret);
-        }
     }
 }
 
