@@ -129,6 +129,7 @@ impl DestinationStats {
             ("packet_sent", t.sent),
             ("packet_sent_again", t.retransmitted),
             ("packet_received", t.received),
+            ("ping_answered", t.pongs),
         ];
         let messages = [
             ("bad_clove", other.bad_cloves),

@@ -14,6 +14,7 @@ mod receive;
 use super::memory::Memory;
 use super::packet::{Packet, flag};
 use super::stream::{Config, End, Stream};
+use crate::bucket::Bucket;
 use crate::data::keys_and_cert::Destination;
 use crate::data::private_keys::PrivateKeys;
 use crate::id::DestinationHash;
@@ -160,6 +161,8 @@ pub struct Stats {
     pub retransmitted: u64,
     /// Packets received.
     pub received: u64,
+    /// Pings answered.
+    pub pongs: u64,
     /// Packets refused, in the order of [`Refused::ALL`].
     pub refused: [u64; Refused::ALL.len()],
     /// Streams by how they ended: in the order of [`ENDS`].
@@ -199,6 +202,7 @@ pub struct Streams {
     timers: BTreeSet<(Mono, u32)>,
     turns: VecDeque<u32>,
     early: VecDeque<(Mono, DestinationHash, Packet)>,
+    pings: Bucket,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
     stats: Stats,
@@ -219,6 +223,7 @@ impl Streams {
             timers: BTreeSet::new(),
             turns: VecDeque::new(),
             early: VecDeque::new(),
+            pings: Bucket::default(),
             out: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
             stats: Stats::default(),

@@ -8,6 +8,12 @@ use crate::time::{Mono, Now};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
+/// Pings that are answered: at once, and a second. Each costs a signature.
+const PINGS: (f32, f32) = (16.0, 8.0);
+
+/// What of a ping's payload comes back. INTEROP: 32 bytes in Java.
+const MAX_ECHO: usize = 32;
+
 impl Streams {
     /// Takes a packet. `from` is whose session it came out of, as far as that is proven.
     ///
@@ -34,7 +40,7 @@ impl Streams {
         let signer = known.and_then(|entry| entry.from.as_ref()).map(|from| from.signing_type());
         let packet = Packet::parse(bytes, signer).map_err(|_| Refused::Malformed)?;
         if packet.has(flag::ECHO) {
-            return Err(Refused::Unknown);
+            return self.pong(now, from, ports, &packet, bytes);
         }
         if known.is_some() {
             return self.known(now, from, id, &packet, bytes);
@@ -52,6 +58,42 @@ impl Streams {
         } else {
             self.keep_early(now, sender, packet)
         }
+    }
+
+    /// Answers a ping, as programs behind Java's servers expect: whoever can be called can be pinged, and nobody else.
+    fn pong(
+        &mut self,
+        now: Now,
+        from: Option<DestinationHash>,
+        ports: Ports,
+        ping: &Packet,
+        bytes: &Bytes,
+    ) -> Result<(), Refused> {
+        // An answer names no stream of ours: we ask nobody.
+        if ping.send_stream == 0 {
+            return Err(Refused::Unknown);
+        }
+        if !self.listening {
+            return Err(Refused::NotListening);
+        }
+        let signer = ping.from.as_ref().ok_or(Refused::BadSignature)?;
+        let remote = signer.hash();
+        if from.is_some_and(|from| from != remote) {
+            return Err(Refused::WrongSender);
+        }
+        if !self.pings.take(PINGS, now.mono) {
+            return Err(Refused::TooMany);
+        }
+        ping.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
+        let mut pong = Packet::new(0, ping.send_stream, 0);
+        pong.flags = flag::ECHO | flag::NO_ACK;
+        pong.payload = ping.payload.slice(..ping.payload.len().min(MAX_ECHO));
+        if let Ok(bytes) = pong.to_bytes() {
+            self.stats.pongs += 1;
+            let ports = Ports { from: ports.to, to: ports.from };
+            self.out.push_back(Out::Packet { to: remote, ports, stream: 0, bytes });
+        }
+        Ok(())
     }
 
     fn keep_early(&mut self, now: Now, sender: DestinationHash, packet: Packet) -> Result<(), Refused> {

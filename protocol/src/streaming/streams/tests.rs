@@ -353,6 +353,35 @@ fn packets_of_strangers_and_forged_ones_change_nothing() {
 }
 
 #[test]
+fn a_ping_is_answered_by_whoever_can_be_called_and_not_too_often() {
+    let mut pinger = signer(1);
+    let ping = |from: &Signer, length: usize| {
+        let mut packet = Packet::new(77, 0, 0);
+        packet.flags = flag::ECHO | flag::FROM | flag::SIGNATURE | flag::NO_ACK;
+        packet.from = Some(from.destination.clone());
+        packet.payload = vec![5; length].into();
+        Bytes::from(packet.sign(&from.key).unwrap())
+    };
+    let mut bob = end(2, Config::default()).streams;
+    let ports = Ports { from: 1, to: 2 };
+    assert_eq!(bob.handle_packet(START, None, ports, &ping(&pinger, 40)), Ok(()));
+    let Some(Out::Packet { to, ports: back, bytes, .. }) = bob.poll_output(START, true) else { panic!("no answer") };
+    let pong = Packet::parse(&bytes.into(), None).unwrap();
+    assert_eq!((to, back), (pinger.destination.hash(), Ports { from: 2, to: 1 }));
+    assert_eq!((pong.send_stream, pong.receive_stream, pong.payload.len()), (0, 77, 32));
+    assert!(pong.has(flag::ECHO) && pong.from.is_none());
+    let again = Bytes::from(pong.to_bytes().unwrap());
+    assert_eq!(bob.handle_packet(START, None, ports, &again), Err(Refused::Unknown), "an answer is not answered");
+    let answered = (0..100).filter(|_| bob.handle_packet(START, None, ports, &ping(&pinger, 0)).is_ok()).count();
+    assert_eq!(answered, 15);
+    pinger.key = SigningKey::from_seed([9; 32]);
+    let later = START.plus(Duration::from_secs(60));
+    assert_eq!(bob.handle_packet(later, None, ports, &ping(&pinger, 0)), Err(Refused::BadSignature));
+    let mut deaf = Streams::new(Config::default(), Limits::default(), signer(3), false, [3; 32]);
+    assert_eq!(deaf.handle_packet(START, None, ports, &ping(&signer(1), 0)), Err(Refused::NotListening));
+}
+
+#[test]
 fn so_many_streams_and_no_more() {
     let us = signer(2);
     let limits = Limits { streams: 5, per_remote: 3, ..Limits::default() };
