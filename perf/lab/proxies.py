@@ -3,7 +3,8 @@
     1..6   relays   Ramson, the hops of all tunnels      10, 11   ramson   its proxy, and a server
                                                          12, 13   i2pd     its proxy, and a server
 
-curl asks, nginx answers; all tunnels have three hops.
+curl asks, nginx answers; all tunnels have three hops. Ramson's proxy builds its tunnels when the first request comes, i2pd's at the start: the
+first byte when cold is that of a proxy that nobody has used.
 """
 
 import argparse

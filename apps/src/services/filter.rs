@@ -31,6 +31,8 @@ pub struct FilterFile(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     filter: Filter,
+    /// Where paths begin that are not whole.
+    folder: PathBuf,
     lists: Vec<List>,
     looked: Option<Mono>,
 }
@@ -70,20 +72,21 @@ impl FilterFile {
         let folder = path.parent().unwrap_or(Path::new("."));
         let list = |path: &String| List { path: folder.join(path), read: None, who: BTreeSet::new() };
         let lists = filter.lists().iter().map(list).collect();
-        Ok(Self(Arc::new(Mutex::new(State { filter, lists, looked: None }))))
+        let folder = folder.to_owned();
+        Ok(Self(Arc::new(Mutex::new(State { filter, folder, lists, looked: None }))))
     }
 
     /// Judges a call.
     pub(super) fn allows(&self, who: DestinationHash, now: Mono) -> bool {
         let mut state = self.0.lock();
-        let State { filter, lists, looked } = &mut *state;
+        let State { filter, folder, lists, looked } = &mut *state;
         if looked.is_none_or(|at| now >= at + LOOK) {
             *looked = Some(now);
             lists.iter_mut().for_each(List::look);
         }
         let verdict = filter.call(now, who, |list| lists.get(list).is_some_and(|list| list.who.contains(&who)));
         for path in &verdict.record {
-            if let Err(error) = record(Path::new(path), who) {
+            if let Err(error) = record(&folder.join(path), who) {
                 tracing::warn!(%error, path, "a filter cannot write down who calls too often; see the path behind record");
             }
         }
@@ -143,8 +146,7 @@ mod tests {
     fn who_is_written_down_is_on_the_list_that_throttles_him_from_then_on() {
         let folder = tempfile::tempdir().unwrap();
         let (definition, list) = (folder.path().join("filter.txt"), folder.path().join("throttled.txt"));
-        fs::write(&definition, format!("3/5 record {}\ndeny file throttled.txt\nallow default", list.display()))
-            .unwrap();
+        fs::write(&definition, "3/5 record throttled.txt\ndeny file throttled.txt\nallow default").unwrap();
         let filter = FilterFile::open(&definition).unwrap();
         let (often, seldom) = (DestinationHash([1; 32]), DestinationHash([2; 32]));
         let calls = [1, 2, 3, 4].map(|at| filter.allows(often, Duration::from_secs(at)));

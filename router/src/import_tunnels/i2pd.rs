@@ -34,6 +34,7 @@ const KNOWN: &[&str] = &[
     "i2pheaders",
     "enableuniquelocal",
     "ssl",
+    "outproxy",
     "datagramversion",
 ];
 
@@ -69,6 +70,17 @@ fn encrypted(found: &Found, tunnel: &mut Tunnel) {
     found.get("i2cp.leasesetprivkey").unwrap_or_default().clone_into(&mut tunnel.reader_key);
 }
 
+/// The outproxy of a proxy for HTTP, if it is in I2P. That of one for SOCKS is a program outside.
+fn outproxy(found: &Found, kind: &str, tunnel: &mut Tunnel, notes: &mut Vec<String>) {
+    let Some(url) = found.get("outproxy") else { return };
+    let place = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+    if kind == "httpproxy" && place.split(':').next().is_some_and(|host| host.ends_with(".i2p")) {
+        tunnel.outproxies = vec![place.to_owned()];
+    } else {
+        notes.push(format!("{url} is no outproxy within I2P"));
+    }
+}
+
 /// # Errors
 /// Why there is none like it here.
 pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tunnel, String> {
@@ -101,6 +113,7 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
         }
     } else {
         tunnel.listen = Endpoint(Some(found.endpoint("address", "port")?));
+        outproxy(found, kind, &mut tunnel, notes);
         if matches!(kind, "client" | "udpclient") {
             found.get("destination").ok_or("it has no destination")?.clone_into(&mut tunnel.destination);
             tunnel.port = found.get("destinationport").and_then(|text| text.parse().ok()).unwrap_or_default();

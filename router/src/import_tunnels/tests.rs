@@ -50,6 +50,7 @@ keys = n.dat
 [proxy]
 type = httpproxy
 port = 4446
+outproxy = http://exit.i2p:8080
 ";
 
 const JAVA: &str = "
@@ -122,6 +123,7 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
         (irc.destination.as_str(), irc.port, irc.keys.as_str(), irc.quantity),
         ("irc.ilita.i2p", 6667, "transient-shared", 2)
     );
+    assert_eq!(proxy.outproxies, ["exit.i2p:8080"]);
     assert_eq!((irc.listen.0, proxy.quantity), (Some("0.0.0.0:6668".parse().unwrap()), 5));
     assert_eq!((proxy.r#type.as_str(), proxy.keys.as_str()), ("http-proxy", "transient"));
     assert_eq!((udp.r#type.as_str(), udp.port, udp.unique_local), ("udp-server", 5, false));

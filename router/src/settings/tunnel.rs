@@ -90,7 +90,7 @@ section! {
         /// Of a server: calls of all callers together in a day.
         max_total_conns_per_day: u32 = 0 => Live;
         /// Of a server: connections at a time; more wait.
-        max_concurrent_streams: usize = 1024 => Live;
+        max_concurrent_streams: usize = 4096 => Live;
         /// Of `http-server`: what the program is told as `Host`; empty is as the visitor wrote it.
         host: String = String::new() => Live;
         /// Of `http-server` and `site`: send away those who come from outside through an inproxy.
