@@ -193,6 +193,8 @@ impl<O: Opener> Connection<O> {
 
     async fn next_line(&mut self) -> io::Result<Option<String>> {
         loop {
+            // Whoever speaks without a pause takes turns with others.
+            tokio::task::consume_budget().await;
             let line = self.lines.next_line().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
             if line.is_some() {
                 return Ok(line);
@@ -242,6 +244,8 @@ impl<O: Opener> Connection<O> {
         let Some(size) = size else { return Ok(false) };
         let Ok(Some(payload)) = timeout(SILENCE, self.bytes(size)).await? else { return Ok(false) };
         let Some(session) = self.owned.as_ref().and_then(Owned::session) else { return Ok(false) };
+        // A program that sends as fast as it can never has this task wait for it, and others have this thread, too.
+        tokio::task::yield_now().await;
         let destination = params.get("DESTINATION").unwrap_or_default();
         if raw == (session.part.style == Style::Raw) {
             datagrams::send(&self.server, session, destination, params, &payload);

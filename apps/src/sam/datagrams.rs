@@ -41,6 +41,8 @@ pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: Arc<UdpSock
         {
             send(&server, &session, &destination, &params, payload);
         }
+        // Others have this thread, too, however many come.
+        tokio::task::yield_now().await;
     }
 }
 

@@ -23,13 +23,15 @@ use ramson_protocol::sam::datagram::MAX_RAW;
 use ramson_protocol::sam::reply::{Outcome, Reply};
 use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 /// Streams of a session at a time; further ones of others are broken off.
@@ -41,6 +43,9 @@ const FULL: usize = 32_768;
 /// Pieces of at most 32 KiB that wait for the program, and for one stream.
 const OUTGOING: usize = 32;
 const WAITING: usize = 8;
+
+/// Version 1 does not say that a stream takes no more: whoever sends to it waits for so long, and then it is broken off.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that are read of a stream at once.
 const CHUNK: usize = 16 * 1024;
@@ -73,6 +78,8 @@ struct Numbered {
     up: mpsc::Sender<Vec<u8>>,
     limit: watch::Sender<u64>,
     buffer: Arc<Buffer>,
+    /// Its task, once there is one.
+    task: Option<AbortHandle>,
 }
 
 /// What waits to go into a stream.
@@ -114,10 +121,8 @@ struct Numbers<O: Opener> {
 /// If the socket breaks, or what comes is nothing that anybody may say.
 pub(super) async fn serve<O: Opener>(connection: Connection<O>, direction: Direction) -> io::Result<()> {
     let Connection { server, socket, mut lines, version, owned, .. } = connection;
-    let Some((owned, session)) = owned.and_then(|owned| Some((owned.session().cloned()?, owned))).map(|(s, o)| (o, s))
-    else {
-        return Ok(());
-    };
+    let Some(owned) = owned else { return Ok(()) };
+    let Some(session) = owned.session().cloned() else { return Ok(()) };
     let (from, to) = socket.into_split();
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let (ended, mut ends) = mpsc::unbounded_channel();
@@ -168,6 +173,8 @@ async fn accept<E: Endpoint>(session: Arc<Session<E>>, callers: mpsc::Sender<Cal
 
 async fn fill(from: &OwnedReadHalf, lines: &mut Lines) -> io::Result<bool> {
     from.readable().await?;
+    // Whoever speaks without a pause takes turns with others.
+    tokio::task::consume_budget().await;
     let mut buffer = [0; 2048];
     match from.try_read(&mut buffer) {
         Ok(0) => return Ok(false),
@@ -232,7 +239,7 @@ impl<O: Opener> Numbers<O> {
         // In version 2 nothing comes until the program has said how much may.
         let (limit, limited) = watch::channel(if self.version.major == 1 { u64::MAX } else { 0 });
         let buffer = Arc::new(Buffer::default());
-        self.streams.insert(id, Numbered { up, limit, buffer: Arc::clone(&buffer) });
+        self.streams.insert(id, Numbered { up, limit, buffer: Arc::clone(&buffer), task: None });
         Ends { id, up: waiting, limit: limited, buffer, out: self.out.clone(), ended: self.ended.clone() }
     }
 
@@ -256,7 +263,16 @@ impl<O: Opener> Numbers<O> {
             return self.say(refuse(Outcome::I2pError, "the router does not keep up: try again")).await;
         };
         let ends = self.begin(number);
-        self.tasks.spawn(call::<O::Endpoint>(stream, ends));
+        self.spawn(number, call::<O::Endpoint>(stream, ends));
+    }
+
+    fn spawn(&mut self, number: i32, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        if let Some(stream) = self.streams.get_mut(&number) {
+            stream.task = Some(task);
+        }
+        // What has ended is not kept.
+        while self.tasks.try_join_next().is_some() {}
     }
 
     async fn on_caller(&mut self, caller: Caller<<O::Endpoint as Endpoint>::Stream>) {
@@ -272,7 +288,7 @@ impl<O: Opener> Numbers<O> {
         let ends = self.begin(number);
         let who = base64::encode(caller.from.as_bytes());
         self.say(Reply::plain("STREAM CONNECTED").with("DESTINATION", &who).with("ID", &number.to_string())).await;
-        self.tasks.spawn(async move {
+        self.spawn(number, async move {
             let _counted = Counted::new("accept");
             run(caller.stream, ends).await;
         });
@@ -282,8 +298,14 @@ impl<O: Opener> Numbers<O> {
         let stream = id(params).and_then(|id| self.streams.get(&id));
         if self.version.major == 1 {
             // What comes for a stream that has just ended is lost, as its program will hear.
-            if let Some(Numbered { up, .. }) = stream {
-                let _ = timeout(WRITE, up.send(bytes)).await;
+            if let Some(Numbered { up, task, .. }) = stream
+                && timeout(PATIENCE, up.send(bytes)).await.is_err()
+            {
+                // A piece is missing: the other side is not to take the rest for the whole.
+                task.iter().for_each(AbortHandle::abort);
+                let number = params.get("ID").unwrap_or_default();
+                self.say(Reply::new("STREAM CLOSED", Outcome::Timeout).with("ID", number)).await;
+                id(params).map(|id| self.streams.remove(&id));
             }
             return;
         }
