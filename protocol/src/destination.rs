@@ -513,6 +513,8 @@ impl Destination {
             let Some(TheirKey { kind, key }) = remote.key(is_ready).filter(|_| remote.has_lease(now.wall)) else {
                 if remote.look_up(now.mono) {
                     self.out.push_back(Out::LookUp(to));
+                } else if let Some(again) = remote.searched_again() {
+                    self.held.insert(to, again);
                 }
                 return;
             };

@@ -29,7 +29,7 @@ const HOLD: Duration = Duration::from_millis(2500);
 const DATAGRAM_HOLD: Duration = Duration::from_millis(250);
 
 /// A search is not begun anew so soon after one that found nothing.
-const MISSED: Duration = Duration::from_secs(10);
+pub(super) const MISSED: Duration = Duration::from_secs(5);
 
 /// A key of another destination's, and the handshake that is made with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +152,11 @@ impl Remote {
         let begin = !self.looking && now >= self.missed_until;
         self.looking |= begin;
         begin
+    }
+
+    /// When a search may begin, if none is under way.
+    pub(super) fn searched_again(&self) -> Option<Mono> {
+        (!self.looking).then_some(self.missed_until)
     }
 
     /// Nothing was found: what waits is given up.

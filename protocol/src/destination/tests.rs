@@ -227,6 +227,18 @@ fn a_stream_to_nobody_ends_when_the_search_does() {
 }
 
 #[test]
+fn who_was_not_found_is_looked_for_again_as_soon_as_may_be() {
+    let mut net = Net::new();
+    net.answers = false;
+    net.connect(b"x");
+    net.run(Duration::from_secs(1));
+    net.answers = true;
+    net.connect(b"again");
+    net.run(remote::MISSED);
+    assert_eq!((net.nodes[0].lookups, net.nodes[1].read.as_slice()), (2, &b"again"[..]));
+}
+
+#[test]
 fn a_new_lease_set_is_told_until_it_is_acknowledged_and_then_no_more() {
     let mut net = Net::new();
     let id = net.connect(b"x");
@@ -429,7 +441,7 @@ fn a_program_is_told_why_its_payload_did_not_go() {
     let (now, to) = (net.now, net.nodes[1].core.hash());
     let late = Raw { to, payload: Bytes::from_static(b"late"), expires: Some(now.wall), bundle: true, token: Some(3) };
     net.nodes[0].core.send_raw(now, late);
-    // A search has just failed, so this one waits, and then for too long.
+    // A search has just failed, so this one waits for the next, which fails, too.
     net.send_raw(0, b"waits", 4);
     net.run(Duration::from_secs(30));
     net.nodes[0].core.handle_input(now, In::Outbound(vec![]));
@@ -437,7 +449,7 @@ fn a_program_is_told_why_its_payload_did_not_go() {
     net.run(Duration::from_secs(1));
     assert_eq!(
         net.nodes[0].fates,
-        [(1, Fate::NoLeaseSet), (2, Fate::BadLength), (3, Fate::Expired), (4, Fate::Expired), (5, Fate::NoTunnels)]
+        [(1, Fate::NoLeaseSet), (2, Fate::BadLength), (3, Fate::Expired), (4, Fate::NoLeaseSet), (5, Fate::NoTunnels)]
     );
     assert_eq!(net.nodes[0].core.stats().raw_lost, 3);
 }
