@@ -50,6 +50,7 @@ class Network:
 
     def boot(self, limit=90):
         """Starts each router once to make its keys and RouterInfo, tells each of all others, starts all again."""
+        self.web.start()
         everyone = self.routers()
         for router in everyone:
             router.start()

@@ -66,7 +66,11 @@ class Web:
             def log_message(self, *_):
                 pass
 
-        self._server = _listen((self.ip, self.port), Handler)
+        self._handler, self._server = Handler, None
+
+    def start(self):
+        """Serves from now on."""
+        self._server = _listen((self.ip, self.port), self._handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -86,8 +90,9 @@ class Web:
 
     def close(self):
         """Stops serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
 
 
 def _listen(address, handler):
