@@ -9,19 +9,18 @@ itself without tunnels has its line marked: it is another thing that is measured
 import argparse
 import os
 import statistics
-import sys
 import threading
 import time
 
 from . import sandbox
 from .ends import EndI2pd, EndRamson, WideRamson
 from .network import Network
+from .options import parse
 from .outcome import eventually
 from .router import peers_folder
 from .sam import PORT, Refused, Session
 from .suite import Lab
 
-_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BLOCK = os.urandom(1 << 16)
 _PATIENCE = 240
 _SETUPS = 5
@@ -65,13 +64,7 @@ def _options():
     parser.add_argument("only", nargs="*", metavar="ROW", help="of setup, one_stream, many_streams, datagrams, memory; all without any")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--sessions", type=int, default=1000, help="how many are held at once")
-    parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
-    parser.add_argument("--ramson", default=os.path.join(_TOP, "target", "release", "ramson"), metavar="PATH")
-    options = parser.parse_args()
-    if not os.access(options.ramson, os.X_OK):
-        sys.exit(f"no binary at {options.ramson}: cargo build --release -p ramson")
-    options.ramson = os.path.abspath(options.ramson)
-    return options
+    return parse(parser)
 
 
 def _try(row, router, options):

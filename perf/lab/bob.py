@@ -50,20 +50,19 @@ class Bob:
 
 def serve(host, name, to, *more):
     """Has a tunnel of this name lead to a server `to` of the programs', with further lines; returns its destination."""
-    with Bob(host) as bob:
-        bob.ok(f"setnick {name}")
-        key = bob.ok("newkeys")
-        for line in (f"outhost {to[0]}", f"outport {to[1]}", *more, "start"):
-            bob.ok(line)
-    return key
+    return _start(host, name, f"outhost {to[0]}", f"outport {to[1]}", *more)
 
 
 def listen(host, name, port, *more):
     """Has a tunnel of this name listen on a port; returns its destination."""
+    return _start(host, name, f"inhost {host}", f"inport {port}", *more)
+
+
+def _start(host, name, *lines):
     with Bob(host) as bob:
         bob.ok(f"setnick {name}")
         key = bob.ok("newkeys")
-        for line in (f"inhost {host}", f"inport {port}", *more, "start"):
+        for line in (*lines, "start"):
             bob.ok(line)
     return key
 

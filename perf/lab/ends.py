@@ -18,10 +18,10 @@ from .i2pd import I2pd
 from .link import Link
 from .network import Network
 from .ramson import Ramson
+from .options import parse
 from .router import peers_folder
 from .suite import Lab
 
-_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _FAR = "delay=300ms"  # each way, in front of each client
 REGIMES = {
     "near": ("no delay", ""),
@@ -139,9 +139,7 @@ def _options():
     parser.add_argument("--pairs", default=",".join(map(":".join, PAIRS)), help="which client with which server")
     parser.add_argument("--no-memory", action="store_true", help="leave the memory of what is idle out")
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
-    parser.add_argument("--ramson", default=os.path.join(_TOP, "target", "release", "ramson"), metavar="PATH")
-    options = parser.parse_args()
+    options = parse(parser)
     options.regimes = options.regimes or list(REGIMES)
     options.pairs = [tuple(pair.split(":")) for pair in options.pairs.split(",")]
     options.streams = [int(n) for n in options.streams.split(",")]
@@ -149,9 +147,6 @@ def _options():
         sys.exit(f"no {', '.join(unknown)}; there are {', '.join(REGIMES)}")
     if set(options.pairs) - set(PAIRS):
         sys.exit(f"pairs are {', '.join(map(':'.join, PAIRS))}")
-    if not os.access(options.ramson, os.X_OK):
-        sys.exit(f"no binary at {options.ramson}: cargo build --release -p ramson -p ramson-perf")
-    options.ramson = os.path.abspath(options.ramson)
     return options
 
 

@@ -16,11 +16,11 @@ import time
 from . import sandbox
 from .ends import EndI2pd, EndRamson, WideRamson
 from .network import Network
-from .programs import Nginx
+from .options import parse
 from .router import peers_folder
+from .servers import Nginx
 from .suite import Lab
 
-_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _HOPS, _QUANTITY, _PORT = 3, 3, 4444
 _PATIENCE = 180  # seconds until the first page
 _SMALL = 1_000  # bytes of the page that is asked for again and again
@@ -86,13 +86,7 @@ def _options():
     parser = argparse.ArgumentParser(prog="compare proxy", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--requests", type=int, default=2000, help="of the small page")
     parser.add_argument("--parallel", type=int, default=16)
-    parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
-    parser.add_argument("--ramson", default=os.path.join(_TOP, "target", "release", "ramson"), metavar="PATH")
-    options = parser.parse_args()
-    if not os.access(options.ramson, os.X_OK):
-        sys.exit(f"no binary at {options.ramson}: cargo build --release -p ramson")
-    options.ramson = os.path.abspath(options.ramson)
-    return options
+    return parse(parser)
 
 
 def _line(net, client, server, options):
