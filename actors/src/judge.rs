@@ -133,7 +133,7 @@ impl Judge {
         let Some(path) = self.path.clone().filter(|_| std::mem::take(&mut self.changed)) else { return };
         let text = file::to_text(self.core.bans(), self.shared.now());
         actix_rt::task::spawn_blocking(move || {
-            if let Err(error) = disk::replace(&path, text.as_bytes()) {
+            if let Err(error) = disk::replace(&path, text.as_bytes(), 0o600) {
                 tracing::warn!(%error, "the bans could not be written");
             }
         });

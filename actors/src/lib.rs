@@ -16,7 +16,7 @@
 mod config;
 mod connections;
 pub mod destination;
-mod disk;
+pub mod disk;
 mod dispatch;
 pub mod drops;
 mod expected;

@@ -202,7 +202,7 @@ impl Profiles {
         let Some(path) = self.path.clone() else { return };
         let bytes = file::to_bytes(&self.peers, self.shared.now().mono);
         actix_rt::task::spawn_blocking(move || {
-            if let Err(error) = disk::replace(&path, &bytes) {
+            if let Err(error) = disk::replace(&path, &bytes, 0o600) {
                 tracing::warn!(%error, "the profiles could not be written");
             }
         });

@@ -16,7 +16,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 /// A new destination has tunnels within this time, or the caller hears that it has none.
-pub(crate) const TUNNELS: Duration = Duration::from_secs(30);
+const TUNNELS: Duration = Duration::from_secs(30);
 
 /// So often it is asked whether it has.
 const LOOK: Duration = Duration::from_millis(100);
@@ -74,12 +74,25 @@ pub(crate) async fn until(is_ready: impl Fn() -> bool) {
     }
 }
 
+/// The same for as long as a caller waits; `None` if it has none by then.
+pub(crate) async fn ready(is_ready: impl Fn() -> bool) -> Option<()> {
+    timeout(TUNNELS, until(is_ready)).await.ok()
+}
+
+/// Ends a destination from a thread without actors. Without a runtime the router has ended, and the destination with it.
+pub(crate) fn end(handle: &DestinationHandle) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let handle = handle.clone();
+        runtime.spawn(async move { handle.end().await });
+    }
+}
+
 impl Network for Streams {
     type Stream = Stream;
 
     async fn connect(&self, to: Target, port: u16) -> Result<Stream, ConnectError> {
         let (destination, _) = self.destination().await?;
-        timeout(TUNNELS, until(|| destination.is_ready())).await.map_err(|_| ConnectError::NoTunnels)?;
+        ready(|| destination.is_ready()).await.ok_or(ConnectError::NoTunnels)?;
         let hash = match to {
             Target::Hash(hash) => hash,
             Target::Blinded(address) => destination.find_blinded(address).await?.hash(),
@@ -106,11 +119,8 @@ impl Network for Streams {
 
     fn end(&self) {
         // One that was opened by somebody else is his to end.
-        if let (Some(_), Some((handle, _)), Ok(runtime)) =
-            (&self.opener, self.destination.get(), tokio::runtime::Handle::try_current())
-        {
-            let handle = handle.clone();
-            runtime.spawn(async move { handle.end().await });
+        if let (Some(_), Some((handle, _))) = (&self.opener, self.destination.get()) {
+            end(handle);
         }
     }
 }

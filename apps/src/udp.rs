@@ -13,18 +13,18 @@ mod flow;
 pub mod server;
 pub mod streamr;
 
+use crate::datagrams::{Sender, open, seal};
 use crate::series::REFUSED;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use ramson_actors::destination::DestinationHandle;
 use ramson_protocol::data::mapping::{Mapping, MappingBuf};
-use ramson_protocol::datagram::{Claimed, DATAGRAM2, DATAGRAM3, Signed};
+use ramson_protocol::datagram::{Claimed, DATAGRAM2, DATAGRAM3};
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::payload::{DATAGRAM, RAW};
 use ramson_protocol::sam::datagram::{MAX_RAW, MAX_WITH_SENDER};
 use ramson_protocol::streaming::streams::{Ports, Signer};
-use ramson_transports::clock::Clock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -135,19 +135,21 @@ impl Datagrams {
         if payload.len() > longest {
             return false;
         }
-        let Signer { destination, key, offline } = &self.0.us;
-        let signed = |payload| Signed { from: destination.clone(), payload };
-        let (protocol, content): (u8, Bytes) = match form {
-            Form::Raw => (RAW, payload),
-            Form::Named(Kind::One, _) => (DATAGRAM, signed(payload).to_bytes1(key).into()),
-            Form::Named(Kind::Two, _) => (DATAGRAM2, signed(payload).to_bytes2(&to, key, offline.as_deref()).into()),
-            Form::Named(Kind::Three, options) => {
-                let claimed = Claimed { from: destination.hash(), payload };
-                let with_options =
-                    (*options != MappingBuf::default()).then(|| claimed.to_bytes_with_options(options).ok());
-                (DATAGRAM3, with_options.flatten().unwrap_or_else(|| claimed.to_bytes()).into())
-            }
+        let us = &self.0.us;
+        let protocol = match form {
+            Form::Raw => RAW,
+            Form::Named(Kind::One, _) => DATAGRAM,
+            Form::Named(Kind::Two, _) => DATAGRAM2,
+            Form::Named(Kind::Three, _) => DATAGRAM3,
         };
+        let with_options = match form {
+            Form::Named(Kind::Three, options) if *options != MappingBuf::default() => {
+                let claimed = Claimed { from: us.destination.hash(), payload: payload.clone() };
+                claimed.to_bytes_with_options(options).ok().map(Bytes::from)
+            }
+            _ => None,
+        };
+        let content = with_options.unwrap_or_else(|| seal(us, protocol, &to, payload));
         (self.0.send)(Datagram { peer: Some(to), ports, protocol, content })
     }
 
@@ -172,14 +174,14 @@ impl Datagrams {
     fn open(&self, datagram: &Datagram) -> Option<Received> {
         let Datagram { peer, ports, protocol, content } = datagram;
         let received = |from, kind, options, payload| Received { from, kind, ports: *ports, options, payload };
-        let signed =
-            |kind, Signed { from, payload }| received(Some(from.hash()), Some(kind), MappingBuf::new(), payload);
         match *protocol {
             RAW => Some(received(*peer, None, MappingBuf::new(), content.clone())),
-            DATAGRAM => Signed::parse1(content, *peer).ok().map(|datagram| signed(Kind::One, datagram)),
-            DATAGRAM2 => {
-                let us = self.0.us.destination.hash();
-                Signed::parse2(content, &us, *peer, Clock::system()).ok().map(|datagram| signed(Kind::Two, datagram))
+            DATAGRAM | DATAGRAM2 => {
+                let (Some(Sender::Signed(from)), payload) = open(&self.0.us.destination.hash(), datagram)? else {
+                    return None;
+                };
+                let kind = if *protocol == DATAGRAM { Kind::One } else { Kind::Two };
+                Some(received(Some(from.hash()), Some(kind), MappingBuf::new(), payload))
             }
             DATAGRAM3 => {
                 let (Claimed { from, payload }, options): (_, Mapping<'_>) =

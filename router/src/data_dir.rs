@@ -6,6 +6,7 @@
 //! ```
 //! The first routers wrote the keys alone. Such a file is read, and written anew with what guards it.
 
+use ramson_actors::disk;
 use ramson_actors::identity::NodeKeys;
 use ramson_crypto::hash::sha256;
 use ramson_protocol::data::router_info::RouterInfo;
@@ -13,7 +14,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -127,7 +128,7 @@ impl DataDir {
             Ok(text) => text.trim().parse().ok().filter(|port| *port != 0).ok_or(DataError::BadPort(path)),
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 let port = free_port();
-                let written = write_atomically(&path, format!("{port}\n").as_bytes(), 0o600);
+                let written = disk::replace(&path, format!("{port}\n").as_bytes(), 0o600);
                 written.map_err(|e| DataError::Io { what: "write", path, source: e }).map(|()| port)
             }
             Err(e) => Err(DataError::Io { what: "read", path, source: e }),
@@ -237,11 +238,7 @@ fn write_keys(path: &Path, keys: &NodeKeys) -> Result<(), DataError> {
     content.extend_from_slice(&keys.to_bytes());
     let sum = sha256(&[&content]);
     content.extend_from_slice(&sum);
-    write_atomically(path, &content, 0o600).map_err(|e| DataError::Io {
-        what: "write",
-        path: path.to_owned(),
-        source: e,
-    })
+    disk::replace(path, &content, 0o600).map_err(|e| DataError::Io { what: "write", path: path.to_owned(), source: e })
 }
 
 /// Takes from others what rights they have in the folder, from an earlier version or another hand.
@@ -262,25 +259,6 @@ fn make_private(folder: &Path) {
             Err(error) => tracing::warn!(%error, "other users can read {}: chmod it", path.display()),
         }
     }
-}
-
-/// Replaces a file so that at any moment either the old or the new content is there: written beside it, synced, renamed.
-///
-/// # Errors
-/// The operating system's; the old content is then still there.
-pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(mode).open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// A port at random that nobody has taken on this machine. INTEROP: i2pd and Java I2P draw theirs from the same, so that a
@@ -438,8 +416,8 @@ mod tests {
     fn a_file_is_replaced_as_a_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        write_atomically(&path, b"one", 0o644).unwrap();
-        write_atomically(&path, b"two", 0o644).unwrap();
+        disk::replace(&path, b"one", 0o644).unwrap();
+        disk::replace(&path, b"two", 0o644).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -1,15 +1,13 @@
 //! The I2CP server of the configuration: listening sockets, and behind them nothing until the first program comes.
 
+use crate::proxy::nobody;
 use crate::settings::Settings;
-use ramson_actors::destination::{DestinationConfig, Options};
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
 use ramson_apps::i2cp::Server;
 use ramson_apps::i2cp::endpoint::{Ask, OfRouter};
 use ramson_apps::names::Names;
-use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::i2cp::server::Config;
 use std::fs::Permissions;
 use std::io;
@@ -76,17 +74,7 @@ async fn open(mut asked: mpsc::Receiver<Ask>, tunnels: Wanted, node: Node) {
     while let Some(ask) = asked.recv().await {
         let (handle, reply) = match ask {
             Ask::Program(config, reply) => (Some(node.destinations().open_program(*config)), reply),
-            Ask::Seeker(reply) => {
-                let config = DestinationConfig {
-                    signer: PrivateKeys::generate(rand::random(), &rand::random()).into(),
-                    encryption: SecretKey::from_bytes(rand::random()),
-                    inbound: tunnels,
-                    outbound: tunnels,
-                    published: false,
-                    options: Options::default(),
-                };
-                (node.destinations().open(config).map(|(handle, _)| handle), reply)
-            }
+            Ask::Seeker(reply) => (node.destinations().open(nobody(tunnels)).map(|(handle, _)| handle), reply),
         };
         if let Some(handle) = handle
             && let Err(unwanted) = reply.send(handle)

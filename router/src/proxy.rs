@@ -85,15 +85,19 @@ async fn bind(listen: SocketAddr, section: &str) -> Option<TcpListener> {
 
 /// Opens a destination that nobody can call each time that one is wanted, with keys for as long as it lives.
 fn opener(node: &Node, tunnels: Wanted, datagrams: bool) -> Opener {
-    let config = move || DestinationConfig {
-        signer: PrivateKeys::generate(rand::random(), &rand::random()).into(),
+    opener_of(node, move || nobody(tunnels), datagrams)
+}
+
+/// A destination that nobody can call, with new keys.
+pub(crate) fn nobody(tunnels: Wanted) -> DestinationConfig {
+    DestinationConfig {
+        signer: PrivateKeys::generate(rand::random(), &rand::random()),
         encryption: SecretKey::from_bytes(rand::random()),
         inbound: tunnels,
         outbound: tunnels,
         published: false,
         options: Options::default(),
-    };
-    opener_of(node, config, datagrams)
+    }
 }
 
 /// Opens what `config` says each time that one is wanted.

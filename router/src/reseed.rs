@@ -17,10 +17,11 @@ mod signer;
 
 use crate::Failure;
 use crate::cli::{Making, ReseedCommand, Serving};
-use crate::data_dir::{DataDir, write_atomically};
+use crate::data_dir::DataDir;
 use crate::output::say;
 use crate::settings::Settings;
 use offer::Offer;
+use ramson_actors::disk;
 use ramson_actors::netdb;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::netdb::rules::Rules;
@@ -73,7 +74,7 @@ fn make(making: &Making) -> Result<(), Failure> {
     let routers = offer.pick(offer.all()?, &mut rng);
     let file = bundle::make(&routers, &signer.id, &signer.key, Clock::system(), &mut rng)
         .map_err(|e| format!("the bundle cannot be made: {e}"))?;
-    write_atomically(&making.out, &file, 0o644).map_err(|e| format!("cannot write {}: {e}", making.out.display()))?;
+    disk::replace(&making.out, &file, 0o644).map_err(|e| format!("cannot write {}: {e}", making.out.display()))?;
     say(&format!(
         "{}: {} routers, signed by {}; whoever takes it needs {}\n",
         making.out.display(),

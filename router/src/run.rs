@@ -1,7 +1,7 @@
 //! `ramson run`: a node from a configuration and a data folder, until a signal ends it.
 
 use crate::Failure;
-use crate::data_dir::{self, DataDir, write_atomically};
+use crate::data_dir::{self, DataDir};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
@@ -12,6 +12,7 @@ use crate::tunnels::Tunnels;
 use crate::{bob, bootstrap, control, exporter, family, i2cp, log, proxy, reseed, sam, service, start, version, watch};
 use actix::prelude::*;
 use bytes::Bytes;
+use ramson_actors::disk;
 use ramson_actors::identity::{Offer, Profile};
 use ramson_actors::messages::Incoming;
 use ramson_actors::netdb::NetDbConfig;
@@ -280,7 +281,7 @@ pub(crate) fn start_node(
         bootstrap: routers,
         reseed: reseed::hosts::plan(settings, data.reseed_path())?,
         on_router_info: Box::new(move |info: &RouterInfo| {
-            if let Err(error) = write_atomically(&router_info_path, info.as_bytes(), 0o644) {
+            if let Err(error) = disk::replace(&router_info_path, info.as_bytes(), 0o644) {
                 tracing::error!(%error, "router.info could not be written");
             }
         }),

@@ -63,7 +63,7 @@ pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
     let Wish { keys, inbound, outbound, published, datagrams } = wish;
     let (sender, receiver) = mpsc::channel(DATAGRAMS);
     let config = DestinationConfig {
-        signer: keys.into(),
+        signer: keys,
         // Lease sets tell it, so it may be another at each start.
         encryption: SecretKey::from_bytes(rand::random()),
         inbound,

@@ -26,7 +26,6 @@ use ramson_apps::network::Network;
 use ramson_apps::services::Services;
 use ramson_apps::streams::Streams;
 use ramson_apps::udp::Datagrams;
-use ramson_protocol::streaming::streams::Signer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tokio::sync::mpsc;
@@ -159,8 +158,7 @@ impl Tunnels {
     }
 
     fn open(&self, shape: Shape, keys: Keys) -> Result<Open, Failure> {
-        let Keys { signing, encryption } = keys;
-        let signer = Signer::from(signing);
+        let Keys { signing: signer, encryption } = keys;
         let (of, us) = (shape.clone(), signer.clone());
         let config = move || DestinationConfig {
             signer: us.clone(),

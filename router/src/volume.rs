@@ -4,7 +4,7 @@
 //! "ramson volume 1 2026-11 123456789\n"    year and month, bytes of both directions
 //! ```
 
-use crate::data_dir::write_atomically;
+use ramson_actors::disk;
 use ramson_actors::node::Node;
 use ramson_protocol::budget::{Month, Used};
 use ramson_protocol::time::Wall;
@@ -49,7 +49,7 @@ impl Volume {
     /// Counts what the transports have carried since the last time, and writes it down.
     pub(crate) fn count(&mut self, now: Wall, node: &Node) {
         self.add(now, carried(node));
-        if let Err(error) = write_atomically(&self.path, text(&self.used).as_bytes(), 0o600) {
+        if let Err(error) = disk::replace(&self.path, text(&self.used).as_bytes(), 0o600) {
             tracing::error!(%error, "the month's volume could not be written down");
         }
     }

@@ -97,21 +97,24 @@ impl Encrypted {
         Ok(seal(lease_set, &signer.key, blinding, readers, rng)?.into())
     }
 
-    /// How the lease set of this destination is encrypted, if that is known.
-    pub(super) fn known(&self, hash: &DestinationHash) -> Option<Blinding> {
-        self.known.get(hash).cloned()
+    /// Where the lease set of this destination is kept now, if it is known to be encrypted.
+    pub(super) fn of_hash(&self, hash: &DestinationHash, now: Wall) -> Option<(NetDbKey, Blinding)> {
+        placed(self.known.get(hash)?.clone(), now)
     }
 
-    /// Where the lease set of an address is kept now. `None` if keys of its type cannot be blinded.
+    /// The same of an address. `None` if keys of its type cannot be blinded.
     pub(super) fn of_address(&self, address: &Blinded, now: Wall) -> Option<(NetDbKey, Blinding)> {
-        let blinding = Blinding::of_address(address, self.options.secret.as_bytes())?;
-        Some((blinding.on(Day::of(now))?.place(), blinding))
+        placed(Blinding::of_address(address, self.options.secret.as_bytes())?, now)
     }
 
     /// A search is over: whom it was for, if it was for one of these.
     pub(super) fn sought(&mut self, key: NetDbKey) -> Option<Option<DestinationHash>> {
         self.sought.remove(&key).map(|(_, hash)| hash)
     }
+}
+
+fn placed(blinding: Blinding, now: Wall) -> Option<(NetDbKey, Blinding)> {
+    Some((blinding.on(Day::of(now))?.place(), blinding))
 }
 
 impl LocalDestination {
@@ -125,10 +128,13 @@ impl LocalDestination {
         }
     }
 
-    /// Looks for an encrypted lease set, that of `hash` if it was read before.
-    pub(super) fn begin_blinded(&mut self, blinding: Blinding, hash: Option<DestinationHash>, ctx: &mut Context<Self>) {
-        let Some(today) = blinding.on(Day::of(self.shared.now().wall)) else { return };
-        let key = today.place();
+    /// Looks for an encrypted lease set that is kept under this key, that of `hash` if it was read before.
+    pub(super) fn begin_blinded(
+        &mut self,
+        (key, blinding): (NetDbKey, Blinding),
+        hash: Option<DestinationHash>,
+        ctx: &mut Context<Self>,
+    ) {
         let sought = self.encrypted.sought.entry(key).or_insert((blinding, hash));
         sought.1 = sought.1.or(hash);
         self.search(key, ctx);

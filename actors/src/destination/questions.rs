@@ -83,8 +83,8 @@ pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr
 impl LocalDestination {
     /// Looks for the lease set of this destination, which may be known to be an encrypted one.
     fn begin(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
-        match self.encrypted.known(&hash) {
-            Some(blinding) => self.begin_blinded(blinding, Some(hash), ctx),
+        match self.encrypted.of_hash(&hash, self.shared.now().wall) {
+            Some(placed) => self.begin_blinded(placed, Some(hash), ctx),
             None => self.search(hash.into(), ctx),
         }
     }
@@ -257,11 +257,11 @@ impl Handler<Find> for LocalDestination {
     type Result = ();
 
     fn handle(&mut self, Find(whom, finder): Find, ctx: &mut Context<Self>) {
-        let (key, blinding) = match whom {
+        let (key, placed) = match whom {
             Whom::Hash(hash) => (NetDbKey::from(hash), None),
             Whom::Blinded(address) => {
-                let Some((key, blinding)) = self.encrypted.of_address(&address, self.shared.now().wall) else { return };
-                (key, Some(blinding))
+                let Some(placed) = self.encrypted.of_address(&address, self.shared.now().wall) else { return };
+                (placed.0, Some(placed))
             }
         };
         // Whose own it is knows himself.
@@ -271,8 +271,8 @@ impl Handler<Find> for LocalDestination {
         let finders = self.finders.entry(key).or_default();
         if finders.len() < MAX_FINDERS {
             finders.push(finder);
-            match blinding {
-                Some(blinding) => self.begin_blinded(blinding, None, ctx),
+            match placed {
+                Some(placed) => self.begin_blinded(placed, None, ctx),
                 None => self.begin(DestinationHash(key.0), ctx),
             }
         }

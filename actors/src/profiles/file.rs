@@ -59,12 +59,12 @@ mod tests {
         read(&path, &mut peers, NOW, &mut rng).unwrap();
         // One profile with one acceptance.
         let body = [&[0, 0, 0, 1][..], &[5; 32], &1_f32.to_be_bytes(), &[0; 20]].concat();
-        replace(&path, &[&MAGIC[..], &body].concat()).unwrap();
+        replace(&path, &[&MAGIC[..], &body].concat(), 0o600).unwrap();
         read(&path, &mut peers, NOW, &mut rng).unwrap();
         assert_eq!(peers.len(), 1);
         assert_eq!(to_bytes(&peers, NOW)[MAGIC.len()..], body);
         for damaged in [&b"RMSP"[..], b"not ours", b"RMSP\x02\0\0\0\0", b"RMSP\x01\xff\xff\xff\xff"] {
-            replace(&path, damaged).unwrap();
+            replace(&path, damaged, 0o600).unwrap();
             assert!(read(&path, &mut Peers::new(Config::default()), NOW, &mut rng).is_err());
         }
     }

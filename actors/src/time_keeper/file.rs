@@ -55,7 +55,7 @@ impl Kept {
     /// # Errors
     /// The operating system's.
     pub(crate) fn write(self, path: &Path) -> io::Result<()> {
-        disk::replace(path, format!("{HEAD} {} {}\n", self.ahead_ms, self.at.0).as_bytes())
+        disk::replace(path, format!("{HEAD} {} {}\n", self.ahead_ms, self.at.0).as_bytes(), 0o600)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::tunnels::Started;
 use super::{MAX_TUNNELS, Server};
 use crate::sam::endpoint::{Endpoint, Opener, Wish};
-use crate::streams::{TUNNELS, until};
+use crate::streams::ready;
 use ramson_protocol::base64;
 use ramson_protocol::bob::{Answer, Command, GREETING, Tunnel, line};
 use ramson_protocol::data::private_keys::PrivateKeys;
@@ -228,17 +228,12 @@ impl<O: Opener> Connection<O> {
     /// The tunnel's destination if it runs, or else nobody in particular.
     async fn endpoint(&self) -> Option<Arc<O::Endpoint>> {
         let started = self.server.started.lock().get(&self.tunnel.nickname).map(|one| Arc::clone(&one.endpoint));
-        let open = async || {
-            let keys = PrivateKeys::generate(rand::random(), &rand::random());
-            let (inbound, outbound) = (self.server.tunnels, self.server.tunnels);
-            let wish = Wish { keys, inbound, outbound, published: false, datagrams: false };
-            self.server.opener.open(wish).await.map(Arc::new).ok_or(())
-        };
+        let open = async || self.server.opener.open(Wish::nobody(self.server.tunnels)).await.map(Arc::new).ok_or(());
         let endpoint = match started {
             Some(endpoint) => endpoint,
             None => Arc::clone(self.server.seeker.get_or_try_init(open).await.ok()?),
         };
-        timeout(TUNNELS, until(|| endpoint.is_ready())).await.ok()?;
+        ready(|| endpoint.is_ready()).await?;
         Some(endpoint)
     }
 }

@@ -4,7 +4,7 @@ use crate::listener;
 use crate::names::{HostName, Names};
 use crate::network::{ConnectError, Network, Target};
 use crate::sam::endpoint::{Caller, Endpoint, Opener};
-use crate::streams::{TUNNELS, until};
+use crate::streams::ready;
 use crate::{http_proxy, socks};
 use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
@@ -102,7 +102,7 @@ impl<E: Endpoint> Network for AsNetwork<E> {
 
     async fn connect(&self, to: Target, port: u16) -> Result<E::Stream, ConnectError> {
         let Target::Hash(hash) = to else { return Err(ConnectError::Encrypted) };
-        timeout(TUNNELS, until(|| self.0.is_ready())).await.map_err(|_| ConnectError::NoTunnels)?;
+        ready(|| self.0.is_ready()).await.ok_or(ConnectError::NoTunnels)?;
         self.0.connect(hash, Ports { from: 0, to: port }).ok_or(ConnectError::NoTunnels)
     }
 
@@ -181,8 +181,7 @@ async fn carry<E: Endpoint>(caller: Caller<E::Stream>, target: SocketAddr, quiet
 /// The destination that a name is by itself or by the address book.
 pub(super) fn known(names: &Names, name: &str) -> Option<Destination> {
     if let Ok(name) = HostName::parse(name) {
-        let entry = names.book().and_then(|book| book.lookup(&name)).ok()?;
-        return entry.map(|(_, entry)| entry.destination().clone());
+        return names.destination(&name).ok()?;
     }
     destination(name)
 }

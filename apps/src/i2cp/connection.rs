@@ -211,10 +211,9 @@ impl<O: Opener> Task<O> {
             }
             Query::Name(name) => {
                 let name = HostName::parse(&name).map_err(|_| lookup::NOT_FOUND)?;
-                let found = self.server.names.book().and_then(|book| book.lookup(&name));
+                let found = self.server.names.destination(&name);
                 let found = found.map_err(|error| tracing::warn!(%error, "the address book cannot be read"));
-                let entry = found.ok().flatten().ok_or(lookup::NOT_FOUND)?;
-                return Ok(Address::Known(Box::new(entry.1.destination().clone())));
+                return found.ok().flatten().map(|found| Address::Known(Box::new(found))).ok_or(lookup::NOT_FOUND);
             }
             Query::Other(_) => return Err(lookup::UNSUPPORTED),
         };

@@ -1,6 +1,6 @@
 //! What the server asks of the router: destinations whose lease sets programs sign.
 
-use crate::streams::until;
+use crate::streams::{end, until};
 use ramson_actors::destination::program::ProgramConfig;
 use ramson_actors::destination::{DestinationHandle, FindError, Options};
 use ramson_clients::raw::{self, Source};
@@ -152,10 +152,6 @@ impl Endpoint for Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        // Without a runtime the router has ended, and the destination with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let handle = self.0.clone();
-            runtime.spawn(async move { handle.end().await });
-        }
+        end(&self.0);
     }
 }

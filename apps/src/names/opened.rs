@@ -4,6 +4,7 @@ use super::book::{Book, BookError};
 use super::{HostName, NameError};
 use parking_lot::Mutex;
 use ramson_protocol::b32::{self, B32, B32Error};
+use ramson_protocol::data::keys_and_cert::Destination;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,6 +55,14 @@ impl Names {
         Ok(opened)
     }
 
+    /// The destination that the book has under a name.
+    ///
+    /// # Errors
+    /// If the book cannot be read.
+    pub fn destination(&self, name: &HostName) -> Result<Option<Destination>, BookError> {
+        Ok(self.book()?.lookup(name)?.map(|(_, entry)| entry.destination().clone()))
+    }
+
     /// Whose a name is: one of the book, or an address in base 32, in either case and with a dot at the end or without.
     ///
     /// # Errors
@@ -67,8 +76,8 @@ impl Names {
             Err(NameError::Suffix) => return Err(ResolveError::NotI2p),
             name => name?,
         };
-        match self.book()?.lookup(&name)? {
-            Some((_, entry)) => Ok(B32::Hash(entry.destination().hash())),
+        match self.destination(&name)? {
+            Some(destination) => Ok(B32::Hash(destination.hash())),
             None => Err(ResolveError::Unknown(name)),
         }
     }

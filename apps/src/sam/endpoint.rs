@@ -1,7 +1,7 @@
 //! What the server asks of the router: destinations, and what each does.
 
 use crate::network::{ConnectError, Network};
-use crate::streams::Streams;
+use crate::streams::{Streams, end};
 use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
 use ramson_protocol::data::keys_and_cert::Destination;
@@ -29,6 +29,14 @@ pub struct Wish {
     pub published: bool,
     /// It has datagrams.
     pub datagrams: bool,
+}
+
+impl Wish {
+    /// One that nobody can call, with keys for as long as it lives.
+    pub(crate) fn nobody(tunnels: Wanted) -> Self {
+        let keys = PrivateKeys::generate(rand::random(), &rand::random());
+        Self { keys, inbound: tunnels, outbound: tunnels, published: false, datagrams: false }
+    }
 }
 
 /// Opens destinations. Clones are the same.
@@ -134,11 +142,7 @@ impl Endpoint for Local {
     }
 
     fn end(&self) {
-        // Without a runtime the router has ended, and the destination with it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let handle = self.handle.clone();
-            runtime.spawn(async move { handle.end().await });
-        }
+        end(&self.handle);
     }
 
     fn connect(&self, to: DestinationHash, ports: Ports) -> Option<Stream> {

@@ -4,18 +4,16 @@ use super::Server;
 use super::endpoint::{Endpoint, Opener, Wish};
 use super::session::Home;
 use crate::names::HostName;
-use crate::streams::{TUNNELS, until};
+use crate::streams::ready;
 use ramson_protocol::b32::{self, B32};
 use ramson_protocol::base64;
 use ramson_protocol::data::keys_and_cert::Destination;
-use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::Params;
 use ramson_protocol::sam::reply::{Outcome, Reply};
 use ramson_protocol::sam::session::decode;
 use ramson_protocol::wire::Reader;
 use std::sync::Arc;
-use tokio::time::timeout;
 
 /// Why a name leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,11 +55,11 @@ fn read<O: Opener>(server: &Server<O>, name: &str) -> Result<Named, LookupError>
     }
     if lower.ends_with(".i2p") || lower.ends_with(".i2p.alt") {
         let name = HostName::parse(&lower).map_err(|_| LookupError::Malformed)?;
-        let found = server.names.book().and_then(|book| book.lookup(&name)).map_err(|error| {
+        let found = server.names.destination(&name).map_err(|error| {
             tracing::warn!(%error, "the address book cannot be read");
             LookupError::Unknown
         })?;
-        return found.map(|(_, entry)| Named::Whole(entry.destination().clone())).ok_or(LookupError::Unknown);
+        return found.map(Named::Whole).ok_or(LookupError::Unknown);
     }
     // INTEROP: private keys, which begin with their destination, are as good as it to i2pd and Java, and yosemite gives them.
     let destination = decode(name).and_then(|bytes| Destination::parse(&mut Reader::new(&bytes)).ok());
@@ -119,12 +117,8 @@ pub(super) async fn reply<O: Opener>(
 
 /// Asks as nobody in particular: to ask as a session of another program would tie the two together.
 async fn seek<O: Opener>(server: &Server<O>, hash: DestinationHash) -> Option<Destination> {
-    let open = async || {
-        let keys = PrivateKeys::generate(rand::random(), &rand::random());
-        let wish = Wish { keys, inbound: server.tunnels, outbound: server.tunnels, published: false, datagrams: false };
-        server.opener.open(wish).await.ok_or(())
-    };
+    let open = async || server.opener.open(Wish::nobody(server.tunnels)).await.ok_or(());
     let seeker = server.seeker.get_or_try_init(open).await.ok()?;
-    timeout(TUNNELS, until(|| seeker.is_ready())).await.ok()?;
+    ready(|| seeker.is_ready()).await?;
     seeker.find(hash).await
 }

@@ -1,9 +1,9 @@
 //! Destinations that SAM 1 and 2 have by name: the server keeps their keys, one file for each.
 
+use ramson_actors::disk::replace;
 use ramson_protocol::data::private_keys::PrivateKeys;
-use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -31,11 +31,7 @@ pub(super) fn keys(folder: &Path, name: &str) -> io::Result<PrivateKeys> {
                 return Err(io::Error::other("too many destinations have names: remove some files"));
             }
             let keys = PrivateKeys::generate(rand::random(), &rand::random());
-            let beside = folder.join(format!("{name}.new"));
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-            file.write_all(&keys.to_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
+            replace(&path, &keys.to_bytes(), 0o600)?;
             Ok(keys)
         }
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// Two of them, each of which sends to the other; and who they are.
 fn pair() -> ([Datagrams; 2], [DestinationHash; 2]) {
-    let signers = [1, 2].map(|seed| Signer::from(PrivateKeys::generate([seed; 32], &[seed; 32])));
+    let signers = [1, 2].map(|seed| PrivateKeys::generate([seed; 32], &[seed; 32]));
     let hashes = [0, 1].map(|n: usize| signers[n].destination.hash());
     let (to_a, for_a) = mpsc::channel(64);
     let (to_b, for_b) = mpsc::channel(64);
@@ -118,7 +118,7 @@ async fn who_listens_to_a_source_hears_it_until_he_leaves() {
 
 #[test]
 fn a_port_has_one_owner_and_what_is_for_nobody_goes_to_the_first() {
-    let us = Signer::from(PrivateKeys::generate([1; 32], &[2; 32]));
+    let us = PrivateKeys::generate([1; 32], &[2; 32]);
     let datagrams = Datagrams::new(us, |_| true);
     let (to, _received) = mpsc::channel(1);
     assert_eq!(datagrams.claim(5000, &to), Some(5000));

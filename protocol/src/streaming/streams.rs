@@ -16,11 +16,10 @@ use super::packet::{Packet, flag};
 use super::stream::{Config, End, Stream};
 use crate::bucket::Bucket;
 use crate::data::keys_and_cert::Destination;
-use crate::data::private_keys::PrivateKeys;
+pub use crate::data::private_keys::PrivateKeys as Signer;
 use crate::id::DestinationHash;
 use crate::time::{Mono, Now};
 use bytes::Bytes;
-use ramson_crypto::sign::SigningKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,23 +55,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { streams: 4096, per_remote: 1024, memory: 128 << 20 }
-    }
-}
-
-/// Who we are.
-#[derive(Clone, Debug)]
-pub struct Signer {
-    /// Our destination.
-    pub destination: Destination,
-    /// Its key, or a transient one.
-    pub key: SigningKey,
-    /// What makes the transient key ours.
-    pub offline: Option<Bytes>,
-}
-
-impl From<PrivateKeys> for Signer {
-    fn from(PrivateKeys { destination, key, offline }: PrivateKeys) -> Self {
-        Self { destination, key, offline }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::address::Address;
-use crate::data_dir::write_atomically;
+use ramson_actors::disk;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use std::fmt;
 use std::fs;
@@ -33,7 +33,7 @@ impl Keys {
             Ok(bytes) => Self::from_bytes(&bytes).map_err(|error| failed(&error)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let keys = Self::generate();
-                write_atomically(path, &keys.to_bytes(), 0o600).map_err(|error| failed(&error))?;
+                disk::replace(path, &keys.to_bytes(), 0o600).map_err(|error| failed(&error))?;
                 Ok(keys)
             }
             Err(error) => Err(failed(&error)),

@@ -180,8 +180,8 @@ impl Node {
         }
         let failed = |why: &dyn fmt::Display| Error::Names(why.to_string());
         let name = HostName::parse(&name.to_ascii_lowercase()).map_err(|error| failed(&error))?;
-        let found = self.0.names.book().and_then(|book| book.lookup(&name)).map_err(|error| failed(&error))?;
-        Ok(found.map(|(_, entry)| Address(entry.destination().hash())))
+        let found = self.0.names.destination(&name).map_err(|error| failed(&error))?;
+        Ok(found.map(|destination| Address(destination.hash())))
     }
 
     /// Our own RouterInfo, as others know us: for networks that are not the public one.

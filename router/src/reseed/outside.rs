@@ -5,8 +5,8 @@
 
 use super::hosts::files;
 use crate::Failure;
-use crate::data_dir::write_atomically;
 use crate::settings::Settings;
+use ramson_actors::disk;
 use ramson_actors::reseeder::Outside;
 use ramson_protocol::reseed::bundle::MAX_FILE;
 use std::fs;
@@ -145,7 +145,7 @@ impl Outside for World {
 
     fn keep(&self, signer: &str, file: &[u8]) {
         let path = self.kept.join(format!("{}.su3", file_name(signer)));
-        let kept = fs::create_dir_all(&self.kept).and_then(|()| write_atomically(&path, file, 0o600));
+        let kept = fs::create_dir_all(&self.kept).and_then(|()| disk::replace(&path, file, 0o600));
         if let Err(error) = kept {
             tracing::warn!(%error, "the bundle of a reseed host could not be kept");
         }

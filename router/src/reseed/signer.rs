@@ -2,7 +2,7 @@
 
 use super::outside::file_name;
 use crate::Failure;
-use crate::data_dir::write_atomically;
+use ramson_actors::disk;
 use ramson_crypto::rsa::PrivateKey;
 use rand_chacha::ChaCha20Rng;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
@@ -98,7 +98,7 @@ fn certificate_for(common_name: &str, names: Vec<String>) -> Result<CertificateP
 }
 
 fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Failure> {
-    Ok(write_atomically(path, content, mode).map_err(|e| format!("cannot write {}: {e}", path.display()))?)
+    Ok(disk::replace(path, content, mode).map_err(|e| format!("cannot write {}: {e}", path.display()))?)
 }
 
 fn with_end(base: &Path, end: &str) -> PathBuf {

@@ -46,8 +46,7 @@ pub(super) fn start(node: &Node) -> Result<Arc<Talk>, Failure> {
 }
 
 fn open(node: &Node, published: bool) -> Result<(DestinationHandle, mpsc::Receiver<Stream>), Failure> {
-    let keys = PrivateKeys::generate(rand::random(), &rand::random());
-    let signer = keys.into();
+    let signer = PrivateKeys::generate(rand::random(), &rand::random());
     let encryption = SecretKey::from_bytes(rand::random());
     let config = DestinationConfig {
         signer,

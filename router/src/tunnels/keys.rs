@@ -2,7 +2,8 @@
 
 use super::Shape;
 use crate::Failure;
-use crate::data_dir::{DataDir, write_atomically};
+use crate::data_dir::DataDir;
+use ramson_actors::disk;
 use ramson_apps::names::HostName;
 use ramson_apps::names::feed::registration;
 use ramson_crypto::x25519::SecretKey;
@@ -123,7 +124,7 @@ fn signing_keys(name: &str, keys: &str, data: &DataDir) -> Result<PrivateKeys, F
         return Ok(keys);
     }
     let keys = PrivateKeys::generate(rand::random(), &rand::random());
-    write_atomically(&path, &keys.to_bytes(), 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+    disk::replace(&path, &keys.to_bytes(), 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     Ok(keys)
 }
 
@@ -145,7 +146,7 @@ fn encryption(name: &str, data: &DataDir) -> Result<SecretKey, Failure> {
         Ok(Err(_)) => Err(format!("{} has not 32 bytes: remove it, and another key is made", path.display()).into()),
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let bytes: [u8; 32] = rand::random();
-            write_atomically(&path, &bytes, 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+            disk::replace(&path, &bytes, 0o600).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
             Ok(SecretKey::from_bytes(bytes))
         }
         Err(e) => Err(format!("cannot read {}: {e}", path.display()).into()),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::time::Wall;
 use proptest::prelude::*;
+use ramson_crypto::sign::SigningKey;
 
 const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
 
