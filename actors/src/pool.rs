@@ -14,6 +14,7 @@ mod builder;
 mod builds;
 mod in_use;
 mod probes;
+mod start;
 mod tunnel;
 
 pub use ramson_protocol::peers::Purpose;
@@ -49,9 +50,6 @@ const MAILBOX: usize = 1024;
 
 /// Threads that seal builds, for all pools.
 const BUILDERS: usize = 1;
-
-/// The first build waits so long for the database to tell what it knows. Who comes first is not chosen for it.
-const QUIET_START: Duration = Duration::from_secs(1);
 
 /// An expectation outlives the core's own patience by so much, so that it never ends before it.
 const GRACE: Duration = Duration::from_secs(5);
@@ -356,7 +354,8 @@ impl Actor for TunnelPool {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.shared.stop_when_over(self, ctx);
-        ctx.run_later(QUIET_START, |actor, ctx| actor.tick(ctx));
+        let until = self.shared.now().mono + start::KNOWN_WITHIN;
+        ctx.run_later(start::QUIET, move |actor, ctx| actor.begin(until, ctx));
         self.publish();
     }
 

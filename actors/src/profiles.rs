@@ -56,6 +56,8 @@ pub(crate) struct Choose {
     pub(crate) hops: usize,
     /// Which way the tunnel leads.
     pub(crate) direction: Direction,
+    /// The last hop sends to us, cells or the answer.
+    pub(crate) last_calls_us: bool,
     /// What the tunnel is for: it decides by what rules hops are chosen.
     pub(crate) purpose: Purpose,
     /// Routers that are left out if there are others.
@@ -162,10 +164,10 @@ impl Profiles {
         let (us, now, own) = (self.shared.hash(), self.shared.now(), self.shared.router_info());
         let published = own.addresses().filter_map(|address| address.socket());
         let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
-        let Choose { hops, direction, purpose, ref avoid, order } = *wish;
-        // Who cannot call us, or cannot find out where we are, is no last hop.
+        let Choose { hops, direction, last_calls_us, purpose, ref avoid, order } = *wish;
+        // Who cannot call us, or cannot find out where we are, is no last hop that must.
         let found = self.shared.is_known() && self.shared.reach().view.is_reachable();
-        let hidden = direction == Direction::Inbound && !found;
+        let hidden = last_calls_us && !found;
         let last = hidden.then_some(&self.connected);
         let wish = Wish { hops, direction, purpose, exclude: &[us], avoid, near: &near, last, order };
         let in_use = self.in_use.get();

@@ -95,7 +95,8 @@ impl TunnelPool {
         let (purpose, order) = (self.config.purpose, self.order);
         // The hops of the paired tunnel are left out if there are others: the message does not pass through one router twice,
         // and nobody stands in both directions.
-        let wish = Choose { hops: length, direction, purpose, avoid, order };
+        let last_calls_us = direction == Direction::Inbound || pair.is_none();
+        let wish = Choose { hops: length, direction, last_calls_us, purpose, avoid, order };
         ctx.spawn(self.profiles.send(wish).into_actor(self).map(move |chosen, actor, ctx| match chosen {
             Ok(Ok(chosen)) => actor.seal(id, chosen, ctx),
             Ok(Err(_)) | Err(_) => {
