@@ -64,6 +64,7 @@ from . import (
     torrent,
     tunnels_reload,
     users,
+    wrong_clock,
 )
 
 ALL = (
@@ -74,6 +75,7 @@ ALL = (
     gateway,
     java_neighbour,
     own_tunnels,
+    wrong_clock,
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
