@@ -24,8 +24,8 @@ pub trait Congestion: std::fmt::Debug + Send {
     fn on_sent(&mut self, now: Mono, in_flight: u64);
     /// Something has arrived.
     fn on_ack(&mut self, ack: &Ack);
-    /// So many bytes were lost on the way.
-    fn on_loss(&mut self, now: Mono, bytes: u64);
+    /// So many bytes, sent at this time, were lost on the way.
+    fn on_loss(&mut self, sent: Mono, bytes: u64);
     /// Nothing came back for longer than it should take.
     fn on_timeout(&mut self, now: Mono);
     /// The packets go another way from now on: what was measured may not hold.
@@ -65,9 +65,11 @@ const PACKET: u64 = 1812 + 22;
 const INITIAL: u64 = 10 * PACKET;
 /// The least window.
 const LEAST: u64 = 4 * PACKET;
-/// In startup the rate may double each round.
-const STARTUP: f64 = 2.0;
+/// In startup the rate grows by 1.86 each round, since what is measured of it lies a round trip back: a little slower than the window
+/// of a session on the way in its own slow start, which would lose what comes faster.
+const STARTUP: f64 = 2.5;
 const WINDOW: f64 = 2.0;
+const STARTUP_WINDOW: f64 = 3.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 /// Rounds over which the highest rate counts.
 const RATE_ROUNDS: u64 = 10;
@@ -78,10 +80,14 @@ const RTT_LIFE: Duration = Duration::from_secs(10);
 const TOLERATED: f64 = 0.10;
 /// And so many packets, so that chance alone does not count in a small window.
 const TOLERATED_PACKETS: u64 = 6;
+/// Startup ends within its round when more packets than these are lost.
+const OVERSHOT: u64 = 24;
 /// A round that was faster by so much than all before is followed by another one like it.
 const GROWTH: f64 = 1.15;
 /// And where more is lost, so much of the rate is kept.
 const BACK_OFF: f64 = 0.8;
+/// After a silence the rate may double again each round, up to so much of what it was before.
+const RESTART: f64 = 0.7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -98,7 +104,11 @@ pub struct Model {
     rates: [f64; RATE_ROUNDS as usize],
     /// The highest rate of startup, and for how many rounds it has not grown.
     full: (f64, u32),
+    /// Where startup ends in any case: what the path has borne once.
+    goal: Option<f64>,
     min_rtt: Option<(Duration, Mono)>,
+    /// That is of another path than the packets take now.
+    moved: bool,
     /// What has been acknowledged since when, as long as it is more than the rate explains; and the most that it was more by in each of the
     /// last rounds, the youngest first.
     lump: (Mono, u64),
@@ -107,6 +117,9 @@ pub struct Model {
     round_end: u64,
     lost_in_round: u64,
     acked_in_round: u64,
+    /// Losses of what was sent before were answered. One round brings thousands, and they become known over many: an acknowledgement
+    /// can name 255.
+    answered: Mono,
     /// Nothing above this until the next probe, after losses.
     ceiling: Option<f64>,
     max_window: u64,
@@ -119,12 +132,15 @@ impl Model {
             phase: Phase::Startup,
             rates: [0.0; RATE_ROUNDS as usize],
             full: (0.0, 0),
+            goal: None,
             min_rtt: None,
+            moved: false,
             lump: (Mono::ZERO, 0),
             lumps: [0; RATE_ROUNDS as usize],
             round_end: 0,
             lost_in_round: 0,
             acked_in_round: 0,
+            answered: Mono::ZERO,
             ceiling: None,
             max_window: 0,
         };
@@ -162,14 +178,19 @@ impl Model {
         }
     }
 
+    /// More was lost in this round than is let pass, and more than so many packets.
+    fn is_heavy(&self, packets: u64) -> bool {
+        let known = self.lost_in_round + self.acked_in_round;
+        self.lost_in_round > packets * PACKET && self.lost_in_round as f64 > TOLERATED * known as f64
+    }
+
     fn end_round(&mut self, ack: &Ack) {
         self.round_end = ack.total;
-        let sent = self.lost_in_round + self.acked_in_round;
-        let heavy =
-            self.lost_in_round > TOLERATED_PACKETS * PACKET && self.lost_in_round as f64 > TOLERATED * sent as f64;
+        let heavy = self.is_heavy(TOLERATED_PACKETS);
         (self.lost_in_round, self.acked_in_round) = (0, 0);
         if heavy {
             self.ceiling = Some(self.rate() * BACK_OFF);
+            self.answered = ack.now;
         }
         match &mut self.phase {
             Phase::Startup => {
@@ -180,7 +201,9 @@ impl Model {
                     self.full.1 += 1;
                 }
                 if self.full.1 >= 3 || heavy {
-                    self.phase = Phase::Drain;
+                    (self.phase, self.goal) = (Phase::Drain, None);
+                } else if self.goal.take_if(|goal| rate >= *goal).is_some() {
+                    self.phase = Phase::Cruise { step: 0 };
                 }
             }
             Phase::Drain => {}
@@ -207,9 +230,10 @@ impl Congestion for Model {
     fn on_ack(&mut self, ack: &Ack) {
         self.acked_in_round += ack.bytes;
         if let Some(rtt) = ack.rtt
-            && self.min_rtt.is_none_or(|(least, at)| rtt <= least || ack.now > at + RTT_LIFE)
+            && (self.moved || self.min_rtt.is_none_or(|(least, at)| rtt <= least || ack.now > at + RTT_LIFE))
         {
-            let least = self.min_rtt.map_or(rtt, |(least, _)| rtt.min(least + rtt.saturating_sub(least) / 4));
+            let before = self.min_rtt.filter(|_| !std::mem::take(&mut self.moved));
+            let least = before.map_or(rtt, |(least, _)| rtt.min(least + rtt.saturating_sub(least) / 4));
             self.min_rtt = Some((least, ack.now));
         }
         if let Some((bytes, within)) = ack.delivered {
@@ -221,7 +245,9 @@ impl Congestion for Model {
             }
         }
         self.measure_lump(ack);
-        if ack.prior >= self.round_end {
+        // At more than twice the rate that passes, each moment counts.
+        let too_fast = self.phase == Phase::Startup && self.is_heavy(OVERSHOT);
+        if ack.prior >= self.round_end || too_fast {
             self.end_round(ack);
         }
         if self.phase == Phase::Drain && self.product().is_none_or(|product| ack.in_flight as f64 <= product) {
@@ -229,17 +255,26 @@ impl Congestion for Model {
         }
     }
 
-    fn on_loss(&mut self, _: Mono, bytes: u64) {
-        self.lost_in_round += bytes;
+    fn on_loss(&mut self, sent: Mono, bytes: u64) {
+        if sent > self.answered {
+            self.lost_in_round += bytes;
+        }
     }
 
     fn on_timeout(&mut self, _: Mono) {
-        // What is in the model was true before; half of it is tried until something comes back.
+        // What is in the model was true before; half of it is tried until something comes back, and what is found then grows as at the
+        // start: in steps of a quarter it would take minutes to come back from a silence.
+        self.goal = Some(self.goal.unwrap_or(0.0).max(self.rate() * RESTART));
         self.rates.iter_mut().for_each(|rate| *rate /= 2.0);
+        (self.full, self.phase) = ((0.0, 0), Phase::Startup);
     }
 
     fn on_new_path(&mut self, _: Mono) {
-        self.min_rtt = None;
+        // Sessions on the new way may not have carried anything yet, and would lose what the old ones bore: it begins anew, and may come
+        // back quickly. The round trip stands until another is measured: packets that are sent again measure none, and thousands of them
+        // may have to go before one that does.
+        self.goal = Some(self.goal.unwrap_or(0.0).max(self.rate() * RESTART)).filter(|goal| *goal > 0.0);
+        (self.moved, self.rates, self.lumps) = (true, [0.0; RATE_ROUNDS as usize], [0; RATE_ROUNDS as usize]);
         (self.full, self.ceiling, self.phase) = ((0.0, 0), None, Phase::Startup);
     }
 
@@ -248,7 +283,7 @@ impl Congestion for Model {
     }
 
     fn window(&self) -> u64 {
-        let gain = if self.phase == Phase::Startup { WINDOW * STARTUP / 2.0 + 1.0 } else { WINDOW };
+        let gain = if self.phase == Phase::Startup { STARTUP_WINDOW } else { WINDOW };
         let lump = self.lumps.iter().copied().max().unwrap_or(0);
         let steady = self.product().map(|product| (product * gain) as u64 + 3 * PACKET);
         let window = steady.map_or(INITIAL, |steady| steady + lump);
@@ -284,7 +319,7 @@ mod tests {
                 let Some((_, sent, prior, lost)) = ways.pop_front() else { break };
                 in_flight -= PACKET;
                 if lost {
-                    model.on_loss(now, PACKET);
+                    model.on_loss(sent, PACKET);
                     continue;
                 }
                 total += PACKET;

@@ -78,7 +78,9 @@ impl ReceiveHalf {
             self.want_ack(now, Duration::ZERO);
             return Taken::Before;
         }
-        let capacity = self.kept.allowed(self.capacity);
+        // What fills a gap helps to empty the rest.
+        let fills = self.highest.is_some_and(|highest| sequence < highest);
+        let capacity = self.kept.allowed(self.capacity) / 4 * if fills { 5 } else { 4 };
         let full = self.kept.bytes() + payload.len() > capacity;
         let in_order = ahead == 0;
         // The one that everything waits for is always taken, or nothing would go on.

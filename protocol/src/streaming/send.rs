@@ -18,6 +18,12 @@ use std::time::Duration;
 /// Bytes of a packet beside its payload, as the window counts them.
 const HEADER: u64 = 22;
 
+/// So many missing packets are all that an acknowledgement can name.
+const FULL: usize = 255;
+
+/// What such an acknowledgement does not speak of is given up after so many round trips.
+const UNSPOKEN_TRIPS: u32 = 2;
+
 /// A packet on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
@@ -43,7 +49,8 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) ack: Option<Ack>,
-    pub(super) lost: u64,
+    /// When each packet that was lost had been sent, and its bytes.
+    pub(super) lost: Vec<(Mono, u64)>,
     /// Something is acknowledged that was not before.
     pub(super) progress: bool,
 }
@@ -231,20 +238,39 @@ impl SendHalf {
             });
         }
         outcome.lost = self.find_lost(&nacks);
+        if nacks.len() >= FULL {
+            self.give_up_unspoken(now, through);
+        }
         outcome
     }
 
+    /// An acknowledgement that names as many missing packets as it can says nothing of those behind, which may be thousands. What should
+    /// have been acknowledged long ago is sent again then, some of it in vain: to wait until all before it is repaired takes a round
+    /// trip for each 255 packets.
+    fn give_up_unspoken(&mut self, now: Mono, through: u32) {
+        let Some(srtt) = self.srtt else { return };
+        let patience = srtt * UNSPOKEN_TRIPS + 4 * self.rttvar;
+        let spoken = usize::try_from(through.wrapping_sub(self.first).wrapping_add(1)).unwrap_or(usize::MAX);
+        for (index, sent) in (0u32..).zip(self.flight.iter_mut()).skip(spoken) {
+            if sent.state == State::OnItsWay && sent.sent_at + patience <= now {
+                sent.state = State::Lost;
+                self.in_flight -= size(&sent.payload);
+                self.lost.insert(self.first.wrapping_add(index));
+            }
+        }
+    }
+
     /// Packets that are reported missing, and were sent long enough before one that has come.
-    fn find_lost(&mut self, nacks: &[u32]) -> u64 {
+    fn find_lost(&mut self, nacks: &[u32]) -> Vec<(Mono, u64)> {
         let reordering = self.srtt.unwrap_or(Duration::from_millis(500)) / 4;
-        let mut lost = 0;
+        let mut lost = Vec::new();
         for nack in nacks {
             let index = usize::try_from(nack.wrapping_sub(self.first)).unwrap_or(usize::MAX);
             let Some(sent) = self.flight.get_mut(index) else { continue };
             if sent.state == State::OnItsWay && sent.sent_at + reordering.max(Duration::from_millis(5)) <= self.newest {
                 sent.state = State::Lost;
                 self.in_flight -= size(&sent.payload);
-                lost += size(&sent.payload);
+                lost.push((sent.sent_at, size(&sent.payload)));
                 self.lost.insert(*nack);
             }
         }
@@ -303,11 +329,15 @@ mod tests {
         let mut half = half(10);
         let outcome = half.acked(at(300), 9, &[2, 5]);
         assert_eq!(outcome.ack.map(|ack| (ack.bytes, ack.rtt)), Some((8 * 23, Some(at(210)))));
-        assert_eq!((outcome.lost, half.unacked()), (23, 8), "packet 5 was sent too shortly before the last that came");
+        assert_eq!(
+            (outcome.lost, half.unacked()),
+            (vec![(at(20), 23)], 8),
+            "packet 5 was sent too shortly before the last that came"
+        );
         assert_eq!(half.resend(at(310)).map(|(n, sent)| (n, sent.transmissions)), Some((2, 2)));
         assert!(half.resend(at(310)).is_none());
         let outcome = half.acked(at(320), 9, &[2, 5]);
-        assert!(!outcome.progress && outcome.lost == 0);
+        assert!(!outcome.progress && outcome.lost.is_empty());
         half.acked(at(600), 9, &[]);
         assert!(half.is_empty() && half.in_flight() == 0);
     }

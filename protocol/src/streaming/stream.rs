@@ -38,6 +38,9 @@ const MAX_TO_JAVA: u32 = 128;
 const MAX_TO_I2PD: u32 = 1400;
 const CHOKED_BY_GAPS: u16 = u16::MAX;
 
+/// Bytes of lost packets that may be on their way to a side that has no room.
+const AGAIN_TO_CHOKED: u64 = 32 * 1834;
+
 /// The answer to a first packet is sent twice when others follow it and it has not been acknowledged after this. INTEROP: i2pd gives
 /// up a stream whose first packet comes 200 ms later than another.
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
@@ -144,6 +147,8 @@ pub struct Stream {
     send: SendHalf,
     receive: ReceiveHalf,
     congestion: Box<dyn Congestion>,
+    /// The most packets from the first that is not acknowledged on: what the other side keeps while that one is missing.
+    span: u32,
     /// The most that goes into a packet to the other side.
     payload: usize,
     /// Our first packet has been made.
@@ -196,6 +201,7 @@ impl Stream {
             send: SendHalf::new(now, memory),
             receive: ReceiveHalf::new(config.receive_buffer, memory),
             congestion: Box::new(Model::new(config.max_window.min(MAX_TO_JAVA))),
+            span: config.max_window.min(MAX_TO_JAVA),
             payload: USUAL_PAYLOAD.min(config.max_payload).into(),
             begun: false,
             closing: false,
@@ -340,7 +346,7 @@ impl Stream {
             Some(delay) if delay >= CHOKE => {
                 self.choked = true;
                 if delay == CHOKED_BY_GAPS {
-                    self.congestion.limit(MAX_TO_I2PD.min(self.config.max_window));
+                    self.limit(MAX_TO_I2PD);
                 }
             }
             _ => self.choked = false,
@@ -349,7 +355,7 @@ impl Stream {
             if packet.sequence == 0 && !packet.has(flag::SYNCHRONIZE) {
                 // INTEROP: in what is only an acknowledgement Java writes a resend delay, one second as a rule; i2pd and we write none.
                 let most = if packet.resend_delay == 0 { self.config.max_window } else { MAX_TO_JAVA };
-                self.congestion.limit(most.min(self.config.max_window));
+                self.limit(most);
             }
             self.acknowledged(now, packet);
         }
@@ -364,6 +370,12 @@ impl Stream {
             }
         }
         self.settle(now);
+    }
+
+    /// No more than so many packets are taken by the other side.
+    fn limit(&mut self, packets: u32) {
+        self.span = packets.min(self.config.max_window);
+        self.congestion.limit(self.span);
     }
 
     /// When the same comes again and again, what we answer does not arrive, and only a change of our own way can help: we wait for
@@ -390,8 +402,8 @@ impl Stream {
         // The numbers in a first packet are the hash of its target.
         let nacks: &[u32] = if packet.has(flag::SYNCHRONIZE) { &[] } else { &packet.nacks };
         let outcome = self.send.acked(now, packet.ack_through, nacks);
-        if outcome.lost > 0 {
-            self.congestion.on_loss(now, outcome.lost);
+        for (sent, bytes) in &outcome.lost {
+            self.congestion.on_loss(*sent, *bytes);
         }
         if let Some(ack) = &outcome.ack {
             self.congestion.on_ack(ack);
@@ -459,7 +471,9 @@ impl Stream {
             return;
         }
         self.congestion.on_timeout(now);
-        self.suspicious = true;
+        // Where something comes back the way is alive, and has lost a burst: another way would have to be tried out from the beginning.
+        self.suspicious |=
+            self.backoff > 1 || now >= self.last_heard + self.send.timeout(self.config.first_timeout) / 2;
         // What finds out whether the path lives again is one packet; the others wait for its answer.
         self.next_paced = now;
         self.arm(now);
@@ -493,12 +507,22 @@ impl Stream {
     /// When the pace lets something go that could go otherwise.
     fn paced(&self) -> Option<Mono> {
         let full = self.begun && self.phase == Phase::Open && self.send.waiting() >= self.payload;
-        ((self.send.has_lost() || full) && self.fits()).then_some(self.next_paced)
+        (self.send.has_lost() && self.fits_again() || full && self.fits()).then_some(self.next_paced)
     }
 
-    /// True if the window has room for a packet.
+    /// True if the window has room for a packet, and the other side keeps it even if the first of those under way is lost.
     fn fits(&self) -> bool {
-        let most = if self.choked || self.backoff > 0 { 1 } else { self.congestion.window() };
-        self.send.in_flight() < most
+        let most = if self.choked { 1 } else { self.window() };
+        self.send.in_flight() < most && self.send.unacked() < self.span as usize
+    }
+
+    /// True if a packet that was lost may go. Who has no room has it again when what is missing has come, so that goes all the same.
+    fn fits_again(&self) -> bool {
+        let window = self.window();
+        self.send.in_flight() < if self.choked { window.min(AGAIN_TO_CHOKED) } else { window }
+    }
+
+    fn window(&self) -> u64 {
+        if self.backoff > 0 { 1 } else { self.congestion.window() }
     }
 }

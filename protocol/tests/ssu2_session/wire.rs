@@ -72,6 +72,8 @@ pub(crate) struct Pair {
     serial: u64,
     rng: ChaCha20Rng,
     received: [BTreeMap<u32, usize>; 2],
+    /// The ids of messages that have arrived, in their order, for whoever takes them out.
+    pub fresh: [Vec<u32>; 2],
     pub events: [Vec<Event>; 2],
     batches: [Vec<usize>; 2],
     /// When the line of each direction is free.
@@ -142,6 +144,7 @@ impl Pair {
             serial: 0,
             rng: ChaCha20Rng::from_seed([seed; 32]),
             received: Default::default(),
+            fresh: Default::default(),
             events: Default::default(),
             batches: Default::default(),
             free: [now.mono; 2],
@@ -242,6 +245,7 @@ impl Pair {
     fn arrived(&mut self, side: usize, id: u32, body: &[u8]) {
         assert_eq!(body, cell(id, body.len()), "damaged");
         *self.received[side].entry(id).or_default() += 1;
+        self.fresh[side].push(id);
     }
 
     fn drain(&mut self) {

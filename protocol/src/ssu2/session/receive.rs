@@ -286,7 +286,12 @@ impl Session {
         }
         if let Some(sent) = acked.sent {
             let delivered = Delivered { packets: acked.packets, bytes: acked.bytes, sent };
-            self.cubic.on_ack(delivered, &self.recovery.rtt, self.limited, now);
+            // In slow start half of the window in use is enough: what grows at the same pace behind us, as the window of a stream
+            // does, would else meet a window that is full all the time, and a queue before it that overflows at each hiccup.
+            // spec: RFC 9002 §7.8; so do Linux and others.
+            let half_used = (self.recovery.in_flight() + acked.bytes) * 2 > self.cubic.window();
+            let limited = self.limited || self.cubic.in_slow_start() && half_used;
+            self.cubic.on_ack(delivered, &self.recovery.rtt, limited, now);
         }
         self.detect_losses(now);
     }

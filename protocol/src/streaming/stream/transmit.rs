@@ -25,7 +25,7 @@ impl Stream {
     }
 
     fn retransmission(&mut self, now: Mono) -> Option<Packet> {
-        if !self.fits() || now < self.next_paced {
+        if !self.fits_again() || now < self.next_paced {
             return None;
         }
         let (sequence, sent) = self.send.resend(now)?;
