@@ -265,6 +265,14 @@ impl DestinationHandle {
         self.shared.clients().send_datagram(self.id, datagram)
     }
 
+    /// Asks another whether it is there: how long its answer took. `None` if it gives none within `patience`: not all destinations do.
+    pub async fn ping(&self, remote: DestinationHash, patience: Duration) -> Option<Duration> {
+        let asked = self.shared.now().mono;
+        let answer = self.shared.clients().ping(self.id, remote);
+        actix::clock::timeout(patience, answer).await.ok()?.ok()?;
+        Some(self.shared.now().mono.saturating_sub(asked))
+    }
+
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
     pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
         let (reply, found) = oneshot::channel();

@@ -64,7 +64,11 @@ impl Remote {
         hash.ok_or_else(|| format!("{name} is neither a name that ends with .i2p nor a destination in base 64"))
     }
 
-    pub(crate) fn find(&self, names: &Names) -> Result<Target, String> {
+    /// Whom it means now.
+    ///
+    /// # Errors
+    /// If nobody has the name.
+    pub fn find(&self, names: &Names) -> Result<Target, String> {
         match self {
             Self::Hash(hash) => Ok(Target::Hash(*hash)),
             Self::Blinded(blinded) => Ok(Target::Blinded(blinded.clone())),

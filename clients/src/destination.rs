@@ -32,6 +32,9 @@ use tokio::sync::{mpsc, oneshot};
 /// A tunnel for which so much waits gets no more packets of streams for the moment.
 const ENOUGH: usize = QUEUE_BYTES / 4;
 
+/// Answers that are waited for.
+const PINGS: usize = 16;
+
 /// A destination that begins.
 pub struct NewDestination {
     /// Its number in this process.
@@ -69,6 +72,8 @@ pub(crate) enum Told {
     Raw(Raw),
     /// Begin a stream.
     Connect(Arc<Pipe>, DestinationHash, Ports),
+    /// Ask whether another is there, and tell when it answers.
+    Ping(DestinationHash, oneshot::Sender<()>),
     /// Say what stands.
     Describe(oneshot::Sender<Description>),
     /// It is over.
@@ -168,6 +173,8 @@ pub(crate) struct Local {
     id: DestinationId,
     core: Destination,
     pipes: FxHashMap<u32, Arc<Pipe>>,
+    /// Who waits for the answer to which ping.
+    pings: FxHashMap<u32, oneshot::Sender<()>>,
     outbound: Vec<TunnelId>,
     questions: mpsc::Sender<DestinationHash>,
     accepted: Option<mpsc::Sender<Stream>>,
@@ -188,6 +195,7 @@ impl Local {
             id,
             core,
             pipes: FxHashMap::default(),
+            pings: FxHashMap::default(),
             outbound: Vec::new(),
             questions,
             accepted,
@@ -239,6 +247,15 @@ impl Local {
                 self.look(now, stream);
             }
             None => pipe.end(End::Unreachable),
+        }
+    }
+
+    /// Asks whether another is there.
+    pub(crate) fn ping(&mut self, remote: DestinationHash, reply: oneshot::Sender<()>) {
+        // Whoever asked longer ago than he waits is gone.
+        self.pings.retain(|_, waiting| !waiting.is_closed());
+        if self.pings.len() < PINGS {
+            self.pings.insert(self.core.streams_mut().ping(remote), reply);
         }
     }
 
@@ -350,6 +367,10 @@ impl Local {
                 }
                 Some(Out::Accepted { stream, remote }) => self.accept(now, stream, remote),
                 Some(Out::Changed(stream)) => self.look(now, stream),
+                Some(Out::Pong(id)) => {
+                    // Whoever asked may be gone.
+                    self.pings.remove(&id).map(|reply| reply.send(()));
+                }
                 Some(Out::Datagram(datagram)) => {
                     let taken = self.datagrams.as_ref().is_some_and(|to| to.try_send(datagram).is_ok());
                     self.datagrams_lost += u64::from(!taken);

@@ -197,6 +197,14 @@ impl Clients {
         self.tell(id, Told::Datagram(datagram))
     }
 
+    /// Asks as a destination of ours whether another is there. The channel closes without a word if it is not asked; how long to wait is
+    /// the caller's to say.
+    pub fn ping(&self, id: DestinationId, remote: DestinationHash) -> oneshot::Receiver<()> {
+        let (reply, answered) = oneshot::channel();
+        self.tell(id, Told::Ping(remote, reply));
+        answered
+    }
+
     /// What stands at a destination of ours. `None` if it is over, or its thread does not keep up.
     pub async fn describe(&self, id: DestinationId) -> Option<Description> {
         let (reply, description) = oneshot::channel();

@@ -148,6 +148,12 @@ quantity = 2
         command = [self.lab.ramson, "info", "--data", os.path.join(self.dir, "data"), "--json"]
         return json.loads(subprocess.run(command, capture_output=True, check=True, timeout=10).stdout)
 
+    def ping(self, whom, count=2):
+        """What `ramson ping` says of a destination."""
+        command = [self.lab.ramson, "ping", whom, "--count", str(count), "--data", os.path.join(self.dir, "data")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        return done.stdout if done.returncode == 0 else done.stderr
+
     def state(self):
         return self.metrics().like(r"_total$|^ramson_(sessions|connections|hops|netdb_entries|own_tunnels)|resident|fds")
 

@@ -128,6 +128,8 @@ pub enum Out {
     },
     /// Something may be read from or written to this stream, or it has ended.
     Changed(u32),
+    /// The ping of this number was answered.
+    Pong(u32),
     /// A datagram came.
     Datagram(Datagram),
     /// A payload came for a program that speaks for itself.
@@ -481,6 +483,7 @@ impl Destination {
                 }
                 streams::Out::Accepted { stream, remote } => return Some(Out::Accepted { stream, remote }),
                 streams::Out::Changed(stream) => return Some(Out::Changed(stream)),
+                streams::Out::Pong(id) => return Some(Out::Pong(id)),
                 streams::Out::Suspicious(remote) => {
                     if self.remotes.contains_key(&remote) {
                         self.change_path(now, remote);

@@ -99,6 +99,17 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask a destination whether it is there, through the router that runs: how long each answer takes. Servers answer, clients do not.
+    Ping {
+        /// A name of the address book, a `.b32.i2p` name or a destination in base 64.
+        whom: String,
+        /// How often, 1 to 16.
+        #[arg(long, short = 'c', default_value_t = 4)]
+        count: u8,
+        /// The data folder.
+        #[arg(long, default_value_os_t = default_data())]
+        data: PathBuf,
+    },
     /// Show the destinations of the data folder: their names, and by what name others reach them; while the router runs also those
     /// of programs, and what tunnels and streams each has.
     Destinations {

@@ -13,10 +13,11 @@
 //! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
 //! | `ban` | `who`, `seconds`, `reason` | `null` |
 //! | `name` | `what`, as the command line says it | what `ramson name` prints, as one text |
+//! | `ping` | `whom`, `count` | what `ramson ping` prints, as one text |
 //! | `lift` | `who` | `null`; an error if nobody of that name is banned |
 //!
 //! A command is a line of [`Request`] and an arm of [`answer`]; nothing here blocks, so it may be asked at any load: the address
-//! book is read and written by a thread of its own, which may take [`LISTS`]. At most [`CLIENTS`] are served at once, each
+//! book is read and written by a thread of its own, which may take [`LISTS`], and a ping waits for others. At most [`CLIENTS`] are served at once, each
 //! for [`PATIENCE`] at most beside that, whatever they do.
 
 use crate::Failure;
@@ -87,6 +88,13 @@ pub(crate) enum Request {
         /// How.
         what: NameCommand,
     },
+    /// Ask a destination whether it is there.
+    Ping {
+        /// Its name.
+        whom: String,
+        /// How often.
+        count: u8,
+    },
     /// Lift a ban.
     Lift {
         /// Who is banned.
@@ -153,6 +161,7 @@ async fn talk(mut client: UnixStream, node: &Node, names: Names) -> io::Result<(
     timeout(PATIENCE, tokio::io::BufReader::new(read.take(MAX_REQUEST)).read_line(&mut line)).await??;
     let answer = match serde_json::from_str(&line) {
         Ok(Request::Name { what }) => name_answer(what, names).await,
+        Ok(Request::Ping { whom, count }) => crate::ping::perform(node, names, whom, count).await,
         Ok(request) => answer(request, node).await,
         Err(error) => Err(format!("no such request: {error}; are both ramsons of one version?")),
     };
@@ -203,7 +212,7 @@ async fn answer(request: Request, node: &Node) -> Result<Value, String> {
             node.ban(name(&who)?, Duration::from_secs(seconds.min(u64::from(u32::MAX))), reason).await;
             Ok(Value::Null)
         }
-        Request::Name { .. } => Err("names are answered elsewhere".to_owned()),
+        Request::Name { .. } | Request::Ping { .. } => Err("names are answered elsewhere".to_owned()),
         Request::Lift { who } => {
             let lifted = node.pardon(name(&who)?).await;
             if lifted { Ok(Value::Null) } else { Err(format!("{who} is not banned; `ramson bans` lists who is")) }
@@ -240,7 +249,11 @@ pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
         }
         _ => format!("cannot speak with the router at {}: {error}", path.display()),
     })?;
-    let patience = if matches!(request, Request::Name { .. }) { LISTS } else { PATIENCE };
+    let patience = match request {
+        Request::Name { .. } => LISTS,
+        Request::Ping { .. } => crate::ping::WHOLE,
+        _ => PATIENCE,
+    };
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let text = serde_json::to_string(request)?;

@@ -19,6 +19,7 @@ mod info;
 mod log;
 mod name;
 mod output;
+mod ping;
 mod proxy;
 mod reload;
 mod reseed;
@@ -67,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Testnet { routers, seconds, rate, dir } => testnet::run(routers, seconds, rate, dir),
         Command::Info { data, json } => info::info(&data, json),
         Command::Name { data, command } => name::run(&data, command),
+        Command::Ping { whom, count, data } => ping::ping(&data, &whom, count),
         Command::Bans { data, json, what } => bans::bans(&data, json, what),
         Command::Family { name, file } => family::make(&name, &file),
         Command::Status { data, json, watch } => status::status(&data, json, watch),

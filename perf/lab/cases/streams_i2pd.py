@@ -48,7 +48,10 @@ def run(net):
     hybrid, given_up = (net.subject.metrics().total(_EVENTS, event=event) for event in ("hybrid", "hybrid_given_up"))
     if not hybrid or given_up:
         raise Failed(f"{hybrid:.0f} sessions by ML-KEM, which i2pd does, and {given_up:.0f} given up", net.subject, net.partner)
-    return f"{words}; {hybrid:.0f} sessions by ML-KEM"
+    pinged = net.subject.ping(net.partner.name_of("site"))
+    if "2 of 2 answered" not in pinged:
+        raise Failed(f"ramson ping: {pinged}", net.subject, net.partner)
+    return f"{words}; {hybrid:.0f} sessions by ML-KEM; pings: {pinged.splitlines()[-1]}"
 
 
 def _way(net, name, way, host):

@@ -110,6 +110,7 @@ impl Net {
                     Out::Raw(payload) => self.nodes[at].raw.push(payload),
                     Out::Fate(token, fate) => self.nodes[at].fates.push((token, fate)),
                     Out::Accepted { stream, .. } => self.nodes[at].accepted.push(stream),
+                    Out::Pong(_) => {}
                     Out::Changed(stream) => {
                         let node = &mut self.nodes[at];
                         while let Some(bytes) = node.core.streams_mut().read(self.now, stream) {

@@ -29,6 +29,9 @@ use std::time::Duration;
 const EARLY: usize = 64;
 const EARLY_LIFE: Duration = Duration::from_secs(10);
 
+/// Pings whose answers are waited for.
+const ASKED: usize = 16;
+
 /// Packets of one stream that go out in its turn.
 const TURN: usize = 8;
 
@@ -128,6 +131,8 @@ pub enum Out {
     Changed(u32),
     /// Nothing comes back from this destination: another way may be better.
     Suspicious(DestinationHash),
+    /// The ping of this number was answered.
+    Pong(u32),
 }
 
 /// Counters.
@@ -185,6 +190,8 @@ pub struct Streams {
     turns: VecDeque<u32>,
     early: VecDeque<(Mono, DestinationHash, Packet)>,
     pings: Bucket,
+    /// Pings of ours that are not answered, the oldest first.
+    asked: VecDeque<(u32, DestinationHash)>,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
     stats: Stats,
@@ -206,6 +213,7 @@ impl Streams {
             turns: VecDeque::new(),
             early: VecDeque::new(),
             pings: Bucket::default(),
+            asked: VecDeque::new(),
             out: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
             stats: Stats::default(),
@@ -248,6 +256,21 @@ impl Streams {
         self.stats.connected += 1;
         self.serve(id);
         Some(id)
+    }
+
+    /// Asks a destination whether it is there; the number that its answer bears.
+    pub fn ping(&mut self, remote: DestinationHash) -> u32 {
+        let id = self.free_id();
+        if self.asked.len() >= ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((id, remote));
+        let mut packet = Packet::new(id, 0, 0);
+        packet.flags = flag::ECHO | flag::NO_ACK | flag::FROM | flag::SIGNATURE;
+        if let Some(bytes) = encode(&self.us, &remote, packet) {
+            self.out.push_back(Out::Packet { to: remote, ports: Ports::default(), stream: 0, bytes });
+        }
+        id
     }
 
     fn has_room(&self, remote: &DestinationHash) -> bool {

@@ -69,9 +69,8 @@ impl Streams {
         ping: &Packet,
         bytes: &Bytes,
     ) -> Result<(), Refused> {
-        // An answer names no stream of ours: we ask nobody.
         if ping.send_stream == 0 {
-            return Err(Refused::Unknown);
+            return self.take_pong(from, ping.receive_stream);
         }
         if !self.listening {
             return Err(Refused::NotListening);
@@ -93,6 +92,17 @@ impl Streams {
             let ports = Ports { from: ports.to, to: ports.from };
             self.out.push_back(Out::Packet { to: remote, ports, stream: 0, bytes });
         }
+        Ok(())
+    }
+
+    /// The answer to a ping of ours, which only the one who was asked can give.
+    fn take_pong(&mut self, from: Option<DestinationHash>, id: u32) -> Result<(), Refused> {
+        let at = self.asked.iter().position(|(asked, _)| *asked == id).ok_or(Refused::Unknown)?;
+        if from.is_some_and(|from| from != self.asked[at].1) {
+            return Err(Refused::WrongSender);
+        }
+        self.asked.remove(at);
+        self.out.push_back(Out::Pong(id));
         Ok(())
     }
 

@@ -27,6 +27,7 @@ struct End2 {
     hash: DestinationHash,
     accepted: Vec<u32>,
     suspicions: usize,
+    pongs: Vec<u32>,
 }
 
 /// Both ends and what is on its way between them.
@@ -54,7 +55,7 @@ fn end(n: u8, config: Config) -> End2 {
     let us = signer(n);
     let hash = us.destination.hash();
     let streams = Streams::new(config, Limits::default(), us, true, [n; 32]);
-    End2 { streams, hash, accepted: Vec::new(), suspicions: 0 }
+    End2 { streams, hash, accepted: Vec::new(), suspicions: 0, pongs: Vec::new() }
 }
 
 impl Pair {
@@ -109,6 +110,7 @@ impl Pair {
                         self.ends[at].accepted.push(stream);
                     }
                     Out::Changed(_) => {}
+                    Out::Pong(id) => self.ends[at].pongs.push(id),
                     Out::Suspicious(_) => self.ends[at].suspicions += 1,
                 }
             }
@@ -380,6 +382,26 @@ fn a_ping_is_answered_by_whoever_can_be_called_and_not_too_often() {
     assert_eq!(bob.handle_packet(later, None, ports, &ping(&pinger, 0)), Err(Refused::BadSignature));
     let mut deaf = Streams::new(Config::default(), Limits::default(), signer(3), false, [3; 32]);
     assert_eq!(deaf.handle_packet(START, None, ports, &ping(&signer(1), 0)), Err(Refused::NotListening));
+}
+
+#[test]
+fn a_ping_of_ours_is_answered_once_and_by_nobody_else() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let remote = pair.ends[1].hash;
+    let id = pair.ends[0].streams.ping(remote);
+    pair.run(Duration::from_secs(1));
+    assert_eq!((&pair.ends[0].pongs, pair.ends[1].streams.stats().pongs), (&vec![id], 1));
+    let id = pair.ends[0].streams.ping(remote);
+    let mut pong = Packet::new(0, id, 0);
+    pong.flags = flag::ECHO | flag::NO_ACK;
+    let pong = Bytes::from(pong.to_bytes().unwrap());
+    let us = &mut pair.ends[0].streams;
+    let other = Some(DestinationHash([9; 32]));
+    assert_eq!(us.handle_packet(START, other, Ports::default(), &pong), Err(Refused::WrongSender));
+    assert_eq!(us.handle_packet(START, Some(remote), Ports::default(), &pong), Ok(()));
+    assert_eq!(us.handle_packet(START, Some(remote), Ports::default(), &pong), Err(Refused::Unknown));
+    (0..100).for_each(|_| _ = us.ping(remote));
+    assert_eq!(us.asked.len(), ASKED);
 }
 
 #[test]
