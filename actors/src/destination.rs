@@ -48,18 +48,19 @@ use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, NetDbKey, RouterHash, TunnelId};
+use ramson_protocol::idle::Idle;
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
 use ramson_protocol::ratchet::sessions;
 use ramson_protocol::streaming::streams::{Ports, Signer};
 use ramson_protocol::time::{Mono, Wall};
-use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::{Delivery, Direction};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -111,6 +112,7 @@ pub struct DestinationHandle {
     shared: Shared,
     actor: Addr<LocalDestination>,
     pool: PoolHandle,
+    used: Arc<AtomicU64>,
 }
 
 /// The destinations of a node; clones share them.
@@ -179,6 +181,7 @@ impl Destinations {
         let id = DestinationId(self.next.fetch_add(1, Relaxed));
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (accept, accepted) = mpsc::channel(ACCEPTED);
+        let used = Arc::new(AtomicU64::new(0));
         let sessions = sessions::Config { hybrid: config.options.hybrid, ..sessions::Config::default() };
         let new = NewDestination {
             id,
@@ -188,6 +191,7 @@ impl Destinations {
             questions,
             accepted: config.published.then_some(accept),
             datagrams,
+            used: Arc::clone(&used),
             raw: None,
         };
         if !self.shared.clients().open_destination(new) {
@@ -196,7 +200,7 @@ impl Destinations {
         let DestinationConfig { signer, encryption, inbound, outbound, published, options } = config;
         let hash = signer.destination.hash();
         let author = Author::Us { signer: Box::new(signer), encryption: encryption.public().0.to_vec() };
-        let handle = self.begin(id, hash, author, published, options, [inbound, outbound]);
+        let handle = self.begin(id, hash, author, published, options, [inbound, outbound], used);
         actix::spawn(questions::forward(asked, handle.actor.clone()));
         Some((handle, accepted))
     }
@@ -210,13 +214,19 @@ impl Destinations {
         published: bool,
         options: Options,
         [inbound, outbound]: [Wanted; 2],
+        used: Arc<AtomicU64>,
     ) -> DestinationHandle {
         let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
         let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
-        let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone()).start();
+        let idle = IdleTunnels {
+            watch: Idle::new(options.idle, self.shared.now().mono),
+            used: Arc::clone(&used),
+            wanted: [(Direction::Inbound, inbound), (Direction::Outbound, outbound)],
+        };
+        let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone(), idle).start();
         let registered = Registered { to: actor.clone().recipient(), hash, published, pool: pool.clone() };
         self.shared.destinations().0.lock().insert(id, registered);
-        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool }
+        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool, used }
     }
 }
 
@@ -291,10 +301,14 @@ impl DestinationHandle {
         found.await.unwrap_or(Err(FindError::NotFound))
     }
 
-    /// True if it has tunnels both ways.
+    /// True if it has tunnels both ways. One that has given them up, since nobody used it, builds new ones for whoever asks.
     pub fn is_ready(&self) -> bool {
         let own = self.pool.paths().get();
-        !own.inbound.is_empty() && !own.outbound.is_empty()
+        let ready = !own.inbound.is_empty() && !own.outbound.is_empty();
+        if !ready {
+            self.used.fetch_add(1, Relaxed);
+        }
+        ready
     }
 
     /// Ends it, its streams and its tunnels.
@@ -333,7 +347,15 @@ pub struct LocalDestination {
     encrypted: Encrypted,
     /// When another floodfill is asked whether it has our lease set, and which one confirmed it.
     verify_at: Option<(Mono, RouterHash)>,
+    idle: IdleTunnels,
     rng: ChaCha20Rng,
+}
+
+/// The tunnels that it gives up while nobody uses it.
+struct IdleTunnels {
+    watch: Idle,
+    used: Arc<AtomicU64>,
+    wanted: [(Direction, Wanted); 2],
 }
 
 /// Who makes its lease sets.
@@ -362,6 +384,7 @@ impl LocalDestination {
         published: bool,
         options: Options,
         pool: PoolHandle,
+        idle: IdleTunnels,
     ) -> Self {
         let shared = node.shared.clone();
         let (mut rng, mut seed) = (shared.rng(), [0; 32]);
@@ -388,6 +411,7 @@ impl LocalDestination {
             finders: questions::Finders::new(),
             encrypted,
             verify_at: None,
+            idle,
             rng,
             shared,
         }
@@ -401,7 +425,18 @@ impl LocalDestination {
         self.shared.clients().tell_destination(self.id, input)
     }
 
+    /// Has fewer tunnels, or all again, as it is used.
+    fn look_for_use(&mut self) {
+        let IdleTunnels { watch, used, wanted } = &mut self.idle;
+        if let Some(held) = watch.look(self.shared.now().mono, used.load(Relaxed)) {
+            for (direction, wanted) in wanted {
+                self.pool.want(*direction, held.of(*wanted));
+            }
+        }
+    }
+
     fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.look_for_use();
         let own = self.pool.paths().get();
         self.tell_outbound(&own);
         self.renew_for_the_day();

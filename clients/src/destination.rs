@@ -27,6 +27,7 @@ use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{mpsc, oneshot};
 
 /// A tunnel for which so much waits gets no more packets of streams for the moment.
@@ -51,6 +52,8 @@ pub struct NewDestination {
     pub accepted: Option<mpsc::Sender<Stream>>,
     /// Where datagrams go; none are taken without.
     pub datagrams: Option<mpsc::Sender<Datagram>>,
+    /// Counts up with whatever is done with the destination.
+    pub used: Arc<AtomicU64>,
     /// Where everything goes of one that belongs to a program which speaks for itself: it has neither streams nor datagrams then.
     pub raw: Option<Sink>,
 }
@@ -181,12 +184,15 @@ pub(crate) struct Local {
     datagrams: Option<mpsc::Sender<Datagram>>,
     datagrams_lost: u64,
     raw: Option<Sink>,
+    used: Arc<AtomicU64>,
+    /// What of that the last second had.
+    busy: u64,
     port: Arc<Port>,
 }
 
 impl Local {
     pub(crate) fn new(new: NewDestination, port: Arc<Port>, rng: &mut ChaCha20Rng, now: Now) -> Self {
-        let NewDestination { id, config, signer, encryption, questions, accepted, datagrams, raw } = new;
+        let NewDestination { id, config, signer, encryption, questions, accepted, datagrams, raw, used } = new;
         let config = Config { datagrams: datagrams.is_some(), raw: raw.is_some(), ..config };
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
@@ -202,6 +208,8 @@ impl Local {
             datagrams,
             datagrams_lost: 0,
             raw,
+            used,
+            busy: 0,
             port,
         }
     }
@@ -346,6 +354,16 @@ impl Local {
         let streams = self.core.streams_mut();
         let ended: Vec<u32> = streams.ended().into_iter().filter(|id| !self.pipes.contains_key(id)).collect();
         ended.into_iter().for_each(|stream| streams.forget(stream));
+        self.note_use();
+    }
+
+    /// What went and came since the last time.
+    fn note_use(&mut self) {
+        let (streams, other) = (self.core.streams().stats(), self.core.stats());
+        let busy = streams.sent + streams.received + other.datagrams_sent + other.datagrams_received;
+        if std::mem::replace(&mut self.busy, busy) != busy {
+            self.used.fetch_add(1, Relaxed);
+        }
     }
 
     /// Does what the core wants done, as far as the tunnels take it.
@@ -473,6 +491,7 @@ mod tests {
             questions,
             accepted: Some(accept),
             datagrams: None,
+            used: Arc::default(),
             raw: None,
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);

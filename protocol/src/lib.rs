@@ -29,6 +29,7 @@ pub mod gzip;
 pub mod i2cp;
 pub mod i2np;
 pub mod id;
+pub mod idle;
 pub mod irc;
 pub mod link;
 pub mod netdb;

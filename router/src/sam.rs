@@ -60,7 +60,7 @@ async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)
 
 /// Opens a destination. `None` if the router cannot take it now.
 pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
-    let Wish { keys, inbound, outbound, published, datagrams } = wish;
+    let Wish { keys, inbound, outbound, published, datagrams, idle } = wish;
     let (sender, receiver) = mpsc::channel(DATAGRAMS);
     let config = DestinationConfig {
         signer: keys,
@@ -69,7 +69,7 @@ pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
         inbound,
         outbound,
         published,
-        options: Options::default(),
+        options: Options { idle, ..Options::default() },
     };
     let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
     Some(Opened { handle, streams, datagrams: receiver })

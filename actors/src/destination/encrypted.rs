@@ -18,6 +18,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::{FLAG_BLINDED, LeaseSet2};
 use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::id::{DestinationHash, NetDbKey};
+use ramson_protocol::idle;
 use ramson_protocol::netdb::routing_key::Day;
 use ramson_protocol::netdb::search::In;
 use ramson_protocol::streaming::streams::Signer;
@@ -40,12 +41,20 @@ pub struct Options {
     pub secret: String,
     /// The key with which it reads lease sets that are for certain readers.
     pub client_key: Option<ClientKey>,
+    /// What it gives up while nobody uses it. A program that speaks for itself has its own rules.
+    pub idle: idle::Config,
 }
 
 impl Default for Options {
     /// Hybrid handshakes with ML-KEM-768. INTEROP: i2pd's own choice, and one lease set names one of them at most.
     fn default() -> Self {
-        Self { hybrid: Some(Kem::MlKem768), encrypted: None, secret: String::new(), client_key: None }
+        Self {
+            hybrid: Some(Kem::MlKem768),
+            encrypted: None,
+            secret: String::new(),
+            client_key: None,
+            idle: idle::Config::default(),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use ramson_protocol::streaming::streams::Signer;
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use rand::Rng;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -81,7 +82,7 @@ impl Destinations {
         let id = ramson_protocol::id::DestinationId(self.next.fetch_add(1, Relaxed));
         let hash = destination.hash();
         let author = AnyAuthor::Program(Author { destination, leases, asked: None, key: None, sink });
-        self.begin(id, hash, author, published, options, [inbound, outbound])
+        self.begin(id, hash, author, published, options, [inbound, outbound], Arc::default())
     }
 }
 
@@ -137,6 +138,8 @@ impl LocalDestination {
             questions,
             accepted: None,
             datagrams: None,
+            // A program that speaks for itself knows itself whether it is used, and asks for fewer tunnels then.
+            used: Arc::default(),
             raw: Some(author.sink.clone()),
         };
         // What there was with another key ends when this takes its place.

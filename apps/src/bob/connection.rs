@@ -139,7 +139,14 @@ impl<O: Opener> Connection<O> {
             }
             None => {
                 let (inbound, outbound) = (plan.inbound, plan.outbound);
-                let wish = Wish { keys: plan.keys.clone(), inbound, outbound, published: true, datagrams: false };
+                let wish = Wish {
+                    keys: plan.keys.clone(),
+                    inbound,
+                    outbound,
+                    published: true,
+                    datagrams: false,
+                    idle: Default::default(),
+                };
                 let opened = self.server.opener.open(wish).await;
                 Arc::new(opened.ok_or("the router takes no more destinations now")?)
             }

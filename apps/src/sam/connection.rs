@@ -292,7 +292,7 @@ impl<O: Opener> Connection<O> {
             Ok(request) => request,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let Request { mut part, keys, inbound, outbound, published } = request;
+        let Request { mut part, keys, inbound, outbound, published, idle } = request;
         if old.is_some() {
             // No program of version 3 can have such an ID.
             part.id = format!("/{}", self.server.next.fetch_add(1, Relaxed));
@@ -308,7 +308,7 @@ impl<O: Opener> Connection<O> {
             }
         };
         let datagrams = matches!(part.style, Style::Datagram(_) | Style::Raw | Style::Primary);
-        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams };
+        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams, idle };
         let Some(endpoint) = self.server.opener.open(wish).await else {
             return refuse(Outcome::I2pError, &"the router takes no more destinations now");
         };

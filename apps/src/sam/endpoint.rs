@@ -8,6 +8,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
+use ramson_protocol::idle;
 use ramson_protocol::pool::Wanted;
 use ramson_protocol::streaming::streams::Ports;
 use std::future::Future;
@@ -29,13 +30,22 @@ pub struct Wish {
     pub published: bool,
     /// It has datagrams.
     pub datagrams: bool,
+    /// What it gives up while nobody uses it.
+    pub idle: idle::Config,
 }
 
 impl Wish {
     /// One that nobody can call, with keys for as long as it lives.
     pub(crate) fn nobody(tunnels: Wanted) -> Self {
         let keys = PrivateKeys::generate(rand::random(), &rand::random());
-        Self { keys, inbound: tunnels, outbound: tunnels, published: false, datagrams: false }
+        Self {
+            keys,
+            inbound: tunnels,
+            outbound: tunnels,
+            published: false,
+            datagrams: false,
+            idle: idle::Config::default(),
+        }
     }
 }
 

@@ -668,6 +668,7 @@ async fn a_datagram_with_another_sender_than_it_says_is_lost() {
         outbound: Wanted::new(1, 1),
         published: false,
         datagrams: true,
+        idle: Default::default(),
     });
     let forger = end.await.unwrap();
     let hash = |text: &str| Destination::from_bytes(base64::decode(text).unwrap().into()).unwrap().hash();

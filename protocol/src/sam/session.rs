@@ -7,6 +7,7 @@ use super::{NumberError, Params, Version};
 use crate::base64;
 use crate::data::key_type::SigType;
 use crate::data::private_keys::PrivateKeys;
+use crate::idle;
 use crate::payload::{DATAGRAM, RAW, STREAMING};
 use crate::pool::Wanted;
 use crate::{datagram::DATAGRAM2, datagram::DATAGRAM3};
@@ -101,6 +102,8 @@ pub struct Request {
     pub outbound: Wanted,
     /// Others may find it.
     pub published: bool,
+    /// What it gives up while nobody uses it.
+    pub idle: idle::Config,
 }
 
 /// Why there is no session.
@@ -243,6 +246,7 @@ impl Request {
             inbound: Wanted::asked("inbound", tunnels, |name| params.number(name)),
             outbound: Wanted::asked("outbound", tunnels, |name| params.number(name)),
             published: !params.is_true("i2cp.dontPublishLeaseSet"),
+            idle: idle::Config::asked(|name| params.is_true(name), |name| params.number(name)),
         })
     }
 }

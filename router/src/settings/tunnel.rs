@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::key::{Change, Life};
 use super::proxies::{accounts, check_outproxies};
 use super::section::section;
+use crate::units::Span;
 use ramson_actors::destination::Options;
 use ramson_apps::services::filter::FilterFile;
 use ramson_apps::services::limits::{Limits, PerTime};
@@ -13,15 +14,20 @@ use ramson_crypto::kem::Kem;
 use ramson_crypto::x25519::PublicKey;
 use ramson_protocol::base64;
 use ramson_protocol::blinding::{ClientKey, Readers};
+use ramson_protocol::idle;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 /// Hops that a tunnel can have beside us. spec: tunnel-creation-ecies §Build Request Records
 pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
 
 /// Tunnels of a destination in each direction: a lease set has no room for more.
 pub(crate) const TUNNELS: RangeInclusive<usize> = 1..=16;
+
+/// For how long a destination is unused until it gives up tunnels.
+const IDLE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
 
 /// Connections of a server at a time: so many files may be open.
 const STREAMS: RangeInclusive<usize> = 1..=4096;
@@ -127,6 +133,17 @@ section! {
         /// Of `client`, `irc-client`, `socks`, `http-proxy` and `connect`: build no tunnels until a program comes. It counts if all
         /// tunnels with the same keys say so.
         delay_open: bool = false => Live;
+        /// Have fewer tunnels while nobody uses the destination; all come back when somebody does.
+        reduce_on_idle: bool = false => Live;
+        /// How long it is to be unused for that.
+        reduce_after: Span = Span(Duration::from_secs(20 * 60)) => Live;
+        /// Tunnels in each direction that stay then.
+        reduce_quantity: usize = 1 => Live;
+        /// Of a tunnel for programs of this machine: have no tunnels at all while nobody uses the destination. The next one to come waits
+        /// until new ones stand.
+        close_on_idle: bool = false => Live;
+        /// How long it is to be unused for that.
+        close_after: Span = Span(Duration::from_secs(30 * 60)) => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -289,6 +306,10 @@ impl Tunnel {
                 "" => None,
                 _ => Some(ClientKey(key("reader_key", &self.reader_key)?)),
             },
+            idle: idle::Config {
+                reduce: self.reduce_on_idle.then_some((self.reduce_after.0, self.reduce_quantity)),
+                close: self.close_on_idle.then_some(self.close_after.0),
+            },
         })
     }
 
@@ -315,6 +336,19 @@ impl Tunnel {
             return Err(format!("tunnel.name {name:?}: give each [[tunnel]] a name of letters, digits, - and _"));
         }
         let kind = self.kind()?;
+        if self.close_on_idle && !kind.can_wait() {
+            return Err(format!(
+                "tunnel {name}: close_on_idle is for tunnels whose programs come from this machine: others would not find it"
+            ));
+        }
+        for (key, after) in [("reduce_after", self.reduce_after), ("close_after", self.close_after)] {
+            if !IDLE.contains(&after.0) {
+                return Err(format!("tunnel {name}: {key} = \"{after}\": write 10s to 1d; 20min is usual"));
+            }
+        }
+        if !TUNNELS.contains(&self.reduce_quantity) {
+            return Err(format!("tunnel {name}: reduce_quantity = {}: write 1 to 16", self.reduce_quantity));
+        }
         if kind == Kind::Site && self.directory.is_empty() {
             return Err(format!("tunnel {name}: a tunnel of type site needs directory, such as \"/srv/site\""));
         }
