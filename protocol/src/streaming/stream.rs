@@ -305,6 +305,28 @@ impl Stream {
         self.congestion.on_new_path(now);
     }
 
+    /// So many packets may be on their way of which nothing is known yet; see [`Congestion::share`].
+    pub fn share(&mut self, packets: u32) {
+        self.congestion.share(packets);
+    }
+
+    /// True if it has something to send, or something on its way.
+    pub fn is_busy(&self) -> bool {
+        !self.is_done() && (!self.begun || self.send.unacked() > 0 || self.send.waiting() > 0)
+    }
+
+    /// Packets that come again are not answered any more.
+    pub fn cut_linger(&mut self) {
+        if matches!(self.phase, Phase::Lingering { .. }) {
+            self.phase = Phase::Ended(End::Closed);
+        }
+    }
+
+    /// The round trip, as far as it was measured.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.send.srtt()
+    }
+
     /// True once after the path has let us wait in vain.
     pub fn take_suspicion(&mut self) -> bool {
         std::mem::take(&mut self.suspicious)
