@@ -48,6 +48,10 @@ const BURST: u32 = 4;
 /// And what it would have let go in this time: whoever serves the stream looks at it only every other millisecond.
 const BURST_TIME: Duration = Duration::from_millis(5);
 
+/// A stream that both sides have closed is done when our closing packet has gone out so often, even if nobody says that it came. INTEROP:
+/// i2pd forgets a stream that it has closed itself, and acknowledges nothing of it any more.
+const CLOSING: u32 = 2;
+
 /// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
 const REPEATS: Duration = Duration::from_secs(1);
 
@@ -474,7 +478,13 @@ impl Stream {
     fn timed_out(&mut self, now: Mono) {
         self.timeout = None;
         self.backoff += 1;
-        if self.send.time_out() >= self.config.max_transmissions {
+        let transmissions = self.send.time_out();
+        let nothing_but_the_end = self.close_sent.is_some() && self.send.held() == 0 && self.receive.is_complete();
+        if nothing_but_the_end && self.phase == Phase::Open && transmissions >= CLOSING {
+            self.phase = Phase::Lingering { until: now + self.config.linger };
+            return;
+        }
+        if transmissions >= self.config.max_transmissions {
             self.reset_due = self.ids.1 != 0;
             let unreachable = matches!(self.phase, Phase::Connecting { .. });
             self.phase = Phase::Ended(if unreachable { End::Unreachable } else { End::TimedOut });

@@ -555,3 +555,20 @@ fn streams_that_are_done_take_nobodys_place_and_are_not_remembered_without_end()
     }
     assert_eq!(pair.ends[1].accepted.len(), 30);
 }
+
+#[test]
+fn a_stream_that_both_have_closed_is_done_soon_even_if_the_end_is_not_acknowledged() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"hello");
+    pair.run(Duration::from_secs(2));
+    pair.ends[0].streams.close(pair.now, id);
+    pair.run(Duration::from_secs(2));
+    pair.cut_to = Some(0);
+    let theirs = pair.ends[1].accepted[0];
+    pair.ends[1].streams.close(pair.now, theirs);
+    pair.run(Duration::from_millis(500));
+    assert!(!pair.ends[1].streams.get(theirs).unwrap().is_done());
+    pair.run(Duration::from_secs(10));
+    assert!(pair.ends[1].streams.get(theirs).unwrap().is_done());
+}
