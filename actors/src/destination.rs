@@ -68,7 +68,8 @@ const MAILBOX: usize = 256;
 
 const TICK: Duration = Duration::from_millis(250);
 
-/// A change of tunnels waits so long for others, before a lease set is made of it. INTEROP: Java waits three seconds.
+/// A change of tunnels waits so long for others, before a lease set is made of it: a published one costs floodfills something.
+/// INTEROP: Java waits three seconds.
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// A lease set is not made anew more often, but for tunnels that are gone. INTEROP: i2pd submits none within 20 s of another.
@@ -454,6 +455,17 @@ impl LocalDestination {
         self.tick_searches(ctx);
     }
 
+    /// Looks at its tunnels as soon as they have changed, and not with the next tick only.
+    fn follow_tunnels(&self, ctx: &mut Context<Self>) {
+        let paths = self.pool.paths().clone();
+        ctx.spawn(async move { paths.changed().await }.into_actor(self).map(|(), actor, ctx| {
+            let own = actor.pool.paths().get();
+            actor.tell_outbound(&own);
+            actor.renew(&own);
+            actor.follow_tunnels(ctx);
+        }));
+    }
+
     fn tell_outbound(&mut self, own: &OwnTunnels) {
         let ids: Vec<TunnelId> = own.outbound.iter().map(|tunnel| tunnel.id).collect();
         if ids != self.outbound && self.tell(ToCore::Outbound(ids.clone())) {
@@ -471,7 +483,9 @@ impl LocalDestination {
         let since = *self.changed_at.get_or_insert(now.mono);
         let gone = self.inbound.iter().any(|id| !ids.contains(id));
         let young = self.lease_set.as_ref().is_some_and(|(_, at)| now.mono < *at + LEAST_AGE);
-        if now.mono < since + SETTLE || young && !gone {
+        // Whoever opened the destination waits for the first; and one that is not published costs nothing.
+        let settle = if self.lease_set.is_none() && !self.published { Duration::ZERO } else { SETTLE };
+        if now.mono < since + settle || young && !gone {
             return;
         }
         let leases = own.inbound.iter().take(MAX_LEASES.into()).map(|tunnel| self.lease(tunnel)).collect();
@@ -597,6 +611,7 @@ impl Actor for LocalDestination {
         ctx.set_mailbox_capacity(MAILBOX);
         self.shared.stop_when_over(self, ctx);
         ctx.run_interval(TICK, |actor, ctx| actor.tick(ctx));
+        self.follow_tunnels(ctx);
     }
 
     fn stopped(&mut self, _: &mut Context<Self>) {

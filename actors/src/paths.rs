@@ -4,6 +4,7 @@ use arc_swap::ArcSwap;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::time::Mono;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Our own tunnels that are ready for use, newest first. The pool publishes a new snapshot with each change.
 #[derive(Clone, Debug, Default)]
@@ -38,16 +39,25 @@ pub struct InboundTunnelRef {
 
 /// The way to the newest snapshot of a pool's tunnels; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Paths(Arc<ArcSwap<OwnTunnels>>);
+pub struct Paths {
+    newest: Arc<ArcSwap<OwnTunnels>>,
+    changed: Arc<Notify>,
+}
 
 impl Paths {
     /// The tunnels as they are now.
     pub fn get(&self) -> Arc<OwnTunnels> {
-        self.0.load_full()
+        self.newest.load_full()
+    }
+
+    /// Waits for the next snapshot. One between two calls may be missed: it is for who looks from time to time anyway, to look sooner.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Publishes a new snapshot. Only the pool that owns the tunnels does.
     pub(crate) fn set(&self, tunnels: OwnTunnels) {
-        self.0.store(Arc::new(tunnels));
+        self.newest.store(Arc::new(tunnels));
+        self.changed.notify_waiters();
     }
 }

@@ -355,7 +355,7 @@ impl Actor for TunnelPool {
         ctx.set_mailbox_capacity(MAILBOX);
         self.shared.stop_when_over(self, ctx);
         let until = self.shared.now().mono + start::KNOWN_WITHIN;
-        ctx.run_later(start::QUIET, move |actor, ctx| actor.begin(until, ctx));
+        ctx.run_later(start::quiet(&self.shared), move |actor, ctx| actor.begin(until, ctx));
         self.publish();
     }
 

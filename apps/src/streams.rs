@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 const TUNNELS: Duration = Duration::from_secs(30);
 
 /// So often it is asked whether it has.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Whoever opens destinations is asked for one by this.
 pub type Opener = mpsc::Sender<oneshot::Sender<Opened>>;

@@ -142,7 +142,7 @@ async fn serve_one(stream: Stream, behind: Behind) -> io::Result<()> {
     match behind {
         Behind::Program(program) => match connect(&program, &stream).await? {
             Local::Plain(plain) => Streams::carry(plain, Vec::new(), stream).await,
-            Local::Tls(mut tls) => {
+            mut tls @ Local::Tls(_) => {
                 let mut stream = stream;
                 tokio::io::copy_bidirectional(&mut tls, &mut stream).await.map(|_| ())
             }

@@ -1,9 +1,10 @@
-"""A network in which Ramson and an i2pd each offer all programs of `servers.py` at the ports of one destination, and each reach the other's."""
+"""A network in which Ramson and an i2pd each offer all programs of `servers.py`, and news, at the ports of one destination, and each reach the other's."""
 
 import os
 
 from .i2pd import I2pd
 from .network import Network
+from .news import News, installed
 from .servers import Programs
 from .subject import subject
 
@@ -25,10 +26,13 @@ class Offices(Network):
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
         self.subject = self.add(subject(self, 10))
         self.programs = Programs(os.path.join(self.dir, "programs"))
+        self._by_port = self.programs.by_port()
+        if installed():
+            self._by_port[119] = News(os.path.join(self.dir, "news"), 1119)
         self.subject.proxy_port, self.subject.socks_port = PROXY, SOCKS
         # One tunnel, so that there are keys, which all share afterwards.
         self.subject.serve("office", self.programs.nginx)
-        for port, program in self.programs.by_port().items():
+        for port, program in self._by_port.items():
             self.partner.serve(f"at-{port}", program, kind=_KINDS.get(port, ("server",) * 2)[1], keys="office.dat", inport=port)
 
     def office(self, router):
@@ -38,10 +42,10 @@ class Offices(Network):
     def configure(self):
         self.subject.forget("office")
         keys = os.path.join(self.subject.dir, "data", "destinations", "office.dat")
-        for port, program in self.programs.by_port().items():
+        for port, program in self._by_port.items():
             kind = _KINDS.get(port, ("server",) * 2)[0]
             self.subject.serve(f"at-{port}", program, kind=kind, port=port, keys=keys)
-        for port in self.programs.by_port():
+        for port in self._by_port:
             name, there = f"to-{port}", self.office(self.partner)
             self.subject.reach(name, _CLIENTS + port, there, to_port=port, keys="transient-clients")
             self.partner.reach(name, _CLIENTS + port, self.office(self.subject), keys="transient-clients", destinationport=port)
@@ -78,3 +82,5 @@ class Offices(Network):
     def stop(self):
         super().stop()
         self.programs.stop()
+        if news := self._by_port.get(119):
+            news.stop()

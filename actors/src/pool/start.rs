@@ -7,6 +7,7 @@
 
 use super::TunnelPool;
 use crate::profiles::Choose;
+use crate::shared::Shared;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::i2np::MessageType;
@@ -15,8 +16,9 @@ use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
 use std::time::Duration;
 
-/// The first build waits so long for the database to tell what it knows. Who comes first is not chosen for it.
-pub(super) const QUIET: Duration = Duration::from_secs(1);
+/// The first build of a router that has just begun waits so long for the database to tell what it knows. Who comes first is not chosen
+/// for it.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// It waits no longer than this for a floodfill that has our RouterInfo.
 pub(super) const KNOWN_WITHIN: Duration = Duration::from_secs(6);
@@ -26,6 +28,11 @@ const LOOK: Duration = Duration::from_millis(400);
 
 /// Routers that are called so that our clock is believed.
 const CALLED: usize = 4;
+
+/// How long a new pool waits before it looks who is there. Later on somebody waits for its tunnels, as at a proxy that is first used.
+pub(super) fn quiet(shared: &Shared) -> Duration {
+    if shared.is_known() { Duration::ZERO } else { QUIET }
+}
 
 impl TunnelPool {
     /// Has the core begin once we can be found, or at `until`.

@@ -32,6 +32,8 @@ pub trait Congestion: std::fmt::Debug + Send {
     fn on_new_path(&mut self, now: Mono);
     /// Never more than so many packets are to be on their way.
     fn limit(&mut self, packets: u32);
+    /// So many packets may be on their way of which nothing is known yet: others share the way.
+    fn share(&mut self, packets: u32);
     /// Bytes that may be on their way.
     fn window(&self) -> u64;
     /// Bytes a second at which packets are to leave; `None`: as they come.
@@ -61,7 +63,7 @@ pub struct Ack {
 
 /// Bytes of a packet that the window is counted in.
 const PACKET: u64 = 1812 + 22;
-/// The window at the start. INTEROP: 3 packets in Java, 10 in i2pd.
+/// The window at the start, if no others share the way. INTEROP: 3 packets in Java, 10 in i2pd.
 const INITIAL: u64 = 10 * PACKET;
 /// The least window.
 const LEAST: u64 = 4 * PACKET;
@@ -123,6 +125,8 @@ pub struct Model {
     /// Nothing above this until the next probe, after losses.
     ceiling: Option<f64>,
     max_window: u64,
+    /// What goes out whatever has been measured.
+    share: u64,
 }
 
 impl Model {
@@ -143,6 +147,7 @@ impl Model {
             answered: Mono::ZERO,
             ceiling: None,
             max_window: 0,
+            share: INITIAL,
         };
         model.limit(max_packets);
         model
@@ -182,6 +187,11 @@ impl Model {
     fn is_heavy(&self, packets: u64) -> bool {
         let known = self.lost_in_round + self.acked_in_round;
         self.lost_in_round > packets * PACKET && self.lost_in_round as f64 > TOLERATED * known as f64
+    }
+
+    /// The least window.
+    fn least(&self) -> u64 {
+        if self.phase == Phase::Startup { self.share } else { self.share.min(LEAST) }
     }
 
     fn end_round(&mut self, ack: &Ack) {
@@ -282,21 +292,28 @@ impl Congestion for Model {
         self.max_window = u64::from(packets).max(4) * PACKET;
     }
 
+    fn share(&mut self, packets: u32) {
+        self.share = (u64::from(packets) * PACKET).clamp(PACKET, INITIAL);
+    }
+
     fn window(&self) -> u64 {
-        let gain = if self.phase == Phase::Startup { STARTUP_WINDOW } else { WINDOW };
+        let gain = match self.phase {
+            // Where many share the way, one packet more each round is much in sum.
+            _ if self.share < LEAST => 1.0,
+            Phase::Startup => STARTUP_WINDOW,
+            Phase::Drain | Phase::Cruise { .. } => WINDOW,
+        };
         let lump = self.lumps.iter().copied().max().unwrap_or(0);
-        let steady = self.product().map(|product| (product * gain) as u64 + 3 * PACKET);
-        let window = steady.map_or(INITIAL, |steady| steady + lump);
-        let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
-        window.max(least).min(self.max_window)
+        let steady = self.product().map(|product| (product * gain) as u64 + self.share.min(3 * PACKET));
+        let window = steady.map_or(self.share, |steady| steady + lump);
+        window.max(self.least()).min(self.max_window)
     }
 
     fn pace(&self) -> Option<f64> {
         let rate = self.rate();
         let (rtt, _) = self.min_rtt?;
         // Never slower than the least window each round trip.
-        let least = if self.phase == Phase::Startup { INITIAL } else { LEAST };
-        let floor = least as f64 / rtt.as_secs_f64().max(0.001);
+        let floor = self.least() as f64 / rtt.as_secs_f64().max(0.001);
         (rate > 0.0).then(|| (rate * self.gain()).max(floor))
     }
 }
@@ -407,5 +424,8 @@ mod tests {
             model.on_timeout(Duration::ZERO);
         }
         assert!(model.window() >= LEAST);
+        let mut model = Model::new(100);
+        model.share(0);
+        assert_eq!(model.window(), PACKET);
     }
 }

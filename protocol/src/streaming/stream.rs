@@ -51,6 +51,10 @@ const BURST: u32 = 4;
 /// And what it would have let go in this time: whoever serves the stream looks at it only every other millisecond.
 const BURST_TIME: Duration = Duration::from_millis(5);
 
+/// A stream that both sides have closed is done when our closing packet has gone out so often, even if nobody says that it came. INTEROP:
+/// i2pd forgets a stream that it has closed itself, and acknowledges nothing of it any more.
+const CLOSING: u32 = 2;
+
 /// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
 const REPEATS: Duration = Duration::from_secs(1);
 
@@ -311,6 +315,28 @@ impl Stream {
         self.congestion.on_new_path(now);
     }
 
+    /// So many packets may be on their way of which nothing is known yet; see [`Congestion::share`].
+    pub fn share(&mut self, packets: u32) {
+        self.congestion.share(packets);
+    }
+
+    /// True if it has something to send, or something on its way.
+    pub fn is_busy(&self) -> bool {
+        !self.is_done() && (!self.begun || self.send.unacked() > 0 || self.send.waiting() > 0)
+    }
+
+    /// Packets that come again are not answered any more.
+    pub fn cut_linger(&mut self) {
+        if matches!(self.phase, Phase::Lingering { .. }) {
+            self.phase = Phase::Ended(End::Closed);
+        }
+    }
+
+    /// The round trip, as far as it was measured.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.send.srtt()
+    }
+
     /// True once after the path has let us wait in vain.
     pub fn take_suspicion(&mut self) -> bool {
         std::mem::take(&mut self.suspicious)
@@ -464,7 +490,13 @@ impl Stream {
     fn timed_out(&mut self, now: Mono) {
         self.timeout = None;
         self.backoff += 1;
-        if self.send.time_out() >= self.config.max_transmissions {
+        let transmissions = self.send.time_out();
+        let nothing_but_the_end = self.close_sent.is_some() && self.send.held() == 0 && self.receive.is_complete();
+        if nothing_but_the_end && self.phase == Phase::Open && transmissions >= CLOSING {
+            self.phase = Phase::Lingering { until: now + self.config.linger };
+            return;
+        }
+        if transmissions >= self.config.max_transmissions {
             self.reset_due = self.ids.1 != 0;
             let unreachable = matches!(self.phase, Phase::Connecting { .. });
             self.phase = Phase::Ended(if unreachable { End::Unreachable } else { End::TimedOut });

@@ -10,6 +10,7 @@
 //! spec: streaming
 
 mod receive;
+mod way;
 
 use super::memory::Memory;
 use super::packet::{Packet, flag};
@@ -24,6 +25,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+use way::Way;
 
 /// Packets that came before the first of their stream. INTEROP: i2pd keeps them for ten seconds, Java three of a stream.
 const EARLY: usize = 64;
@@ -47,7 +49,7 @@ pub struct Ports {
 /// How many streams there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// In all.
+    /// In all. As many that are done are remembered, and twice that many if their bytes are not read.
     pub streams: usize,
     /// With one destination.
     pub per_remote: usize,
@@ -170,6 +172,8 @@ struct Entry {
     timer: Option<Mono>,
     /// It waits for its turn.
     queued: bool,
+    /// It is one of those that share the way now.
+    busy: bool,
     retransmitted: u64,
     done: bool,
 }
@@ -185,9 +189,11 @@ pub struct Streams {
     entries: BTreeMap<u32, Entry>,
     /// Streams that others began, by the numbers that these gave them.
     theirs: BTreeMap<(DestinationHash, u32), u32>,
-    of_remote: BTreeMap<DestinationHash, usize>,
+    ways: BTreeMap<DestinationHash, Way>,
     timers: BTreeSet<(Mono, u32)>,
     turns: VecDeque<u32>,
+    /// Those that are done, the oldest first.
+    done: VecDeque<u32>,
     early: VecDeque<(Mono, DestinationHash, Packet)>,
     pings: Bucket,
     /// Pings of ours that are not answered, the oldest first.
@@ -208,9 +214,10 @@ impl Streams {
             listening,
             entries: BTreeMap::new(),
             theirs: BTreeMap::new(),
-            of_remote: BTreeMap::new(),
+            ways: BTreeMap::new(),
             timers: BTreeSet::new(),
             turns: VecDeque::new(),
+            done: VecDeque::new(),
             early: VecDeque::new(),
             pings: Bucket::default(),
             asked: VecDeque::new(),
@@ -252,7 +259,9 @@ impl Streams {
             return None;
         }
         let id = self.free_id();
-        self.insert(id, Stream::connect(self.config, &self.memory, id, now.mono), remote, None, ports);
+        let first_timeout = self.ways.get(&remote).and_then(Way::first_timeout).unwrap_or(self.config.first_timeout);
+        let config = Config { first_timeout: first_timeout.min(self.config.first_timeout), ..self.config };
+        self.insert(id, Stream::connect(config, &self.memory, id, now.mono), remote, None, ports);
         self.stats.connected += 1;
         self.serve(id);
         Some(id)
@@ -273,9 +282,25 @@ impl Streams {
         id
     }
 
+    /// A browser has many short streams: those that are done take nobody's place.
     fn has_room(&self, remote: &DestinationHash) -> bool {
-        self.entries.len() < self.limits.streams
-            && self.of_remote.get(remote).is_none_or(|count| *count < self.limits.per_remote)
+        let (live, remembered) = (self.entries.len().saturating_sub(self.done.len()), self.done.len());
+        live < self.limits.streams
+            && remembered < 2 * self.limits.streams
+            && self.ways.get(remote).is_none_or(|way| way.streams - way.done < self.limits.per_remote)
+    }
+
+    /// A stream is done. Of too many the oldest is not remembered any longer.
+    fn remember(&mut self, id: u32) {
+        self.done.push_back(id);
+        let too_many = self.done.len().saturating_sub(self.limits.streams);
+        if let Some(id) = too_many.checked_sub(1).and_then(|last| self.done.get(last)).copied()
+            && let Some(entry) = self.entries.get_mut(&id)
+        {
+            entry.stream.cut_linger();
+            // Whoever has it forgets it.
+            self.out.push_back(Out::Changed(id));
+        }
     }
 
     fn free_id(&mut self) -> u32 {
@@ -296,23 +321,31 @@ impl Streams {
             ports,
             timer: None,
             queued: false,
+            busy: false,
             retransmitted: 0,
             done: false,
         };
         self.entries.insert(id, entry);
-        *self.of_remote.entry(remote).or_default() += 1;
+        self.ways.entry(remote).or_default().streams += 1;
     }
 
     fn remove(&mut self, id: u32) {
         let Some(entry) = self.entries.remove(&id) else { return };
+        if entry.done
+            && let Some(at) = self.done.iter().position(|other| *other == id)
+        {
+            self.done.remove(at);
+        }
         self.theirs.remove(&(entry.remote, entry.stream.ids().1));
         if let Some(timer) = entry.timer {
             self.timers.remove(&(timer, id));
         }
-        if let Some(count) = self.of_remote.get_mut(&entry.remote) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_remote.remove(&entry.remote);
+        if let Some(way) = self.ways.get_mut(&entry.remote) {
+            way.streams -= 1;
+            way.done -= usize::from(entry.done);
+            way.is_busy(entry.busy, false);
+            if way.streams == 0 {
+                self.ways.remove(&entry.remote);
             }
         }
     }
@@ -431,6 +464,9 @@ impl Streams {
     fn turn(&mut self, now: Now, id: u32) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.queued = false;
+        let way = self.ways.entry(entry.remote).or_default();
+        way.is_busy(std::mem::replace(&mut entry.busy, entry.stream.is_busy()), entry.busy);
+        entry.stream.share(way.share());
         let mut count = 0;
         while count < TURN
             && let Some(packet) = entry.stream.poll_packet(now.mono)
@@ -442,11 +478,12 @@ impl Streams {
                 self.out.push_back(Out::Packet { to: remote, ports, stream: id, bytes });
             }
         }
+        way.is_busy(std::mem::replace(&mut entry.busy, entry.stream.is_busy()), entry.busy);
+        way.round_trip = entry.stream.round_trip().or(way.round_trip);
         let again = entry.stream.figures().2;
         self.stats.retransmitted += again - std::mem::replace(&mut entry.retransmitted, again);
-        if entry.stream.is_done() && !std::mem::replace(&mut entry.done, true) {
-            self.out.push_back(Out::Changed(id));
-        }
+        let is_done = entry.stream.is_done() && !std::mem::replace(&mut entry.done, true);
+        way.done += usize::from(is_done);
         let timer = entry.stream.poll_timeout();
         if timer != entry.timer {
             if let Some(timer) = std::mem::replace(&mut entry.timer, timer) {
@@ -455,6 +492,10 @@ impl Streams {
             if let Some(timer) = timer {
                 self.timers.insert((timer, id));
             }
+        }
+        if is_done {
+            self.out.push_back(Out::Changed(id));
+            self.remember(id);
         }
         if count == TURN {
             self.serve(id);

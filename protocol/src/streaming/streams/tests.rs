@@ -525,3 +525,72 @@ proptest! {
         prop_assert!(pair.ends[0].streams.len() == 1);
     }
 }
+
+#[test]
+fn two_hundred_streams_that_begin_at_once_are_modest_until_something_is_known() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let ids: Vec<u32> = (0..200).map(|_| pair.connect()).collect();
+    let bytes = vec![7; 50_000];
+    for id in &ids {
+        assert_eq!(pair.ends[0].streams.write(pair.now, *id, &bytes), bytes.len());
+        pair.ends[0].streams.close(pair.now, *id);
+    }
+    // The first packets are answered, and what follows them is not yet.
+    pair.run(Duration::from_millis(800));
+    let sent = pair.ends[0].streams.stats().sent;
+    assert!((400..=1000).contains(&sent), "{sent} packets: each alone would have sent eleven");
+    pair.run(Duration::from_secs(20));
+    let all = |id: &u32| pair.ends[0].streams.get(*id).is_none_or(|stream| !stream.is_busy());
+    assert!(ids.iter().all(all), "all have come");
+}
+
+#[test]
+fn a_first_packet_is_sent_again_soon_where_the_round_trip_is_known() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let before = pair.connect();
+    pair.ends[0].streams.write(pair.now, before, b"hello");
+    pair.run(Duration::from_secs(2));
+    pair.cut = true;
+    let id = pair.connect();
+    pair.run(Duration::from_secs(1));
+    pair.cut = false;
+    pair.run(Duration::from_secs(3));
+    assert!(pair.ends[0].streams.get(id).is_some_and(Stream::is_connected));
+}
+
+#[test]
+fn streams_that_are_done_take_nobodys_place_and_are_not_remembered_without_end() {
+    let limits = Limits { streams: 10, per_remote: 4, ..Limits::default() };
+    let mut pair = Pair::new(Path { delay: Duration::from_millis(5), ..QUIET }, Config::default());
+    pair.ends.iter_mut().for_each(|end| end.streams.limits = limits);
+    for _ in 0..30 {
+        let id = pair.connect();
+        pair.ends[0].streams.close(pair.now, id);
+        pair.run(Duration::from_millis(100));
+        let theirs = pair.ends[1].accepted.last().copied().unwrap();
+        pair.ends[1].streams.close(pair.now, theirs);
+        pair.run(Duration::from_millis(200));
+        for end in &mut pair.ends {
+            end.streams.ended().into_iter().for_each(|id| end.streams.forget(id));
+            assert!(end.streams.len() <= 11, "{} are remembered", end.streams.len());
+        }
+    }
+    assert_eq!(pair.ends[1].accepted.len(), 30);
+}
+
+#[test]
+fn a_stream_that_both_have_closed_is_done_soon_even_if_the_end_is_not_acknowledged() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"hello");
+    pair.run(Duration::from_secs(2));
+    pair.ends[0].streams.close(pair.now, id);
+    pair.run(Duration::from_secs(2));
+    pair.cut_to = Some(0);
+    let theirs = pair.ends[1].accepted[0];
+    pair.ends[1].streams.close(pair.now, theirs);
+    pair.run(Duration::from_millis(500));
+    assert!(!pair.ends[1].streams.get(theirs).unwrap().is_done());
+    pair.run(Duration::from_secs(10));
+    assert!(pair.ends[1].streams.get(theirs).unwrap().is_done());
+}
