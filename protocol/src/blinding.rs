@@ -9,7 +9,7 @@
 
 mod layers;
 
-pub use layers::{ClientKey, OpenError, Readers, open, seal};
+pub use layers::{ClientKey, MAX_READERS, OpenError, Readers, open, seal};
 
 use crate::b32::Blinded;
 use crate::data::encrypted_lease_set::EncryptedLeaseSet;

@@ -100,7 +100,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool,
 /// What runs on destinations. All of it ends when this is dropped.
 pub(crate) struct Applications {
     tunnels: Tunnels,
-    _host: Rc<Host>,
+    host: Rc<Host>,
 }
 
 impl Applications {
@@ -123,7 +123,7 @@ impl Applications {
         proxy::start(&host, settings, names, node);
         proxy::follow_lists(&host, settings, names, node);
         sam::start(&host, &settings.sam, data, names, node);
-        i2cp::start(&host, settings, names, node);
+        i2cp::start(&host, settings, data, names, node);
         bob::start(&host, &settings.bob, names, node);
         Ok(Some(Self { tunnels, _host: host }))
     }

@@ -2,7 +2,7 @@
 
 use crate::data_dir::DataDir;
 use crate::settings::sam::Sam;
-use ramson_actors::destination::{DestinationConfig, Options};
+use ramson_actors::destination::DestinationConfig;
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
@@ -60,7 +60,7 @@ async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)
 
 /// Opens a destination. `None` if the router cannot take it now.
 pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
-    let Wish { keys, inbound, outbound, published, datagrams } = wish;
+    let Wish { keys, inbound, outbound, published, datagrams, options } = wish;
     let (sender, receiver) = mpsc::channel(DATAGRAMS);
     let config = DestinationConfig {
         signer: keys,
@@ -69,7 +69,7 @@ pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
         inbound,
         outbound,
         published,
-        options: Options::default(),
+        options,
     };
     let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
     Some(Opened { handle, streams, datagrams: receiver })

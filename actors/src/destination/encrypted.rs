@@ -16,7 +16,9 @@ use ramson_protocol::data::encrypted_lease_set::EncryptedLeaseSet;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::{FLAG_BLINDED, LeaseSet2};
+use ramson_protocol::data::mapping::MappingBuf;
 use ramson_protocol::destination::In as ToCore;
+pub use ramson_protocol::destination::options::Options;
 use ramson_protocol::id::{DestinationHash, NetDbKey};
 use ramson_protocol::netdb::routing_key::Day;
 use ramson_protocol::netdb::search::In;
@@ -28,26 +30,6 @@ use std::collections::HashMap;
 
 /// Destinations of which is remembered that their lease sets are encrypted.
 const MAX_KNOWN: usize = 256;
-
-/// What few destinations want otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The hybrid handshake that it takes and begins beside the plain one.
-    pub hybrid: Option<Kem>,
-    /// Its lease set is encrypted, for these readers; by its hash nobody finds it.
-    pub encrypted: Option<Readers>,
-    /// What must be known beside an address to find an encrypted lease set, its own and others' whose address says so.
-    pub secret: String,
-    /// The key with which it reads lease sets that are for certain readers.
-    pub client_key: Option<ClientKey>,
-}
-
-impl Default for Options {
-    /// Hybrid handshakes with ML-KEM-768. INTEROP: i2pd's own choice, and one lease set names one of them at most.
-    fn default() -> Self {
-        Self { hybrid: Some(Kem::MlKem768), encrypted: None, secret: String::new(), client_key: None }
-    }
-}
 
 /// Why a destination is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +100,11 @@ fn placed(blinding: Blinding, now: Wall) -> Option<(NetDbKey, Blinding)> {
 }
 
 impl LocalDestination {
+    /// The records in its lease set.
+    pub(super) fn records(&self) -> MappingBuf {
+        self.options.records.clone()
+    }
+
     /// An encrypted lease set is kept under another key each day.
     pub(super) fn renew_for_the_day(&mut self) {
         let today = Day::of(self.shared.now().wall);
@@ -156,12 +143,9 @@ impl LocalDestination {
         let now = self.shared.now().wall;
         match open(sealed, &blinding, self.encrypted.options.client_key.as_ref()) {
             Ok(lease_set) if lease_set.expires() > now => {
-                if let Ok(destination) = lease_set.destination() {
-                    let known = &mut self.encrypted.known;
-                    if known.len() < MAX_KNOWN || known.contains_key(&destination.hash()) {
-                        known.insert(destination.hash(), blinding);
-                    }
-                    self.tell_finders(key, &Ok(destination));
+                let (whose, known) = (lease_set.hash(), &mut self.encrypted.known);
+                if known.len() < MAX_KNOWN || known.contains_key(&whose) {
+                    known.insert(whose, blinding);
                 }
                 self.encrypted.sought.remove(&key);
                 self.answer(ToCore::LeaseSet(lease_set));
@@ -180,3 +164,4 @@ impl LocalDestination {
         }
     }
 }
+                self.tell_finders(key, &Ok(lease_set.clone()));

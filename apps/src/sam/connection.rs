@@ -12,7 +12,7 @@ use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::{DATAGRAM, STREAMING};
 use ramson_protocol::sam::datagram::MAX_RAW;
 use ramson_protocol::sam::reply::{Outcome, Reply};
-use ramson_protocol::sam::session::{Part, Refusal, Request, Style, check_signature_type};
+use ramson_protocol::sam::session::{Part, Refusal, Request, Style, Who, signature_type};
 use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::io;
 use std::net::SocketAddr;
@@ -292,13 +292,19 @@ impl<O: Opener> Connection<O> {
             Ok(request) => request,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let Request { mut part, keys, inbound, outbound, published } = request;
+        let Request { mut part, who, inbound, outbound, published, options } = request;
         if old.is_some() {
             // No program of version 3 can have such an ID.
             part.id = format!("/{}", self.server.next.fetch_add(1, Relaxed));
         }
-        let keys = named.flatten().or_else(|| keys.map(|keys| *keys));
-        let keys = keys.unwrap_or_else(|| PrivateKeys::generate(rand::random(), &rand::random()));
+        let keys = match (named.flatten(), who) {
+            (Some(keys), _) => keys,
+            (None, Who::Known(keys)) => *keys,
+            (None, Who::New(kind)) => match PrivateKeys::generate_of(kind, rand::random(), &rand::random()) {
+                Some(keys) => keys,
+                None => return refuse(Outcome::I2pError, &Refusal::SignatureType),
+            },
+        };
         let mut owned = match self.server.sessions.reserve(&part.id, keys.destination.hash()) {
             Ok(owned) => owned,
             Err(Taken::Id) => return refuse(Outcome::DuplicatedId, &"another session has this ID"),
@@ -308,7 +314,7 @@ impl<O: Opener> Connection<O> {
             }
         };
         let datagrams = matches!(part.style, Style::Datagram(_) | Style::Raw | Style::Primary);
-        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams };
+        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams, options };
         let Some(endpoint) = self.server.opener.open(wish).await else {
             return refuse(Outcome::I2pError, &"the router takes no more destinations now");
         };
@@ -413,10 +419,11 @@ pub(super) async fn gone(socket: &TcpStream) {
 
 /// What answers DEST GENERATE.
 pub(super) fn generate(params: &Params) -> Reply {
-    if let Err(refusal) = check_signature_type(params) {
-        return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal);
-    }
-    let keys = PrivateKeys::generate(rand::random(), &rand::random());
+    let make = |kind| PrivateKeys::generate_of(kind, rand::random(), &rand::random()).ok_or(Refusal::SignatureType);
+    let keys = match signature_type(params).and_then(make) {
+        Ok(keys) => keys,
+        Err(refusal) => return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal),
+    };
     let public = base64::encode(keys.destination.as_bytes());
     Reply::plain("DEST REPLY").with("PUB", &public).with("PRIV", &base64::encode(&keys.to_bytes()))
 }

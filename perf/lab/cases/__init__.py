@@ -43,6 +43,7 @@ from . import (
     sam_old,
     sam_programs,
     sessions,
+    sam_options,
     siege,
     site,
     soak,
@@ -121,6 +122,7 @@ ALL = (
     sam_programs,
     torrent,
     i2cp,
+    sam_options,
     bob,
     soak,
 )

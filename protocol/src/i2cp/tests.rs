@@ -106,7 +106,7 @@ fn offline(n: u8) -> PrivateKeys {
     offline.put(&transient.public());
     let signature = owner.key.sign(&offline);
     offline.put(&signature);
-    PrivateKeys { key: transient, offline: Some(offline.into()), ..owner }
+    PrivateKeys { key: transient.into(), offline: Some(offline.into()), ..owner }
 }
 
 #[test]

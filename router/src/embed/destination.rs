@@ -7,7 +7,7 @@ use super::node::{LOOK, Node};
 use super::stream::{Listener, Stream};
 use super::{ConnectError, Error};
 use parking_lot::Mutex;
-use ramson_actors::destination::DestinationHandle;
+use ramson_actors::destination::{DestinationHandle, Options};
 use ramson_apps::network::Network;
 use ramson_apps::sam::endpoint::{Opened, Wish};
 use ramson_apps::streams::Streams;
@@ -76,8 +76,14 @@ impl DestinationBuilder {
     pub async fn open(self) -> Result<Destination, Error> {
         let keys = self.keys.unwrap_or_else(Keys::generate);
         let tunnels = Wanted::new(self.quantity, self.length);
-        let wish =
-            Wish { keys: keys.0.clone(), inbound: tunnels, outbound: tunnels, published: self.listed, datagrams: true };
+        let wish = Wish {
+            keys: keys.0.clone(),
+            inbound: tunnels,
+            outbound: tunnels,
+            published: self.listed,
+            datagrams: true,
+            options: Options::default(),
+        };
         let Opened { handle, streams, datagrams } = self.node.open(wish).await?;
         let local = Arc::new(Local { handle, keys, node: self.node.clone() });
         let (listener, datagrams) = (Listener::new(streams, &local), Datagrams::new(datagrams, &local));

@@ -289,6 +289,7 @@ impl Tunnel {
                 "" => None,
                 _ => Some(ClientKey(key("reader_key", &self.reader_key)?)),
             },
+            ..Options::default()
         })
     }
 
