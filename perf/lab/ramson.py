@@ -89,6 +89,8 @@ quantity = 2
         self._tunnel(name, length, quantity, type=kind, target=f"{web.ip}:{web.port}", **options)
 
     def reach(self, name, port, destination, length=2, quantity=2, kind="client", to_port=0, **options):
+socket = "{self.sam_socket}"
+tls_listen = "{self.ip}:{SAM_TLS}"
         """Adds a client tunnel of this kind on `port` to a port of a .b32.i2p name."""
         options |= {"listen": f"{self.ip}:{port}", "destination": destination, "port": to_port}
         self._tunnel(name, length, quantity, type=kind, **options)

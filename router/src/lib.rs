@@ -10,6 +10,7 @@ mod control;
 mod data_dir;
 mod destinations;
 mod doctor;
+mod doors;
 mod embed;
 mod exporter;
 mod family;

@@ -5,6 +5,7 @@ use super::guests::Place;
 use super::numbered::{self, Direction};
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, named, streams};
+use crate::door::peer;
 use crate::streams::until;
 use ramson_actors::series::control;
 use ramson_protocol::base64;
@@ -63,7 +64,7 @@ pub(super) struct Connection<O: Opener> {
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
-    let Some(place) = socket.peer_addr().ok().and_then(|from| server.guests.place(from.ip())) else {
+    let Some(place) = server.guests.place(peer(&socket)) else {
         return control::SAM_REPLIES.add(["too many sockets", "closed"], 1);
     };
     let (lines, version, datagrams) = (Lines::default(), Version::NEWEST, mpsc::channel(DATAGRAMS));
@@ -75,8 +76,8 @@ pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) 
 
 impl<O: Opener> Connection<O> {
     async fn run(mut self) -> io::Result<()> {
-        // Small packets of interactive programs are not to wait.
-        self.socket.set_nodelay(true)?;
+        // Small packets of interactive programs are not to wait. Those of a UNIX socket never do.
+        let _ = self.socket.set_nodelay(true);
         if !self.hello().await? {
             return Ok(());
         }
@@ -254,13 +255,13 @@ impl<O: Opener> Connection<O> {
     }
 
     /// How the datagrams of a session reach its program.
-    fn outlet(&self, part: &Part) -> io::Result<Outlet> {
-        Ok(match (part.style, part.forward) {
+    fn outlet(&self, part: &Part) -> Outlet {
+        match (part.style, part.forward) {
             (Style::Stream | Style::Primary, _) => Outlet::None,
             (_, None) => Outlet::Socket(self.datagrams.0.clone()),
             (_, Some(_)) if self.server.udp.is_none() => Outlet::Socket(self.datagrams.0.clone()),
-            (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or(self.socket.peer_addr()?.ip()), to.port)),
-        })
+            (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or_else(|| peer(&self.socket)), to.port)),
+        }
     }
 
     /// # Errors
@@ -318,7 +319,7 @@ impl<O: Opener> Connection<O> {
         let Some(endpoint) = self.server.opener.open(wish).await else {
             return refuse(Outcome::I2pError, &"the router takes no more destinations now");
         };
-        let outlet = self.outlet(&part)?;
+        let outlet = self.outlet(&part);
         let home = Home::new(endpoint, keys.clone());
         owned.tasks.push(tokio::spawn(hand_on(Arc::clone(&home))));
         if datagrams {
@@ -363,7 +364,7 @@ impl<O: Opener> Connection<O> {
             Ok(part) => part,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let outlet = self.outlet(&part)?;
+        let outlet = self.outlet(&part);
         let Some(owned) = self.owned.as_mut() else { return refuse(Outcome::I2pError, &NO_PRIMARY) };
         let primary = owned.session().filter(|session| session.part.style == Style::Primary);
         let Some(offline) = primary.map(|session| session.home.keys.offline.is_some()) else {

@@ -4,6 +4,7 @@ use super::connection::{Connection, gone, write};
 use super::endpoint::{Caller, Endpoint, Opener};
 use super::lookup::{self, LookupError};
 use super::session::{Forward, Session};
+use crate::door::peer;
 use crate::network::ConnectError;
 use ramson_actors::series::control;
 use ramson_protocol::base64;
@@ -232,7 +233,7 @@ fn begin_forward<O: Opener>(
     let port = port.ok_or_else(|| error(&"PORT is missing: name the port of your server"))?;
     let given = host(params).map_err(|e| error(&e))?;
     // INTEROP: without a host it is the program's own.
-    let peer = connection.socket.peer_addr().map_err(|e| error(&e))?;
+    let own = || peer(&connection.socket);
     if params.is_true("SSL") {
         return Err(error(&"SSL is not spoken to servers of this machine"));
     }

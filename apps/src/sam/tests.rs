@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf, duplex,
 };
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
 mod options;
@@ -201,7 +201,7 @@ impl Bench {
             Server::new(Net::default(), Config { names, tunnels: Wanted::new(2, 2), udp: Some(udp), users, keys });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(Arc::clone(&server).serve(listener));
+        tokio::spawn(Arc::clone(&server).serve(vec![Door::Tcp(listener)]));
         Self { addr, udp: udp_addr, server, book, _folder: folder }
     }
 
