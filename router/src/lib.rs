@@ -15,6 +15,7 @@ mod embed;
 mod exporter;
 mod family;
 mod i2cp;
+mod i2pcontrol;
 mod import_tunnels;
 mod info;
 mod log;

@@ -15,6 +15,7 @@ from . import (
     http_proxy,
     http_server,
     i2cp,
+    i2pcontrol,
     import_tunnels,
     introduced,
     introduced_java,
@@ -124,7 +125,7 @@ ALL = (
     sam_programs,
     torrent,
     i2cp,
-    sam_options,
+    i2pcontrol,
     bob,
     soak,
 )
