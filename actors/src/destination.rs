@@ -16,7 +16,7 @@ mod encrypted;
 pub mod program;
 mod questions;
 
-pub use encrypted::{FindError, Options};
+pub use encrypted::{FindError, Options, Told};
 
 use crate::drops::ControlDrop;
 use crate::expected::{Via, Waiter};

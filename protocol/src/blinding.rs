@@ -55,6 +55,11 @@ impl Blinding {
         Some(Self { key: key.try_into().ok().filter(|_| blindable)?, signing, secret: secret.to_vec() })
     }
 
+    /// The signing key of its destination.
+    pub fn signing_key(&self) -> &[u8; 32] {
+        &self.key
+    }
+
     /// Its address; `client_auth` if it cannot be read without a key.
     pub fn address(&self, client_auth: bool) -> Blinded {
         let secret = !self.secret.is_empty();

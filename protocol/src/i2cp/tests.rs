@@ -434,6 +434,28 @@ fn a_session_is_reconfigured_by_its_owner() {
 }
 
 #[test]
+fn what_a_program_knows_of_an_encrypted_lease_set_is_handed_on_for_a_session_that_there_is() {
+    let mut router = Router::new(Config::default());
+    let session = router.create(&keys(1), &[]).unwrap();
+    let endpoint = BlindedEndpoint::Key(7, Bytes::from_static(&[4; 32]));
+    let expires = Wall::from_secs(9);
+    let info = BlindingInfo {
+        session,
+        endpoint,
+        blinded_type: 11,
+        expires,
+        scheme: Some(1),
+        key: Some([5; 32]),
+        secret: None,
+    };
+    router.say(&Message::BlindingInfo(BlindingInfo { session: SessionId::NONE, ..info.clone() }));
+    assert!(router.outs.is_empty());
+    router.say(&Message::BlindingInfo(info.clone()));
+    let Some(Out::Blinding(told)) = router.outs.pop() else { panic!() };
+    assert_eq!(*told, info);
+}
+
+#[test]
 fn lengths_beyond_the_bound_and_broken_messages_end_the_connection() {
     for (bytes, words) in [
         (&[0xff, 0xff, 0xff, 0xff, 32][..], "too large"),
