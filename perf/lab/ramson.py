@@ -89,12 +89,12 @@ publish = "{self.endpoint}"
             return "listen = false\nudp_listen = false\n"
         return f'''listen = "0.0.0.0:{self.sam_port}"
 udp_listen = "0.0.0.0:{self.sam_port - 1}"
+socket = "{self.sam_socket}"
+tls_listen = "{self.ip}:{SAM_TLS}"
 length = 2
 quantity = 2
 '''
 
-    def serve(self, name, web, length=2, quantity=2, kind="server", **options):
-        """Adds a server tunnel to `web`, of this kind and with these options."""
     @property
     def sam_socket(self):
         """The path of SAM's UNIX socket, short enough for one."""
@@ -110,11 +110,11 @@ quantity = 2
             return "listen = false\n"
         return f'listen = "{self.ip}:{self.i2pcontrol_port}"\npassword = "{PASSWORD}"\n'
 
+    def serve(self, name, web, length=2, quantity=2, kind="server", **options):
+        """Adds a server tunnel to `web`, of this kind and with these options."""
         self._tunnel(name, length, quantity, type=kind, target=f"{web.ip}:{web.port}", **options)
 
     def reach(self, name, port, destination, length=2, quantity=2, kind="client", to_port=0, **options):
-socket = "{self.sam_socket}"
-tls_listen = "{self.ip}:{SAM_TLS}"
         """Adds a client tunnel of this kind on `port` to a port of a .b32.i2p name."""
         options |= {"listen": f"{self.ip}:{port}", "destination": destination, "port": to_port}
         self._tunnel(name, length, quantity, type=kind, **options)
