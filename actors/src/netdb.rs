@@ -392,8 +392,7 @@ impl NetDb {
 
     /// Whether it is better to ask for another one before this is used.
     fn is_old(&self, info: &RouterInfo, now: Wall) -> bool {
-        let failed = self.0.failed.lock().get(&info.hash()).is_some_and(|at| *at >= info.published());
-        now.since(info.published()) > if failed { REFRESH_FAILED_AFTER } else { REFRESH_AFTER }
+        is_old(info.published(), self.0.failed.lock().get(&info.hash()).copied(), now)
     }
 
     async fn search_for(&self, key: NetDbKey, kind: LookupKind) -> Option<Entry> {
@@ -595,6 +594,12 @@ pub fn import(database: &Path, found: Vec<Bytes>, rules: &Rules, now: Wall) -> i
 pub fn routers_in(database: &Path) -> io::Result<Vec<RouterInfo>> {
     let held = storage::read_offline(database)?;
     Ok(held.into_iter().map(|loaded| loaded.info).collect())
+}
+
+/// Whether a RouterInfo of then is asked for anew, when the router was last called in vain at `failed`.
+fn is_old(published: Wall, failed: Option<Wall>, now: Wall) -> bool {
+    let failed = failed.is_some_and(|at| at >= published);
+    now.since(published) > if failed { REFRESH_FAILED_AFTER } else { REFRESH_AFTER }
 }
 
 #[cfg(test)]

@@ -6,8 +6,11 @@
 //!
 //! Builds of all pools are paced here, since each begins with a wish: so many a second, the next one a little later, and
 //! beyond [`MAX_WAIT`] refused. A pool that is refused tries again by its own back-off.
+//!
+//! While nobody at all is heard, no failure is noted: it is our own line's.
 
 mod file;
+mod hearing;
 
 use crate::disk;
 use crate::mailbox::Mailbox;
@@ -18,6 +21,7 @@ use crate::series::control;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
+use hearing::{Change, Hearing};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::netdb::store::Standing;
@@ -110,6 +114,7 @@ pub(crate) struct Profiles {
     few_acquaintances: bool,
     /// Routers with which a session stands.
     connected: HashSet<RouterHash>,
+    hearing: Hearing,
     _vital: Vital,
 }
 
@@ -143,6 +148,7 @@ impl Profiles {
             path,
             few_acquaintances: true,
             connected: HashSet::new(),
+            hearing: Hearing::default(),
             _vital,
         }
     }
@@ -185,6 +191,9 @@ impl Profiles {
 
     /// Notes what a router did; the database is told of those who have proven themselves by it.
     fn note(&mut self, router: &RouterHash, event: Event) {
+        if event == Event::Unreachable && self.hears_nobody() {
+            return;
+        }
         let now = self.shared.now().mono;
         let stranger = !self.peers.is_proven(router, now);
         self.peers.note(router, event, now);
@@ -193,7 +202,30 @@ impl Profiles {
         }
     }
 
+    fn note_shared(&mut self, hops: &[RouterHash], event: SharedEvent) {
+        let failed = !matches!(event, SharedEvent::TestPassed { .. });
+        if !failed || !self.hears_nobody() {
+            self.peers.note_shared(hops.iter(), event, self.shared.now().mono);
+        }
+    }
+
+    /// True while nothing comes in from anybody.
+    fn hears_nobody(&mut self) -> bool {
+        let wires = self.shared.transports().stats();
+        let received = wires.iter().flat_map(|thread| &thread.wires).map(|wire| wire.received.bytes.get()).sum();
+        match self.hearing.look(received, self.shared.now().mono) {
+            Some(Change::Lost) => tracing::warn!(
+                "nothing comes in from any router: is this machine's network down? What fails meanwhile is not held against others"
+            ),
+            Some(Change::Found) => tracing::info!("other routers are heard again"),
+            None => {}
+        }
+        control::SILENT.set([], f64::from(u8::from(self.hearing.is_silent())));
+        self.hearing.is_silent()
+    }
+
     fn count(&mut self) {
+        self.hears_nobody();
         self.few_acquaintances = self.peers.acquaintances(self.shared.now().mono) < ENOUGH_ACQUAINTANCES;
         control::PROFILES.set([], self.peers.len() as f64);
         control::USABLE.set([], self.peers.usable(self.shared.now()) as f64);
@@ -279,7 +311,7 @@ impl Handler<NoteShared> for Profiles {
     type Result = ();
 
     fn handle(&mut self, note: NoteShared, _: &mut Context<Self>) {
-        self.peers.note_shared(note.0.iter(), note.1, self.shared.now().mono);
+        self.note_shared(&note.0, note.1);
     }
 }
 

@@ -285,12 +285,13 @@ impl TransitManager {
 
     /// Makes room for one tunnel, if there is one that has carried nothing for so long that nobody needs it.
     fn reclaim(&mut self, now: Mono) {
-        while let Some(hop) = older(&mut self.untried, now, UNTRIED) {
-            if hop.cells.get() == 0 && self.holds(&hop) {
-                self.shared.transports().remove(&hop);
-                answered("reclaimed", "never_used");
-                return self.forget(&hop);
-            }
+        let mut untried = std::mem::take(&mut self.untried);
+        let unused = never_used(&mut untried, now, |hop| self.holds(hop));
+        self.untried = untried;
+        if let Some(hop) = unused {
+            self.shared.transports().remove(&hop);
+            answered("reclaimed", "never_used");
+            self.forget(&hop);
         }
     }
 
@@ -383,6 +384,15 @@ fn older(queue: &mut VecDeque<(Mono, Arc<Hop>)>, now: Mono, age: Duration) -> Op
     queue.pop_front().map(|(_, hop)| hop)
 }
 
+/// The oldest tunnel that still stands and has carried nothing though it had time; those that carry are left out from now on.
+fn never_used(
+    untried: &mut VecDeque<(Mono, Arc<Hop>)>,
+    now: Mono,
+    stands: impl Fn(&Arc<Hop>) -> bool,
+) -> Option<Arc<Hop>> {
+    std::iter::from_fn(|| older(untried, now, UNTRIED)).find(|hop| hop.cells.get() == 0 && stands(hop))
+}
+
 /// The roles by [`place`].
 const ROLES: [&str; 3] = ["participant", "inbound_gateway", "outbound_endpoint"];
 
@@ -459,5 +469,31 @@ impl Handler<Limits> for TransitManager {
 
     fn handle(&mut self, limits: Limits, _: &mut Context<Self>) {
         self.admission.set_config(limits.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ramson_protocol::id::RouterHash;
+    use ramson_protocol::tunnel::record::keys::HopKeys;
+
+    #[test]
+    fn only_a_tunnel_that_stands_and_never_carried_a_cell_in_two_minutes_gives_way() {
+        let at = Duration::from_secs;
+        let hop = |n| {
+            let next = NextHop { router: RouterHash([n; 32]), tunnel: TunnelId(n.into()) };
+            let cipher = HopKeys { layer: [1; 32], iv: [2; 32] }.cipher();
+            Arc::new(Hop::new(TunnelId(n.into()), HopKind::Participant { cipher, next }, None))
+        };
+        let [used, over, unused, fresh] = [1, 2, 3, 4].map(hop);
+        used.cells.add(1);
+        let mut untried: VecDeque<_> =
+            [(100, &used), (101, &over), (102, &unused), (190, &fresh)].map(|(s, hop)| (at(s), Arc::clone(hop))).into();
+        let stands = |hop: &Arc<Hop>| !Arc::ptr_eq(hop, &over);
+        assert!(never_used(&mut untried, at(220), stands).is_none(), "none has had two minutes");
+        assert!(Arc::ptr_eq(&never_used(&mut untried, at(230), stands).unwrap(), &unused));
+        assert!(never_used(&mut untried, at(230), stands).is_none());
+        assert_eq!(untried.len(), 1);
     }
 }

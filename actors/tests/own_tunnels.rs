@@ -82,7 +82,15 @@ async fn four_routers_build_tunnels_through_each_other_and_a_message_passes_thro
             node.netdb().router_info(&RouterInfoReceived { from: None, bytes, flood: false });
         }
     }
-    until("all tunnels", || nodes.iter().all(|(node, _)| ready(node))).await;
+    until("all tunnels", || {
+        for (node, _) in &nodes {
+            let own = node.own_tunnels();
+            let found = node.shared().is_known() || (own.inbound.is_empty() && own.outbound.is_empty());
+            assert!(found, "a tunnel was built before the last hop could look us up");
+        }
+        nodes.iter().all(|(node, _)| ready(node))
+    })
+    .await;
     let (from, to) = (&nodes[0].0, &nodes[3]);
     let us = from.shared().hash();
     let own = from.own_tunnels();

@@ -28,7 +28,7 @@ class Nat:
 
     def __init__(self, gateway, n, port, symmetric=False, forwards=None):
         self._gateway, self._symmetric, self._exporter, self.forwards = gateway, symmetric, port, forwards
-        self._ports = 30000
+        self._ports, self._from = 30000, None
         self.inner = f"192.168.{n}.2"
         self.holder = new_namespace()
         self._in(f"ip link add in0 type veth peer name eth0 netns {self.holder.pid}")
@@ -67,8 +67,14 @@ class Nat:
             # What was called through what is gone falls silent, as behind a gateway that was restarted.
             subprocess.run(["nsenter", "-t", str(self._gateway), "-n", "conntrack", "-F"], capture_output=True, check=False)
 
+    def call_from(self, address):
+        """From now on this is the public address."""
+        self._from = address
+        self._rules()
+
     def _rules(self):
-        masquerade = f"masquerade to :{self._ports}-{self._ports + 999}" + " fully-random" * self._symmetric
+        source = f"snat to {self._from}" if self._from else "masquerade to "
+        masquerade = f"{source}:{self._ports}-{self._ports + 999}" + " fully-random" * self._symmetric
         inward = ""
         if self.forwards == "all":
             masquerade = "masquerade"

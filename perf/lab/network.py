@@ -79,6 +79,14 @@ class Network:
                 if learner is not other and told and other.known:
                     learner.router.learn(other.router)
 
+    def revive(self):
+        """Starts every peer that has ended by itself again, and returns those: i2pd aborts at times, and what comes next is
+        not to suffer for it. Not the routers under test, whose end is a fault."""
+        fallen = [router for router in self.routers() if router.died() and router not in self.subjects()]
+        for router in fallen:
+            router.start()
+        return fallen
+
     def uptime(self):
         """Seconds since all were started."""
         return time.monotonic() - self.booted

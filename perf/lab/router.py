@@ -25,6 +25,7 @@ class Router(Host):
     info_name = "router.info"
     page = None  # the port of its own page
     chatter = None  # lines of the log that tell nothing
+    environment = {}  # beside that of the laboratory
 
     def __init__(self, net, n, floodfill=False):
         super().__init__(n)
@@ -63,7 +64,8 @@ class Router(Host):
     def start(self):
         """Starts it; its standard output goes to `out.log`."""
         with open(os.path.join(self.dir, "out.log"), "ab") as out:
-            self.process = self.spawn(self.command(), cwd=self.dir, stdout=out, stderr=subprocess.STDOUT)
+            environment = os.environ | self.environment
+            self.process = self.spawn(self.command(), cwd=self.dir, stdout=out, stderr=subprocess.STDOUT, env=environment)
 
     def alive(self):
         """Whether its process runs."""

@@ -129,6 +129,8 @@ class Suite:
             self._explain(e, getattr(e, "routers", ()))
         else:
             for case in members:
+                for router in net.revive():
+                    print(f"      {router} had ended with a signal or an error, and is started again", flush=True)
                 self._one(case, net)
         finally:
             net.stop()

@@ -286,8 +286,7 @@ impl Destination {
     }
 
     fn not_found(&mut self, now: Now, hash: DestinationHash, why: Fate) {
-        if let Some(remote) = self.remotes.get_mut(&hash) {
-            let lost = remote.not_found(now.mono);
+        if let Some(lost) = self.remotes.get_mut(&hash).and_then(|remote| remote.not_found(now)) {
             self.lose(lost, why);
             self.streams.unreachable(&hash);
         }
@@ -404,6 +403,15 @@ impl Destination {
         true
     }
 
+    /// Nothing comes back from there.
+    fn change_path(&mut self, now: Now, to: DestinationHash) {
+        let Some(remote) = self.remotes.get_mut(&to) else { return };
+        remote.change_path(&self.outbound, &mut self.rng);
+        if remote.look_up_anew(now.mono) {
+            self.out.push_back(Out::LookUp(to));
+        }
+    }
+
     fn make_room(&mut self) {
         while self.remotes.len() >= self.config.remotes {
             let oldest = self.remotes.iter().min_by_key(|(_, remote)| remote.used).map(|(hash, _)| *hash);
@@ -417,6 +425,9 @@ impl Destination {
 
     fn on_data(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
         let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
+        if let Some(remote) = from.and_then(|from| self.remotes.get_mut(&from)) {
+            remote.heard();
+        }
         if self.config.raw {
             return self.on_raw(now, from, body);
         }
@@ -472,8 +483,8 @@ impl Destination {
                 streams::Out::Accepted { stream, remote } => return Some(Out::Accepted { stream, remote }),
                 streams::Out::Changed(stream) => return Some(Out::Changed(stream)),
                 streams::Out::Suspicious(remote) => {
-                    if let Some(known) = self.remotes.get_mut(&remote) {
-                        known.change_path(&self.outbound, &mut self.rng);
+                    if self.remotes.contains_key(&remote) {
+                        self.change_path(now, remote);
                         self.streams.new_path(now, &remote);
                     }
                 }

@@ -31,14 +31,17 @@ const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 /// If an address cannot be had.
 pub(crate) fn bind(listen: &[SocketAddr], threads: usize) -> io::Result<Vec<Vec<UdpSocket>>> {
     let mut all: Vec<Vec<UdpSocket>> = (0..threads).map(|_| Vec::new()).collect();
+    // Where a port cannot be shared one thread has it alone.
+    let sharing = if cfg!(unix) { threads } else { 1 };
     for addr in listen {
         let mut addr = *addr;
-        for sockets in &mut all {
+        for sockets in all.iter_mut().take(sharing) {
             let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
             if addr.is_ipv6() {
                 // A socket for all addresses would take the IPv4 port too, which has one of its own.
                 socket.set_only_v6(true)?;
             }
+            #[cfg(unix)]
             socket.set_reuse_port(true)?;
             socket.bind(&SockAddr::from(addr))?;
             let socket = UdpSocket::from(socket);

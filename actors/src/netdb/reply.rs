@@ -8,6 +8,7 @@
 use super::NetDb;
 use crate::drops::ControlDrop;
 use crate::messages::{By, Origin};
+use crate::paths::OutboundTunnelRef;
 use crate::shared::Shared;
 use ramson_protocol::bearer::Bearer;
 use ramson_protocol::garlic::aes_tag;
@@ -22,7 +23,8 @@ use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::hop::into_tunnel;
 use ramson_protocol::wire;
 use ramson_transports::account::Account;
-use rand::{Rng, RngExt};
+use rand::Rng;
+use rand::seq::IteratorRandom;
 use rand_chacha::ChaCha20Rng;
 
 /// Whether what came this way may be answered to this router itself, without a tunnel: to nobody but the one over whose
@@ -56,25 +58,44 @@ pub(super) fn deliver(
     rng: &mut ChaCha20Rng,
 ) -> bool {
     let shared = netdb.shared();
-    let direct = to == shared.hash() || shared.neighbours().has(&to);
-    let sent = match tunnel {
-        None => shared.send_for(account, to, message),
-        Some(tunnel) if direct => send_into(shared, account, to, tunnel, &message, rng),
-        Some(tunnel) => {
-            let own = netdb.paths().get();
-            let with_hops: Vec<_> = own.outbound.iter().filter(|own| own.first_hop != shared.hash()).collect();
-            if with_hops.is_empty() {
-                send_into(shared, account, to, tunnel, &message, rng)
-            } else {
-                let through = with_hops[rng.random_range(0..with_hops.len())];
-                shared.send_through(through, Delivery::Tunnel(to, tunnel), message)
-            }
-        }
+    let connected = to == shared.hash() || shared.neighbours().has(&to);
+    let own = netdb.paths().get();
+    let sent = match way(tunnel, connected, &own.outbound, shared.hash(), rng) {
+        Way::Session => shared.send_for(account, to, message),
+        Way::Into(tunnel) => send_into(shared, account, to, tunnel, &message, rng),
+        Way::Through(own, tunnel) => shared.send_through(&own, Delivery::Tunnel(to, tunnel), message),
     };
     if !sent {
         ControlDrop::DataPlaneFull.count();
     }
     sent
+}
+
+/// By what way an answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To the router over its session.
+    Session,
+    /// To the router over its session, into this tunnel.
+    Into(TunnelId),
+    /// Through a tunnel of ours into this one.
+    Through(OutboundTunnelRef, TunnelId),
+}
+
+/// See the head of this file. A tunnel of ours without hops is no way of its own.
+fn way(
+    tunnel: Option<TunnelId>,
+    connected: bool,
+    outbound: &[OutboundTunnelRef],
+    us: RouterHash,
+    rng: &mut ChaCha20Rng,
+) -> Way {
+    let Some(tunnel) = tunnel else { return Way::Session };
+    let with_hops = outbound.iter().filter(|own| own.first_hop != us);
+    match with_hops.choose(rng).filter(|_| !connected) {
+        Some(own) => Way::Through(*own, tunnel),
+        None => Way::Into(tunnel),
+    }
 }
 
 fn send_into(
@@ -113,4 +134,22 @@ pub(super) fn sealed(
         }
     };
     Ok(shared.message(MessageType::Garlic, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn only_who_is_connected_is_answered_over_a_session_and_others_through_our_own_tunnels() {
+        let (us, mut rng) = (RouterHash([1; 32]), ChaCha20Rng::from_seed([0; 32]));
+        let own = |id, first| OutboundTunnelRef { id: TunnelId(id), first_hop: RouterHash([first; 32]) };
+        let (theirs, with_hops, without) = (TunnelId(7), own(2, 2), own(3, 1));
+        let mut of = |tunnel, connected, outbound: &[_]| way(tunnel, connected, outbound, us, &mut rng);
+        assert_eq!(of(Some(theirs), false, &[without, with_hops]), Way::Through(with_hops, theirs));
+        assert_eq!(of(Some(theirs), true, &[without, with_hops]), Way::Into(theirs));
+        assert_eq!(of(Some(theirs), false, &[without]), Way::Into(theirs), "at the start there is no other way");
+        assert_eq!(of(None, true, &[with_hops]), Way::Session);
+    }
 }

@@ -218,3 +218,12 @@ async fn a_router_that_forges_is_banned_for_a_while_and_one_that_passes_on_forge
     assert!(!node.shared().gate().bars_router(&messenger));
     node.stop().await;
 }
+
+#[test]
+fn a_router_info_is_asked_for_anew_after_an_hour_and_sooner_if_its_router_was_called_in_vain_since() {
+    let (now, minutes) = (wall(), |n: u64| Duration::from_secs(n * 60));
+    let before = |n| Wall(now.0 - u64::try_from(minutes(n).as_millis()).unwrap());
+    assert!(!is_old(before(59), None, now) && is_old(before(61), None, now));
+    assert!(is_old(before(21), Some(before(1)), now) && !is_old(before(19), Some(before(1)), now));
+    assert!(!is_old(before(21), Some(before(30)), now), "it was called by what stood in an older one");
+}

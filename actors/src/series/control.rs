@@ -68,6 +68,8 @@ series! {
             "Routers whose behaviour we keep a profile of.";
         Gauge USABLE = "ramson_peers_usable" []
             "Routers of these through which we would build a tunnel now.";
+        Gauge SILENT = "ramson_network_silent" []
+            "1 while nothing comes in from any router, which is our own line's fault and noted of nobody.";
         Gauge CONGESTION = "ramson_congestion_level" []
             "How congested we say that we are: 0 is not at all, 1 is D, 2 is E, 3 is G.";
         Gauge STRAIN = "ramson_strain_ratio" []

@@ -33,6 +33,7 @@ from . import (
     participant,
     participant_i2pd,
     port_forward,
+    port_mapping,
     programs,
     programs_udp,
     programs_web,
@@ -66,6 +67,7 @@ from . import (
     torrent,
     tunnels_reload,
     users,
+    wrong_clock,
 )
 
 ALL = (
@@ -76,6 +78,7 @@ ALL = (
     gateway,
     java_neighbour,
     own_tunnels,
+    wrong_clock,
     ipv6_sessions,
     ipv6_participant,
     ssu2_sessions,
@@ -97,6 +100,7 @@ ALL = (
     introduced_java,
     one_to_one,
     port_forward,
+    port_mapping,
     hostile,
     siege,
     floodfill,

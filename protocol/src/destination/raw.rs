@@ -92,7 +92,7 @@ impl Destination {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         if *remote.unheard.get_or_insert(now.mono) + UNHEARD <= now.mono {
             remote.unheard = Some(now.mono);
-            remote.change_path(&self.outbound, &mut self.rng);
+            self.change_path(now, to);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::id::TunnelId;
 use crate::payload::STREAMING;
 use crate::ratchet::block::MessageRef;
 use crate::ratchet::handshake::Kind;
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Now, Wall};
 use ramson_crypto::x25519::PublicKey;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -30,6 +30,13 @@ const DATAGRAM_HOLD: Duration = Duration::from_millis(250);
 
 /// A search is not begun anew so soon after one that found nothing.
 pub(super) const MISSED: Duration = Duration::from_secs(5);
+
+/// After so many changes of the path with nothing heard the lease set itself may be out of date: its owner publishes another
+/// as soon as its tunnels die, and nobody tells us.
+const DOUBTED: u32 = 2;
+
+/// A lease set that is doubted is searched no more often than this.
+const DOUBTED_AGAIN: Duration = Duration::from_secs(10);
 
 /// A key of another destination's, and the handshake that is made with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +81,8 @@ pub(super) struct Remote {
     tunnel: Option<TunnelId>,
     lease: Option<Lease>,
     changes: u32,
+    /// Changes of the path since it was heard, or its lease set last came or was searched.
+    in_vain: u32,
     pub(super) waiting: VecDeque<Waiting>,
     looking: bool,
     missed_until: Mono,
@@ -94,6 +103,7 @@ impl Remote {
             tunnel: None,
             lease: None,
             changes: 0,
+            in_vain: 0,
             waiting: VecDeque::new(),
             looking: false,
             missed_until: Mono::ZERO,
@@ -132,6 +142,7 @@ impl Remote {
         if self.has(&lease_set) {
             return;
         }
+        self.in_vain = 0;
         self.lease = self.lease.filter(|lease| lease_set.leases().any(|other| other == *lease));
         self.lease_set = Some((lease_set, keys));
     }
@@ -154,16 +165,31 @@ impl Remote {
         begin
     }
 
+    /// Something came from there.
+    pub(super) fn heard(&mut self) {
+        self.in_vain = 0;
+    }
+
+    /// True if a search is to begin for a newer lease set than the one that is known.
+    pub(super) fn look_up_anew(&mut self, now: Mono) -> bool {
+        let begin = self.in_vain >= DOUBTED && self.look_up(now);
+        if begin {
+            self.in_vain = 0;
+            self.missed_until = now + DOUBTED_AGAIN;
+        }
+        begin
+    }
+
     /// When a search may begin, if none is under way.
     pub(super) fn searched_again(&self) -> Option<Mono> {
         (!self.looking).then_some(self.missed_until)
     }
 
-    /// Nothing was found: what waits is given up.
-    pub(super) fn not_found(&mut self, now: Mono) -> VecDeque<Waiting> {
+    /// Nothing was found: what waits is given up, unless what is known may still do.
+    pub(super) fn not_found(&mut self, now: Now) -> Option<VecDeque<Waiting>> {
         self.looking = false;
-        self.missed_until = now + MISSED;
-        std::mem::take(&mut self.waiting)
+        self.missed_until = self.missed_until.max(now.mono + MISSED);
+        (!self.has_lease(now.wall)).then(|| std::mem::take(&mut self.waiting))
     }
 
     /// The tunnel and the lease to use, chosen anew where the last ones are over.
@@ -199,6 +225,7 @@ impl Remote {
     /// Nothing comes back: another lease, then another tunnel of ours, in turn. INTEROP: as in i2pd.
     pub(super) fn change_path(&mut self, outbound: &[TunnelId], rng: &mut ChaCha20Rng) {
         self.changes += 1;
+        self.in_vain += 1;
         let others: Vec<TunnelId> = outbound.iter().copied().filter(|other| Some(*other) != self.tunnel).collect();
         let leases: Vec<Lease> = match &self.lease_set {
             Some((set, _)) => set.leases().filter(|other| Some(*other) != self.lease).collect(),

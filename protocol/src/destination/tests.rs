@@ -218,6 +218,28 @@ fn many_streams_that_begin_at_once_ask_once() {
 }
 
 #[test]
+fn a_lease_set_whose_tunnels_have_all_died_is_searched_anew_while_it_lasts() {
+    for found in [true, false] {
+        let mut net = Net::new();
+        net.connect(b"one");
+        net.run(Duration::from_secs(5));
+        // Its tunnel dies with whatever is on the way to it, and it publishes another.
+        net.nodes[1].tunnel += 1;
+        net.answers = found;
+        net.connect(b", two");
+        net.run(Duration::from_secs(25));
+        let searches = net.nodes[0].lookups - 1;
+        assert!((1..=3).contains(&searches), "{searches} searches in 25 s");
+        assert_eq!(net.nodes[1].read.as_slice(), if found { &b"one, two"[..] } else { b"one" });
+        // A search that finds nothing takes nothing away.
+        net.answers = true;
+        net.connect(b", three");
+        net.run(Duration::from_secs(40));
+        assert!(net.nodes[1].read.ends_with(b", three"));
+    }
+}
+
+#[test]
 fn a_stream_to_nobody_ends_when_the_search_does() {
     let mut net = Net::new();
     net.answers = false;

@@ -21,6 +21,7 @@ use std::time::Duration;
 const FRAME_TARGET: usize = 15 * 1024;
 
 /// What the kernel may hold without having sent it: four frames.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT: u32 = 64 * 1024;
 
 /// When the socket has taken nothing for this long, cells of others are dropped at an eighth of the bound.
@@ -86,6 +87,7 @@ pub(crate) struct OpenFrame {
 
 impl Ntcp2 {
     pub(crate) fn new(stream: TcpStream, opener: FrameOpener, sealer: FrameSealer) -> Self {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
         // Without it a slow peer's cells grow old where our bounds do not reach, which costs nothing but latency.
         let _: io::Result<()> = SockRef::from(&stream).set_tcp_notsent_lowat(NOT_SENT);
         Self {
