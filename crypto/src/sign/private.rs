@@ -51,7 +51,7 @@ impl PrivateKey {
             SigType::Ed25519 => Some(Self::Ed25519(SigningKey::from_seed(*seed))),
             SigType::RedDsa => {
                 let mut wide = [0; 64];
-                wide.copy_from_slice(&*stretch(seed, 0, 64));
+                wide.copy_from_slice(&stretch(seed, 0, 64));
                 let key = RedKey::from_random(&wide);
                 wide.zeroize();
                 Some(Self::RedDsa(key))
