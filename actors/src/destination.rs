@@ -16,7 +16,7 @@ mod encrypted;
 pub mod program;
 mod questions;
 
-pub use encrypted::{FindError, Options};
+pub use encrypted::{FindError, Options, Told};
 
 use crate::drops::ControlDrop;
 use crate::expected::{Via, Waiter};
@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use ramson_clients::Stream;
 use ramson_clients::destination::{Description, NewDestination};
 use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::b32::Blinded;
+use ramson_protocol::b32::{B32, Blinded};
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::key_type::EncType;
 use ramson_protocol::data::keys_and_cert::Destination;
@@ -286,9 +286,7 @@ impl DestinationHandle {
 
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
     pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
-        let (reply, found) = oneshot::channel();
-        self.actor.send(questions::Find(questions::Whom::Hash(remote), reply)).await.ok()?;
-        found.await.ok()?.ok()
+        self.find_lease_set(B32::Hash(remote)).await.ok()?.destination().ok()
     }
 
     /// The same of one whose lease set is encrypted. Streams and datagrams find its hash from then on.
@@ -296,8 +294,17 @@ impl DestinationHandle {
     /// # Errors
     /// If nobody has it, or if it cannot be read.
     pub async fn find_blinded(&self, remote: Blinded) -> Result<Destination, FindError> {
+        let found = self.find_lease_set(B32::Blinded(remote)).await?;
+        found.destination().map_err(|_| FindError::NotFound)
+    }
+
+    /// The lease set itself, verified.
+    ///
+    /// # Errors
+    /// If nobody has it, or if it cannot be read.
+    pub async fn find_lease_set(&self, whom: B32) -> Result<LeaseSet2, FindError> {
         let (reply, found) = oneshot::channel();
-        let asked = self.actor.send(questions::Find(questions::Whom::Blinded(remote), reply)).await;
+        let asked = self.actor.send(questions::Find(whom, reply)).await;
         asked.map_err(|_| FindError::NotFound)?;
         found.await.unwrap_or(Err(FindError::NotFound))
     }
@@ -498,7 +505,7 @@ impl LocalDestination {
             flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
             keys: kinds.map(|kind| (EncType::of_handshake(kind), encryption.clone())).collect(),
             leases,
-            ..LeaseSet2Builder::default()
+            options: self.encrypted.records(),
         };
         let Signer { destination, key, offline } = &**signer;
         match builder.sign(destination, key, offline.as_deref(), version) {

@@ -50,7 +50,8 @@ impl Drop for Buffer {
 /// If either breaks; the other is broken off, too, when its owner drops it.
 pub(crate) async fn carry(mut socket: TcpStream, stream: Stream) -> io::Result<()> {
     // Small packets of interactive programs are not to wait.
-    socket.set_nodelay(true)?;
+    // Those of a UNIX socket never do.
+    let _ = socket.set_nodelay(true);
     let (from, to) = socket.split();
     let up = up(from, &stream);
     let down = down(to, &stream);

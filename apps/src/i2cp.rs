@@ -15,25 +15,20 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 
-use crate::listener;
+use crate::door::{self, Door};
 use crate::names::Names;
 use endpoint::Opener;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use ramson_protocol::i2cp::server::Config;
 use ramson_protocol::id::DestinationHash;
 use ramson_transports::clock::Clock;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::net::TcpStream;
 
 /// Sockets at a time. INTEROP: fifty in Java.
 const MAX_SOCKETS: usize = 256;
-
-/// A listener that cannot accept is asked again after this.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Sessions of all sockets at a time.
 const MAX_SESSIONS: usize = 256;
@@ -54,29 +49,13 @@ impl<O: Opener> Server<O> {
         Arc::new(Self { opener, names, clock, config, in_use: Mutex::default() })
     }
 
-    /// Serves all who connect.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let serve = |socket: tokio::net::TcpStream| {
-            // A message is written whole: nobody waits for more of it.
+    /// Serves all who come by these doors.
+    pub async fn serve(self: Arc<Self>, doors: Vec<Door>) {
+        let serve = move |socket: TcpStream| {
+            // A message is written whole: nobody waits for more of it. Those of a UNIX socket never wait.
             let _ = socket.set_nodelay(true);
             connection::serve(Arc::clone(&self), socket)
         };
-        listener::serve(listener, MAX_SOCKETS, |_| (), serve).await;
-    }
-
-    /// The same by a UNIX socket.
-    pub async fn serve_unix(self: Arc<Self>, listener: UnixListener) {
-        let places = Arc::new(Semaphore::new(MAX_SOCKETS));
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-            let Ok((socket, _)) = listener.accept().await else {
-                sleep(PAUSE).await;
-                continue;
-            };
-            let served = connection::serve(Arc::clone(&self), socket);
-            tokio::spawn(async move {
-                served.await;
-                drop(place);
-            });
-        }
+        join_all(doors.into_iter().map(|door| door::serve(door, MAX_SOCKETS, serve.clone()))).await;
     }
 }

@@ -18,6 +18,7 @@
 pub mod bob;
 mod carry;
 pub mod datagrams;
+pub mod door;
 mod host;
 pub mod http_proxy;
 pub mod http_server;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 /// A listener that cannot accept is asked again after this.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves whoever connects, `most` at once: others wait in the kernel's queue. `failed` hears why a connection cannot be taken.
 pub(crate) async fn serve<F>(

@@ -27,16 +27,17 @@ mod users;
 
 pub use users::Users;
 
-use crate::listener;
+use crate::door::{self, Door};
 use crate::names::Names;
 use endpoint::Opener;
+use futures_util::future::join_all;
 use guests::Guests;
 use ramson_protocol::pool::Wanted;
 use session::Sessions;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::sync::OnceCell;
 
 /// Sockets at a time: so many files may be open.
@@ -84,12 +85,12 @@ impl<O: Opener> Server<O> {
         Arc::new(Self { opener, names, tunnels, sessions, seeker, udp, users, keys, next, guests })
     }
 
-    /// Serves all who connect.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+    /// Serves all who come by these doors.
+    pub async fn serve(self: Arc<Self>, doors: Vec<Door>) {
         if let Some(udp) = &self.udp {
             tokio::spawn(datagrams::serve(Arc::clone(&self), Arc::clone(udp)));
         }
-        let serve = |socket| connection::serve(Arc::clone(&self), socket);
-        listener::serve(listener, MAX_SOCKETS, |_| (), serve).await;
+        let serve = move |socket| connection::serve(Arc::clone(&self), socket);
+        join_all(doors.into_iter().map(|door| door::serve(door, MAX_SOCKETS, serve.clone()))).await;
     }
 }

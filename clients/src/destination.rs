@@ -486,7 +486,7 @@ mod tests {
         let new = NewDestination {
             id: DestinationId(n.into()),
             config: Config { listening: true, ..Config::default() },
-            signer: Signer { destination, key, offline: None },
+            signer: Signer { destination, key: key.into(), offline: None },
             encryption,
             questions,
             accepted: Some(accept),

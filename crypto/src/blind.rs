@@ -4,7 +4,7 @@
 //! spec: encryptedleaseset §Blinding Key Derivation; red25519 §RedDSA functions. INTEROP: the challenge is Ed25519's, without the prefix that the
 //! specification gives it, in Java and i2pd.
 
-use crate::sign::SigningKey;
+use crate::sign::{PrivateKey, SigningKey};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use sha2::{Digest, Sha512};
@@ -39,17 +39,57 @@ impl std::fmt::Debug for Alpha {
     }
 }
 
-/// A blinded private key. Wiped on drop, never printed.
-pub struct BlindedKey {
+/// A private key of type 11: a blinded one, or that of a destination. Wiped on drop, never printed.
+#[derive(Clone)]
+pub struct RedKey {
     scalar: Scalar,
     public: [u8; 32],
 }
 
-impl BlindedKey {
-    /// The blinded form of an Ed25519 key.
-    pub fn new(key: &SigningKey, alpha: &Alpha) -> Self {
-        let scalar = key.scalar() + alpha.0;
+impl RedKey {
+    fn new(scalar: Scalar) -> Self {
         Self { public: EdwardsPoint::mul_base(&scalar).compress().to_bytes(), scalar }
+    }
+
+    /// The blinded form of a key; `None` of one whose type cannot be blinded.
+    pub fn blind(key: &PrivateKey, alpha: &Alpha) -> Option<Self> {
+        match key {
+            PrivateKey::Ed25519(key) => Some(Self::of(key, alpha)),
+            PrivateKey::RedDsa(key) => Some(Self::new(key.scalar + alpha.0)),
+            _ => None,
+        }
+    }
+
+    fn of(key: &SigningKey, alpha: &Alpha) -> Self {
+        Self::new(key.scalar() + alpha.0)
+    }
+
+    /// The key of 64 random bytes.
+    pub fn from_random(wide: &[u8; 64]) -> Self {
+        Self::new(Scalar::from_bytes_mod_order_wide(wide))
+    }
+
+    /// The key of its bytes. INTEROP: i2pd's may stand above the order of the group, so they are taken modulo it.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self::new(Scalar::from_bytes_mod_order(bytes))
+    }
+
+    /// Its bytes, to be stored.
+    pub fn to_bytes(&self) -> [u8; 32] {
+        self.scalar.to_bytes()
+    }
+
+    /// Signs `message` without anything random: what must never come twice is made of the key and the message, as Ed25519 does.
+    pub fn sign_alone(&self, message: &[u8]) -> [u8; 64] {
+        let seed = |n: u8| {
+            Sha512::new().chain_update([n]).chain_update(self.scalar.as_bytes()).chain_update(message).finalize()
+        };
+        let mut random = [0; 80];
+        random[..64].copy_from_slice(&seed(1));
+        random[64..].copy_from_slice(&seed(2)[..16]);
+        let signature = self.sign(message, &random);
+        random.zeroize();
+        signature
     }
 
     /// The public half.
@@ -75,15 +115,15 @@ impl BlindedKey {
     }
 }
 
-impl Drop for BlindedKey {
+impl Drop for RedKey {
     fn drop(&mut self) {
         self.scalar.zeroize();
     }
 }
 
-impl std::fmt::Debug for BlindedKey {
+impl std::fmt::Debug for RedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BlindedKey(..)")
+        f.write_str("RedKey(..)")
     }
 }
 
@@ -126,7 +166,7 @@ mod tests {
             ),
         ] {
             let (key, alpha) = (SigningKey::from_seed([seed; 32]), alpha(hex(a)));
-            let blinded = BlindedKey::new(&key, &alpha);
+            let blinded = RedKey::of(&key, &alpha);
             assert_eq!(blinded.scalar.to_bytes(), hex(private));
             assert_eq!(blinded.public(), hex(public));
             assert_eq!(alpha.blind(&key.public()), Some(hex(public)));
@@ -136,11 +176,22 @@ mod tests {
     #[test]
     fn a_signature_of_a_blinded_key_verifies_with_its_public_half_and_no_other() {
         let key = SigningKey::from_seed([9; 32]);
-        let blinded = BlindedKey::new(&key, &alpha([3; 32]));
+        let blinded = RedKey::of(&key, &alpha([3; 32]));
         let signature = blinded.sign(b"message", &[7; 80]);
         assert_eq!(verify(SigType::RedDsa, &blinded.public(), b"message", &signature), Ok(()));
         assert!(verify(SigType::RedDsa, &blinded.public(), b"massage", &signature).is_err());
         assert!(verify(SigType::RedDsa, &key.public(), b"message", &signature).is_err());
+    }
+
+    #[test]
+    fn a_key_of_its_own_comes_back_from_its_bytes_and_can_be_blinded() {
+        let key = RedKey::from_random(&[5; 64]);
+        let again = RedKey::from_bytes(key.to_bytes());
+        assert_eq!(key.public(), again.public());
+        let signature = again.sign_alone(b"message");
+        assert_eq!(verify(SigType::RedDsa, &key.public(), b"message", &signature), Ok(()));
+        let blinded = RedKey::blind(&PrivateKey::RedDsa(key.clone()), &alpha([3; 32])).unwrap();
+        assert_eq!(alpha([3; 32]).blind(&key.public()), Some(blinded.public()));
     }
 
     #[test]

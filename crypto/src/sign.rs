@@ -1,10 +1,15 @@
-//! Signatures: every type that a RouterIdentity or Destination may carry is verified; our own are Ed25519.
+//! Signatures: every type that a RouterIdentity or Destination may carry is verified. Routers and most destinations sign with Ed25519
+//! ([`SigningKey`]), destinations also with other types ([`PrivateKey`]).
 //!
 //! spec: common-structures §Key Certificates (codes), §SigningPublicKey, §Signature (lengths, byte order);
 //! cryptography §DSA (the parameters); red25519 (verification is Ed25519's equation).
 
+mod private;
+
+pub use private::PrivateKey;
+
 use dsa::signature::hazmat::PrehashVerifier;
-use ed25519_dalek::Signer;
+use ed25519_dalek::Signer as _;
 use ring::signature::{self, UnparsedPublicKey};
 use sha1::{Digest, Sha1};
 use std::sync::LazyLock;
@@ -85,6 +90,32 @@ impl SigType {
     /// Bytes of a signature; `None` for unknown types.
     pub fn signature_len(self) -> Option<usize> {
         self.lengths().map(|(_, _, signature)| signature)
+    }
+
+    /// The name that Java programs and SAM have for it; `None` for unknown types.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::DsaSha1 => "DSA_SHA1",
+            Self::EcdsaP256 => "ECDSA_SHA256_P256",
+            Self::EcdsaP384 => "ECDSA_SHA384_P384",
+            Self::EcdsaP521 => "ECDSA_SHA512_P521",
+            Self::Rsa2048 => "RSA_SHA256_2048",
+            Self::Rsa3072 => "RSA_SHA384_3072",
+            Self::Rsa4096 => "RSA_SHA512_4096",
+            Self::Ed25519 => "EdDSA_SHA512_Ed25519",
+            Self::Ed25519ph => "EdDSA_SHA512_Ed25519ph",
+            Self::RedDsa => "RedDSA_SHA512_Ed25519",
+            Self::Unknown(_) => return None,
+        })
+    }
+
+    /// The type of a name, in either case, or of a code in digits; `None` for unknown names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        if let Ok(code) = name.parse() {
+            return Some(Self::from_code(code));
+        }
+        let mut all = (0..=11).map(Self::from_code);
+        all.find(|kind| kind.name().is_some_and(|known| known.eq_ignore_ascii_case(name)))
     }
 
     fn lengths(self) -> Option<(usize, usize, usize)> {
@@ -185,15 +216,38 @@ fn big(bytes: &[u8]) -> Result<dsa::BoxedUint, BadSignature> {
     dsa::BoxedUint::from_be_slice(bytes, bits).map_err(|_| BadSignature)
 }
 
-fn verify_dsa(public: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+fn dsa_key(public: &[u8]) -> Result<dsa::VerifyingKey, BadSignature> {
     static COMPONENTS: LazyLock<Option<dsa::Components>> = LazyLock::new(|| {
         dsa::Components::from_components(big(&DSA_P).ok()?, big(&DSA_Q).ok()?, big(&DSA_G).ok()?).ok()
     });
     let components = COMPONENTS.clone().ok_or(BadSignature)?;
+    dsa::VerifyingKey::from_components(components, big(public)?).map_err(|_| BadSignature)
+}
+
+fn verify_dsa(public: &[u8], message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
     let (r, s) = signature.split_at(20);
     let signature = dsa::Signature::from_components(big(r)?, big(s)?).ok_or(BadSignature)?;
-    let key = dsa::VerifyingKey::from_components(components, big(public)?).map_err(|_| BadSignature)?;
+    let key = dsa_key(public)?;
     key.verify_prehash(&Sha1::digest(message), &signature).map_err(|_| BadSignature)
+}
+
+/// Who can sign.
+pub trait Sign {
+    /// The type of the key.
+    fn kind(&self) -> SigType;
+
+    /// Signs `message`; the signature is as long as those of the type.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+}
+
+impl Sign for SigningKey {
+    fn kind(&self) -> SigType {
+        SigType::Ed25519
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        Self::sign(self, message).to_vec()
+    }
 }
 
 /// An Ed25519 private key (type 7). Wiped on drop, never printed.

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 
-from . import bob, i2cp, sam
+from . import bob, i2cp, i2pcontrol, sam
 from .i2pd import I2pd
 from .ngircd import Ngircd
 from .network import Network
@@ -39,6 +39,7 @@ class Applications(Network):
         self.subject.sam_port, self.partner.sam = sam.PORT, True
         self.subject.i2cp_port, self.partner.i2cp, self.hops[-1].i2cp = i2cp.PORT, True, True
         self.subject.bob_port, self.partner.bob = bob.PORT, True
+        self.subject.i2pcontrol_port, self.partner.i2pcontrol = i2pcontrol.PORT, True
         self.partner.serve("site", self.web, inbound=2, outbound=2)
         self.partner.serve("plain", self.web, inbound=2, outbound=2, kind="server")
         self.partner.serve("irc", self.irc, inbound=2, outbound=2, kind="server")

@@ -21,7 +21,7 @@ class I2pd(Router):
         super().__init__(net, n, floodfill)
         self.ntcp2, self.ssu2, self.exploratory = ntcp2, ssu2, exploratory
         self.tunnels = []
-        self.sam = self.i2cp = self.bob = False  # whether programs can open destinations
+        self.sam = self.i2cp = self.bob = self.i2pcontrol = False  # whether programs can open destinations
 
     def _configuration(self):
         yes = {True: "true", False: "false"}
@@ -59,6 +59,9 @@ enabled = {yes[self.i2cp]}
 address = {self.ip}
 [bob]
 enabled = {yes[self.bob]}
+address = {self.ip}
+[i2pcontrol]
+enabled = {yes[self.i2pcontrol]}
 address = {self.ip}
 [reseed]
 threshold = 0

@@ -12,6 +12,14 @@ from .outcome import eventually
 from .router import NETWORK_ID, Router, destination_name
 
 EXPORTER = 9656
+SAM_TLS = 7657
+PASSWORD = "itoopie"  # that of I2PControl, as i2pd has it unless told otherwise
+
+
+def reader_key(lab):
+    """A new key of a reader of encrypted LeaseSets, and its public half."""
+    text = subprocess.run([lab.ramson, "client-key"], capture_output=True, check=True, text=True).stdout
+    return re.findall(r'"([^"]+)"', text)
 
 
 class Ramson(Router):
@@ -28,7 +36,7 @@ class Ramson(Router):
         self.exploratory, self.transports, self.more = exploratory, transports, ""
         self.tunnels, self.outproxies = [], []
         self.proxy_port, self.socks_port = None, None
-        self.sam_port, self.i2cp_port, self.bob_port = None, None, None
+        self.sam_port, self.i2cp_port, self.bob_port, self.i2pcontrol_port = None, None, None, None
 
     def _configuration(self):
         return f"""
@@ -54,7 +62,8 @@ outproxies = {json.dumps(self.outproxies)}
 {self._proxy(self.socks_port)}[sam]
 {self._sam()}[i2cp]
 {self._proxy(self.i2cp_port)}[bob]
-{self._proxy(self.bob_port)}[log]
+{self._proxy(self.bob_port)}[i2pcontrol]
+{self._i2pcontrol()}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
 {self.more}{"".join(self.tunnels)}"""
 
@@ -80,9 +89,26 @@ publish = "{self.endpoint}"
             return "listen = false\nudp_listen = false\n"
         return f'''listen = "0.0.0.0:{self.sam_port}"
 udp_listen = "0.0.0.0:{self.sam_port - 1}"
+socket = "{self.sam_socket}"
+tls_listen = "{self.ip}:{SAM_TLS}"
 length = 2
 quantity = 2
 '''
+
+    @property
+    def sam_socket(self):
+        """The path of SAM's UNIX socket, short enough for one."""
+        return f"{self.dir}/sam.sock"
+
+    @property
+    def certificate(self):
+        """What its local servers speak TLS with."""
+        return os.path.join(self.dir, "data", "local", "https.crt")
+
+    def _i2pcontrol(self):
+        if not self.i2pcontrol_port:
+            return "listen = false\n"
+        return f'listen = "{self.ip}:{self.i2pcontrol_port}"\npassword = "{PASSWORD}"\n'
 
     def serve(self, name, web, length=2, quantity=2, kind="server", **options):
         """Adds a server tunnel to `web`, of this kind and with these options."""

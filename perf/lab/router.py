@@ -161,8 +161,9 @@ def destination_name(key_file):
 def blinded_name(key_file):
     """The long .b32.i2p name of the same destination, by which it is found if its LeaseSet is encrypted."""
     with open(key_file, "rb") as f:
-        key = f.read()[352:384]  # Ed25519, at the end of its field
-    head = bytes(a ^ b for a, b in zip(bytes((0, 7, 11)), zlib.crc32(key).to_bytes(4, "little")))
+        data = f.read()
+    key, kind = data[352:384], data[388]  # Ed25519 or RedDSA, at the end of its field
+    head = bytes(a ^ b for a, b in zip(bytes((0, kind, 11)), zlib.crc32(key).to_bytes(4, "little")))
     return base64.b32encode(head + key).decode().rstrip("=").lower() + ".b32.i2p"
 
 

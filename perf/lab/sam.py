@@ -19,7 +19,8 @@ class Socket:
     """One socket to a SAM server, after HELLO."""
 
     def __init__(self, host, version="3.1", hello=True):
-        self.socket = socket.create_connection((host, PORT), timeout=_LIMIT)
+        """At the port of a host; or by what `host` returns, if it is a function, a socket that is connected."""
+        self.socket = host() if callable(host) else socket.create_connection((host, PORT), timeout=_LIMIT)
         self.socket.settimeout(_LIMIT)
         self.file = self.socket.makefile("rb")
         if hello:
@@ -67,6 +68,7 @@ class Session:
             "i2cp.leaseSetEncType": "4", "inbound.length": 2, "outbound.length": 2,
             "inbound.quantity": 2, "outbound.quantity": 2, **options,
         }
+        self.options = words
         line = " ".join(f"{key}={value}" for key, value in words.items())
         self.private = self.control.ok(f"SESSION CREATE {line}")["DESTINATION"]
         self.destination = self.control.ok("NAMING LOOKUP NAME=ME")["VALUE"]

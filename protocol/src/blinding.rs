@@ -9,7 +9,7 @@
 
 mod layers;
 
-pub use layers::{ClientKey, OpenError, Readers, open, seal};
+pub use layers::{ClientKey, MAX_READERS, OpenError, Readers, open, seal};
 
 use crate::b32::Blinded;
 use crate::data::encrypted_lease_set::EncryptedLeaseSet;
@@ -53,6 +53,11 @@ impl Blinding {
     fn new(key: &[u8], signing: SigType, secret: &[u8]) -> Option<Self> {
         let blindable = matches!(signing, SigType::Ed25519 | SigType::RedDsa);
         Some(Self { key: key.try_into().ok().filter(|_| blindable)?, signing, secret: secret.to_vec() })
+    }
+
+    /// The signing key of its destination.
+    pub fn signing_key(&self) -> &[u8; 32] {
+        &self.key
     }
 
     /// Its address; `client_auth` if it cannot be read without a key.

@@ -16,7 +16,7 @@ use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
 use ramson_crypto::hash::sha256;
-use ramson_crypto::sign::{self, SigningKey};
+use ramson_crypto::sign::{self, Sign};
 
 /// Protocol number of the second kind.
 pub const DATAGRAM2: u8 = 19;
@@ -108,12 +108,15 @@ impl Signed {
     }
 
     /// One of the first kind, signed by the sender's key.
-    pub fn to_bytes1(&self, key: &SigningKey) -> Vec<u8> {
-        [self.from.as_bytes().as_ref(), &key.sign(&self.payload), &self.payload].concat()
+    pub fn to_bytes1(&self, key: &dyn Sign) -> Vec<u8> {
+        // spec: datagrams §Datagram1 — as it is verified.
+        let digest = (key.kind() == SigType::DsaSha1).then(|| sha256(&[&self.payload]));
+        let signature = key.sign(digest.as_ref().map_or(&self.payload[..], |digest| digest));
+        [self.from.as_bytes().as_ref(), &signature, &self.payload].concat()
     }
 
     /// One of the second kind to `target`, signed by the sender's key, or a transient one with its offline signature.
-    pub fn to_bytes2(&self, target: &DestinationHash, key: &SigningKey, offline: Option<&[u8]>) -> Vec<u8> {
+    pub fn to_bytes2(&self, target: &DestinationHash, key: &dyn Sign, offline: Option<&[u8]>) -> Vec<u8> {
         let mut signed = target.0.to_vec();
         signed.put_u16(2 | offline.map_or(0, |_| OFFLINE));
         signed.put(offline.unwrap_or_default());
@@ -187,6 +190,7 @@ fn flags<'a>(r: &mut Reader<'a>, version: u16) -> Result<(u16, Mapping<'a>)> {
 mod tests {
     use super::*;
     use crate::data::private_keys::PrivateKeys;
+    use ramson_crypto::sign::SigningKey;
 
     const TARGET: DestinationHash = DestinationHash([9; 32]);
     const NOW: Wall = Wall(1_750_000_000_000);

@@ -12,6 +12,7 @@
 //! spec: ecies; streaming; INTEROP: what is bundled, and when
 
 pub mod datagrams;
+pub mod options;
 pub mod raw;
 mod remote;
 

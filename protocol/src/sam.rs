@@ -110,6 +110,11 @@ impl Params {
         self.get(key).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
+    /// All pairs, in the order of the line.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// The same line with another value of a key.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> Self {

@@ -47,7 +47,11 @@ struct Far {
 
 fn signer(n: u8) -> Signer {
     let key = SigningKey::from_seed([n; 32]);
-    Signer { destination: Destination::compose(&key.public(), &[n; 32]), key, offline: None }
+    Signer {
+        destination: Destination::compose(&key.public(), &[n; 32]),
+        key: ramson_crypto::sign::PrivateKey::Ed25519(key),
+        offline: None,
+    }
 }
 
 impl Far {

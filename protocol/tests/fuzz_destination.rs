@@ -74,7 +74,7 @@ fn fuzz_a_destination() {
     check!().with_iterations(2_000).with_generator(bytes()).cloned().for_each(|bytes: Vec<u8>| {
         let key = SigningKey::from_seed([1; 32]);
         let destination = keys_and_cert::Destination::compose(&key.public(), &[2; 32]);
-        let us = Signer { destination, key, offline: None };
+        let us = Signer { destination, key: key.into(), offline: None };
         let config = Config { listening: true, ..Config::default() };
         let mut core = Destination::new(config, us, SecretKey::from_bytes([7; 32]), [1; 32], NOW);
         core.handle_input(NOW, In::Garlic(bytes.into()));

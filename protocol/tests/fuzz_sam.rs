@@ -27,7 +27,18 @@ fn fuzz_sessions() {
     check!().with_iterations(ITERATIONS).for_each(|input: &[u8]| {
         let text = String::from_utf8_lossy(input);
         // Each key in turn has the input as its value, so that every one is met.
-        for key in ["STYLE", "ID", "DESTINATION", "PORT", "HOST", "FROM_PORT", "PROTOCOL", "inbound.length", "X"] {
+        for key in [
+            "STYLE",
+            "ID",
+            "DESTINATION",
+            "PORT",
+            "HOST",
+            "FROM_PORT",
+            "PROTOCOL",
+            "inbound.length",
+            "i2cp.leaseSetEncType",
+            "X",
+        ] {
             let line = format!("{key}={text} STYLE=RAW ID=a DESTINATION=TRANSIENT PORT=1");
             let Ok(params) = params(&line) else { continue };
             if let Ok(request) = Request::parse(&params, Version::NEWEST, Wanted::new(3, 3)) {

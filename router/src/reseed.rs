@@ -28,7 +28,9 @@ use ramson_protocol::netdb::rules::Rules;
 use ramson_protocol::reseed::bundle;
 use ramson_transports::clock::Clock;
 use rand_chacha::ChaCha20Rng;
+pub(crate) use serve::tls;
 use signer::Signer;
+pub(crate) use signer::https;
 use std::path::Path;
 
 /// `ramson reseed make` and `ramson reseed serve`.

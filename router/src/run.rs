@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::data_dir::{self, DataDir};
+use crate::doors::Certificate;
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
@@ -9,7 +10,10 @@ use crate::settings::router::Role;
 use crate::site::Said;
 use crate::start::Protocol;
 use crate::tunnels::Tunnels;
-use crate::{bob, bootstrap, control, exporter, family, i2cp, log, proxy, reseed, sam, service, start, version, watch};
+use crate::{
+    bob, bootstrap, control, exporter, family, i2cp, i2pcontrol, log, proxy, reseed, sam, service, start, version,
+    watch,
+};
 use actix::prelude::*;
 use bytes::Bytes;
 use ramson_actors::disk;
@@ -72,6 +76,9 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool,
             site.tell(&settings, &data)?;
         }
         let (sender, receiver) = async_channel();
+        if let Some(applications) = &applications {
+            applications.listen_to_orders(&settings, &data, &node, sender.clone());
+        }
         if while_stdin_is_open {
             let sender = sender.clone();
             std::thread::spawn(move || {
@@ -100,7 +107,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool,
 /// What runs on destinations. All of it ends when this is dropped.
 pub(crate) struct Applications {
     tunnels: Tunnels,
-    _host: Rc<Host>,
+    host: Rc<Host>,
 }
 
 impl Applications {
@@ -123,9 +130,14 @@ impl Applications {
         proxy::start(&host, settings, names, node);
         proxy::follow_lists(&host, settings, names, node);
         sam::start(&host, &settings.sam, data, names, node);
-        i2cp::start(&host, settings, names, node);
+        i2cp::start(&host, settings, data, names, node);
         bob::start(&host, &settings.bob, names, node);
-        Ok(Some(Self { tunnels, _host: host }))
+        Ok(Some(Self { tunnels, host }))
+    }
+
+    /// Starts I2PControl, which can end the router by `signals`.
+    fn listen_to_orders(&self, settings: &Settings, data: &DataDir, node: &Node, signals: SignalSender) {
+        i2pcontrol::start(&self.host, settings, Certificate::of(data), node, signals);
     }
 
     /// Has the tunnels of these settings run and no others.
@@ -164,7 +176,9 @@ fn tell_start(settings: &Settings, port: u16, node: &Node) {
 
 type SignalReceiver = tokio::sync::mpsc::UnboundedReceiver<i32>;
 
-fn async_channel() -> (tokio::sync::mpsc::UnboundedSender<i32>, SignalReceiver) {
+type SignalSender = tokio::sync::mpsc::UnboundedSender<i32>;
+
+fn async_channel() -> (SignalSender, SignalReceiver) {
     tokio::sync::mpsc::unbounded_channel()
 }
 

@@ -1,8 +1,9 @@
 //! The SAM server of the configuration: a listening socket, and behind it nothing until the first program comes.
 
 use crate::data_dir::DataDir;
+use crate::doors::{self, Certificate};
 use crate::settings::sam::Sam;
-use ramson_actors::destination::{DestinationConfig, Options};
+use ramson_actors::destination::DestinationConfig;
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::Host;
@@ -10,7 +11,7 @@ use ramson_apps::names::Names;
 use ramson_apps::sam::endpoint::{OfRouter, Opened, Wish};
 use ramson_apps::sam::{Config, Server, Users};
 use ramson_crypto::x25519::SecretKey;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
 /// Destinations that wait to be opened.
@@ -21,15 +22,18 @@ const DATAGRAMS: usize = 256;
 
 /// Starts the server, if there is to be one.
 pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, node: &Node) {
-    let Some(listen) = config.listen.0 else { return };
+    if !config.is_there() {
+        return;
+    }
+    let (places, certificate) = (config.places(), Certificate::of(data));
     let opener = opener(node);
     let (names, tunnels, udp) = (names.clone(), Wanted::new(config.quantity, config.length), config.udp_listen.0);
     let (users, keys) = (Users::new(config.names_and_passwords()), Some(data.path().join("sam")));
     host.run(async move {
-        let listener = match TcpListener::bind(listen).await {
-            Ok(listener) => listener,
-            Err(error) => return tracing::warn!(%error, "there is no SAM server: change sam.listen, or write false"),
-        };
+        let doors = doors::open("sam", &places, &certificate).await;
+        if doors.is_empty() {
+            return;
+        }
         let datagrams = match udp {
             Some(udp) => UdpSocket::bind(udp).await.map_err(|error| {
                 tracing::warn!(%error, "SAM has no datagrams by UDP: change sam.udp_listen, or write false");
@@ -37,7 +41,7 @@ pub(crate) fn start(host: &Host, config: &Sam, data: &DataDir, names: &Names, no
             None => Err(()),
         };
         let config = Config { names, tunnels, udp: datagrams.ok(), users, keys };
-        Server::new(opener, config).serve(listener).await;
+        Server::new(opener, config).serve(doors).await;
     });
 }
 
@@ -60,7 +64,7 @@ async fn open(mut wishes: mpsc::Receiver<(Wish, oneshot::Sender<Option<Opened>>)
 
 /// Opens a destination. `None` if the router cannot take it now.
 pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
-    let Wish { keys, inbound, outbound, published, datagrams, idle } = wish;
+    let Wish { keys, inbound, outbound, published, datagrams, options } = wish;
     let (sender, receiver) = mpsc::channel(DATAGRAMS);
     let config = DestinationConfig {
         signer: keys,
@@ -69,7 +73,7 @@ pub(crate) fn open_one(node: &Node, wish: Wish) -> Option<Opened> {
         inbound,
         outbound,
         published,
-        options: Options { idle, ..Options::default() },
+        options,
     };
     let (handle, streams) = node.destinations().open_with(config, datagrams.then_some(sender))?;
     Some(Opened { handle, streams, datagrams: receiver })

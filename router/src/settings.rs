@@ -15,6 +15,7 @@ pub(crate) mod bob;
 pub(crate) mod clock;
 pub(crate) mod exploratory;
 pub(crate) mod i2cp;
+pub(crate) mod i2pcontrol;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -91,6 +92,7 @@ settings! {
     sam: sam::Sam,
     i2cp: i2cp::I2cp,
     bob: bob::Bob,
+    i2pcontrol: i2pcontrol::I2pControl,
 }
 
 /// Keys that have another name now: the section and name before, and the key that does the same.
@@ -171,6 +173,7 @@ impl Settings {
         self.sam.check()?;
         self.i2cp.check()?;
         self.bob.check()?;
+        self.i2pcontrol.check()?;
         self.log.check()?;
         tunnel::check(&self.tunnel)?;
         if !self.ntcp2.enabled && !self.ssu2.enabled {

@@ -6,19 +6,20 @@
 //! ```
 //! spec: encryptedleaseset
 
-use super::LocalDestination;
+use super::{DestinationHandle, LocalDestination};
 use crate::drops::ControlDrop;
-use actix::Context;
+use actix::prelude::*;
 use ramson_crypto::kem::Kem;
 use ramson_protocol::b32::Blinded;
-use ramson_protocol::blinding::{Blinding, ClientKey, OpenError, Readers, open, seal};
+use ramson_protocol::blinding::{Blinding, ClientKey, OpenError, open, seal};
 use ramson_protocol::data::encrypted_lease_set::EncryptedLeaseSet;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::{FLAG_BLINDED, LeaseSet2};
+use ramson_protocol::data::mapping::MappingBuf;
 use ramson_protocol::destination::In as ToCore;
+pub use ramson_protocol::destination::options::Options;
 use ramson_protocol::id::{DestinationHash, NetDbKey};
-use ramson_protocol::idle;
 use ramson_protocol::netdb::routing_key::Day;
 use ramson_protocol::netdb::search::In;
 use ramson_protocol::streaming::streams::Signer;
@@ -29,34 +30,6 @@ use std::collections::HashMap;
 
 /// Destinations of which is remembered that their lease sets are encrypted.
 const MAX_KNOWN: usize = 256;
-
-/// What few destinations want otherwise.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The hybrid handshake that it takes and begins beside the plain one.
-    pub hybrid: Option<Kem>,
-    /// Its lease set is encrypted, for these readers; by its hash nobody finds it.
-    pub encrypted: Option<Readers>,
-    /// What must be known beside an address to find an encrypted lease set, its own and others' whose address says so.
-    pub secret: String,
-    /// The key with which it reads lease sets that are for certain readers.
-    pub client_key: Option<ClientKey>,
-    /// What it gives up while nobody uses it. A program that speaks for itself has its own rules.
-    pub idle: idle::Config,
-}
-
-impl Default for Options {
-    /// Hybrid handshakes with ML-KEM-768. INTEROP: i2pd's own choice, and one lease set names one of them at most.
-    fn default() -> Self {
-        Self {
-            hybrid: Some(Kem::MlKem768),
-            encrypted: None,
-            secret: String::new(),
-            client_key: None,
-            idle: idle::Config::default(),
-        }
-    }
-}
 
 /// Why a destination is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,11 +42,47 @@ pub enum FindError {
     Unreadable(OpenError),
 }
 
+/// What a program has told of somebody whose lease set is encrypted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// What must be known beside the address.
+    pub secret: Option<String>,
+    /// The key with which it is read.
+    pub client_key: Option<ClientKey>,
+}
+
+/// The lease set of whoever signs with this key is read so from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Tell(Vec<u8>, Told);
+
+impl DestinationHandle {
+    /// Reads the lease set of whoever signs with this key so from now on. Of too many some are forgotten.
+    pub async fn tell(&self, signing_key: Vec<u8>, told: Told) {
+        // One that has ended looks for nobody.
+        let _ = self.actor.send(Tell(signing_key, told)).await;
+    }
+}
+
+impl Handler<Tell> for LocalDestination {
+    type Result = ();
+
+    fn handle(&mut self, Tell(key, told): Tell, _: &mut Context<Self>) {
+        let all = &mut self.encrypted.told;
+        if all.len() >= MAX_KNOWN && !all.contains_key(&key) {
+            all.clear();
+        }
+        all.insert(key, told);
+    }
+}
+
 /// What a destination has to do with encrypted lease sets.
 pub(super) struct Encrypted {
     options: Options,
     /// Of its own, if that is one.
     own: Option<Blinding>,
+    /// With what those are read of which its program has said so, by their signing keys.
+    told: HashMap<Vec<u8>, Told>,
     /// Those that were read, by the hash of their destination.
     known: HashMap<DestinationHash, Blinding>,
     /// Those that are looked for, and whose they are, if that is known.
@@ -83,12 +92,17 @@ pub(super) struct Encrypted {
 impl Encrypted {
     pub(super) fn new(options: Options, destination: &Destination) -> Self {
         let own = options.encrypted.as_ref().and_then(|_| Blinding::of(destination, options.secret.as_bytes()));
-        Self { options, own, known: HashMap::new(), sought: HashMap::new() }
+        Self { options, own, told: HashMap::new(), known: HashMap::new(), sought: HashMap::new() }
     }
 
     /// The hybrid handshake that it takes.
     pub(super) fn hybrid(&self) -> Option<Kem> {
         self.options.hybrid
+    }
+
+    /// The records in its lease set.
+    pub(super) fn records(&self) -> MappingBuf {
+        self.options.records.clone()
     }
 
     /// Flags of its lease set.
@@ -113,7 +127,14 @@ impl Encrypted {
 
     /// The same of an address. `None` if keys of its type cannot be blinded.
     pub(super) fn of_address(&self, address: &Blinded, now: Wall) -> Option<(NetDbKey, Blinding)> {
-        placed(Blinding::of_address(address, self.options.secret.as_bytes())?, now)
+        let secret = self.told.get(&address.key).and_then(|told| told.secret.as_ref());
+        placed(Blinding::of_address(address, secret.unwrap_or(&self.options.secret).as_bytes())?, now)
+    }
+
+    /// The key with which the lease set of this one is read, if there is one.
+    fn client_key(&self, of: &Blinding) -> Option<&ClientKey> {
+        let told = self.told.get(&of.signing_key()[..]).and_then(|told| told.client_key.as_ref());
+        told.or(self.options.client_key.as_ref())
     }
 
     /// A search is over: whom it was for, if it was for one of these.
@@ -163,15 +184,13 @@ impl LocalDestination {
             return ControlDrop::Unexpected.count();
         };
         let now = self.shared.now().wall;
-        match open(sealed, &blinding, self.encrypted.options.client_key.as_ref()) {
+        match open(sealed, &blinding, self.encrypted.client_key(&blinding)) {
             Ok(lease_set) if lease_set.expires() > now => {
-                if let Ok(destination) = lease_set.destination() {
-                    let known = &mut self.encrypted.known;
-                    if known.len() < MAX_KNOWN || known.contains_key(&destination.hash()) {
-                        known.insert(destination.hash(), blinding);
-                    }
-                    self.tell_finders(key, &Ok(destination));
+                let (whose, known) = (lease_set.hash(), &mut self.encrypted.known);
+                if known.len() < MAX_KNOWN || known.contains_key(&whose) {
+                    known.insert(whose, blinding);
                 }
+                self.tell_finders(key, &Ok(lease_set.clone()));
                 self.encrypted.sought.remove(&key);
                 self.answer(ToCore::LeaseSet(lease_set));
                 self.feed(key, In::Found, ctx);

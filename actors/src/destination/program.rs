@@ -128,8 +128,8 @@ impl LocalDestination {
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         // There are no streams, so nothing is ever signed with it.
-        let signer =
-            Signer { destination: author.destination.clone(), key: SigningKey::from_seed(seed), offline: None };
+        let unused = SigningKey::from_seed(seed).into();
+        let signer = Signer { destination: author.destination.clone(), key: unused, offline: None };
         let new = NewDestination {
             id: self.id,
             config: Config::default(),

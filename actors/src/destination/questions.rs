@@ -9,9 +9,8 @@ use crate::expected::Via;
 use crate::messages::Incoming;
 use crate::series::control;
 use actix::prelude::*;
-use ramson_protocol::b32::Blinded;
+use ramson_protocol::b32::B32;
 use ramson_protocol::data::entry::Entry;
-use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::garlic::one_time::OneTimeKey;
@@ -53,20 +52,13 @@ fn limits(hash: DestinationHash) -> Config {
 #[rtype(result = "()")]
 pub(super) struct Question(pub(super) DestinationHash);
 
-/// Who is looked for.
-#[derive(Debug)]
-pub(super) enum Whom {
-    Hash(DestinationHash),
-    Blinded(Blinded),
-}
-
 /// What is told of a search.
-type Finding = Result<Destination, FindError>;
+type Finding = Result<LeaseSet2, FindError>;
 
 /// Look for the lease set of a destination, and tell who that is. What is not found drops the sender.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Find(pub(super) Whom, pub(super) oneshot::Sender<Finding>);
+pub(super) struct Find(pub(super) B32, pub(super) oneshot::Sender<Finding>);
 
 /// Who waits for a search, by what it looks for.
 pub(super) type Finders = HashMap<NetDbKey, Vec<oneshot::Sender<Finding>>>;
@@ -230,9 +222,7 @@ impl LocalDestination {
         if self.is_own(key) {
             return self.on_own(key, lease_set.published(), ctx);
         }
-        if let Ok(found) = lease_set.destination() {
-            self.tell_finders(key, &Ok(found));
-        }
+        self.tell_finders(key, &Ok(lease_set.clone()));
         self.answer(ToCore::LeaseSet(lease_set));
         self.feed(key, In::Found, ctx);
     }
@@ -258,8 +248,8 @@ impl Handler<Find> for LocalDestination {
 
     fn handle(&mut self, Find(whom, finder): Find, ctx: &mut Context<Self>) {
         let (key, placed) = match whom {
-            Whom::Hash(hash) => (NetDbKey::from(hash), None),
-            Whom::Blinded(address) => {
+            B32::Hash(hash) => (NetDbKey::from(hash), None),
+            B32::Blinded(address) => {
                 let Some(placed) = self.encrypted.of_address(&address, self.shared.now().wall) else { return };
                 (placed.0, Some(placed))
             }

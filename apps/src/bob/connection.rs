@@ -4,6 +4,8 @@ use super::tunnels::Started;
 use super::{MAX_TUNNELS, Server};
 use crate::sam::endpoint::{Endpoint, Opener, Wish};
 use crate::streams::ready;
+use ramson_actors::destination::Options;
+use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
 use ramson_protocol::bob::{Answer, Command, GREETING, Tunnel, line};
 use ramson_protocol::data::private_keys::PrivateKeys;
@@ -139,14 +141,8 @@ impl<O: Opener> Connection<O> {
             }
             None => {
                 let (inbound, outbound) = (plan.inbound, plan.outbound);
-                let wish = Wish {
-                    keys: plan.keys.clone(),
-                    inbound,
-                    outbound,
-                    published: true,
-                    datagrams: false,
-                    idle: Default::default(),
-                };
+                let (keys, options) = (plan.keys.clone(), Options::default());
+                let wish = Wish { keys, inbound, outbound, published: true, datagrams: false, options };
                 let opened = self.server.opener.open(wish).await;
                 Arc::new(opened.ok_or("the router takes no more destinations now")?)
             }
@@ -205,7 +201,8 @@ impl<O: Opener> Connection<O> {
         }
         let hash = self.hash(name)?;
         let endpoint = self.endpoint().await.ok_or("No local destination")?;
-        let found = endpoint.find(hash).await.ok_or("LeaseSet Not found")?;
+        let found = endpoint.find(B32::Hash(hash)).await.ok();
+        let found = found.and_then(|found| found.destination().ok()).ok_or("LeaseSet Not found")?;
         Ok(base64::encode(found.as_bytes()))
     }
 

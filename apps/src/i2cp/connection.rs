@@ -8,14 +8,17 @@ use super::endpoint::{Endpoint, Opener};
 use super::sessions::{Event, Sessions, find};
 use crate::names::HostName;
 use bytes::{Buf, BytesMut};
+use ramson_actors::destination::Told;
 use ramson_actors::series::control;
 use ramson_clients::raw::Up;
 use ramson_protocol::b32::{self, B32};
+use ramson_protocol::blinding::ClientKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::SessionId;
-use ramson_protocol::i2cp::message::{Query, lookup};
+use ramson_protocol::i2cp::message::{BlindedEndpoint, Query, lookup};
 use ramson_protocol::i2cp::server::{Connection, In, Out, Refused, Stats};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -152,6 +155,13 @@ impl<O: Opener> Task<O> {
                         endpoint.grant(*grant).await;
                     }
                 }
+                Out::Blinding(info) => {
+                    let told = Told { secret: info.secret.clone(), client_key: info.key.map(ClientKey) };
+                    if let (Some(endpoint), Some(key)) = (self.sessions.get(info.session), self.key_of(&info.endpoint))
+                    {
+                        endpoint.tell(key, told).await;
+                    }
+                }
                 Out::Send(id, raw) => self.send(id, raw).await,
                 Out::Close(id) => self.sessions.close(id),
                 Out::LookUp { id, session, query, patience } => self.look_up(id, session, query, patience),
@@ -200,6 +210,21 @@ impl<O: Opener> Task<O> {
             Err(why) => Err(why),
         };
         self.machine.handle_input(self.server.clock.now(), In::Found(id, found));
+    }
+
+    /// The signing key of a destination that a program tells of. INTEROP: Java's hashes are those of destinations whose lease sets it
+    /// has read already.
+    fn key_of(&self, endpoint: &BlindedEndpoint) -> Option<Vec<u8>> {
+        match endpoint {
+            BlindedEndpoint::Key(_, key) => Some(key.to_vec()),
+            BlindedEndpoint::Destination(destination) => destination.signing_key().map(Cow::into_owned),
+            BlindedEndpoint::Name(name) => match self.address_of(Query::Name(name.clone())).ok()? {
+                Address::Known(destination) => destination.signing_key().map(Cow::into_owned),
+                Address::Elsewhere(B32::Blinded(address)) => Some(address.key),
+                Address::Elsewhere(B32::Hash(_)) => None,
+            },
+            BlindedEndpoint::Hash(_) => None,
+        }
     }
 
     /// Where to look for what is asked.

@@ -2,7 +2,7 @@
 
 use crate::streams::{end, until};
 use ramson_actors::destination::program::ProgramConfig;
-use ramson_actors::destination::{DestinationHandle, FindError, Options};
+use ramson_actors::destination::{DestinationHandle, FindError, Options, Told};
 use ramson_clients::raw::{self, Source};
 use ramson_protocol::b32::B32;
 use ramson_protocol::blinding::OpenError;
@@ -73,6 +73,9 @@ pub trait Endpoint: Send + Sync + 'static {
 
     /// Looks for whose an address is.
     fn find(&self, whom: B32) -> impl Future<Output = Found> + Send;
+
+    /// Reads the encrypted lease set of whoever signs with this key so from now on.
+    fn tell(&self, signing_key: Vec<u8>, told: Told) -> impl Future<Output = ()> + Send;
 }
 
 /// Whoever opens destinations is asked by this.
@@ -136,6 +139,10 @@ impl Endpoint for Local {
 
     fn want(&self, inbound: Wanted, outbound: Wanted) {
         self.0.want(inbound, outbound);
+    }
+
+    async fn tell(&self, signing_key: Vec<u8>, told: Told) {
+        self.0.tell(signing_key, told).await;
     }
 
     async fn find(&self, whom: B32) -> Found {

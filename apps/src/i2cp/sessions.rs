@@ -55,7 +55,7 @@ impl<O: Opener> Sessions<O> {
     /// Why it cannot be. INTEROP: Java's words.
     pub(super) async fn open(&mut self, id: SessionId, request: Request) -> Result<(), &'static str> {
         let Request { destination, inbound, outbound, published, secret, client_key, .. } = request;
-        let options = Options { hybrid: None, encrypted: None, secret, client_key, ..Options::default() };
+        let options = Options { hybrid: None, secret, client_key, ..Options::default() };
         let hash = destination.hash();
         self.reserve(hash)?;
         let wish = Wish { destination: destination.clone(), inbound, outbound, published, options };

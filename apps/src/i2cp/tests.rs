@@ -4,6 +4,7 @@ use super::*;
 use crate::names::HostName;
 use crate::names::book::Shelf;
 use bytes::Bytes;
+use ramson_actors::destination::Told;
 use ramson_clients::raw::{self, Sink, Up};
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::b32::B32;
@@ -90,6 +91,8 @@ impl Endpoint for End {
     async fn find(&self, whom: B32) -> Found {
         self.net.find(whom).await
     }
+
+    async fn tell(&self, _: Vec<u8>, _: Told) {}
 }
 
 impl Drop for End {

@@ -5,6 +5,7 @@ use super::guests::Place;
 use super::numbered::{self, Direction};
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, named, streams};
+use crate::door::peer;
 use crate::streams::until;
 use ramson_actors::series::control;
 use ramson_protocol::base64;
@@ -12,7 +13,7 @@ use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::payload::{DATAGRAM, STREAMING};
 use ramson_protocol::sam::datagram::MAX_RAW;
 use ramson_protocol::sam::reply::{Outcome, Reply};
-use ramson_protocol::sam::session::{Part, Refusal, Request, Style, check_signature_type};
+use ramson_protocol::sam::session::{Part, Refusal, Request, Style, Who, signature_type};
 use ramson_protocol::sam::{Command, Lines, Params, Version};
 use std::io;
 use std::net::SocketAddr;
@@ -63,7 +64,7 @@ pub(super) struct Connection<O: Opener> {
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
-    let Some(place) = socket.peer_addr().ok().and_then(|from| server.guests.place(from.ip())) else {
+    let Some(place) = server.guests.place(peer(&socket)) else {
         return control::SAM_REPLIES.add(["too many sockets", "closed"], 1);
     };
     let (lines, version, datagrams) = (Lines::default(), Version::NEWEST, mpsc::channel(DATAGRAMS));
@@ -75,8 +76,8 @@ pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) 
 
 impl<O: Opener> Connection<O> {
     async fn run(mut self) -> io::Result<()> {
-        // Small packets of interactive programs are not to wait.
-        self.socket.set_nodelay(true)?;
+        // Small packets of interactive programs are not to wait. Those of a UNIX socket never do.
+        let _ = self.socket.set_nodelay(true);
         if !self.hello().await? {
             return Ok(());
         }
@@ -254,13 +255,13 @@ impl<O: Opener> Connection<O> {
     }
 
     /// How the datagrams of a session reach its program.
-    fn outlet(&self, part: &Part) -> io::Result<Outlet> {
-        Ok(match (part.style, part.forward) {
+    fn outlet(&self, part: &Part) -> Outlet {
+        match (part.style, part.forward) {
             (Style::Stream | Style::Primary, _) => Outlet::None,
             (_, None) => Outlet::Socket(self.datagrams.0.clone()),
             (_, Some(_)) if self.server.udp.is_none() => Outlet::Socket(self.datagrams.0.clone()),
-            (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or(self.socket.peer_addr()?.ip()), to.port)),
-        })
+            (_, Some(to)) => Outlet::Udp(SocketAddr::new(to.host.unwrap_or_else(|| peer(&self.socket)), to.port)),
+        }
     }
 
     /// # Errors
@@ -292,13 +293,19 @@ impl<O: Opener> Connection<O> {
             Ok(request) => request,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let Request { mut part, keys, inbound, outbound, published, idle } = request;
+        let Request { mut part, who, inbound, outbound, published, options } = request;
         if old.is_some() {
             // No program of version 3 can have such an ID.
             part.id = format!("/{}", self.server.next.fetch_add(1, Relaxed));
         }
-        let keys = named.flatten().or_else(|| keys.map(|keys| *keys));
-        let keys = keys.unwrap_or_else(|| PrivateKeys::generate(rand::random(), &rand::random()));
+        let keys = match (named.flatten(), who) {
+            (Some(keys), _) => keys,
+            (None, Who::Known(keys)) => *keys,
+            (None, Who::New(kind)) => match PrivateKeys::generate_of(kind, rand::random(), &rand::random()) {
+                Some(keys) => keys,
+                None => return refuse(Outcome::I2pError, &Refusal::SignatureType),
+            },
+        };
         let mut owned = match self.server.sessions.reserve(&part.id, keys.destination.hash()) {
             Ok(owned) => owned,
             Err(Taken::Id) => return refuse(Outcome::DuplicatedId, &"another session has this ID"),
@@ -308,11 +315,11 @@ impl<O: Opener> Connection<O> {
             }
         };
         let datagrams = matches!(part.style, Style::Datagram(_) | Style::Raw | Style::Primary);
-        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams, idle };
+        let wish = Wish { keys: keys.clone(), inbound, outbound, published, datagrams, options };
         let Some(endpoint) = self.server.opener.open(wish).await else {
             return refuse(Outcome::I2pError, &"the router takes no more destinations now");
         };
-        let outlet = self.outlet(&part)?;
+        let outlet = self.outlet(&part);
         let home = Home::new(endpoint, keys.clone());
         owned.tasks.push(tokio::spawn(hand_on(Arc::clone(&home))));
         if datagrams {
@@ -357,7 +364,7 @@ impl<O: Opener> Connection<O> {
             Ok(part) => part,
             Err(refusal) => return refuse(refusal.outcome(), &refusal),
         };
-        let outlet = self.outlet(&part)?;
+        let outlet = self.outlet(&part);
         let Some(owned) = self.owned.as_mut() else { return refuse(Outcome::I2pError, &NO_PRIMARY) };
         let primary = owned.session().filter(|session| session.part.style == Style::Primary);
         let Some(offline) = primary.map(|session| session.home.keys.offline.is_some()) else {
@@ -413,10 +420,11 @@ pub(super) async fn gone(socket: &TcpStream) {
 
 /// What answers DEST GENERATE.
 pub(super) fn generate(params: &Params) -> Reply {
-    if let Err(refusal) = check_signature_type(params) {
-        return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal);
-    }
-    let keys = PrivateKeys::generate(rand::random(), &rand::random());
+    let make = |kind| PrivateKeys::generate_of(kind, rand::random(), &rand::random()).ok_or(Refusal::SignatureType);
+    let keys = match signature_type(params).and_then(make) {
+        Ok(keys) => keys,
+        Err(refusal) => return Reply::new("DEST REPLY", refusal.outcome()).saying(refusal),
+    };
     let public = base64::encode(keys.destination.as_bytes());
     Reply::plain("DEST REPLY").with("PUB", &public).with("PRIV", &base64::encode(&keys.to_bytes()))
 }

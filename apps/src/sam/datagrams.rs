@@ -8,15 +8,17 @@
 
 use super::Server;
 use super::endpoint::{Endpoint, Opener};
-use super::lookup;
-use super::session::{Home, Outlet, Session};
+use super::lookup::{self, Named};
+use super::session::{Home, Outlet, Session, Whereabouts};
 use crate::datagrams::{self as sealed, Sender};
 use bytes::Bytes;
 use ramson_protocol::base64;
 use ramson_protocol::destination::datagrams::Datagram;
+use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::Params;
 use ramson_protocol::sam::datagram::{Head, MAX_RAW, MAX_WITH_SENDER, Received};
 use ramson_protocol::sam::session::{Style, is_raw};
+use ramson_protocol::streaming::streams::Ports;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -49,12 +51,12 @@ pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: Arc<UdpSock
 /// Sends a datagram of a session. What cannot be sent is lost: nobody waits for an answer.
 pub(super) fn send<O: Opener>(
     server: &Server<O>,
-    session: &Session<O::Endpoint>,
+    session: &Arc<Session<O::Endpoint>>,
     destination: &str,
     params: &Params,
     payload: &[u8],
 ) -> bool {
-    let Ok(to) = lookup::hash(server, destination) else { return false };
+    let Ok(named) = lookup::read(server, destination) else { return false };
     let (Ok(from_port), Ok(to_port)) = (params.port("FROM_PORT"), params.port("TO_PORT")) else { return false };
     let Ok(protocol) = params.byte("PROTOCOL") else { return false };
     let raw = protocol.unwrap_or(session.part.protocol);
@@ -66,9 +68,30 @@ pub(super) fn send<O: Opener>(
     if payload.is_empty() || payload.len() > longest {
         return false;
     }
-    let content = sealed::seal(&session.home.keys, protocol, &to, Bytes::copy_from_slice(payload));
-    let ports = session.ports(from_port, to_port);
-    session.home.endpoint.send(Datagram { peer: Some(to), ports, protocol, content })
+    let (ports, payload) = (session.ports(from_port, to_port), Bytes::copy_from_slice(payload));
+    match named {
+        Named::Whole(destination) => post(&session.home, destination.hash(), ports, protocol, payload),
+        Named::Hash(to) => post(&session.home, to, ports, protocol, payload),
+        Named::Blinded(address) => match session.home.blinded(&address) {
+            Whereabouts::Known(to) => post(&session.home, to, ports, protocol, payload),
+            // The first one waits for the answer; those that come meanwhile are lost.
+            Whereabouts::Unknown => {
+                let home = Arc::clone(&session.home);
+                tokio::spawn(async move {
+                    let found = lookup::reachable(&home, Named::Blinded(address.clone())).await.ok();
+                    home.found_blinded(&address, found);
+                    found.is_some_and(|to| post(&home, to, ports, protocol, payload))
+                });
+                true
+            }
+            Whereabouts::Sought => false,
+        },
+    }
+}
+
+fn post<E: Endpoint>(home: &Home<E>, to: DestinationHash, ports: Ports, protocol: u8, payload: Bytes) -> bool {
+    let content = sealed::seal(&home.keys, protocol, &to, payload);
+    home.endpoint.send(Datagram { peer: Some(to), ports, protocol, content })
 }
 
 /// Hands the datagrams of a destination to its sessions.

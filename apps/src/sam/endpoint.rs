@@ -2,13 +2,14 @@
 
 use crate::network::{ConnectError, Network};
 use crate::streams::{Streams, end};
-use ramson_actors::destination::DestinationHandle;
+use ramson_actors::destination::{DestinationHandle, FindError, Options};
 use ramson_clients::Stream;
+use ramson_protocol::b32::B32;
 use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
-use ramson_protocol::idle;
 use ramson_protocol::pool::Wanted;
 use ramson_protocol::streaming::streams::Ports;
 use std::future::Future;
@@ -30,8 +31,8 @@ pub struct Wish {
     pub published: bool,
     /// It has datagrams.
     pub datagrams: bool,
-    /// What it gives up while nobody uses it.
-    pub idle: idle::Config,
+    /// What few destinations want otherwise.
+    pub options: Options,
 }
 
 impl Wish {
@@ -44,7 +45,7 @@ impl Wish {
             outbound: tunnels,
             published: false,
             datagrams: false,
-            idle: idle::Config::default(),
+            options: Options::default(),
         }
     }
 }
@@ -95,8 +96,8 @@ pub trait Endpoint: Send + Sync + 'static {
     /// Waits for a datagram. `None` if none will come any more.
     fn receive(&self) -> impl Future<Output = Option<Datagram>> + Send;
 
-    /// Looks for whose a hash is. `None` if nobody knows.
-    fn find(&self, hash: DestinationHash) -> impl Future<Output = Option<Destination>> + Send;
+    /// Looks for the lease set of somebody's. Streams and datagrams find him by his hash from then on.
+    fn find(&self, whom: B32) -> impl Future<Output = Result<LeaseSet2, FindError>> + Send;
 
     /// Carries bytes between a program and a stream, `early` before all others, until both have closed.
     fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
@@ -181,8 +182,8 @@ impl Endpoint for Local {
         self.datagrams.lock().await.recv().await
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
-        self.handle.find(hash).await
+    async fn find(&self, whom: B32) -> Result<LeaseSet2, FindError> {
+        self.handle.find_lease_set(whom).await
     }
 
     async fn carry(program: TcpStream, early: Vec<u8>, stream: Stream) -> io::Result<()> {

@@ -10,6 +10,7 @@ use super::endpoint::{Caller, Endpoint};
 use super::streams::Introduction;
 use parking_lot::{Mutex, MutexGuard};
 use ramson_actors::series::control;
+use ramson_protocol::b32::Blinded;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::payload::STREAMING;
@@ -28,6 +29,9 @@ const MAX_SESSIONS: usize = 2048;
 /// Sockets that wait for a stream of one session. INTEROP: 50 in i2pd, 64 in Java.
 const MAX_ACCEPTORS: usize = 256;
 
+/// Addresses with keys of which a session remembers whose they are, or asks.
+const MAX_BLINDED: usize = 32;
+
 /// Streams that came while nobody waited, and how long they are kept: a program that takes one at a time asks again.
 const MAX_WAITING: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +44,18 @@ pub(super) struct Home<E: Endpoint> {
     pub(super) keys: PrivateKeys,
     /// The session, or the parts of a primary one.
     parts: Mutex<Vec<Weak<Session<E>>>>,
+    /// Addresses with keys that datagrams went to: whose they are, or nothing while that is asked.
+    blinded: Mutex<HashMap<Vec<u8>, Option<DestinationHash>>>,
+}
+
+/// What is known of an address with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    Known(DestinationHash),
+    /// It is asked for.
+    Sought,
+    /// It is to be asked for, and [`Home::found_blinded`] told.
+    Unknown,
 }
 
 /// A session, or a part of a primary one.
@@ -105,7 +121,33 @@ pub(super) enum ListenError {
 
 impl<E: Endpoint> Home<E> {
     pub(super) fn new(endpoint: E, keys: PrivateKeys) -> Arc<Self> {
-        Arc::new(Self { endpoint, keys, parts: Mutex::default() })
+        Arc::new(Self { endpoint, keys, parts: Mutex::default(), blinded: Mutex::default() })
+    }
+
+    /// Whose an address with a key is.
+    pub(super) fn blinded(&self, address: &Blinded) -> Whereabouts {
+        let mut blinded = self.blinded.lock();
+        if let Some(known) = blinded.get(&address.key) {
+            return known.map_or(Whereabouts::Sought, Whereabouts::Known);
+        }
+        if blinded.len() >= MAX_BLINDED {
+            // Those that are known are soon found again; what is asked for stays.
+            blinded.retain(|_, known| known.is_none());
+            if blinded.len() >= MAX_BLINDED {
+                return Whereabouts::Sought;
+            }
+        }
+        blinded.insert(address.key.clone(), None);
+        Whereabouts::Unknown
+    }
+
+    /// Somebody has been asked whose it is.
+    pub(super) fn found_blinded(&self, address: &Blinded, whose: Option<DestinationHash>) {
+        let mut blinded = self.blinded.lock();
+        match whose {
+            Some(_) => drop(blinded.insert(address.key.clone(), whose)),
+            None => drop(blinded.remove(&address.key)),
+        }
     }
 
     /// The part that takes what comes with this protocol for this port of ours: the one that named it, or one that takes all.

@@ -2,8 +2,9 @@
 
 use super::connection::{Connection, gone, write};
 use super::endpoint::{Caller, Endpoint, Opener};
-use super::lookup;
+use super::lookup::{self, LookupError};
 use super::session::{Forward, Session};
+use crate::door::peer;
 use crate::network::ConnectError;
 use ramson_actors::series::control;
 use ramson_protocol::base64;
@@ -81,7 +82,10 @@ fn no_session() -> Reply {
 /// If either side breaks.
 pub(super) async fn connect<O: Opener>(mut connection: Connection<O>, params: &Params) -> io::Result<()> {
     let silent = params.is_true("SILENT");
-    let begun = begin(&connection, params);
+    let begun = tokio::select! {
+        begun = begin(&connection, params) => begun,
+        () = gone(&connection.socket) => return Ok(()),
+    };
     let mut stream = match begun {
         Ok(stream) => stream,
         Err(_) if silent => return Ok(()),
@@ -106,12 +110,12 @@ pub(super) async fn connect<O: Opener>(mut connection: Connection<O>, params: &P
 
 type StreamOf<O> = <<O as Opener>::Endpoint as Endpoint>::Stream;
 
-fn begin<O: Opener>(connection: &Connection<O>, params: &Params) -> Result<StreamOf<O>, Reply> {
+async fn begin<O: Opener>(connection: &Connection<O>, params: &Params) -> Result<StreamOf<O>, Reply> {
     let session = connection.session(params).ok_or_else(no_session)?;
     if session.part.style != Style::Stream {
         return Err(status(Outcome::I2pError, "the session has no streams"));
     }
-    let (to, ports) = target(connection, &session, params)?;
+    let (to, ports) = target(connection, &session, params).await?;
     session
         .home
         .endpoint
@@ -119,7 +123,7 @@ fn begin<O: Opener>(connection: &Connection<O>, params: &Params) -> Result<Strea
         .ok_or_else(|| status(Outcome::I2pError, "the router does not keep up: try again"))
 }
 
-fn target<O: Opener>(
+async fn target<O: Opener>(
     connection: &Connection<O>,
     session: &Arc<Session<O::Endpoint>>,
     params: &Params,
@@ -127,7 +131,9 @@ fn target<O: Opener>(
     let number = |error| status(Outcome::I2pError, error);
     let (from, to) = (params.port("FROM_PORT").map_err(number)?, params.port("TO_PORT").map_err(number)?);
     let name = params.get("DESTINATION").unwrap_or_default();
-    let hash = lookup::hash(&connection.server, name).map_err(|error| status(error.outcome(), error))?;
+    let named = lookup::read(&connection.server, name).map_err(|error| status(error.outcome(), error))?;
+    let found = lookup::reachable(&session.home, named).await;
+    let hash = found.map_err(|error| status(outcome(error.into()), LookupError::from(error)))?;
     if hash == session.home.keys.destination.hash() {
         return Err(status(Outcome::CantReachPeer, "this is the session's own destination"));
     }
@@ -227,11 +233,11 @@ fn begin_forward<O: Opener>(
     let port = port.ok_or_else(|| error(&"PORT is missing: name the port of your server"))?;
     let given = host(params).map_err(|e| error(&e))?;
     // INTEROP: without a host it is the program's own.
-    let peer = connection.socket.peer_addr().map_err(|e| error(&e))?;
+    let own = || peer(&connection.socket);
     if params.is_true("SSL") {
         return Err(error(&"SSL is not spoken to servers of this machine"));
     }
-    let (to, how) = (SocketAddr::new(given.unwrap_or(peer.ip()), port), Introduction::of(params, connection.version));
+    let (to, how) = (SocketAddr::new(given.unwrap_or_else(own), port), Introduction::of(params, connection.version));
     let waiting = session.forward(Forward { to, how, _held: held }).map_err(|e| error(&e))?;
     for caller in waiting {
         tokio::spawn(carry_to::<O::Endpoint>(to, how, caller));

@@ -4,12 +4,17 @@ use crate::names::HostName;
 use crate::names::book::Shelf;
 use crate::network::ConnectError;
 use parking_lot::Mutex;
+use ramson_actors::destination::{FindError, Options};
+use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
+use ramson_protocol::blinding::{ClientKey, OpenError, Readers};
 use ramson_protocol::data::keys_and_cert::Destination;
+use ramson_protocol::data::lease::Lease;
+use ramson_protocol::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::datagram::{Claimed, Signed};
 use ramson_protocol::destination::datagrams::Datagram;
-use ramson_protocol::id::DestinationHash;
+use ramson_protocol::id::{DestinationHash, RouterHash, TunnelId};
 use ramson_protocol::streaming::streams::Ports;
 use ramson_protocol::time::Wall;
 use std::collections::HashMap;
@@ -22,15 +27,18 @@ use tempfile::TempDir;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream, ReadBuf, duplex,
 };
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
+
+mod options;
 
 /// Destinations that reach one another in memory.
 #[derive(Clone, Default)]
 pub(crate) struct Net(Arc<Mutex<HashMap<DestinationHash, Known>>>);
 
 struct Known {
-    destination: Destination,
+    keys: PrivateKeys,
+    options: Options,
     callers: mpsc::Sender<Caller<Wire>>,
     datagrams: mpsc::Sender<Datagram>,
 }
@@ -44,6 +52,7 @@ pub(crate) struct Wire {
 pub(crate) struct End {
     net: Net,
     destination: Destination,
+    client_key: Option<ClientKey>,
     callers: tokio::sync::Mutex<mpsc::Receiver<Caller<Wire>>>,
     datagrams: tokio::sync::Mutex<mpsc::Receiver<Datagram>>,
     over: watch::Sender<bool>,
@@ -53,15 +62,16 @@ impl Opener for Net {
     type Endpoint = End;
 
     async fn open(&self, wish: Wish) -> Option<End> {
-        let destination = wish.keys.destination;
+        let destination = wish.keys.destination.clone();
         let (callers, called) = mpsc::channel(64);
         let (datagrams, received) = mpsc::channel(64);
-        let known = Known { destination: destination.clone(), callers, datagrams };
+        let client_key = wish.options.client_key.clone();
+        let known = Known { keys: wish.keys, options: wish.options, callers, datagrams };
         if wish.published {
             self.0.lock().insert(destination.hash(), known);
         }
         let (callers, datagrams) = (tokio::sync::Mutex::new(called), tokio::sync::Mutex::new(received));
-        Some(End { net: self.clone(), destination, callers, datagrams, over: watch::channel(false).0 })
+        Some(End { net: self.clone(), destination, client_key, callers, datagrams, over: watch::channel(false).0 })
     }
 }
 
@@ -106,8 +116,23 @@ impl Endpoint for End {
         self.datagrams.lock().await.recv().await
     }
 
-    async fn find(&self, hash: DestinationHash) -> Option<Destination> {
-        self.net.0.lock().get(&hash).map(|known| known.destination.clone())
+    async fn find(&self, whom: B32) -> Result<LeaseSet2, FindError> {
+        let net = self.net.0.lock();
+        let is = |known: &&Known| match &whom {
+            B32::Hash(hash) => known.keys.destination.hash() == *hash,
+            B32::Blinded(address) => known.keys.destination.signing_key().is_some_and(|key| *key == address.key),
+        };
+        let known = net.values().find(is).ok_or(FindError::NotFound)?;
+        if known.options.encrypted.as_ref().is_some_and(Readers::need_keys) && self.client_key.is_none() {
+            return Err(FindError::Unreadable(OpenError::KeyNeeded));
+        }
+        let end = Wall::from_secs(600);
+        let builder = LeaseSet2Builder {
+            options: known.options.records.clone(),
+            leases: vec![Lease { gateway: RouterHash([1; 32]), tunnel: TunnelId(1), end }],
+            ..LeaseSet2Builder::default()
+        };
+        Ok(builder.sign(&known.keys.destination, &known.keys.key, None, Wall::from_secs(1)).unwrap())
     }
 
     async fn carry(mut program: TcpStream, early: Vec<u8>, mut stream: Wire) -> io::Result<()> {
@@ -176,7 +201,7 @@ impl Bench {
             Server::new(Net::default(), Config { names, tunnels: Wanted::new(2, 2), udp: Some(udp), users, keys });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        tokio::spawn(Arc::clone(&server).serve(listener));
+        tokio::spawn(Arc::clone(&server).serve(vec![Door::Tcp(listener)]));
         Self { addr, udp: udp_addr, server, book, _folder: folder }
     }
 
@@ -574,7 +599,7 @@ async fn wrong_commands_are_answered_with_the_word_for_their_mistake() {
         ("STREAM FORWARD ID=a PORT=1 HOST=example.com", "STREAM STATUS RESULT=I2P_ERROR"),
         ("SESSION CREATE STYLE=STREAM ID=b", "SESSION STATUS RESULT=INVALID_KEY"),
         ("SESSION CREATE STYLE=X ID=b DESTINATION=TRANSIENT", "SESSION STATUS RESULT=I2P_ERROR"),
-        ("DEST GENERATE SIGNATURE_TYPE=1", "DEST REPLY RESULT=I2P_ERROR"),
+        ("DEST GENERATE SIGNATURE_TYPE=0", "DEST REPLY RESULT=I2P_ERROR"),
         ("HELLO VERSION", "HELLO REPLY RESULT=I2P_ERROR"),
         ("NONSENSE", ""),
         ("STREAM NONSENSE ID=a", ""),
@@ -668,7 +693,7 @@ async fn a_datagram_with_another_sender_than_it_says_is_lost() {
         outbound: Wanted::new(1, 1),
         published: false,
         datagrams: true,
-        idle: Default::default(),
+        options: Options::default(),
     });
     let forger = end.await.unwrap();
     let hash = |text: &str| Destination::from_bytes(base64::decode(text).unwrap().into()).unwrap().hash();

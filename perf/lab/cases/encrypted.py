@@ -1,12 +1,10 @@
 """Encrypted LeaseSets, each way between Ramson and i2pd: for all who know the name, and for readers with keys of both kinds."""
 
-import re
-import subprocess
-
 from ..download import Broken, Direct
 from ..i2pd import I2pd
 from ..network import Network
 from ..outcome import Failed
+from ..ramson import reader_key
 from ..router import blinded_name
 from ..subject import subject
 
@@ -26,18 +24,13 @@ class NETWORK(Network):
         self.partner = self.add(I2pd(self, 1))
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 8)]
         self.subject = self.add(subject(self, 10))
-        self.reader, self.public = self._key()
+        self.reader, self.public = reader_key(lab)
         ours = {"open": {}, "dh": {"readers": [self.public]}, "psk": {"reader_secrets": [self.reader]}}
         theirs = {"open": {}, "dh": {"i2cp.leaseSetAuthType": 1, "i2cp.leaseSetClient.dh.1": f"reader:{self.public}"},
                   "psk": {"i2cp.leaseSetAuthType": 2, "i2cp.leaseSetClient.psk.1": f"reader:{self.reader}"}}
         for kind in _KINDS:
             self.subject.serve(kind, self.web, encrypted=True, **ours[kind])
             self.partner.serve(kind, self.web, inbound=2, outbound=2, kind="server", **{"i2cp.leaseSetType": 5}, **theirs[kind])
-
-    def _key(self):
-        """A reader's key, and its public half."""
-        text = subprocess.run([self.lab.ramson, "client-key"], capture_output=True, check=True, text=True).stdout
-        return re.findall(r'"([^"]+)"', text)
 
     def configure(self):
         for n, kind in enumerate(_KINDS):

@@ -1,10 +1,12 @@
 """Java's streaming library at Ramson's I2CP and at i2pd's calls one another: echoes, 20 MB, 100 streams at once, with keys and LeaseSets of all kinds; and what mistakes are answered."""
 
+import base64
 import os
 
 from ..applications import Applications
 from ..i2cp import Echo, Wire, call, make_keys
 from ..outcome import Failed
+from ..ramson import reader_key
 from ..router import blinded_name
 
 NEEDS_RAMSON = True
@@ -44,8 +46,12 @@ def _kinds(net):
     """Destinations of other kinds at Ramson: a LeaseSet that is encrypted, a transient key, signatures of other types."""
     folder, ed25519 = os.path.join(net.dir, "programs"), "EdDSA_SHA512_Ed25519"
     makes = lambda kind, **options: make_keys(net.lab, folder, kind, **options)
+    reader, _ = reader_key(net.lab)
+    name = base64.b64encode(b"reader").decode()
+    for_reader = f"i2cp.leaseSetType=5,i2cp.leaseSetAuthType=2,i2cp.leaseSetPrivKey={reader},i2cp.leaseSetClient.psk.0={name}:{reader}"
     kinds = {
         "encrypted": (makes(ed25519), "i2cp.leaseSetType=5"),
+        "encrypted for a reader": (makes("RedDSA_SHA512_Ed25519"), for_reader),
         "offline": (makes("RedDSA_SHA512_Ed25519", offline=True), "-"),
         "P-256": (makes("ECDSA_SHA256_P256"), "-"),
         "P-521": (makes("ECDSA_SHA512_P521"), "-"),
@@ -56,9 +62,14 @@ def _kinds(net):
             name, caller = echo.name(), net.partner
             if not name:
                 raise Failed(f"{kind}: no session: {echo.said()[-3:]}", net.subject)
-            if kind == "encrypted":  # i2pd looks up no such name by I2CP
+            options = "-"
+            if kind.startswith("encrypted"):  # i2pd looks up no such name by I2CP
                 name, caller = blinded_name(kinds[kind][0]), net.subject
-            lines, times = call(net.lab, folder, caller, name, [_ONE], 120)
+            if kind == "encrypted for a reader":
+                options = f"echo.psk={reader}"
+                if call(net.lab, folder, caller, name, [_ONE], 5)[1]:
+                    raise Failed("a LeaseSet was read without its key", net.subject)
+            lines, times = call(net.lab, folder, caller, name, [_ONE], 120, options)
             if not times:
                 raise Failed(f"{kind}: {lines[-3:]}", net.subject, net.partner)
     finally:

@@ -20,8 +20,13 @@ import net.i2p.client.streaming.I2PServerSocket;
 import net.i2p.client.streaming.I2PSocket;
 import net.i2p.client.streaming.I2PSocketManager;
 import net.i2p.client.streaming.I2PSocketManagerFactory;
+import net.i2p.crypto.Blinding;
+import net.i2p.crypto.EncType;
 import net.i2p.crypto.SigType;
+import net.i2p.data.Base64;
+import net.i2p.data.BlindData;
 import net.i2p.data.Destination;
+import net.i2p.data.PrivateKey;
 
 /**
  * Streams that send back what they get, by the I2CP interface of any router.
@@ -29,7 +34,8 @@ import net.i2p.data.Destination;
  * <p>Arguments: address and port of I2CP, options of the session as {@code a=b,c=d}, then
  * {@code serve KEYS}, which prints its .b32.i2p name and takes streams for ever, or
  * {@code call NAME LIMIT STREAMSxBYTES...}: for each it begins so many streams at once, sends so many bytes by each, and prints
- * {@code echoed STREAMSxBYTES MILLISECONDS} when all have come back unchanged.
+ * {@code echoed STREAMSxBYTES MILLISECONDS} when all have come back unchanged. With the option {@code echo.psk} it tells the router that
+ * the LeaseSet is read with this key.
  */
 public final class JavaEcho {
     public static void main(String[] arguments) throws Exception {
@@ -60,6 +66,8 @@ public final class JavaEcho {
         if (arguments[3].equals("serve")) {
             serve(manager);
         } else {
+            String key = options.getProperty("echo.psk");
+            if (key != null) tell(manager, arguments[4], key);
             call(manager, arguments);
         }
         System.exit(0);
@@ -106,6 +114,15 @@ public final class JavaEcho {
                 }
             }
         }
+    }
+
+    /** Tells the router with which key a LeaseSet is read. */
+    private static void tell(I2PSocketManager manager, String name, String key) throws Exception {
+        I2PAppContext context = I2PAppContext.getGlobalContext();
+        BlindData who = Blinding.decode(context, name);
+        PrivateKey ours = new PrivateKey(EncType.ECIES_X25519, Base64.decode(key));
+        who = new BlindData(context, who.getUnblindedPubKey(), SigType.RedDSA_SHA512_Ed25519, null, BlindData.AUTH_PSK, ours);
+        manager.getSession().sendBlindingInfo(who);
     }
 
     private static void round(I2PSocketManager manager, Destination server, int streams, int bytes) throws Exception {

@@ -15,10 +15,10 @@ use crate::netdb::routing_key::{Day, until_midnight};
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
-use ramson_crypto::blind::BlindedKey;
+use ramson_crypto::blind::RedKey;
 use ramson_crypto::chacha20;
 use ramson_crypto::hash::hkdf2;
-use ramson_crypto::sign::SigningKey;
+use ramson_crypto::sign::PrivateKey;
 use ramson_crypto::x25519::{PublicKey, SecretKey};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -29,7 +29,7 @@ const SALT: usize = 32;
 /// A client's entry: its id, and the cookie.
 const ENTRY: usize = 8 + 32;
 /// Clients that a LeaseSet has room for: 4,096 bytes are read by all routers.
-pub(super) const MAX_READERS: usize = 64;
+pub const MAX_READERS: usize = 64;
 
 /// Flag of layer 1: not everybody may read.
 const PER_CLIENT: u8 = 1;
@@ -143,17 +143,16 @@ fn random<const N: usize>(rng: &mut ChaCha20Rng) -> [u8; N] {
 /// `TooLarge` for too many readers or leases; `Invalid` if `key` is not that of `blinding`.
 pub fn seal(
     inner: &LeaseSet2,
-    key: &SigningKey,
+    key: &PrivateKey,
     blinding: &Blinding,
     readers: &Readers,
     rng: &mut ChaCha20Rng,
 ) -> Result<EncryptedLeaseSet> {
     let published = inner.published();
     let today = blinding.on(Day::of(published)).ok_or(Error::Invalid("signing key"))?;
-    let key = BlindedKey::new(key, &today.alpha);
-    if key.public() != today.key {
-        return Err(Error::Invalid("signing key: it is not the destination's own"));
-    }
+    let own = |key: &RedKey| key.public() == today.key;
+    let key = RedKey::blind(key, &today.alpha).filter(own);
+    let key = key.ok_or(Error::Invalid("signing key: it is not the destination's own"))?;
     let cookie: [u8; 32] = random(rng);
     let mut outer = Vec::with_capacity(inner.as_bytes().len() + 128);
     let cookie = may_read(readers, &cookie, &today.subcredential, published, rng, &mut outer)?;

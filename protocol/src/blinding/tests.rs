@@ -112,7 +112,7 @@ proptest! {
         let keys = keys(3);
         let (_, outer, blinding) = sealed(&keys, &[], &Readers::Everybody);
         let today = blinding.on(Day::of(AT)).unwrap();
-        let key = ramson_crypto::blind::BlindedKey::new(&keys.key, &today.alpha);
+        let key = ramson_crypto::blind::RedKey::blind(&keys.key, &today.alpha).unwrap();
         let head = 2 + 32 + 4 + 2 + 2;
         let mut raw = vec![5];
         raw.extend_from_slice(&outer.as_bytes()[..head]);

@@ -61,19 +61,21 @@ impl KeysAndCert {
         Ok(Self { raw, signing, encryption })
     }
 
-    /// Our own kind: keys of 32 bytes each and compressible padding made of 32 random bytes.
+    /// Our own kind: an encryption key of 32 bytes, a signing key, and compressible padding made of 32 random bytes.
     ///
     /// spec: common-structures §Padding Generation Guidelines
-    pub(crate) fn compose(kind: EncType, encryption: &[u8; 32], signing: &[u8; 32], padding: &[u8; 32]) -> Self {
-        let mut raw = Vec::with_capacity(USUAL_LEN);
-        raw.extend_from_slice(encryption);
-        for _ in 0..10 {
-            raw.extend_from_slice(padding);
-        }
-        raw.extend_from_slice(signing);
-        let kinds = KeyCertificate { signing: SigType::Ed25519, encryption: kind, excess: &[] };
-        Certificate::Key(kinds).write(&mut raw);
-        Self { raw: raw.into(), signing: SigType::Ed25519, encryption: kind }
+    pub(crate) fn compose(
+        (encryption, encryption_key): (EncType, &[u8; 32]),
+        (signing, signing_key): (SigType, &[u8]),
+        padding: &[u8; 32],
+    ) -> Self {
+        let (within, excess) = signing_key.split_at(signing_key.len().min(KEYS_LEN - SIGNING_AT));
+        let mut raw = Vec::with_capacity(USUAL_LEN + excess.len());
+        raw.extend_from_slice(encryption_key);
+        raw.extend(padding.iter().cycle().take(KEYS_LEN - encryption_key.len() - within.len()));
+        raw.extend_from_slice(within);
+        Certificate::Key(KeyCertificate { signing, encryption, excess }).write(&mut raw);
+        Self { raw: raw.into(), signing, encryption }
     }
 
     /// The exact bytes.
@@ -201,8 +203,13 @@ impl Destination {
     ///
     /// spec: common-structures §Padding Generation Guidelines — 11 copies, the unused key field among them.
     pub fn compose(signing: &[u8; 32], padding: &[u8; 32]) -> Self {
+        Self::compose_of(SigType::Ed25519, signing, padding)
+    }
+
+    /// The same with a signing key of another type.
+    pub fn compose_of(kind: SigType, signing: &[u8], padding: &[u8; 32]) -> Self {
         // INTEROP: Java refuses destinations whose unused key is of another type. What they encrypt with, lease sets name.
-        Self::new(KeysAndCert::compose(EncType::ElGamal, padding, signing, padding))
+        Self::new(KeysAndCert::compose((EncType::ElGamal, padding), (kind, signing), padding))
     }
 }
 
@@ -257,5 +264,11 @@ mod tests {
         let again = Destination::from_bytes(d.as_bytes().clone()).unwrap();
         assert_eq!(d, again);
         assert_eq!(d.as_bytes().len(), USUAL_LEN);
+        for kind in [SigType::EcdsaP256, SigType::EcdsaP384, SigType::EcdsaP521] {
+            let key: Vec<u8> = (0..kind.public_key_len().unwrap()).map(|n| n as u8).collect();
+            let d = Destination::compose_of(kind, &key, &[2; 32]);
+            let again = Destination::from_bytes(d.as_bytes().clone()).unwrap();
+            assert_eq!((again.signing_type(), again.signing_key().unwrap().to_vec()), (kind, key));
+        }
     }
 }

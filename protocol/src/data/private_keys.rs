@@ -13,7 +13,7 @@ use super::keys_and_cert::Destination;
 use super::offline::OfflineSignature;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
-use ramson_crypto::sign::SigningKey;
+use ramson_crypto::sign::{PrivateKey, SigningKey};
 use zeroize::Zeroizing;
 
 /// The keys of a destination. `Debug` shows none.
@@ -22,7 +22,7 @@ pub struct PrivateKeys {
     /// Who it is.
     pub destination: Destination,
     /// Its signing key, or the transient one.
-    pub key: SigningKey,
+    pub key: PrivateKey,
     /// The bytes of the offline signature, if the key is a transient one.
     pub offline: Option<Bytes>,
 }
@@ -31,14 +31,26 @@ impl PrivateKeys {
     /// New keys from random bytes.
     pub fn generate(seed: [u8; 32], padding: &[u8; 32]) -> Self {
         let key = SigningKey::from_seed(seed);
-        Self { destination: Destination::compose(&key.public(), padding), key, offline: None }
+        Self { destination: Destination::compose(&key.public(), padding), key: key.into(), offline: None }
+    }
+
+    /// The same of another type; `None` of one that no new keys are made of.
+    pub fn generate_of(kind: SigType, seed: [u8; 32], padding: &[u8; 32]) -> Option<Self> {
+        let key = PrivateKey::generate(kind, &seed)?;
+        let destination = Destination::compose_of(kind, &key.public(), padding);
+        Some(Self { destination, key, offline: None })
+    }
+
+    /// Whether its lease set can be encrypted: that takes a key that can be blinded, and the destination's own.
+    pub fn can_be_blinded(&self) -> bool {
+        self.offline.is_none() && matches!(self.key, PrivateKey::Ed25519(_) | PrivateKey::RedDsa(_))
     }
 
     /// Reads a file.
     ///
     /// # Errors
-    /// `Truncated`, `Trailing`; `Invalid` for signing keys that are not Ed25519, and for a private key that is not that of the
-    /// destination; `Signature` for an offline signature that does not hold.
+    /// `Truncated`, `Trailing`; `Invalid` for signing keys of a type that is not signed with, and for a private key that is not that of
+    /// the destination; `Signature` for an offline signature that does not hold.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut r = Reader::new(bytes);
         let destination = Destination::parse(&mut r)?;
@@ -52,23 +64,16 @@ impl PrivateKeys {
         let private = r.take(kind.private_key_len().ok_or(Error::Invalid("signature type"))?)?;
         if private.iter().any(|byte| *byte != 0) {
             r.finish()?;
-            let key = signing_key(kind, private)?;
-            let matches = destination.signing_key().is_some_and(|public| *public == key.public());
-            return if matches {
-                Ok(Self { destination, key, offline: None })
-            } else {
-                Err(Error::Invalid("private key, which is not that of the destination"))
-            };
+            let public = destination.signing_key().ok_or(Error::Invalid("signature type"))?;
+            let key = signing_key(kind, private, &public)?;
+            return Ok(Self { destination, key, offline: None });
         }
         let from = r.position();
         let offline = OfflineSignature::parse(&mut r, kind)?;
         let (raw, signed) = (r.since(from), offline.signature.len());
         destination.verify(&raw[..raw.len() - signed], offline.signature)?;
-        let key = signing_key(offline.kind, r.take(offline.kind.private_key_len().unwrap_or(0))?)?;
+        let key = signing_key(offline.kind, r.take(offline.kind.private_key_len().unwrap_or(0))?, offline.key)?;
         r.finish()?;
-        if key.public() != offline.key {
-            return Err(Error::Invalid("private key, which is not the one that was signed"));
-        }
         Ok(Self { destination, key, offline: Some(Bytes::copy_from_slice(raw)) })
     }
 
@@ -79,10 +84,10 @@ impl PrivateKeys {
         let encryption = if self.destination.encryption_type() == EncType::X25519 { 32 } else { 256 };
         out.put(&[0; 256][..encryption]);
         if let Some(offline) = &self.offline {
-            out.put(&[0; 64][..self.destination.signing_type().private_key_len().unwrap_or(32).min(64)]);
+            out.put(&vec![0; self.destination.signing_type().private_key_len().unwrap_or(0)]);
             out.put(offline);
         }
-        out.put(&self.key.seed());
+        out.put(&self.key.to_bytes());
         out
     }
 }
@@ -93,11 +98,9 @@ impl std::fmt::Debug for PrivateKeys {
     }
 }
 
-fn signing_key(kind: SigType, private: &[u8]) -> Result<SigningKey> {
-    match kind {
-        SigType::Ed25519 => private.try_into().map(SigningKey::from_seed).map_err(|_| Error::Invalid("private key")),
-        _ => Err(Error::Invalid("signature type: only Ed25519 can sign here")),
-    }
+fn signing_key(kind: SigType, private: &[u8], public: &[u8]) -> Result<PrivateKey> {
+    let wrong = "private key, which is not that of the destination or of a type that cannot sign here";
+    PrivateKey::parse(kind, private, public).ok_or(Error::Invalid(wrong))
 }
 
 #[cfg(test)]
@@ -111,13 +114,25 @@ mod tests {
         let bytes = keys.to_bytes();
         assert_eq!(bytes.len(), 391 + 256 + 32);
         let back = PrivateKeys::parse(&bytes).unwrap();
-        assert_eq!((back.destination, back.key.seed()), (keys.destination, [3; 32]));
+        assert_eq!((back.destination, &back.key.to_bytes()[..]), (keys.destination, &[3; 32][..]));
         for n in 0..bytes.len() {
             assert!(PrivateKeys::parse(&bytes[..n]).is_err(), "cut at {n}");
         }
         let mut other = bytes.to_vec();
         *other.last_mut().unwrap() ^= 1;
         assert!(PrivateKeys::parse(&other).is_err());
+    }
+
+    #[test]
+    fn keys_of_every_type_come_back_from_their_file() {
+        for kind in [SigType::EcdsaP256, SigType::EcdsaP384, SigType::EcdsaP521, SigType::RedDsa] {
+            let keys = PrivateKeys::generate_of(kind, [3; 32], &[4; 32]).unwrap();
+            let back = PrivateKeys::parse(&keys.to_bytes()).unwrap();
+            assert_eq!((back.destination.signing_type(), back.can_be_blinded()), (kind, kind == SigType::RedDsa));
+            let signature = back.key.sign(b"message");
+            assert_eq!(keys.destination.verify(b"message", &signature), Ok(()));
+        }
+        assert!(PrivateKeys::generate_of(SigType::DsaSha1, [3; 32], &[4; 32]).is_none());
     }
 
     #[test]
@@ -130,10 +145,10 @@ mod tests {
         offline.put(&transient.public());
         let signature = owner.key.sign(&offline);
         offline.put(&signature);
-        let keys = PrivateKeys { key: transient, offline: Some(offline.into()), ..owner };
+        let keys = PrivateKeys { key: transient.into(), offline: Some(offline.into()), ..owner };
         let bytes = keys.to_bytes();
         let back = PrivateKeys::parse(&bytes).unwrap();
-        assert_eq!((back.key.seed(), &back.offline), ([5; 32], &keys.offline));
+        assert_eq!((&back.key.to_bytes()[..], &back.offline), (&[5; 32][..], &keys.offline));
         let mut forged = bytes.to_vec();
         forged[391 + 256 + 32] ^= 1;
         assert_eq!(PrivateKeys::parse(&forged).err(), Some(Error::Signature));

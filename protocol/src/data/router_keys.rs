@@ -29,7 +29,11 @@ impl RouterKeys {
             bytes
         };
         let (signing, encryption) = (SigningKey::from_seed(random()), x25519::SecretKey::from_bytes(random()));
-        let keys = KeysAndCert::compose(EncType::X25519, &encryption.public().0, &signing.public(), &random());
+        let keys = KeysAndCert::compose(
+            (EncType::X25519, &encryption.public().0),
+            (SigType::Ed25519, &signing.public()),
+            &random(),
+        );
         Self { identity: RouterIdentity::new(keys), signing, encryption }
     }
 

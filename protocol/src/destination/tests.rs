@@ -33,7 +33,7 @@ impl Node {
     fn new(n: u8, hybrid: Kind) -> Self {
         let key = SigningKey::from_seed([n; 32]);
         let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
-        let us = Signer { destination: identity.clone(), key: key.clone(), offline: None };
+        let us = Signer { destination: identity.clone(), key: key.clone().into(), offline: None };
         let sessions = sessions::Config { hybrid, ..sessions::Config::default() };
         let config = Config { listening: true, datagrams: true, sessions, ..Config::default() };
         let core = Destination::new(config, us, SecretKey::from_bytes([n; 32]), [n; 32], START);

@@ -18,7 +18,9 @@
 mod sessions;
 
 use super::grant::Grant;
-use super::message::{HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status};
+use super::message::{
+    BlindingInfo, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
+};
 use super::session::{Request, SessionConfig};
 use super::{Frames, PROTOCOL_BYTE, SessionId, VERSION};
 use crate::data::keys_and_cert::Destination;
@@ -88,6 +90,8 @@ pub enum Out {
     Reconfigure(SessionId, Box<Request>),
     /// Its lease set is this.
     Granted(SessionId, Box<Grant>),
+    /// What is needed to read the lease set of somebody's, for one of its sessions.
+    Blinding(Box<BlindingInfo>),
     /// Send a payload.
     Send(SessionId, Raw),
     /// It is over.
@@ -335,7 +339,10 @@ impl Connection {
             }
             Message::HostLookup(lookup) => self.on_host_lookup(lookup),
             Message::Disconnect(_) => self.end(),
-            // Nobody acts on the one, and lease sets that are encrypted are not read yet.
+            Message::BlindingInfo(info) if self.sessions.contains_key(&info.session) => {
+                self.out.push_back(Out::Blinding(Box::new(info)));
+            }
+            // Nobody acts on the one, and the other is for nobody.
             Message::ReportAbuse | Message::BlindingInfo(_) => {}
             Message::SessionStatus(..)
             | Message::MessageStatus(_)

@@ -106,7 +106,7 @@ fn offline(n: u8) -> PrivateKeys {
     offline.put(&transient.public());
     let signature = owner.key.sign(&offline);
     offline.put(&signature);
-    PrivateKeys { key: transient, offline: Some(offline.into()), ..owner }
+    PrivateKeys { key: transient.into(), offline: Some(offline.into()), ..owner }
 }
 
 #[test]
@@ -431,6 +431,28 @@ fn a_session_is_reconfigured_by_its_owner() {
     assert_eq!(router.messages.pop(), Some(Message::SessionStatus(id, SessionStatus::Updated)));
     let Some(Out::Reconfigure(_, request)) = router.outs.pop() else { panic!() };
     assert_eq!((request.outbound.count, request.inbound.length), (5, 1), "what is not named stays");
+}
+
+#[test]
+fn what_a_program_knows_of_an_encrypted_lease_set_is_handed_on_for_a_session_that_there_is() {
+    let mut router = Router::new(Config::default());
+    let session = router.create(&keys(1), &[]).unwrap();
+    let endpoint = BlindedEndpoint::Key(7, Bytes::from_static(&[4; 32]));
+    let expires = Wall::from_secs(9);
+    let info = BlindingInfo {
+        session,
+        endpoint,
+        blinded_type: 11,
+        expires,
+        scheme: Some(1),
+        key: Some([5; 32]),
+        secret: None,
+    };
+    router.say(&Message::BlindingInfo(BlindingInfo { session: SessionId::NONE, ..info.clone() }));
+    assert!(router.outs.is_empty());
+    router.say(&Message::BlindingInfo(info.clone()));
+    let Some(Out::Blinding(told)) = router.outs.pop() else { panic!() };
+    assert_eq!(*told, info);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Outcome {
     InvalidKey,
     /// The name is nobody's.
     KeyNotFound,
+    /// Nobody has the lease set whose records were asked for.
+    LeaseSetNotFound,
     /// No version is spoken by both.
     NoVersion,
     /// The other side did not answer.
@@ -31,7 +33,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::CantReachPeer,
         Self::DuplicatedDest,
@@ -40,6 +42,7 @@ impl Outcome {
         Self::InvalidId,
         Self::InvalidKey,
         Self::KeyNotFound,
+        Self::LeaseSetNotFound,
         Self::NoVersion,
         Self::Timeout,
     ];
@@ -55,6 +58,7 @@ impl Outcome {
             Self::InvalidId => "INVALID_ID",
             Self::InvalidKey => "INVALID_KEY",
             Self::KeyNotFound => "KEY_NOT_FOUND",
+            Self::LeaseSetNotFound => "LEASESET_NOT_FOUND",
             Self::NoVersion => "NOVERSION",
             Self::Timeout => "TIMEOUT",
         }
@@ -102,6 +106,16 @@ impl Reply {
             write!(self.line, " {key}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
         };
         self
+    }
+
+    /// Adds a record of a lease set. What a line cannot carry is left out. spec: samv3 §Name Lookup Options
+    #[must_use]
+    pub fn with_record(self, key: &str, value: &str) -> Self {
+        let unfit = |c: char| matches!(c, '=' | '"' | '\\') || c.is_whitespace() || c.is_control();
+        if key.contains(unfit) || value.contains(['\n', '\r']) {
+            return self;
+        }
+        self.with(&format!("OPTION:{key}"), value)
     }
 
     /// Adds words for people.

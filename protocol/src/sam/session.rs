@@ -7,10 +7,12 @@ use super::{NumberError, Params, Version};
 use crate::base64;
 use crate::data::key_type::SigType;
 use crate::data::private_keys::PrivateKeys;
+use crate::destination::options::{OptionError, Options};
 use crate::idle;
 use crate::payload::{DATAGRAM, RAW, STREAMING};
 use crate::pool::Wanted;
 use crate::{datagram::DATAGRAM2, datagram::DATAGRAM3};
+use ramson_crypto::sign::PrivateKey;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest ID.
@@ -94,16 +96,25 @@ pub struct Part {
 pub struct Request {
     /// What all sessions and parts say.
     pub part: Part,
-    /// Who it is to be; somebody new without.
-    pub keys: Option<Box<PrivateKeys>>,
+    /// Who it is to be.
+    pub who: Who,
     /// Tunnels to it.
     pub inbound: Wanted,
     /// Tunnels away from it.
     pub outbound: Wanted,
     /// Others may find it.
     pub published: bool,
-    /// What it gives up while nobody uses it.
-    pub idle: idle::Config,
+    /// What few sessions want otherwise.
+    pub options: Options,
+}
+
+/// Who a session is to be.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Somebody new, with keys of this type.
+    New(SigType),
+    /// Whose keys these are.
+    Known(Box<PrivateKeys>),
 }
 
 /// Why there is no session.
@@ -119,11 +130,17 @@ pub enum Refusal {
     #[error("Unknown STYLE: write STREAM, DATAGRAM, DATAGRAM2, DATAGRAM3 or RAW, from version 3.3 on also PRIMARY")]
     Style,
     /// No destination, or one that is none.
-    #[error("DESTINATION is neither TRANSIENT nor private keys of Ed25519 in base 64")]
+    #[error("DESTINATION is neither TRANSIENT nor private keys in base 64")]
     Key,
     /// Keys of a kind that is not made here.
-    #[error("SIGNATURE_TYPE: only 7, EdDSA_SHA512_Ed25519, is made here")]
+    #[error("SIGNATURE_TYPE: keys of 7 (EdDSA_SHA512_Ed25519), 11, 1, 2 and 3 are made here")]
     SignatureType,
+    /// Keys whose lease set cannot be encrypted.
+    #[error("i2cp.leaseSetType=5 needs the destination's own key, of type 7 or 11")]
+    NotBlindable,
+    /// An option of I2CP that cannot be.
+    #[error(transparent)]
+    Option(#[from] OptionError),
     /// A number that is none.
     #[error(transparent)]
     Number(#[from] NumberError),
@@ -228,39 +245,44 @@ impl Request {
     /// What cannot be.
     pub fn parse(params: &Params, version: Version, tunnels: Wanted) -> Result<Self, Refusal> {
         let part = Part::parse(params, version)?;
-        let keys = match params.filled("DESTINATION") {
-            Some("TRANSIENT") => {
-                check_signature_type(params)?;
-                None
-            }
-            Some(text) => Some(Box::new(private_keys(text).ok_or(Refusal::Key)?)),
+        let who = match params.filled("DESTINATION") {
+            Some("TRANSIENT") => Who::New(signature_type(params)?),
+            Some(text) => Who::Known(Box::new(private_keys(text).ok_or(Refusal::Key)?)),
             None => return Err(Refusal::Key),
         };
-        let offline = keys.as_ref().is_some_and(|keys| keys.offline.is_some());
+        let (offline, can_be_blinded) = match &who {
+            Who::New(kind) => (false, matches!(kind, SigType::Ed25519 | SigType::RedDsa)),
+            Who::Known(keys) => (keys.offline.is_some(), keys.can_be_blinded()),
+        };
         if offline && part.style == Style::Datagram(DATAGRAM) {
             return Err(Refusal::Offline);
         }
+        let idle = idle::Config::asked(|name| params.is_true(name), |name| params.number(name));
+        let options = Options { idle, ..Options::parse(params.iter())? };
+        if options.encrypted.is_some() && !can_be_blinded {
+            return Err(Refusal::NotBlindable);
+        }
         Ok(Self {
             part,
-            keys,
+            who,
             inbound: Wanted::asked("inbound", tunnels, |name| params.number(name)),
             outbound: Wanted::asked("outbound", tunnels, |name| params.number(name)),
             published: !params.is_true("i2cp.dontPublishLeaseSet"),
-            idle: idle::Config::asked(|name| params.is_true(name), |name| params.number(name)),
+            options,
         })
     }
 }
 
-/// Whether keys of the kind that is asked for are made here.
+/// The type of the keys that are asked for, if such are made here.
 ///
 /// INTEROP: others make DSA keys if nothing is asked for, which no router should use any more and no client needs.
 ///
 /// # Errors
 /// `SignatureType`.
-pub fn check_signature_type(params: &Params) -> Result<(), Refusal> {
-    let code = SigType::Ed25519.code().to_string();
-    let known = |kind: &str| kind == code || kind.eq_ignore_ascii_case("EdDSA_SHA512_Ed25519");
-    if params.filled("SIGNATURE_TYPE").is_none_or(known) { Ok(()) } else { Err(Refusal::SignatureType) }
+pub fn signature_type(params: &Params) -> Result<SigType, Refusal> {
+    let Some(name) = params.filled("SIGNATURE_TYPE") else { return Ok(SigType::Ed25519) };
+    let kind = SigType::from_name(name).filter(|kind| PrivateKey::can_be_made(*kind));
+    kind.ok_or(Refusal::SignatureType)
 }
 
 /// Reads base 64 with or without padding. INTEROP: some clients cut values at the second `=`.

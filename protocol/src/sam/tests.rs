@@ -1,8 +1,10 @@
 use super::reply::{Outcome, Reply};
-use super::session::{Part, Refusal, Request, Style, decode};
+use super::session::{Part, Refusal, Request, Style, Who, decode};
 use super::*;
 use crate::base64;
+use crate::data::key_type::SigType;
 use crate::data::private_keys::PrivateKeys;
+use crate::destination::options::OptionError;
 use crate::pool::Wanted;
 use proptest::prelude::*;
 
@@ -100,7 +102,7 @@ fn a_session_is_what_its_line_says_within_bounds() {
         create("STYLE=STREAM ID=a DESTINATION=TRANSIENT inbound.length=2 outbound.quantity=99 FROM_PORT=7").unwrap();
     assert_eq!((request.inbound.length, request.outbound.count, request.outbound.length), (2, 16, 3));
     assert_eq!((request.part.from_port, request.part.listen_port, request.part.listens_to()), (7, 7, 6));
-    assert!(request.published && request.keys.is_none());
+    assert!(request.published && matches!(request.who, Who::New(SigType::Ed25519)));
     let request =
         create("STYLE=RAW ID=a DESTINATION=TRANSIENT PORT=9 HOST=localhost PROTOCOL=0 inbound.length=0").unwrap();
     assert_eq!((request.inbound.length, request.part.listens_to()), (1, 0));
@@ -117,7 +119,8 @@ fn keys_are_taken_with_and_without_padding() {
     let text = base64::encode(&keys.to_bytes());
     assert!(text.ends_with('='), "or this test shows nothing");
     for text in [text.as_str(), text.trim_end_matches('=')] {
-        let given = create(&format!("STYLE=STREAM ID=a DESTINATION={text}")).unwrap().keys.unwrap();
+        let given = create(&format!("STYLE=STREAM ID=a DESTINATION={text}")).unwrap().who;
+        let Who::Known(given) = given else { panic!("somebody new") };
         assert_eq!(given.destination.hash(), keys.destination.hash());
     }
 }
@@ -134,7 +137,9 @@ fn what_cannot_be_a_session_is_refused_with_its_reason() {
         ("STYLE=STREAM ID=a", Refusal::Key),
         ("STYLE=STREAM ID=a DESTINATION=AAAA", Refusal::Key),
         (&format!("STYLE=STREAM ID=a DESTINATION={public}"), Refusal::Key),
-        ("STYLE=STREAM ID=a DESTINATION=TRANSIENT SIGNATURE_TYPE=1", Refusal::SignatureType),
+        ("STYLE=STREAM ID=a DESTINATION=TRANSIENT SIGNATURE_TYPE=0", Refusal::SignatureType),
+        ("STYLE=STREAM ID=a DESTINATION=TRANSIENT SIGNATURE_TYPE=1 i2cp.leaseSetType=5", Refusal::NotBlindable),
+        ("STYLE=STREAM ID=a DESTINATION=TRANSIENT i2cp.leaseSetType=7", Refusal::Option(OptionError::Type)),
         ("STYLE=RAW ID=a DESTINATION=TRANSIENT PROTOCOL=6", Refusal::Protocol(6)),
         ("STYLE=RAW ID=a DESTINATION=TRANSIENT PROTOCOL=256", Refusal::Number(NumberError("PROTOCOL", 255))),
         ("STYLE=STREAM ID=a DESTINATION=TRANSIENT TO_PORT=x", Refusal::Number(NumberError("TO_PORT", 65_535))),
@@ -146,6 +151,21 @@ fn what_cannot_be_a_session_is_refused_with_its_reason() {
     let params = params("STYLE=PRIMARY ID=a").unwrap();
     assert_eq!(Part::parse(&params, Version::PORTS), Err(Refusal::Style));
     assert_eq!(Part::parse(&params, Version::PRIMARY).unwrap().style, Style::Primary);
+}
+
+#[test]
+fn keys_are_of_the_type_that_is_asked_for_by_name_or_number() {
+    for (kind, code) in [("RedDSA_SHA512_Ed25519", 11), ("11", 11), ("ECDSA_SHA256_P256", 1), ("3", 3)] {
+        let request = create(&format!("STYLE=STREAM ID=a DESTINATION=TRANSIENT SIGNATURE_TYPE={kind}")).unwrap();
+        assert!(matches!(request.who, Who::New(kind) if kind.code() == code), "{kind}");
+    }
+}
+
+#[test]
+fn records_of_a_lease_set_stand_in_a_reply_as_far_as_a_line_can_carry_them() {
+    let reply = Reply::new("NAMING REPLY", Outcome::Ok).with_record("_smtp._tcp", "1 25 x").with_record("a", "b=c");
+    let reply = reply.with_record("no=key", "x").with_record("x", "no\nvalue").line();
+    assert_eq!(reply, "NAMING REPLY RESULT=OK OPTION:_smtp._tcp=\"1 25 x\" OPTION:a=b=c\n");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::data::offline::OfflineSignature;
 use crate::id::DestinationHash;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
-use ramson_crypto::sign::{self, SigningKey};
+use ramson_crypto::sign::{self, Sign};
 
 /// The least length of a packet.
 pub const MIN_LEN: usize = 22;
@@ -235,14 +235,14 @@ impl Packet {
     ///
     /// # Errors
     /// As [`Packet::to_bytes`].
-    pub fn sign(&mut self, key: &SigningKey) -> Result<Vec<u8>> {
-        const LEN: usize = 64;
-        self.signature = Some(Bytes::from_static(&[0; LEN]));
+    pub fn sign(&mut self, key: &dyn Sign) -> Result<Vec<u8>> {
+        let len = key.kind().signature_len().ok_or(Error::Signature)?;
+        self.signature = Some(vec![0; len].into());
         let mut bytes = self.to_bytes()?;
         let signature = key.sign(&bytes);
-        let at = bytes.len() - self.payload.len() - LEN;
-        bytes[at..at + LEN].copy_from_slice(&signature);
-        self.signature = Some(Bytes::copy_from_slice(&signature));
+        let at = bytes.len() - self.payload.len() - len;
+        bytes[at..at + len].copy_from_slice(&signature);
+        self.signature = Some(signature.into());
         Ok(bytes)
     }
 
@@ -272,6 +272,7 @@ mod tests {
     use super::*;
     use crate::time::Wall;
     use proptest::prelude::*;
+    use ramson_crypto::sign::SigningKey;
 
     fn sender() -> (SigningKey, Destination) {
         let key = SigningKey::from_seed([3; 32]);

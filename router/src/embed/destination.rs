@@ -7,7 +7,7 @@ use super::node::{LOOK, Node};
 use super::stream::{Listener, Stream};
 use super::{ConnectError, Error};
 use parking_lot::Mutex;
-use ramson_actors::destination::DestinationHandle;
+use ramson_actors::destination::{DestinationHandle, Options};
 use ramson_apps::network::Network;
 use ramson_apps::sam::endpoint::{Opened, Wish};
 use ramson_apps::streams::Streams;
@@ -82,7 +82,7 @@ impl DestinationBuilder {
             outbound: tunnels,
             published: self.listed,
             datagrams: true,
-            idle: Default::default(),
+            options: Options::default(),
         };
         let Opened { handle, streams, datagrams } = self.node.open(wish).await?;
         let local = Arc::new(Local { handle, keys, node: self.node.clone() });

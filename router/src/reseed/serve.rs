@@ -113,7 +113,7 @@ fn make_all(offer: &Offer, signer: &Signer, rng: &mut ChaCha20Rng) -> Result<Vec
 ///
 /// # Errors
 /// If certificate and key are none, or do not belong together.
-pub(super) fn tls((certificate, key): (String, String)) -> Result<ServerConfig, Failure> {
+pub(crate) fn tls((certificate, key): (String, String)) -> Result<ServerConfig, Failure> {
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -68,7 +68,7 @@ fn make_key(folder: &Path, path: &Path) -> Result<PrivateKey, Failure> {
 ///
 /// # Errors
 /// If they cannot be read or made.
-pub(super) fn https(folder: &Path, names: &[String]) -> Result<(String, String), Failure> {
+pub(crate) fn https(folder: &Path, names: &[String]) -> Result<(String, String), Failure> {
     let (key_path, certificate) = (folder.join("https.key"), folder.join("https.crt"));
     if !(key_path.exists() && certificate.exists()) {
         fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;

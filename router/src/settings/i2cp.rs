@@ -3,6 +3,7 @@
 use super::Endpoint;
 use super::proxies::check_tunnels;
 use super::section::section;
+use crate::doors::Places;
 use std::net::SocketAddr;
 
 section! {
@@ -13,6 +14,9 @@ section! {
         listen: Endpoint = Endpoint(Some(SocketAddr::from(([127, 0, 0, 1], 7654)))) => Start;
         /// A UNIX socket beside, which only this user can open, such as `"/run/ramson/i2cp.sock"`; `""` is none.
         socket: String = String::new() => Start;
+        /// Where it listens for TLS beside (the programs' `i2cp.SSL`), such as `"127.0.0.1:7667"`, with the certificate `local/https.crt` of
+        /// the data folder, which they are to trust.
+        tls_listen: Endpoint = Endpoint(None) => Start;
         /// The user name that programs must give (their `i2cp.username`); `""` is none.
         user: String = String::new() => Start;
         /// The password that programs must give (their `i2cp.password`).
@@ -32,6 +36,16 @@ impl I2cp {
             return Err("i2cp.user and i2cp.password belong together: set both, or neither".to_owned());
         }
         check_tunnels("i2cp", self.length, self.quantity)
+    }
+
+    /// Where it listens.
+    pub(crate) fn places(&self) -> Places {
+        Places { tcp: self.listen.0, unix: self.socket.clone(), tls: self.tls_listen.0 }
+    }
+
+    /// Whether it listens anywhere.
+    pub(crate) fn is_there(&self) -> bool {
+        self.places().are_some()
     }
 
     /// Who may use it, if not everybody.

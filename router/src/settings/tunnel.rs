@@ -310,6 +310,7 @@ impl Tunnel {
                 reduce: self.reduce_on_idle.then_some((self.reduce_after.0, self.reduce_quantity)),
                 close: self.close_on_idle.then_some(self.close_after.0),
             },
+            ..Options::default()
         })
     }
 

@@ -7,7 +7,7 @@ use crate::data::lease::{Lease, MAX_LEASES};
 use crate::data::mapping::MappingBuf;
 use crate::time::Wall;
 use crate::wire::{Error, Result, Writer};
-use ramson_crypto::sign::SigningKey;
+use ramson_crypto::sign::Sign;
 
 /// What is to be published.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +31,7 @@ impl LeaseSet2Builder {
     pub fn sign(
         &self,
         destination: &Destination,
-        key: &SigningKey,
+        key: &dyn Sign,
         offline: Option<&[u8]>,
         published: Wall,
     ) -> Result<LeaseSet2> {

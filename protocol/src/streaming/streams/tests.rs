@@ -48,7 +48,7 @@ struct Pair {
 
 fn signer(n: u8) -> Signer {
     let key = SigningKey::from_seed([n; 32]);
-    Signer { destination: Destination::compose(&key.public(), &[n; 32]), key, offline: None }
+    Signer { destination: Destination::compose(&key.public(), &[n; 32]), key: key.into(), offline: None }
 }
 
 fn end(n: u8, config: Config) -> End2 {
@@ -377,7 +377,7 @@ fn a_ping_is_answered_by_whoever_can_be_called_and_not_too_often() {
     assert_eq!(bob.handle_packet(START, None, ports, &again), Err(Refused::Unknown), "an answer is not answered");
     let answered = (0..100).filter(|_| bob.handle_packet(START, None, ports, &ping(&pinger, 0)).is_ok()).count();
     assert_eq!(answered, 15);
-    pinger.key = SigningKey::from_seed([9; 32]);
+    pinger.key = SigningKey::from_seed([9; 32]).into();
     let later = START.plus(Duration::from_secs(60));
     assert_eq!(bob.handle_packet(later, None, ports, &ping(&pinger, 0)), Err(Refused::BadSignature));
     let mut deaf = Streams::new(Config::default(), Limits::default(), signer(3), false, [3; 32]);
