@@ -288,9 +288,14 @@ impl Destination {
     }
 
     fn not_found(&mut self, now: Now, hash: DestinationHash, why: Fate) {
-        if let Some(lost) = self.remotes.get_mut(&hash).and_then(|remote| remote.not_found(now)) {
-            self.lose(lost, why);
-            self.streams.unreachable(&hash);
+        let Some(remote) = self.remotes.get_mut(&hash) else { return };
+        match remote.not_found(now, why == Fate::Unusable) {
+            Some(lost) => {
+                self.lose(lost, why);
+                self.streams.unreachable(&hash);
+            }
+            // Another search begins as soon as it may.
+            None => self.flush(now, hash),
         }
     }
 

@@ -31,6 +31,13 @@ const DATAGRAM_HOLD: Duration = Duration::from_millis(250);
 /// A search is not begun anew so soon after one that found nothing.
 pub(super) const MISSED: Duration = Duration::from_secs(5);
 
+/// A search that found nothing is begun anew after this while the last one is young: who has just begun is published within seconds, and
+/// floodfills pass him on to one another.
+const SEARCHED_AGAIN: Duration = Duration::from_millis(1500);
+
+/// So long it is searched for those who wait. INTEROP: twelve seconds in i2pd, fifteen in Java.
+pub(super) const SEARCHED: Duration = Duration::from_secs(10);
+
 /// After so many changes of the path with nothing heard the lease set itself may be out of date: its owner publishes another
 /// as soon as its tunnels die, and nobody tells us.
 const DOUBTED: u32 = 2;
@@ -85,6 +92,8 @@ pub(super) struct Remote {
     in_vain: u32,
     pub(super) waiting: VecDeque<Waiting>,
     looking: bool,
+    /// Since when it is searched for those who wait now.
+    sought: Option<Mono>,
     missed_until: Mono,
     /// The version of our lease set that it has.
     pub(super) told: Option<Wall>,
@@ -106,6 +115,7 @@ impl Remote {
             in_vain: 0,
             waiting: VecDeque::new(),
             looking: false,
+            sought: None,
             missed_until: Mono::ZERO,
             told: None,
             telling: None,
@@ -142,7 +152,7 @@ impl Remote {
         if self.has(&lease_set) {
             return;
         }
-        self.in_vain = 0;
+        (self.in_vain, self.sought) = (0, None);
         self.lease = self.lease.filter(|lease| lease_set.leases().any(|other| other == *lease));
         self.lease_set = Some((lease_set, keys));
     }
@@ -162,6 +172,9 @@ impl Remote {
     pub(super) fn look_up(&mut self, now: Mono) -> bool {
         let begin = !self.looking && now >= self.missed_until;
         self.looking |= begin;
+        if begin {
+            self.sought.get_or_insert(now);
+        }
         begin
     }
 
@@ -185,9 +198,16 @@ impl Remote {
         (!self.looking).then_some(self.missed_until)
     }
 
-    /// Nothing was found: what waits is given up, unless what is known may still do.
-    pub(super) fn not_found(&mut self, now: Now) -> Option<VecDeque<Waiting>> {
+    /// Nothing was found: what waits is given up, unless what is known may still do, or it is early enough for another search: then at
+    /// [`Remote::searched_again`]. What was found and is of no use (`hopeless`) will not be better then.
+    pub(super) fn not_found(&mut self, now: Now, hopeless: bool) -> Option<VecDeque<Waiting>> {
         self.looking = false;
+        let early = !hopeless && self.sought.is_some_and(|since| now.mono < since + SEARCHED);
+        if early && !self.waiting.is_empty() {
+            self.missed_until = self.missed_until.max(now.mono + SEARCHED_AGAIN);
+            return None;
+        }
+        self.sought = None;
         self.missed_until = self.missed_until.max(now.mono + MISSED);
         (!self.has_lease(now.wall)).then(|| std::mem::take(&mut self.waiting))
     }

@@ -7,6 +7,7 @@ use crate::data::keys_and_cert;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::LeaseSet2Builder;
 use crate::id::RouterHash;
+use crate::streaming::stream::End;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
 
@@ -241,12 +242,28 @@ fn a_lease_set_whose_tunnels_have_all_died_is_searched_anew_while_it_lasts() {
 }
 
 #[test]
-fn a_stream_to_nobody_ends_when_the_search_does() {
+fn a_stream_to_nobody_ends_when_the_searches_do() {
     let mut net = Net::new();
     net.answers = false;
     let id = net.connect(b"x");
+    let ended = |net: &Net| net.nodes[0].core.streams().get(id).unwrap().ended();
+    net.run(remote::SEARCHED - Duration::from_secs(1));
+    assert_eq!(ended(&net), None);
+    net.run(Duration::from_secs(3));
+    assert_eq!(ended(&net), Some(End::Unreachable));
+    let searches = net.nodes[0].lookups;
+    assert!((5..=8).contains(&searches), "{searches} searches");
+}
+
+#[test]
+fn who_has_just_begun_is_found_by_the_next_search() {
+    let mut net = Net::new();
+    net.answers = false;
+    net.connect(b"x");
     net.run(Duration::from_secs(1));
-    assert!(net.nodes[0].core.streams().get(id).unwrap().ended().is_some());
+    net.answers = true;
+    net.run(Duration::from_secs(1));
+    assert_eq!((net.nodes[0].lookups, net.nodes[1].read.as_slice()), (2, &b"x"[..]));
 }
 
 #[test]
@@ -254,11 +271,12 @@ fn who_was_not_found_is_looked_for_again_as_soon_as_may_be() {
     let mut net = Net::new();
     net.answers = false;
     net.connect(b"x");
-    net.run(Duration::from_secs(1));
+    net.run(remote::SEARCHED + Duration::from_secs(2));
+    let before = net.nodes[0].lookups;
     net.answers = true;
     net.connect(b"again");
     net.run(remote::MISSED);
-    assert_eq!((net.nodes[0].lookups, net.nodes[1].read.as_slice()), (2, &b"again"[..]));
+    assert_eq!((net.nodes[0].lookups, net.nodes[1].read.as_slice()), (before + 1, &b"again"[..]));
 }
 
 #[test]
@@ -402,7 +420,7 @@ fn datagrams_to_somebody_who_is_not_found_are_bounded_and_given_up() {
     let taken = (0..1000).filter(|_| net.datagram(18, &[0; 1000])).count();
     assert_eq!((taken, net.nodes[0].core.stats().datagrams_refused), (64, 936));
     net.nodes[0].publish(START);
-    net.run(Duration::from_secs(1));
+    net.run(remote::SEARCHED + Duration::from_secs(2));
     assert_eq!(net.nodes[0].core.stats().lost_waiting, 64);
     assert!(net.datagram(18, b"x"));
 }
@@ -459,12 +477,12 @@ fn a_program_is_told_why_its_payload_did_not_go() {
     let mut net = Net::raw();
     net.answers = false;
     net.send_raw(0, b"to nobody", 1);
-    net.run(Duration::from_secs(1));
+    net.run(remote::SEARCHED + Duration::from_secs(2));
     net.send_raw(0, b"", 2);
     let (now, to) = (net.now, net.nodes[1].core.hash());
     let late = Raw { to, payload: Bytes::from_static(b"late"), expires: Some(now.wall), bundle: true, token: Some(3) };
     net.nodes[0].core.send_raw(now, late);
-    // A search has just failed, so this one waits for the next, which fails, too.
+    // Searches have just failed, so this one waits for the next, which fail, too.
     net.send_raw(0, b"waits", 4);
     net.run(Duration::from_secs(30));
     net.nodes[0].core.handle_input(now, In::Outbound(vec![]));

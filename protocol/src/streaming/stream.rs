@@ -310,6 +310,13 @@ impl Stream {
         }
     }
 
+    /// Whoever it was begun with cannot be found.
+    pub fn unreachable(&mut self) {
+        if !self.is_done() {
+            self.phase = Phase::Ended(End::Unreachable);
+        }
+    }
+
     /// The packets go another way from now on.
     pub fn new_path(&mut self, now: Mono) {
         self.congestion.on_new_path(now);

@@ -403,7 +403,7 @@ impl Streams {
         let waiting = |entry: &&mut Entry| entry.remote == *remote && !entry.stream.is_connected();
         let mut ended = Vec::new();
         for entry in self.entries.values_mut().filter(waiting) {
-            entry.stream.reset();
+            entry.stream.unreachable();
             ended.push(entry.stream.ids().0);
         }
         ended.into_iter().for_each(|id| self.serve(id));
