@@ -2,7 +2,8 @@
 //! ([`profile`]), where our tunnels pass already ([`usage`]), and the choice ([`Peers::select`]).
 //!
 //! The choice is random, weighted by bandwidth letter, congestion, speed and past success, and bound by rules: never two
-//! hops in one /16 (IPv4) or /32 (IPv6) or in one family, nor in ours; nobody who is too old, full, or unreachable;
+//! hops in one /16 (IPv4) or /32 (IPv6) or in one family, nor in ours, and all who stand in one of these together are chosen as
+//! seldom as a few; nobody who is too old, full, or unreachable;
 //! neighbours that can call each other; nobody who failed a short while ago, or is in a third of our tunnels; and hardly
 //! ever a router that nobody has reached. When there are too few candidates the last of these rules are given up, one after
 //! the other: a network of ten routers still builds tunnels.
@@ -12,6 +13,7 @@
 //! spec: tunnel-implementation §Peer Selection, §Peer Ordering within Tunnels; proposal 162
 
 mod choice;
+mod crowds;
 pub mod facts;
 mod guards;
 pub mod profile;
@@ -25,6 +27,7 @@ use crate::tunnel::build::HopSpec;
 use crate::tunnel::record::Form;
 use crate::wire::{Reader, Result, Writer};
 use choice::Strictness;
+use crowds::Crowds;
 use facts::{Facts, Subnet};
 use guards::Guard;
 use profile::Profile;
@@ -118,6 +121,7 @@ pub struct Peers {
     entries: Vec<Entry>,
     index: BTreeMap<RouterHash, usize>,
     guards: Vec<Guard>,
+    crowds: Crowds,
     /// How builds with routers went that nobody had reached, faded by each.
     strangers_good: f32,
     strangers_bad: f32,
@@ -152,6 +156,7 @@ impl Peers {
             entries: Vec::new(),
             index: BTreeMap::new(),
             guards: Vec::new(),
+            crowds: Crowds::default(),
             strangers_good: 0.0,
             strangers_bad: 0.0,
             round_trip: None,
@@ -171,13 +176,18 @@ impl Peers {
     /// A router's latest RouterInfo.
     pub fn update(&mut self, hash: RouterHash, facts: Facts, now: Now, rng: &mut ChaCha20Rng) {
         let at = self.entry(hash, now.mono, rng);
-        self.entries[at].facts = Some(facts);
+        self.crowds.add(&facts);
+        if let Some(before) = self.entries[at].facts.replace(facts) {
+            self.crowds.take_away(&before);
+        }
     }
 
     /// A router's RouterInfo is gone. Its profile stays as long as there is room.
     pub fn forget(&mut self, hash: &RouterHash) {
-        if let Some(at) = self.index.get(hash) {
-            self.entries[*at].facts = None;
+        if let Some(at) = self.index.get(hash)
+            && let Some(before) = self.entries[*at].facts.take()
+        {
+            self.crowds.take_away(&before);
         }
     }
 
@@ -281,6 +291,7 @@ impl Peers {
         let worst = sample.min_by(|a, b| value(&self.entries[*a]).total_cmp(&value(&self.entries[*b])));
         let Some(at) = worst else { return };
         let gone = self.entries.swap_remove(at);
+        gone.facts.iter().for_each(|facts| self.crowds.take_away(facts));
         self.index.remove(&gone.hash);
         if let Some(moved) = self.entries.get(at) {
             self.index.insert(moved.hash, at);

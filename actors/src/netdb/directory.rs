@@ -6,7 +6,7 @@ use crate::series::control;
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
 use ramson_protocol::id::{NetDbKey, RouterHash};
-use ramson_protocol::netdb::floodfills::Floodfills;
+use ramson_protocol::netdb::floodfills::{Floodfills, crowded_out};
 use ramson_protocol::netdb::router_set::RouterSet;
 use ramson_protocol::netdb::silence::Silence;
 use ramson_protocol::netdb::store::Listed;
@@ -90,7 +90,9 @@ impl Directory {
         let silence = self.silence.lock();
         let all = || parts.iter().flatten();
         let set = |of: &dyn Fn(&&Listed) -> bool| all().filter(of).map(|listed| listed.router).collect::<RouterSet>();
-        let asked = |l: &Listed| l.floodfill && !l.suspect && !silence.rests(&l.router, now);
+        let answers = |l: &Listed| l.floodfill && !l.suspect && !silence.rests(&l.router, now);
+        let crowd = crowded_out(all().filter(|l| answers(l)));
+        let asked = |l: &Listed| answers(l) && !crowd.contains(&l.router);
         let floodfills = Floodfills::new(set(&|l| asked(l) && l.proven), set(&|l| asked(l) && !l.proven));
         // Whoever is left when all others rest is better than nobody.
         let floodfills = if floodfills.is_empty() { set(&|l| l.floodfill && !l.suspect).into() } else { floodfills };
@@ -161,7 +163,8 @@ mod tests {
     use std::time::Duration;
 
     fn listed(n: u8) -> Listed {
-        Listed { router: RouterHash([n; 32]), floodfill: true, proven: false, suspect: false, told: true }
+        let (router, first) = (RouterHash([n; 32]), Mono::ZERO);
+        Listed { router, floodfill: true, proven: false, wide: None, first, suspect: false, told: true }
     }
 
     #[test]

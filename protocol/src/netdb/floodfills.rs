@@ -1,13 +1,42 @@
 //! The floodfills that are worth being asked, and how they are chosen: the closest, but never strangers alone.
 //!
 //! Whoever wants to own a place in the key space makes names until enough of them are close to it. So of those chosen some
-//! are always such as were reached, if there are any.
+//! are always such as were reached, if there are any. And whoever owns a network can have a thousand floodfills in it that answer: of
+//! one /16 (IPv6: /32) there are only so many among those that are asked ([`crowded_out`]).
 
 use super::router_set::{Closest, RouterSet};
 use super::routing_key::distance;
+use super::store::Listed;
 use crate::id::{RouterHash, RoutingKey};
 use smallvec::SmallVec;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
 use std::iter::Peekable;
+
+/// Of one wide network one in so many floodfills may be.
+const WIDE_PARTS: usize = 16;
+
+/// And so many always.
+const WIDE_LEAST: usize = 4;
+
+/// Those of `all`, floodfills that could be asked, that stand where too many stand already: the first that we knew have the places, and
+/// before them those that were reached.
+pub fn crowded_out<'a>(all: impl Iterator<Item = &'a Listed>) -> HashSet<RouterHash> {
+    let (mut networks, mut count): (BTreeMap<_, Vec<&Listed>>, usize) = (BTreeMap::new(), 0);
+    for listed in all {
+        count += 1;
+        if let Some(wide) = listed.wide {
+            networks.entry(wide).or_default().push(listed);
+        }
+    }
+    let most = (count / WIDE_PARTS).max(WIDE_LEAST);
+    let mut out = HashSet::new();
+    for crowd in networks.values_mut().filter(|crowd| crowd.len() > most) {
+        crowd.sort_unstable_by_key(|listed| (Reverse(listed.proven), listed.first, listed.router));
+        out.extend(crowd[most..].iter().map(|listed| listed.router));
+    }
+    out
+}
 
 /// A snapshot; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +147,9 @@ impl Iterator for Merged<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bearer::Network;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn set(of: &[u8]) -> RouterSet {
         of.iter().map(|n| RouterHash([*n; 32])).collect()
@@ -135,6 +166,28 @@ mod tests {
         assert_eq!(first(3, 2), [1, 200, 201]);
         assert_eq!(first(3, 9), [200, 201, 202]);
         assert_eq!(Floodfills::new(set(&[]), set(&[1, 2, 3])).closest_n(&place, 3, 2, |_| true).len(), 3);
+    }
+
+    #[test]
+    fn of_a_crowd_in_one_network_those_are_asked_that_we_knew_first() {
+        let wide = |n: u8| Some(Network::V4Wide([n, 0]));
+        let listed = |n: u16, wide, proven| {
+            let mut hash = [0; 32];
+            hash[..2].copy_from_slice(&n.to_be_bytes());
+            let (router, first) = (RouterHash(hash), Duration::from_secs(n.into()));
+            Listed { router, floodfill: true, proven, wide, first, suspect: false, told: true }
+        };
+        let apart = (0..40).map(|n| listed(n, wide(n as u8), true));
+        let crowd = (100..1100).map(|n| listed(n, wide(200), n % 2 == 0));
+        let all: Vec<Listed> = apart.chain(crowd).collect();
+        let out = crowded_out(all.iter());
+        assert_eq!(out.len(), 1000 - 1040 / WIDE_PARTS);
+        let stay = |n: u16| !out.contains(&listed(n, None, true).router);
+        assert!((0..40).all(stay) && stay(100) && stay(102) && !stay(101) && !stay(1098));
+        // A few are no crowd, and in private networks nobody is.
+        assert!(crowded_out(all[..44].iter()).is_empty());
+        let nowhere: Vec<Listed> = all.iter().map(|listed| Listed { wide: None, ..*listed }).collect();
+        assert!(crowded_out(nowhere.iter()).is_empty());
     }
 
     proptest! {

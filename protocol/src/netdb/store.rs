@@ -21,7 +21,7 @@ pub use routers::Standing;
 
 use super::rules::{self, Source};
 use super::sybil;
-use crate::bearer::Bearer;
+use crate::bearer::{Bearer, Network};
 use crate::data::entry::Entry;
 use crate::data::router_info::RouterInfo;
 use crate::id::{NetDbKey, RouterHash};
@@ -99,6 +99,10 @@ pub struct Listed {
     pub floodfill: bool,
     /// It was reached.
     pub proven: bool,
+    /// The wide network that it says it is in, if it says so; none in private networks.
+    pub wide: Option<Network>,
+    /// Since when it is known.
+    pub first: Mono,
     /// It looks like one of many names of one person: to be left alone.
     pub suspect: bool,
     /// Others may be told of it.
@@ -279,6 +283,8 @@ impl Store {
                 router,
                 floodfill: rules::is_usable_floodfill(info),
                 proven: self.routers.is_proven(&router, now.mono),
+                wide: held.wide_claim(),
+                first: held.first(),
                 suspect,
                 told: held.public && fresh && !suspect && sybil::is_presentable(info),
             }

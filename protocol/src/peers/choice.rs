@@ -277,14 +277,15 @@ impl Peers {
             Congestion::E => 0.1,
             Congestion::G => return 0.0,
         };
+        let crowd = if self.config.same_subnet { 1.0 } else { self.crowds.share(facts) };
         let bandwidth = bandwidth(facts);
         let success = entry.profile.success(now.mono);
         match purpose {
-            Purpose::Client => congestion * bandwidth * success * success * self.speed(entry),
+            Purpose::Client => crowd * congestion * bandwidth * success * success * self.speed(entry),
             // Flatter: who is slow or unknown gets a chance, who fails does not.
             Purpose::Exploratory => {
                 let floodfill = if facts.caps.floodfill { FLOODFILL_HOPS } else { 1.0 };
-                congestion * (0.3 + 0.7 * bandwidth) * (0.2 + 0.8 * success) * floodfill
+                crowd * congestion * (0.3 + 0.7 * bandwidth) * (0.2 + 0.8 * success) * floodfill
             }
         }
     }

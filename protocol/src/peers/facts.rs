@@ -17,7 +17,7 @@ use std::net::IpAddr;
 pub const SHORT_BUILDS: Version = Version(0, 9, 51);
 
 /// A neighbourhood in which one operator may own all addresses: an IPv4 /16 or an IPv6 /32.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subnet {
     /// The first two bytes.
     V4([u8; 2]),

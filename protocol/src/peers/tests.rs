@@ -409,3 +409,32 @@ fn the_last_hop_to_a_router_that_nobody_can_call_is_one_that_is_connected() {
     let wish = Wish { direction: Direction::Inbound, last: Some(&nobody), ..wish(3) };
     assert!(peers.select(&wish, &Usage::default(), NOW, &mut rng).is_err(), "whoever asks decides what then");
 }
+
+#[test]
+fn a_thousand_routers_of_one_network_or_family_are_chosen_like_a_few() {
+    let crowd = |at: usize| at >= 40;
+    let one_network = |n: usize, facts: &mut Facts| {
+        if crowd(n) {
+            facts.subnets = [Subnet::V4([200, 7])].into_iter().collect();
+        }
+    };
+    let one_family = |n: usize, facts: &mut Facts| facts.family = crowd(n).then_some(7);
+    for change in [&one_network as &dyn Fn(usize, &mut Facts), &one_family] {
+        let mut peers = network(1040, change);
+        for n in 0..1040 {
+            peers.note(&hash(n), Event::Reached, NOW.mono);
+        }
+        for purpose in [Purpose::Client, Purpose::Exploratory] {
+            let chosen = counts(&mut peers, &Wish { purpose, ..wish(3) }, 1040, 200);
+            let theirs: usize = chosen[40..].iter().sum();
+            // Eight of forty-eight.
+            assert!((60..160).contains(&theirs), "{theirs} of 600 hops");
+        }
+        // Who is gone counts no more, and who has moved counts where he is.
+        (100..1040).for_each(|n| peers.forget(&hash(n)));
+        (40..100).for_each(|n| peers.update(hash(n), facts(n), NOW, &mut rng()));
+        let chosen = counts(&mut peers, &wish(3), 1040, 200);
+        let theirs: usize = chosen[40..100].iter().sum();
+        assert!((280..440).contains(&theirs), "{theirs} of 600 hops");
+    }
+}

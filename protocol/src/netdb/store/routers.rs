@@ -78,6 +78,16 @@ impl Held {
     pub(super) fn newest(&self) -> &RouterInfo {
         self.newer.as_ref().unwrap_or(&self.info)
     }
+
+    /// The wide network that it says it is in.
+    pub(super) fn wide_claim(&self) -> Option<Network> {
+        self.claims.iter().copied().find(Network::is_wide)
+    }
+
+    /// When it came first.
+    pub(super) fn first(&self) -> Mono {
+        self.first
+    }
 }
 
 /// A bounded set of them.
