@@ -316,11 +316,11 @@ impl Node {
         wait_for_room(&self.identity, Share(live.share()));
         // Whoever adds a setting is told here that somebody must hear of it.
         export_limits(&live);
-        let Live { line, max_transit: _, ntcp2_idle_close, ssu2_idle_close, blocklist } = live;
+        let Live { line, transit: _, ntcp2, ssu2, blocklist } = live;
         self.transports().line().set(line);
         self.netdb.set_line(line.outbound);
-        self.transports().idle_close().set(Transport::Ntcp2, ntcp2_idle_close);
-        self.transports().idle_close().set(Transport::Ssu2, ssu2_idle_close);
+        self.transports().live().set(Transport::Ntcp2, ntcp2);
+        self.transports().live().set(Transport::Ssu2, ssu2);
         self.shared.gate().set(blocklist);
         wait_for_room(&self.connections, Recheck);
         wait_for_room(&self.profiles, Recheck);
@@ -368,7 +368,7 @@ impl Node {
 /// What the series of others' tunnels are to be divided by.
 fn export_limits(live: &Live) {
     control::TRANSIT_LIMIT.set([], live.share() as f64);
-    control::TRANSIT_TUNNELS_LIMIT.set([], live.max_transit as f64);
+    control::TRANSIT_TUNNELS_LIMIT.set([], live.transit.max_tunnels as f64);
 }
 
 /// Says whether anything of a node that was stopped is left.
@@ -418,7 +418,7 @@ fn bind(config: &mut NodeConfig) -> io::Result<(Shared, Planes)> {
         limits: limits(config.ntcp2.max_handshakes, config.allow_private),
         max_connections: config.max_connections,
         gate: Arc::new(gate.clone()),
-        idle_close: config.live.ntcp2_idle_close,
+        live: config.live.ntcp2,
         clock: clock.clone(),
         draining: Arc::clone(&draining),
     })?;
@@ -502,7 +502,7 @@ fn ssu2_config(config: &NodeConfig, gate: &Gate, reach: &Reachability) -> Option
         segmentation_offload: listen.segmentation_offload,
         limits: limits(listen.max_handshakes, config.allow_private),
         gate: Box::new(gate.clone()),
-        idle_close: config.live.ssu2_idle_close,
+        live: config.live.ssu2,
         tokens: config.tokens.clone(),
         services: ssu2::Services {
             net_id: config.profile.net_id,

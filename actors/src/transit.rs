@@ -39,6 +39,21 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tunnel::{Expired, ParticipatingTunnel};
 
+/// What of the settings of others' tunnels can change while the node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// So many at once.
+    pub max_tunnels: usize,
+}
+
+impl Settings {
+    /// The same with no new ones.
+    #[must_use]
+    pub fn none(self) -> Self {
+        Self { max_tunnels: 0 }
+    }
+}
+
 const MAILBOX: usize = 256;
 
 /// Requests that may wait for a worker. INTEROP: Java bounds its queue at 18 to 192.

@@ -18,6 +18,7 @@ use ramson_protocol::tunnel::iv_filter::{Config, IvFilter};
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::hop::{Hop, HopKind, NextHop};
+use ramson_transports::live::Settings;
 use ramson_transports::{Transports, TransportsConfig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -225,7 +226,7 @@ fn data_plane(rng: &mut ChaCha20Rng) -> (Transports, Target) {
         line: shape::Limits::even(10_000_000_000),
         limits,
         gate: Arc::new(OpenGate),
-        idle_close: Duration::from_secs(600),
+        live: Settings { idle_close: Duration::from_secs(600) },
         clock: Clock::new(),
         draining: Arc::default(),
     };

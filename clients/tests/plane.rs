@@ -18,6 +18,7 @@ use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, News, Received};
 use ramson_transports::handle::Bound;
 use ramson_transports::hop::{HopKind, NextHop};
+use ramson_transports::live::Settings;
 use ramson_transports::ports::own::WINDOW;
 use ramson_transports::stats::DropCause;
 use ramson_transports::{Transports, TransportsConfig};
@@ -60,7 +61,7 @@ fn still() -> (Transports, Bound) {
         line: shape::Limits::even(1_000_000),
         limits: Default::default(),
         gate: Arc::new(ramson_protocol::link::gate::OpenGate),
-        idle_close: Duration::from_secs(600),
+        live: Settings { idle_close: Duration::from_secs(600) },
         clock: Clock::new(),
         draining: Arc::default(),
     })

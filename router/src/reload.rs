@@ -146,8 +146,8 @@ fn is_near(a: &Limits, b: &Limits) -> bool {
 
 /// With a line on which others have no part, no new tunnel of theirs is taken.
 fn in_force(live: Live, line: Limits) -> Live {
-    let max_transit = if line.transit == 0 { 0 } else { live.max_transit };
-    Live { line, max_transit, ..live }
+    let transit = if line.transit == 0 { live.transit.none() } else { live.transit };
+    Live { line, transit, ..live }
 }
 
 fn tell(change: &Change) {
@@ -165,9 +165,9 @@ fn tell(change: &Change) {
 pub(crate) fn live(settings: &Settings) -> Result<Live, Failure> {
     Ok(Live {
         line: settings.bandwidth.limits(),
-        max_transit: settings.transit.max_tunnels,
-        ntcp2_idle_close: settings.ntcp2.idle_close.0,
-        ssu2_idle_close: settings.ssu2.idle_close.0,
+        transit: settings.transit.live(),
+        ntcp2: settings.ntcp2.live(),
+        ssu2: settings.ssu2.live(),
         blocklist: blocklist(settings)?,
     })
 }
@@ -216,7 +216,7 @@ mod tests {
         /// What is in force of the line, of NTCP2's idle time, and of the blocklist.
         fn in_force(&self) -> (u64, Duration, (usize, usize)) {
             let node = &self.reloader.node;
-            let idle = node.transports().idle_close().get(Transport::Ntcp2);
+            let idle = node.transports().live().idle_close(Transport::Ntcp2);
             (node.transports().line().inbound.rate(), idle, node.shared().gate().list().len())
         }
 

@@ -4,9 +4,9 @@ use crate::call_from::CallFrom;
 use crate::clock::Clock;
 use crate::event::EventSink;
 use crate::hop::Hop;
-use crate::idle::IdleClose;
 use crate::io::shaper::Line;
 use crate::io::{IoConfig, Udp, UnstartedIoThread};
+use crate::live::{self, Live};
 use crate::ntcp2::{self, HandshakeConfig, HandshakeHandle};
 pub use crate::ntcp2::{DialTarget, HandshakeCount};
 use crate::ports::account::Account;
@@ -34,7 +34,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 /// What the data plane is told at its start.
 pub struct TransportsConfig {
@@ -64,8 +63,8 @@ pub struct TransportsConfig {
     pub max_connections: usize,
     /// Who is let in.
     pub gate: Arc<dyn Gate>,
-    /// When silent sessions of NTCP2 are closed.
-    pub idle_close: Duration,
+    /// What of NTCP2 may change later.
+    pub live: live::Settings,
     /// The clock of all threads.
     pub clock: Clock,
     /// Set when the router drains.
@@ -79,7 +78,7 @@ pub struct Transports {
     ssu2: Option<Ssu2Handle>,
     router_info: Arc<ArcSwap<Bytes>>,
     line: Arc<Line>,
-    idle_close: Arc<IdleClose>,
+    live: Arc<Live>,
     call_from: Arc<CallFrom>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
@@ -91,7 +90,7 @@ pub struct Bound {
     net_id: u8,
     router_info: Arc<ArcSwap<Bytes>>,
     clock: Clock,
-    idle_close: Arc<IdleClose>,
+    live: Arc<Live>,
     line: Arc<Line>,
     draining: Arc<AtomicBool>,
     io: Vec<IoHandle>,
@@ -113,8 +112,7 @@ impl Transports {
         let unstarted = (0..config.threads.max(1)).map(|_| UnstartedIoThread::new()).collect::<io::Result<Vec<_>>>()?;
         let io: Vec<IoHandle> = unstarted.iter().map(UnstartedIoThread::handle).collect();
         let line = Arc::new(Line::new(config.line, io.len(), config.clock.now().mono));
-        let ssu2_idle = config.ssu2.as_ref().map_or(config.idle_close, |ssu2| ssu2.idle_close);
-        let idle_close = Arc::new(IdleClose::new(config.idle_close, ssu2_idle));
+        let live = Arc::new(Live::new(config.live, config.ssu2.as_ref().map_or(config.live, |ssu2| ssu2.live)));
         let (udp, ssu2) = match config.ssu2 {
             Some(ssu2) => bind_ssu2(ssu2, io.len()).map(|(udp, ssu2)| (udp, Some(ssu2)))?,
             None => (Vec::new(), None),
@@ -140,7 +138,7 @@ impl Transports {
             net_id: config.net_id,
             router_info: Arc::clone(&router_info),
             clock: config.clock,
-            idle_close: Arc::clone(&idle_close),
+            live: Arc::clone(&live),
             line: Arc::clone(&line),
             draining: config.draining,
             io: io.clone(),
@@ -152,7 +150,7 @@ impl Transports {
             threads: Arc::clone(&threads),
         };
         let ssu2 = bound.ssu2.as_ref().map(|(unstarted, ..)| unstarted.handle());
-        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, idle_close, call_from, threads }, bound))
+        Ok((Self { io, ntcp2: ntcp2_handle, ssu2, router_info, line, live, call_from, threads }, bound))
     }
 
     /// The line, with its limits and how full it is.
@@ -160,9 +158,9 @@ impl Transports {
         &self.line
     }
 
-    /// When silent sessions are closed; may be changed.
-    pub fn idle_close(&self) -> &IdleClose {
-        &self.idle_close
+    /// What may change while they run.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Where we listen.
@@ -340,7 +338,7 @@ impl Bound {
                 router_info: Arc::clone(&self.router_info),
                 clock: self.clock.clone(),
                 sink: Arc::clone(sink),
-                idle_close: Arc::clone(&self.idle_close),
+                live: Arc::clone(&self.live),
                 line: Arc::clone(&self.line),
                 iv_filter: iv_filter::Config { max_cells: self.line.repeats(), ..iv_filter::Config::default() },
                 draining: Arc::clone(&self.draining),
@@ -417,7 +415,7 @@ fn bind_ssu2(config: Ssu2Config, threads: usize) -> io::Result<(Vec<Option<Box<U
     let offload = config.segmentation_offload;
     let prepare = |socket| Socket::new(socket, offload);
     let ours = sockets.iter().take(1).flatten().map(|s| prepare(s.try_clone()?)).collect::<io::Result<Vec<_>>>()?;
-    let session = session::Config { idle: config.idle_close, ..session::Config::default() };
+    let session = session::Config { idle: config.live.idle_close, ..session::Config::default() };
     let mut all = Vec::new();
     for sockets in sockets {
         let sockets = sockets.into_iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
@@ -433,6 +431,7 @@ mod tests {
     use crate::event::Deaf;
     use ramson_protocol::link::gate::OpenGate;
     use std::net::TcpStream;
+    use std::time::Duration;
 
     /// Whoever calls in between waits in the kernel's queue, and nothing is said of him.
     #[test]
@@ -451,7 +450,7 @@ mod tests {
             limits: Limits::default(),
             max_connections: 100,
             gate: Arc::new(OpenGate),
-            idle_close: Duration::from_secs(60),
+            live: live::Settings { idle_close: Duration::from_secs(60) },
             clock: Clock::new(),
             draining: Arc::default(),
         };

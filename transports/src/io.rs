@@ -35,8 +35,8 @@ pub(crate) use udp::Udp;
 
 use crate::clock::Clock;
 use crate::event::EventSink;
-use crate::idle::IdleClose;
 use crate::inbox::Inbox;
+use crate::live::Live;
 use crate::pace::Pace;
 use crate::ports::io::{Handoff, Input, IoHandle};
 use crate::ports::own::OwnCells;
@@ -77,8 +77,8 @@ pub struct IoConfig {
     pub clock: Clock,
     /// Where events go.
     pub sink: Arc<dyn EventSink>,
-    /// Sessions without traffic are closed after this.
-    pub idle_close: Arc<IdleClose>,
+    /// What may change meanwhile.
+    pub live: Arc<Live>,
     /// The limits, one for all threads.
     pub line: Arc<shaper::Line>,
     /// How large the filter of repeated cells may become.

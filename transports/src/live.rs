@@ -1,29 +1,43 @@
-//! When silent sessions are closed: for each transport by itself, and changed while the router runs.
+//! What of a transport's settings can change while it runs.
 
 use ramson_protocol::dialing::Transport;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The time of silence after which a session is closed, by transport. All I/O threads share it and look once a second.
+/// Those settings of one transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The time of silence after which a session is closed, to the millisecond.
+    pub idle_close: Duration,
+}
+
+/// Those of each transport, as they are in force. All I/O threads share them and look once a second.
 #[derive(Debug)]
-pub struct IdleClose([AtomicU64; Transport::ALL.len()]);
+pub struct Live([InForce; Transport::ALL.len()]);
 
-impl IdleClose {
-    /// With the times to begin with.
-    pub fn new(ntcp2: Duration, ssu2: Duration) -> Self {
-        let idle = Self(Default::default());
-        idle.set(Transport::Ntcp2, ntcp2);
-        idle.set(Transport::Ssu2, ssu2);
-        idle
+#[derive(Debug, Default)]
+struct InForce {
+    idle_close: AtomicU64,
+}
+
+impl Live {
+    /// With what is in force at the beginning.
+    pub fn new(ntcp2: Settings, ssu2: Settings) -> Self {
+        let live = Self(Default::default());
+        live.set(Transport::Ntcp2, ntcp2);
+        live.set(Transport::Ssu2, ssu2);
+        live
     }
 
-    /// Changes the time of one transport, to the millisecond.
-    pub fn set(&self, transport: Transport, silence: Duration) {
-        self.0[transport as usize].store(u64::try_from(silence.as_millis()).unwrap_or(u64::MAX), Relaxed);
+    /// Puts others in force for one transport.
+    pub fn set(&self, transport: Transport, settings: Settings) {
+        let Settings { idle_close } = settings;
+        let millis = u64::try_from(idle_close.as_millis()).unwrap_or(u64::MAX);
+        self.0[transport as usize].idle_close.store(millis, Relaxed);
     }
 
-    /// The time of one transport.
-    pub fn get(&self, transport: Transport) -> Duration {
-        Duration::from_millis(self.0[transport as usize].load(Relaxed))
+    /// See [`Settings::idle_close`].
+    pub fn idle_close(&self, transport: Transport) -> Duration {
+        Duration::from_millis(self.0[transport as usize].idle_close.load(Relaxed))
     }
 }

@@ -18,6 +18,7 @@ mod thread;
 use crate::call_from::CallFrom;
 use crate::clock::Clock;
 use crate::event::EventSink;
+use crate::live;
 use crate::ports::io::IoHandle;
 pub use crate::ports::ssu2::{Standing, Stats};
 use arc_swap::ArcSwap;
@@ -33,7 +34,6 @@ pub use ramson_protocol::ssu2::peer_test::Status;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 pub(crate) use thread::UnstartedSsu2Thread;
 
 /// What SSU2 is told at its start.
@@ -52,8 +52,8 @@ pub struct Ssu2Config {
     pub limits: Limits,
     /// Who is let in.
     pub gate: Box<dyn Gate>,
-    /// When silent sessions of SSU2 are closed.
-    pub idle_close: Duration,
+    /// What may change later.
+    pub live: live::Settings,
     /// Where the tokens are kept that peers gave us, if anywhere.
     pub tokens: Option<PathBuf>,
     /// Who we are to those whom we test and introduce.

@@ -3,6 +3,7 @@
 use super::publish::{ListenAt, Published};
 use super::section::section;
 use crate::units::Span;
+use ramson_actors::settings::Transport as Live;
 use std::time::Duration;
 
 section! {
@@ -46,6 +47,11 @@ pub(super) fn check_transport(name: &str, idle_close: Span, max_handshakes: usiz
 }
 
 impl Ntcp2 {
+    /// What of it is live.
+    pub(crate) fn live(&self) -> Live {
+        Live { idle_close: self.idle_close.0 }
+    }
+
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {

@@ -4,6 +4,7 @@ use super::ntcp2::{Ntcp2, check_transport};
 use super::publish::{ListenAt, Published};
 use super::section::section;
 use crate::units::Span;
+use ramson_actors::settings::Transport as Live;
 
 /// IP packets of SSU2, in bytes. spec: ssu2 §MTU
 const MTU: std::ops::RangeInclusive<u16> = 1280..=1500;
@@ -29,6 +30,11 @@ section! {
 }
 
 impl Ssu2 {
+    /// What of it is live.
+    pub(crate) fn live(&self) -> Live {
+        Live { idle_close: self.idle_close.0 }
+    }
+
     /// # Errors
     /// What cannot be, and what to write.
     pub(crate) fn check(&self) -> Result<(), String> {

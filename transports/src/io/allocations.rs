@@ -6,7 +6,7 @@ use super::{IoConfig, IoThread, UnstartedIoThread, shaper};
 use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind, NextHop};
-use crate::idle::IdleClose;
+use crate::live::{Live, Settings};
 use crate::ports::established::Established;
 use crate::ports::io::{Command, IoHandle, home};
 use arc_swap::ArcSwap;
@@ -80,13 +80,14 @@ impl Rig {
         let handles: Vec<IoHandle> = unstarted.iter().map(UnstartedIoThread::handle).collect();
         let clock = Clock::new();
         let limits = Limits::even(10_000_000_000);
+        let idle = Settings { idle_close: Duration::from_secs(600) };
         let config = IoConfig {
             router: RouterHash([1; 32]),
             router_info: Arc::new(ArcSwap::from_pointee(Bytes::new())),
             line: Arc::new(shaper::Line::new(limits, threads, clock.now().mono)),
             clock,
             sink: Arc::new(Deaf),
-            idle_close: Arc::new(IdleClose::new(Duration::from_secs(600), Duration::from_secs(600))),
+            live: Arc::new(Live::new(idle, idle)),
             // It grows by layers; here it has its size from the start.
             iv_filter: iv_filter::Config { first_layer: 1_000_000, ..iv_filter::Config::default() },
             draining: Arc::default(),

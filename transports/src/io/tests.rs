@@ -6,9 +6,9 @@ use super::*;
 use crate::clock::Clock;
 use crate::event::{EventSink, News, Received};
 use crate::hop::{Hop, HopKind, NextHop};
-use crate::idle::IdleClose;
 use crate::io::rig::Far;
 use crate::io::{IoConfig, UnstartedIoThread, shaper};
+use crate::live::{Live, Settings};
 use crate::ports::account::Account;
 use crate::ports::io::{Command, IoHandle, home};
 use crate::relay::{CELL, CELL_LIFETIME_SECS, CELL_MESSAGE, GATEWAY_MESSAGE};
@@ -89,7 +89,8 @@ impl Rig {
     fn new(threads: usize, line: u64) -> Self {
         let unstarted: Vec<UnstartedIoThread> = (0..threads).map(|_| UnstartedIoThread::new().unwrap()).collect();
         let handles: Vec<IoHandle> = unstarted.iter().map(UnstartedIoThread::handle).collect();
-        let (clock, control, idle) = (Clock::new(), Arc::<Control>::default(), Duration::from_secs(600));
+        let (clock, control, idle) =
+            (Clock::new(), Arc::<Control>::default(), Settings { idle_close: Duration::from_secs(600) });
         let now = clock.now();
         let config = IoConfig {
             router: US,
@@ -97,7 +98,7 @@ impl Rig {
             line: Arc::new(shaper::Line::new(Limits::even(line), threads, now.mono)),
             clock,
             sink: Arc::clone(&control) as Arc<dyn EventSink>,
-            idle_close: Arc::new(IdleClose::new(idle, idle)),
+            live: Arc::new(Live::new(idle, idle)),
             iv_filter: Default::default(),
             draining: Arc::default(),
         };

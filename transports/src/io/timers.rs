@@ -45,7 +45,7 @@ impl Links {
                 ended.push((index, None));
             } else if replaced {
                 ended.push((index, Some(Reason::REPLACED)));
-            } else if !kept && quiet > if older { OLDER_IDLE } else { self.config.idle_close.get(session.transport()) }
+            } else if !kept && quiet > if older { OLDER_IDLE } else { self.config.live.idle_close(session.transport()) }
             {
                 ended.push((index, Some(Reason::IDLE_TIMEOUT)));
             } else if now >= session.announce_at && now.saturating_sub(session.opened) > Duration::from_secs(1) {
@@ -86,7 +86,7 @@ impl Links {
 
     /// A session of SSU2 has a limit of its own, by what it has heard of the peer: it is told when the operator changes it.
     fn follow_idle_close(&mut self) {
-        let idle = self.config.idle_close.get(Transport::Ssu2);
+        let idle = self.config.live.idle_close(Transport::Ssu2);
         let Some(udp) = self.udp.as_mut().filter(|udp| udp.session.idle != idle) else { return };
         udp.session.idle = idle;
         for (_, session) in &mut self.sessions {

@@ -3,9 +3,9 @@
 use super::*;
 use crate::clock::Clock;
 use crate::event::{EventSink, News, Received};
-use crate::idle::IdleClose;
 use crate::io::rig::Far;
 use crate::io::{IoConfig, IoThread, UnstartedIoThread, shaper};
+use crate::live::{Live, Settings};
 use crate::ports::io::{Command, IoHandle};
 use crate::ports::own::Lane;
 use arc_swap::ArcSwap;
@@ -86,14 +86,14 @@ impl Rig {
     fn new(line: u64) -> Self {
         let (clock, unstarted) = (Clock::new(), UnstartedIoThread::new().unwrap());
         let (handle, control) = (unstarted.handle(), Arc::<Control>::default());
-        let idle = Duration::from_secs(600);
+        let idle = Settings { idle_close: Duration::from_secs(600) };
         let config = IoConfig {
             router: RouterHash([1; 32]),
             router_info: Arc::new(ArcSwap::from_pointee(Bytes::new())),
             line: Arc::new(shaper::Line::new(Limits::even(line), 1, clock.now().mono)),
             clock,
             sink: Arc::clone(&control) as Arc<dyn EventSink>,
-            idle_close: Arc::new(IdleClose::new(idle, idle)),
+            live: Arc::new(Live::new(idle, idle)),
             iv_filter: Default::default(),
             draining: Arc::default(),
         };

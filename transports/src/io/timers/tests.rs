@@ -3,9 +3,9 @@
 use crate::clock::Clock;
 use crate::event::{Deaf, Direction};
 use crate::hop::{Hop, HopKind};
-use crate::idle::IdleClose;
 use crate::io::egress::Head;
 use crate::io::{IoConfig, IoThread, Udp, UnstartedIoThread, shaper};
+use crate::live::{Live, Settings};
 use crate::ports::account::Account;
 use crate::ports::datagrams::{Datagrams, Origin};
 use crate::ports::established::Established;
@@ -34,7 +34,7 @@ use std::time::Duration;
 /// A thread with one session of each transport, neither of which says anything.
 struct Rig {
     thread: IoThread,
-    idle: Arc<IdleClose>,
+    live: Arc<Live>,
     /// Open until the end.
     _far: TcpStream,
     /// Where the peer of the session of SSU2 is.
@@ -45,14 +45,15 @@ impl Rig {
     fn new(ntcp2: u64, ssu2: u64) -> Self {
         let (clock, unstarted) = (Clock::new(), UnstartedIoThread::new().unwrap());
         let handle = unstarted.handle();
-        let idle = Arc::new(IdleClose::new(Duration::from_secs(ntcp2), Duration::from_secs(ssu2)));
+        let [of_ntcp2, of_ssu2] = [ntcp2, ssu2].map(|secs| Settings { idle_close: Duration::from_secs(secs) });
+        let live = Arc::new(Live::new(of_ntcp2, of_ssu2));
         let config = IoConfig {
             router: RouterHash([1; 32]),
             router_info: Arc::new(ArcSwap::from_pointee(Bytes::new())),
             line: Arc::new(shaper::Line::new(Limits::even(1_000_000), 1, clock.now().mono)),
             clock,
             sink: Arc::new(Deaf),
-            idle_close: Arc::clone(&idle),
+            live: Arc::clone(&live),
             iv_filter: Default::default(),
             draining: Arc::default(),
         };
@@ -73,7 +74,7 @@ impl Rig {
         let established = Box::new(datagrams(peer.local_addr().unwrap()));
         let adoption = Adoption { established, token: (1, u32::MAX), behind_nat: true };
         handle.command(Command::AdoptSsu2(Box::new(adoption))).unwrap();
-        let mut rig = Self { thread, idle, _far: far, peer };
+        let mut rig = Self { thread, live, _far: far, peer };
         {
             let IoThread { relay, links } = &mut rig.thread;
             links.take_inbox(relay);
@@ -207,8 +208,8 @@ fn the_sessions_of_each_transport_stay_open_for_their_own_time() {
 #[test]
 fn a_changed_time_holds_for_sessions_that_are_open() {
     let mut rig = Rig::new(100, 10);
-    rig.idle.set(Transport::Ssu2, Duration::from_secs(50));
-    rig.idle.set(Transport::Ntcp2, Duration::from_secs(20));
+    rig.live.set(Transport::Ssu2, Settings { idle_close: Duration::from_secs(50) });
+    rig.live.set(Transport::Ntcp2, Settings { idle_close: Duration::from_secs(20) });
     assert_eq!(rig.after(1), [1, 1]);
     assert_eq!(rig.after(18), [1, 1], "of SSU2 the former time is over");
     assert_eq!(rig.after(2), [0, 1]);
