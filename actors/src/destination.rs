@@ -147,8 +147,10 @@ impl Register {
     /// Hands on what came out of a tunnel of this destination.
     pub(crate) fn offer(&self, id: DestinationId, incoming: Incoming) {
         let to = self.0.lock().get(&id).map(|registered| registered.to.clone());
-        if to.is_none_or(|to| to.try_send(incoming).is_err()) {
-            ControlDrop::MailboxFull.count();
+        match to.map(|to| to.try_send(incoming)) {
+            Some(Ok(())) => {}
+            Some(Err(SendError::Full(_))) => ControlDrop::MailboxFull.count(),
+            Some(Err(SendError::Closed(_))) | None => ControlDrop::OwnTunnelEnded.count(),
         }
     }
 }

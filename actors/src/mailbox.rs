@@ -8,7 +8,7 @@ use crate::drops::ControlDrop;
 use actix::dev::{MessageResponse, ToEnvelope};
 use actix::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A mailbox, or the common ones of several actors of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,24 +71,35 @@ impl Mailbox {
     }
 }
 
-/// The depths of a node's mailboxes; clones share them.
+/// The depths of a node's mailboxes, and what they had no room for; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Mailboxes(Arc<[AtomicUsize; Mailbox::ALL.len()]>);
+pub struct Mailboxes(Arc<[Counts; Mailbox::ALL.len()]>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    depth: AtomicUsize,
+    refused: AtomicU64,
+}
 
 impl Mailboxes {
     /// Messages that wait in a mailbox.
     pub fn depth(&self, mailbox: Mailbox) -> usize {
-        self.0[mailbox as usize].load(Relaxed)
+        self.0[mailbox as usize].depth.load(Relaxed)
+    }
+
+    /// Messages that were lost since a mailbox was full.
+    pub fn refused(&self, mailbox: Mailbox) -> u64 {
+        self.0[mailbox as usize].refused.load(Relaxed)
     }
 
     /// A message is about to be sent.
     pub(crate) fn entered(&self, mailbox: Mailbox) {
-        self.0[mailbox as usize].fetch_add(1, Relaxed);
+        self.0[mailbox as usize].depth.fetch_add(1, Relaxed);
     }
 
     /// A message is handled now, or was never taken.
     pub(crate) fn left(&self, mailbox: Mailbox) {
-        self.0[mailbox as usize].fetch_sub(1, Relaxed);
+        self.0[mailbox as usize].depth.fetch_sub(1, Relaxed);
     }
 
     /// Sends by `try_send`, and counts the message.
@@ -104,9 +115,10 @@ impl Mailboxes {
         try_send().inspect_err(|_| self.left(mailbox))
     }
 
-    /// The same for a message that may be lost: it is counted then.
+    /// The same for a message that may be lost: it is counted then. Whoever has ended needs it no more.
     pub(crate) fn offer<M>(&self, mailbox: Mailbox, try_send: impl FnOnce() -> Result<(), SendError<M>>) {
-        if self.post(mailbox, try_send).is_err() {
+        if let Err(SendError::Full(_)) = self.post(mailbox, try_send) {
+            self.0[mailbox as usize].refused.fetch_add(1, Relaxed);
             ControlDrop::MailboxFull.count();
         }
     }
@@ -190,6 +202,18 @@ mod tests {
         }
     }
 
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Stop;
+
+    impl Handler<Stop> for Slow {
+        type Result = ();
+
+        fn handle(&mut self, _: Stop, ctx: &mut Context<Self>) {
+            ctx.stop();
+        }
+    }
+
     #[actix::test]
     async fn what_waits_is_counted_and_what_is_refused_is_not() {
         let mailboxes = Mailboxes::default();
@@ -199,9 +223,18 @@ mod tests {
         let taken = (0..64).filter(|_| work().is_ok()).count();
         assert!((1..64).contains(&taken), "{taken}");
         assert_eq!(mailboxes.depth(Mailbox::Publishing), taken);
+        mailboxes.offer(Mailbox::Publishing, || slow.try_send(Work(mailboxes.clone())));
+        assert_eq!((mailboxes.refused(Mailbox::Publishing), mailboxes.depth(Mailbox::Publishing)), (1, taken));
         mailboxes.entered(Mailbox::Publishing);
         slow.send(Work(mailboxes.clone())).await.unwrap();
         assert_eq!(mailboxes.depth(Mailbox::Publishing), 0);
+        // What nobody is there for any more is not lost for want of room.
+        slow.send(Stop).await.unwrap();
+        while slow.connected() {
+            actix::clock::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        mailboxes.offer(Mailbox::Publishing, || slow.try_send(Work(mailboxes.clone())));
+        assert_eq!((mailboxes.refused(Mailbox::Publishing), mailboxes.depth(Mailbox::Publishing)), (1, 0));
     }
 
     #[actix::test]

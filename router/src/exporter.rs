@@ -93,8 +93,10 @@ fn render(node: &Node, prometheus: &PrometheusHandle, began: Began) -> String {
     process::put_disk(&mut page, node.database());
     published(&mut page, node);
     page.put(&table::ACCEPT_ERRORS.0, [], node.transports().accept_errors() as f64);
+    let mailboxes = node.shared().mailboxes();
     for mailbox in Mailbox::ALL {
-        page.put(&table::MAILBOX.0, [mailbox.label()], node.shared().mailboxes().depth(mailbox) as f64);
+        page.put(&table::MAILBOX.0, [mailbox.label()], mailboxes.depth(mailbox) as f64);
+        page.put(&table::MAILBOX_REFUSED.0, [mailbox.label()], mailboxes.refused(mailbox) as f64);
     }
     page.put(&table::READY.0, [], f64::from(u8::from(node.readiness().is_ok())));
     data_plane::put(&mut page, node.transports(), node.shared().clients());

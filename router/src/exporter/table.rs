@@ -43,6 +43,8 @@ series! {
             "Times that the configuration was read again: put in force (ok), or refused because of an error (failed).";
         Gauge MAILBOX = "ramson_mailbox_depth" ["actor"]
             "Messages that wait in the mailboxes of actors.";
+        Counter MAILBOX_REFUSED = "ramson_mailbox_refused_total" ["actor"]
+            "Messages that were lost since the mailbox of an actor was full.";
         Gauge SESSIONS = "ramson_sessions" ["transport", "direction"]
             "Sessions now open; in are those that peers began.";
         Counter BYTES = "ramson_bytes_total" ["transport", "direction"]
