@@ -26,6 +26,7 @@ use crate::netdb::NetDb;
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels};
 use crate::pool::{PoolConfig, PoolHandle, Pools, Purpose, Wanted};
 use crate::series::control;
+use crate::series::outcomes::Publication;
 use crate::shared::Shared;
 use actix::prelude::*;
 use encrypted::Encrypted;
@@ -551,10 +552,10 @@ impl LocalDestination {
                 Out::Store { floodfill, token } => self.store(floodfill, token, own, ctx),
                 Out::Renew => self.publisher.handle_input(self.shared.now(), In::Publish),
                 Out::Published(floodfill) => {
-                    control::DESTINATION_PUBLISHES.add(["confirmed"], 1);
+                    control::DESTINATION_PUBLISHES.add([Publication::Confirmed.label()], 1);
                     self.verify_at = Some((self.shared.now().mono + VERIFY_AFTER, floodfill));
                 }
-                Out::Unpublished => control::DESTINATION_PUBLISHES.add(["unconfirmed"], 1),
+                Out::Unpublished => control::DESTINATION_PUBLISHES.add([Publication::Unconfirmed.label()], 1),
             }
         }
     }

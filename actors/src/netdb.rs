@@ -25,6 +25,7 @@ use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{Charged, Incoming, Origin, RouterInfoReceived, RouterKnown};
 use crate::paths::Paths;
 use crate::series::control;
+use crate::series::outcomes::{LookupOutcome, StoreOutcome};
 use crate::shared::Shared;
 use actix::prelude::*;
 use bytes::Bytes;
@@ -184,7 +185,7 @@ impl NetDb {
     pub fn store(&self, incoming: Incoming) {
         let (shared, bearer) = (self.shared(), self.bearer(incoming.origin));
         if !incoming.origin.way().is_own() && !self.0.shares.store(&bearer, shared.now().mono) {
-            return control::NETDB_STORES.add(["over_share"], 1);
+            return control::NETDB_STORES.add([StoreOutcome::OverShare.label()], 1);
         }
         match key_of(&incoming) {
             Some(key) => self.tell(key, Stored(incoming, bearer)),
@@ -196,7 +197,7 @@ impl NetDb {
     pub fn lookup(&self, incoming: Incoming) {
         let (shared, bearer) = (self.shared(), self.bearer(incoming.origin));
         if !self.0.shares.lookup(&bearer, shared.now().mono) {
-            return control::NETDB_LOOKUPS.add(["over_share"], 1);
+            return control::NETDB_LOOKUPS.add([LookupOutcome::OverShare.label()], 1);
         }
         match key_of(&incoming) {
             Some(key) => self.tell(key, Asked(incoming, bearer)),
@@ -251,7 +252,7 @@ impl NetDb {
     pub fn router_info(&self, received: &RouterInfoReceived) {
         let bearer = received.from.map_or(Bearer::NOBODY, |from| self.0.shared.bearer_of(from));
         if !self.0.shares.store(&bearer, self.0.shared.now().mono) {
-            return control::NETDB_STORES.add(["over_share"], 1);
+            return control::NETDB_STORES.add([StoreOutcome::OverShare.label()], 1);
         }
         if let Some(offered) = offered(received, bearer) {
             self.tell(offered.info.hash().into(), offered);
@@ -548,7 +549,7 @@ fn offered(received: &RouterInfoReceived, bearer: Bearer) -> Option<Offered> {
     match RouterInfo::parse(Bytes::copy_from_slice(&received.bytes)) {
         Ok(info) => Some(Offered { info, from: received.from, bearer, flood: received.flood, verified: false }),
         Err(_) => {
-            control::NETDB_STORES.add(["malformed"], 1);
+            control::NETDB_STORES.add([StoreOutcome::Malformed.label()], 1);
             None
         }
     }

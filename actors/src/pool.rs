@@ -25,6 +25,7 @@ use crate::mailbox::{Mailbox, wait_for_room};
 use crate::messages::{Arrived, Drain, PeerNews, Token};
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef, OwnTunnels, Paths};
 use crate::profiles::{Note, NoteShared, Profiles};
+use crate::series::outcomes::TestOutcome;
 use crate::series::{Exported, control};
 use crate::shared::Shared;
 use crate::supervise::Vital;
@@ -261,7 +262,8 @@ impl TunnelPool {
             ("tunnel_ended", ended),
         ];
         self.exported.add(&control::POOL, events);
-        self.exported_tests.add(&control::TUNNEL_TESTS, [("ok", passed), ("failed", failed)]);
+        self.exported_tests
+            .add(&control::TUNNEL_TESTS, [(TestOutcome::Ok.label(), passed), (TestOutcome::Failed.label(), failed)]);
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {

@@ -9,6 +9,7 @@
 
 use crate::netdb::NetDb;
 use crate::series::control;
+use crate::series::outcomes::{FetchOutcome, ReseedOutcome};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -162,12 +163,16 @@ impl Reseeder {
         let (outside, signers) = (Arc::clone(&self.outside), Arc::clone(&self.signers));
         let (rules, shared) = (self.netdb.rules_of(), self.shared.clone());
         let asked = actix_rt::task::spawn_blocking(move || {
-            let file = outside.fetch(host).map_err(|words| Failure { label: "unreachable", words })?;
+            let file =
+                outside.fetch(host).map_err(|words| Failure { label: FetchOutcome::Unreachable.label(), words })?;
             let opened = bundle::open(&file, &signers, &rules, shared.now().wall);
             opened.map(|bundle| (bundle, file)).map_err(|e| Failure { label: e.label(), words: e.to_string() })
         });
         ctx.spawn(asked.into_actor(self).map(move |outcome, actor, ctx| {
-            let ended = || Failure { label: "unreachable", words: "the thread that asked it has ended".to_owned() };
+            let ended = || Failure {
+                label: FetchOutcome::Unreachable.label(),
+                words: "the thread that asked it has ended".to_owned(),
+            };
             let outcome = outcome.unwrap_or_else(|_| Err(ended()));
             actor.on_fetched(Fetched { host, outcome }, ctx);
         }));
@@ -177,7 +182,7 @@ impl Reseeder {
         let name = self.hosts.get(host).map_or("?", String::as_str);
         let bundle = match outcome {
             Ok((bundle, file)) => {
-                control::RESEED_FETCHES.add(["good"], 1);
+                control::RESEED_FETCHES.add([FetchOutcome::Good.label()], 1);
                 let (signer, routers) = (&bundle.signer, bundle.routers.len());
                 let left_out = bundle::counted(&bundle.refused);
                 tracing::info!("reseed host {name}: {routers} routers, signed by {signer}; left out: {left_out}");
@@ -196,7 +201,7 @@ impl Reseeder {
     }
 
     fn take(&mut self, routers: Vec<RouterInfo>, signers: usize) {
-        control::RESEEDS.add(["taken"], 1);
+        control::RESEEDS.add([ReseedOutcome::Taken.label()], 1);
         self.failures.clear();
         self.words.set(format!("reseeded with {} routers of {signers} signers", routers.len()));
         let (files, outside) = (std::mem::take(&mut self.files), Arc::clone(&self.outside));
@@ -225,10 +230,10 @@ impl Reseeder {
         });
         ctx.spawn(kept.into_actor(self).map(|routers, actor, _| match routers {
             Ok(routers) if !routers.is_empty() => {
-                control::RESEEDS.add(["kept"], 1);
+                control::RESEEDS.add([ReseedOutcome::Kept.label()], 1);
                 import(actor.netdb.clone(), routers, "took the bundles that were kept of an earlier reseed");
             }
-            Ok(_) | Err(_) => control::RESEEDS.add(["failed"], 1),
+            Ok(_) | Err(_) => control::RESEEDS.add([ReseedOutcome::Failed.label()], 1),
         }));
     }
 }

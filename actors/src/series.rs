@@ -4,6 +4,7 @@
 //! A counter's name ends in `_total`; a quantity is in base units (seconds, bytes, ratios), and its name says so.
 
 pub mod control;
+pub mod outcomes;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ pub use file::Kept;
 use crate::identity::{Identity, Resign};
 use crate::mailbox::wait_for_room;
 use crate::series::control;
+use crate::series::outcomes::ClockOutcome;
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -129,10 +130,10 @@ impl TimeKeeper {
             let asked = servers::ask(server.clone(), self.shared.clock().clone());
             ctx.spawn(asked.into_actor(self).map(|answer, actor, ctx| match answer {
                 Ok(offset_ms) => {
-                    control::CLOCK_SERVERS.add(["answered"], 1);
+                    control::CLOCK_SERVERS.add([ClockOutcome::Answered.label()], 1);
                     actor.input(In::Server { offset_ms }, ctx);
                 }
-                Err(reason) => control::CLOCK_SERVERS.add([reason], 1),
+                Err(outcome) => control::CLOCK_SERVERS.add([outcome.label()], 1),
             }));
         }
     }

@@ -16,6 +16,7 @@ use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Drain, Incoming};
 use crate::series::control;
+use crate::series::outcomes::{RequestAnswer, RequestReason};
 use crate::shared::Shared;
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -175,19 +176,19 @@ impl TransitManager {
         let now = self.shared.now();
         let from = incoming.origin.router();
         if !self.admission.may_open(from, now.mono) {
-            return answered("dropped", admission::Reason::Flood.label());
+            return answered(RequestAnswer::Dropped, admission::Reason::Flood.label());
         }
         let message = incoming.message;
         let found = match hop::find(message.kind, &message.body, &self.shared.hash()) {
             Ok(found) => found,
-            Err(cause) => return answered("dropped", drop_label(cause)),
+            Err(cause) => return answered(RequestAnswer::Dropped, reason(cause).label()),
         };
         if self.replays.contains(&found.ephemeral) {
-            return answered("dropped", "replayed");
+            return answered(RequestAnswer::Dropped, RequestReason::Replayed.label());
         }
         if self.opening >= MAX_OPENING {
             self.no_worker += 1;
-            return answered("dropped", "queue_full");
+            return answered(RequestAnswer::Dropped, RequestReason::QueueFull.label());
         }
         self.opening += 1;
         self.shared.mailboxes().entered(Mailbox::BuildOpener);
@@ -197,8 +198,8 @@ impl TransitManager {
             actor.shared.mailboxes().left(Mailbox::BuildOpener);
             match opened {
                 Ok(OpenedBuild(Ok(opened))) => actor.on_opened(opened, ctx),
-                Ok(OpenedBuild(Err(cause))) => answered("dropped", drop_label(cause)),
-                Err(_) => answered("dropped", "queue_full"),
+                Ok(OpenedBuild(Err(cause))) => answered(RequestAnswer::Dropped, reason(cause).label()),
+                Err(_) => answered(RequestAnswer::Dropped, RequestReason::QueueFull.label()),
             }
         }));
     }
@@ -206,14 +207,14 @@ impl TransitManager {
     fn on_opened(&mut self, opened: Opened, ctx: &mut Context<Self>) {
         let now = self.shared.now();
         if !self.replays.insert(now.mono, &opened.found.ephemeral) {
-            return answered("dropped", "replayed");
+            return answered(RequestAnswer::Dropped, RequestReason::Replayed.label());
         }
         let request = &opened.request;
         let (is_gateway, is_endpoint) = (request.role == Role::InboundGateway, request.role == Role::OutboundEndpoint);
         // Only a gateway is asked by who is not its previous hop, out of a tunnel or in garlic. INTEROP: Java takes anything
         // else for an attack.
         if opened.from.is_none() && !is_gateway {
-            return answered("dropped", "no_previous");
+            return answered(RequestAnswer::Dropped, RequestReason::NoPrevious.label());
         }
         let ip = opened.from.filter(|_| !self.shared.allow_private()).and_then(|from| self.shared.place_of(&from));
         let source = Source { router: opened.from, ip };
@@ -238,15 +239,16 @@ impl TransitManager {
             other => other,
         };
         let (answer, reason) = match verdict {
-            Verdict::Accept { promised } => (Answer::Accept { bandwidth: promised }, "accepted"),
+            Verdict::Accept { promised } => (Answer::Accept { bandwidth: promised }, RequestReason::Accepted.label()),
             Verdict::Refuse(reason) => (Answer::Refuse, reason.label()),
-            Verdict::Drop(reason) => return answered("dropped", reason.label()),
+            Verdict::Drop(reason) => return answered(RequestAnswer::Dropped, reason.label()),
         };
         let promised = if let Answer::Accept { bandwidth } = answer { bandwidth } else { None };
         let account = opened.from.map_or(Account::Strangers, Account::Router);
         match opened.answer(answer, now.wall, &mut self.rng) {
             Ok(outcome) => {
-                answered(if answer == Answer::Refuse { "refused" } else { "accepted" }, reason);
+                let refused = answer == Answer::Refuse;
+                answered(if refused { RequestAnswer::Refused } else { RequestAnswer::Accepted }, reason);
                 // The hop first: cells may follow the answer closely.
                 match outcome.hop {
                     Some(hop) => self.install(&hop, source, promised, ctx),
@@ -262,7 +264,7 @@ impl TransitManager {
                     self.admission.ended(&source, promised);
                     self.shared.tunnel_ids().release(receive);
                 }
-                answered("dropped", "unanswerable");
+                answered(RequestAnswer::Dropped, RequestReason::Unanswerable.label());
             }
         }
     }
@@ -305,7 +307,7 @@ impl TransitManager {
         self.untried = untried;
         if let Some(hop) = unused {
             self.shared.transports().remove(&hop);
-            answered("reclaimed", "never_used");
+            answered(RequestAnswer::Reclaimed, RequestReason::NeverUsed.label());
             self.forget(&hop);
         }
     }
@@ -420,20 +422,20 @@ fn place(role: Role) -> usize {
 }
 
 /// Counts one build request by what became of it.
-fn answered(answer: &'static str, reason: &'static str) {
-    control::BUILD_REQUESTS.add([answer, reason], 1);
+fn answered(answer: RequestAnswer, reason: &'static str) {
+    control::BUILD_REQUESTS.add([answer.label(), reason], 1);
 }
 
-fn drop_label(cause: hop::Unanswered) -> &'static str {
+fn reason(cause: hop::Unanswered) -> RequestReason {
     match cause {
-        hop::Unanswered::NotABuild => "not_a_build",
-        hop::Unanswered::Malformed(_) => "malformed",
-        hop::Unanswered::NoRecord => "no_record",
-        hop::Unanswered::BadRecord(_) => "bad_record",
-        hop::Unanswered::TooOld => "too_old",
-        hop::Unanswered::TooFarAhead => "too_far_ahead",
-        hop::Unanswered::NextIsUs => "next_is_us",
-        hop::Unanswered::NextIsPrevious => "next_is_previous",
+        hop::Unanswered::NotABuild => RequestReason::NotABuild,
+        hop::Unanswered::Malformed(_) => RequestReason::Malformed,
+        hop::Unanswered::NoRecord => RequestReason::NoRecord,
+        hop::Unanswered::BadRecord(_) => RequestReason::BadRecord,
+        hop::Unanswered::TooOld => RequestReason::TooOld,
+        hop::Unanswered::TooFarAhead => RequestReason::TooFarAhead,
+        hop::Unanswered::NextIsUs => RequestReason::NextIsUs,
+        hop::Unanswered::NextIsPrevious => RequestReason::NextIsPrevious,
     }
 }
 

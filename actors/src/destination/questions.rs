@@ -8,6 +8,7 @@ use crate::drops::ControlDrop;
 use crate::expected::Via;
 use crate::messages::Incoming;
 use crate::series::control;
+use crate::series::outcomes::{Publication, SearchOutcome};
 use actix::prelude::*;
 use ramson_protocol::b32::B32;
 use ramson_protocol::data::entry::Entry;
@@ -19,7 +20,7 @@ use ramson_protocol::i2np::database_lookup::{DatabaseLookup, LookupKind, ReplyEn
 use ramson_protocol::i2np::database_search_reply::DatabaseSearchReply;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::id::{DestinationHash, NetDbKey, RouterHash};
-use ramson_protocol::netdb::publish::In as Publication;
+use ramson_protocol::netdb::publish::In as ToPublisher;
 use ramson_protocol::netdb::search::{Config, In, Out, Outcome, Search};
 use ramson_protocol::time::Wall;
 use rand::Rng;
@@ -127,10 +128,11 @@ impl LocalDestination {
 
     /// The search for our own lease set is over.
     fn verified(&mut self, found: bool) {
-        control::DESTINATION_PUBLISHES.add([if found { "verified" } else { "not_verified" }], 1);
+        let outcome = if found { Publication::Verified } else { Publication::NotVerified };
+        control::DESTINATION_PUBLISHES.add([outcome.label()], 1);
         if !found {
             // Whoever confirmed it has not passed it on.
-            self.publisher.handle_input(self.shared.now(), Publication::Publish);
+            self.publisher.handle_input(self.shared.now(), ToPublisher::Publish);
         }
     }
 
@@ -179,12 +181,12 @@ impl LocalDestination {
                         self.verified(outcome == Outcome::Found);
                         continue;
                     }
-                    let label = match outcome {
-                        Outcome::Found => "found",
-                        Outcome::NotFound => "not_found",
-                        Outcome::TimedOut => "timed_out",
+                    let how = match outcome {
+                        Outcome::Found => SearchOutcome::Found,
+                        Outcome::NotFound => SearchOutcome::NotFound,
+                        Outcome::TimedOut => SearchOutcome::TimedOut,
                     };
-                    control::DESTINATION_LOOKUPS.add([label], 1);
+                    control::DESTINATION_LOOKUPS.add([how.label()], 1);
                     if outcome != Outcome::Found {
                         self.not_found(key);
                     }

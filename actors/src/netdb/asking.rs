@@ -8,6 +8,7 @@ use crate::drops::ControlDrop;
 use crate::expected::Via;
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
 use crate::series::control;
+use crate::series::outcomes::LookupWay;
 use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
@@ -42,8 +43,8 @@ pub(super) async fn ask(
         encryption: ReplyEncryption::None,
     };
     let tunnels = pick(&own.outbound).zip(pick(&own.inbound));
-    let via = if tunnels.is_some() { "tunnels" } else { "session" };
-    control::NETDB_QUERIES.add([via], 1);
+    let via = if tunnels.is_some() { LookupWay::Tunnels } else { LookupWay::Session };
+    control::NETDB_QUERIES.add([via.label()], 1);
     let sent = match tunnels {
         Some((outbound, inbound)) => match netdb.known_router(floodfill).await {
             Some(info) => ask_through(&netdb, &info, lookup, outbound, inbound),

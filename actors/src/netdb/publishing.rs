@@ -9,6 +9,7 @@ use super::searches::Unreachable;
 use crate::expected::{Via, Waiter};
 use crate::mailbox::Mailbox;
 use crate::messages::{Arrived, Token};
+use crate::series::outcomes::Publication;
 use crate::series::{Exported, control};
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -83,10 +84,10 @@ impl Publishing {
                     self.core.handle_input(self.netdb.shared().now(), In::Publish);
                 }
                 Out::Published(_) => {
-                    count("confirmed");
+                    count(Publication::Confirmed);
                     self.netdb.shared().set_known();
                 }
-                Out::Unpublished => count("unconfirmed"),
+                Out::Unpublished => count(Publication::Unconfirmed),
             }
         }
     }
@@ -118,8 +119,8 @@ impl Publishing {
     }
 }
 
-fn count(outcome: &'static str) {
-    control::NETDB_PUBLISHES.add([outcome], 1);
+fn count(outcome: Publication) {
+    control::NETDB_PUBLISHES.add([outcome.label()], 1);
 }
 
 impl Actor for Publishing {

@@ -11,6 +11,7 @@ use crate::drops::ControlDrop;
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, Origin};
 use crate::series::control;
+use crate::series::outcomes::{LookupWay, SearchOutcome};
 use crate::supervise::Vital;
 use actix::prelude::*;
 use ramson_protocol::data::entry::Entry;
@@ -120,7 +121,7 @@ impl Searches {
     fn wait_for(&mut self, key: NetDbKey, kind: LookupKind) -> Option<oneshot::Receiver<Option<Entry>>> {
         let now = self.netdb.shared().now().mono;
         if self.missed.get(&key).is_some_and(|until| *until > now) {
-            count("missed_lately");
+            count(SearchOutcome::MissedLately);
             return None;
         }
         if !self.running.contains_key(&key) {
@@ -128,14 +129,14 @@ impl Searches {
             let full = kind == LookupKind::RouterInfo
                 && self.running.values().filter(|r| for_sessions(r)).count() >= MAX_FOR_SESSIONS;
             if full || self.running.len() >= MAX_RUNNING {
-                count("busy");
+                count(SearchOutcome::Busy);
                 return None;
             }
             self.begin(Config::lookup(self.netdb.shared().hash()), key, kind);
         }
         let running = self.running.get_mut(&key)?;
         if running.waiting.len() >= MAX_WAITING {
-            count("busy");
+            count(SearchOutcome::Busy);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
@@ -171,7 +172,7 @@ impl Searches {
                 }
                 Some(Out::Silent(floodfill)) => {
                     if self.netdb.directory().silent(floodfill, self.netdb.shared().now().mono) {
-                        count("floodfill_rests");
+                        count(SearchOutcome::FloodfillRests);
                     }
                 }
                 Some(Out::Finished(outcome)) => self.finish(key, outcome, found),
@@ -183,10 +184,10 @@ impl Searches {
         let Some(Running { search, waiting }) = self.running.remove(&key) else { return };
         let exploration = search.kind() == LookupKind::Exploratory;
         count(match (outcome, exploration) {
-            (_, true) => "explored",
-            (Outcome::Found, _) => "found",
-            (Outcome::NotFound, _) => "not_found",
-            (Outcome::TimedOut, _) => "timed_out",
+            (_, true) => SearchOutcome::Explored,
+            (Outcome::Found, _) => SearchOutcome::Found,
+            (Outcome::NotFound, _) => SearchOutcome::NotFound,
+            (Outcome::TimedOut, _) => SearchOutcome::TimedOut,
         });
         if outcome != Outcome::Found
             && search.kind() == LookupKind::RouterInfo
@@ -282,12 +283,12 @@ impl Searches {
     }
 }
 
-pub(super) fn count_reply(kind: &'static str, via: &'static str) {
-    control::NETDB_REPLIES.add([kind, via], 1);
+pub(super) fn count_reply(kind: &'static str, via: LookupWay) {
+    control::NETDB_REPLIES.add([kind, via.label()], 1);
 }
 
-fn count(outcome: &'static str) {
-    control::NETDB_SEARCHES.add([outcome], 1);
+fn count(outcome: SearchOutcome) {
+    control::NETDB_SEARCHES.add([outcome.label()], 1);
 }
 
 impl Actor for Searches {
@@ -342,7 +343,7 @@ impl Handler<Replied> for Searches {
         if asked.is_none() {
             return ControlDrop::SearchReplyNotAskedFor.count();
         }
-        let via = if origin.way().is_own() { "tunnels" } else { "session" };
+        let via = if origin.way().is_own() { LookupWay::Tunnels } else { LookupWay::Session };
         if self.running.contains_key(&reply.key) {
             count_reply("search_reply", via);
             self.feed(reply.key, In::Reply { from: reply.from, peers: reply.peers });

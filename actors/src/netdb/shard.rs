@@ -17,6 +17,7 @@ use super::storage::Loaded;
 use super::{NetDb, SHARDS};
 use crate::mailbox::Mailbox;
 use crate::messages::{Incoming, RouterKnown};
+use crate::series::outcomes::LookupOutcome;
 use crate::series::{Exported, control};
 use crate::supervise::Vital;
 use actix::prelude::*;
@@ -131,34 +132,36 @@ impl NetDbShard {
         }
     }
 
-    fn on_asked(&mut self, incoming: &Incoming, bearer: &Bearer) -> &'static str {
-        let Ok(asked) = DatabaseLookup::parse(&incoming.message.body) else { return "malformed" };
+    fn on_asked(&mut self, incoming: &Incoming, bearer: &Bearer) -> LookupOutcome {
+        let Ok(asked) = DatabaseLookup::parse(&incoming.message.body) else { return LookupOutcome::Malformed };
         let shared = self.netdb.shared().clone();
         let now = shared.now();
         // Without this anyone could have us send answers to whomever he likes, and use up what others may ask.
         if asked.reply_tunnel.is_none() && !is_from(incoming.origin, asked.from) {
-            return "not_from_sender";
+            return LookupOutcome::NotFromSender;
         }
         if !self.netdb.throttle().allows(&asked, bearer, now.mono) {
-            return "throttled";
+            return LookupOutcome::Throttled;
         }
         let proven = bearer.router().and_then(|router| shared.neighbours().get(&router)).is_some_and(|n| n.proven);
         let answer = lookup::answer(&asked, &Seen(self), shared.hash(), proven, now.wall);
         let (kind, body, outcome) = match answer {
             Answer::Entry(entry) => match DatabaseStore::new(entry).to_body() {
-                Ok(body) => (MessageType::DatabaseStore, body, "found"),
-                Err(_) => return "too_large",
+                Ok(body) => (MessageType::DatabaseStore, body, LookupOutcome::Found),
+                Err(_) => return LookupOutcome::TooLarge,
             },
-            Answer::Reply(reply) => (MessageType::DatabaseSearchReply, reply.to_body().into(), "not_found"),
+            Answer::Reply(reply) => (MessageType::DatabaseSearchReply, reply.to_body().into(), LookupOutcome::NotFound),
         };
         if !self.netdb.shares().answer(bearer, body.len(), incoming.message.body.len(), now.mono) {
-            return "over_share";
+            return LookupOutcome::OverShare;
         }
         let message = shared.message(kind, body);
-        let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else { return "too_large" };
+        let Ok(message) = sealed(&shared, &asked.encryption, message, &mut self.rng) else {
+            return LookupOutcome::TooLarge;
+        };
         let sent =
             deliver(&self.netdb, incoming.origin.account(), asked.from, asked.reply_tunnel, message, &mut self.rng);
-        if sent { outcome } else { "not_sent" }
+        if sent { outcome } else { LookupOutcome::NotSent }
     }
 
     /// The only place where what the store puts out takes effect.
@@ -300,7 +303,7 @@ impl Handler<Asked> for NetDbShard {
     fn handle(&mut self, asked: Asked, _: &mut Context<Self>) {
         self.netdb.left(Mailbox::NetDbShard);
         let outcome = self.on_asked(&asked.0, &asked.1);
-        control::NETDB_LOOKUPS.add([outcome], 1);
+        control::NETDB_LOOKUPS.add([outcome.label()], 1);
     }
 }
 

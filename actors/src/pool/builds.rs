@@ -19,6 +19,7 @@ use crate::messages::{Arrived, Token};
 use crate::paths::{InboundTunnelRef, OutboundTunnelRef};
 use crate::profiles::Choose;
 use crate::series::control;
+use crate::series::outcomes::BuildOutcome;
 use actix::prelude::*;
 use ramson_protocol::garlic::one_time::OneTimeKey;
 use ramson_protocol::id::{MessageId, RouterHash, TunnelId};
@@ -64,9 +65,9 @@ pub(super) fn direction_label(direction: Direction) -> &'static str {
     }
 }
 
-fn count(direction: Direction, result: &'static str) {
+fn count(direction: Direction, result: BuildOutcome) {
     let direction = direction_label(direction);
-    control::OWN_BUILDS.add([direction, result], 1);
+    control::OWN_BUILDS.add([direction, result.label()], 1);
 }
 
 impl TunnelPool {
@@ -200,7 +201,7 @@ impl TunnelPool {
         self.note_verdicts(&hops, &verdicts);
         match tunnel.and_then(|tunnel| self.own_tunnel(&tunnel, hops, &endpoint).map(|own| (own, tunnel.expires()))) {
             Some((own, expires)) => {
-                count(direction, "ok");
+                count(direction, BuildOutcome::Ok);
                 self.tunnels.insert(id, own);
                 self.changed = true;
                 self.input(In::Built { id, expires });
@@ -249,7 +250,7 @@ impl TunnelPool {
     /// No answer came in time.
     pub(super) fn build_timed_out(&mut self, id: PoolTunnelId) {
         let Some(building) = self.builds.remove(&id) else { return };
-        count(building.direction, "timeout");
+        count(building.direction, BuildOutcome::Timeout);
         self.note_shared(&building.hops, SharedEvent::BuildTimedOut);
         end(building.into_endpoint());
     }
@@ -276,9 +277,9 @@ impl TunnelPool {
 
     fn build_failed(&mut self, id: PoolTunnelId, direction: Direction, why: BuildFailure) {
         let result = match why {
-            BuildFailure::Refused => "refused",
-            BuildFailure::Unsent => "unsent",
-            BuildFailure::NoPeers => "no_peers",
+            BuildFailure::Refused => BuildOutcome::Refused,
+            BuildFailure::Unsent => BuildOutcome::Unsent,
+            BuildFailure::NoPeers => BuildOutcome::NoPeers,
         };
         count(direction, result);
         self.input(In::Failed { id, why });

@@ -13,6 +13,7 @@ mod route;
 use super::interfaces::source;
 use super::{Heard, ReachKeeper};
 use crate::series::control;
+use crate::series::outcomes::GatewayOutcome;
 use actix::prelude::*;
 use crab_nat::{GatewayAddress, InternetProtocol, PortMapping, PortMappingOptions, PortMappingType, TimeoutConfig};
 use igd_next::aio::tokio::{Tokio, search_gateway};
@@ -175,7 +176,7 @@ async fn ask(wanted: &Wanted, v4: bool, before: &[Standing]) -> Vec<Standing> {
     }
     all.retain(|new| {
         wanted.private || is_public(new.mapping.external.ip()) || {
-            control::GATEWAY.add([new.mapping.by.label(), "private"], 1);
+            control::GATEWAY.add([new.mapping.by.label(), GatewayOutcome::Private.label()], 1);
             false
         }
     });
@@ -214,11 +215,11 @@ async fn by_pcp(
             Ok(Ok(mapping)) => mapping,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the gateway maps no port by PCP or NAT-PMP");
-                control::GATEWAY.add(["pcp", "refused"], 1);
+                control::GATEWAY.add([Gateway::Pcp.label(), GatewayOutcome::Refused.label()], 1);
                 return None;
             }
             Err(_) => {
-                control::GATEWAY.add(["pcp", "timed_out"], 1);
+                control::GATEWAY.add([Gateway::Pcp.label(), GatewayOutcome::TimedOut.label()], 1);
                 return None;
             }
         },
@@ -230,7 +231,7 @@ async fn by_pcp(
             (IpAddr::V4(timeout(PATIENCE, asked).await.ok()?.ok()?), Gateway::NatPmp)
         }
     };
-    control::GATEWAY.add([by.label(), "mapped"], 1);
+    control::GATEWAY.add([by.label(), GatewayOutcome::Mapped.label()], 1);
     let external = SocketAddr::new(ip, mapping.external_port().get());
     let v4 = local.is_ipv4();
     (external.is_ipv4() == v4).then(|| Standing {
@@ -248,11 +249,11 @@ async fn by_upnp(ports: &[(Transport, NonZeroU16)], local: IpAddr, before: &[Sta
     options.timeout = Some(PATIENCE / 3);
     options.single_search_timeout = Some(PATIENCE / 4);
     let Ok(gateway) = search_gateway(options).await else {
-        control::GATEWAY.add(["upnp", "no_gateway"], 1);
+        control::GATEWAY.add([Gateway::Upnp.label(), GatewayOutcome::NoGateway.label()], 1);
         return Vec::new();
     };
     let Ok(Ok(ip)) = timeout(PATIENCE, gateway.get_external_ip()).await else {
-        control::GATEWAY.add(["upnp", "no_address"], 1);
+        control::GATEWAY.add([Gateway::Upnp.label(), GatewayOutcome::NoAddress.label()], 1);
         return Vec::new();
     };
     let mut all = Vec::new();
@@ -265,10 +266,10 @@ async fn by_upnp(ports: &[(Transport, NonZeroU16)], local: IpAddr, before: &[Sta
         let outside = held.map_or(port.get(), |old| old.mapping.external.port());
         let added = timeout(PATIENCE, add_port(&gateway, protocol, outside, SocketAddr::new(local, port.get()))).await;
         let Ok(Some(outside)) = added else {
-            control::GATEWAY.add(["upnp", "refused"], 1);
+            control::GATEWAY.add([Gateway::Upnp.label(), GatewayOutcome::Refused.label()], 1);
             continue;
         };
-        control::GATEWAY.add(["upnp", "mapped"], 1);
+        control::GATEWAY.add([Gateway::Upnp.label(), GatewayOutcome::Mapped.label()], 1);
         all.push(Standing {
             transport: *transport,
             v4: true,

@@ -3,6 +3,10 @@
 use crate::drops::ControlDrop;
 use crate::series;
 use crate::series::Counter;
+use crate::series::outcomes::{
+    BuildOutcome, FetchOutcome, LookupOutcome, LookupWay, Publication, RequestAnswer, RequestReason, ReseedOutcome,
+    SearchOutcome, StoreOutcome, TestOutcome,
+};
 use ramson_protocol::i2cp::server::Refused;
 
 series! {
@@ -139,34 +143,30 @@ pub fn begin() {
     for counter in [&CLOCK_JUMPS, &NEWS_DEFERRED, &UNEXPECTED_ENDS, &NETDB_FLOODS, &NETDB_STORAGE_ERRORS] {
         counter.add([], 0);
     }
-    let known: [(&Counter<1>, &[&'static str]); 12] = [
+    let known: [(&Counter<1>, &[&'static str]); 5] = [
         (&DUPLICATES, &["forgotten_early"]),
         (&CHARGES, &["malformed", "misbehaved", "ours"]),
-        (&TUNNEL_TESTS, &["ok", "failed"]),
-        (&NETDB_LOOKUPS, &["found", "not_found", "throttled", "over_share"]),
-        (&NETDB_SEARCHES, &["found", "not_found"]),
-        (&NETDB_QUERIES, &["tunnels", "session"]),
-        (&NETDB_PUBLISHES, &["confirmed", "unconfirmed"]),
-        (
-            &NETDB_STORES,
-            &["taken", "not_newer", "bad_signature", "from_the_future", "too_old", "wrong_network", "over_share"],
-        ),
+        (&NETDB_STORES, &["not_newer", "bad_signature", "from_the_future", "too_old", "wrong_network"]),
         (&CONNECT_FAILURES, &["no_router_info", "no_address", "dial", "timed_out", "resting"]),
-        (&RESEEDS, &["taken", "kept", "failed"]),
-        (&RESEED_FETCHES, &["good", "unreachable"]),
         (&I2CP_PAYLOADS, &["sent", "received"]),
     ];
     for (counter, values) in known {
         values.iter().for_each(|value| counter.add([value], 0));
     }
+    StoreOutcome::ALL.iter().for_each(|outcome| NETDB_STORES.add([outcome.label()], 0));
+    LookupOutcome::ALL.iter().for_each(|outcome| NETDB_LOOKUPS.add([outcome.label()], 0));
+    SearchOutcome::ALL.iter().for_each(|outcome| NETDB_SEARCHES.add([outcome.label()], 0));
+    LookupWay::ALL.iter().for_each(|way| NETDB_QUERIES.add([way.label()], 0));
+    Publication::ALL.iter().for_each(|outcome| NETDB_PUBLISHES.add([outcome.label()], 0));
+    TestOutcome::ALL.iter().for_each(|outcome| TUNNEL_TESTS.add([outcome.label()], 0));
+    ReseedOutcome::ALL.iter().for_each(|outcome| RESEEDS.add([outcome.label()], 0));
+    FetchOutcome::ALL.iter().for_each(|outcome| RESEED_FETCHES.add([outcome.label()], 0));
     Refused::ALL.iter().for_each(|refused| I2CP_REFUSED.add([refused.label()], 0));
     ControlDrop::ALL.iter().for_each(|drop| DROPS.add([drop.label()], 0));
     for direction in ["inbound", "outbound"] {
-        ["ok", "refused", "timeout", "unsent", "no_peers"]
-            .iter()
-            .for_each(|result| OWN_BUILDS.add([direction, result], 0));
+        BuildOutcome::ALL.iter().for_each(|result| OWN_BUILDS.add([direction, result.label()], 0));
     }
     let refusals = ["draining", "tunnel_limit", "bandwidth", "minimum", "previous_hop", "next_hop", "chance"];
-    BUILD_REQUESTS.add(["accepted", "accepted"], 0);
-    refusals.iter().for_each(|reason| BUILD_REQUESTS.add(["refused", reason], 0));
+    BUILD_REQUESTS.add([RequestAnswer::Accepted.label(), RequestReason::Accepted.label()], 0);
+    refusals.iter().for_each(|reason| BUILD_REQUESTS.add([RequestAnswer::Refused.label(), reason], 0));
 }

@@ -2,6 +2,7 @@
 //!
 //! spec: RFC 4330 §5
 
+use crate::series::outcomes::ClockOutcome;
 use ramson_protocol::clock::sntp::{self, LEN, PORT};
 use ramson_transports::clock::Clock;
 use rand::{Rng, RngExt};
@@ -21,9 +22,9 @@ const DATAGRAMS: usize = 8;
 ///
 /// # Errors
 /// Why it is not known: a label for metrics.
-pub(super) async fn ask(server: String, clock: Clock) -> Result<i64, &'static str> {
-    let at = resolve(server).await.ok_or("name")?;
-    timeout(ANSWER_WITHIN, exchange(at, &clock)).await.map_err(|_| "timed_out")?
+pub(super) async fn ask(server: String, clock: Clock) -> Result<i64, ClockOutcome> {
+    let at = resolve(server).await.ok_or(ClockOutcome::Name)?;
+    timeout(ANSWER_WITHIN, exchange(at, &clock)).await.map_err(|_| ClockOutcome::TimedOut)?
 }
 
 /// One address of a server, any of several.
@@ -41,27 +42,27 @@ async fn resolve(server: String) -> Option<SocketAddr> {
     (!all.is_empty()).then(|| all[rand::rng().random_range(0..all.len())])
 }
 
-async fn exchange(at: SocketAddr, clock: &Clock) -> Result<i64, &'static str> {
+async fn exchange(at: SocketAddr, clock: &Clock) -> Result<i64, ClockOutcome> {
     let any: SocketAddr =
         if at.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = UdpSocket::bind(any).await.map_err(|_| "socket")?;
-    socket.connect(at).await.map_err(|_| "unreachable")?;
+    let socket = UdpSocket::bind(any).await.map_err(|_| ClockOutcome::Socket)?;
+    socket.connect(at).await.map_err(|_| ClockOutcome::Unreachable)?;
     let cookie = rand::rng().next_u64();
     let sent = clock.now();
-    socket.send(&sntp::question(cookie)).await.map_err(|_| "unreachable")?;
+    socket.send(&sntp::question(cookie)).await.map_err(|_| ClockOutcome::Unreachable)?;
     let mut buffer = [0; 4 * LEN];
     for _ in 0..DATAGRAMS {
-        let len = socket.recv(&mut buffer).await.map_err(|_| "unreachable")?;
+        let len = socket.recv(&mut buffer).await.map_err(|_| ClockOutcome::Unreachable)?;
         let took = clock.now().mono.saturating_sub(sent.mono);
         match sntp::offset_ms(&buffer[..len], cookie, sent.wall, took) {
             // Somebody guesses.
             Err(sntp::Error::Unasked | sntp::Error::Short | sntp::Error::NotAServer) => {}
-            Err(sntp::Error::Unsynchronised) => return Err("unsynchronised"),
-            Err(sntp::Error::Absurd) => return Err("absurd"),
+            Err(sntp::Error::Unsynchronised) => return Err(ClockOutcome::Unsynchronised),
+            Err(sntp::Error::Absurd) => return Err(ClockOutcome::Absurd),
             Ok(offset) => return Ok(offset),
         }
     }
-    Err("forged")
+    Err(ClockOutcome::Forged)
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ mod tests {
     #[actix::test]
     async fn a_server_that_does_not_answer_or_has_no_name_is_no_error_of_ours() {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        assert_eq!(ask(silent.local_addr().unwrap().to_string(), Clock::new()).await, Err("timed_out"));
-        assert_eq!(ask("no such name".to_owned(), Clock::new()).await, Err("name"));
+        assert_eq!(ask(silent.local_addr().unwrap().to_string(), Clock::new()).await, Err(ClockOutcome::TimedOut));
+        assert_eq!(ask("no such name".to_owned(), Clock::new()).await, Err(ClockOutcome::Name));
     }
 }

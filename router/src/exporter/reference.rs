@@ -2,7 +2,7 @@
 
 use super::{series, table};
 use ramson_actors::drops::ControlDrop;
-use ramson_actors::series::{Row, control};
+use ramson_actors::series::{Row, control, outcomes};
 use ramson_transports::stats::{DropCause, Role};
 use std::fmt::Write;
 
@@ -26,15 +26,42 @@ pub(crate) fn metrics() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(page, "| `{}` | {} | {} | {labels} | {} |", row.name, row.kind.label(), row.unit(), row.help);
     }
-    page += &values(&table::DROPS.row(), DropCause::ALL.iter().map(|cause| (cause.label(), cause.about())));
-    page += &values(&control::DROPS.row(), ControlDrop::ALL.iter().map(|reason| (reason.label(), reason.about())));
-    page += &values(&table::CELLS.row(), Role::ALL.iter().map(|role| (role.label(), role.about())));
+    page += &values(&table::DROPS.row(), "cause", DropCause::ALL.iter().map(|cause| (cause.label(), cause.about())));
+    page += &values(
+        &control::DROPS.row(),
+        "reason",
+        ControlDrop::ALL.iter().map(|reason| (reason.label(), reason.about())),
+    );
+    macro_rules! words {
+        ($($series:ident $label:literal $words:ident,)*) => {
+            $(page += &values(
+                &control::$series.row(),
+                $label,
+                outcomes::$words::ALL.iter().map(|word| (word.label(), word.about())),
+            );)*
+        };
+    }
+    words! {
+        OWN_BUILDS "result" BuildOutcome,
+        TUNNEL_TESTS "result" TestOutcome,
+        BUILD_REQUESTS "answer" RequestAnswer,
+        BUILD_REQUESTS "reason" RequestReason,
+        NETDB_STORES "outcome" StoreOutcome,
+        NETDB_LOOKUPS "outcome" LookupOutcome,
+        NETDB_SEARCHES "outcome" SearchOutcome,
+        NETDB_QUERIES "via" LookupWay,
+        NETDB_PUBLISHES "outcome" Publication,
+        GATEWAY "outcome" GatewayOutcome,
+        CLOCK_SERVERS "outcome" ClockOutcome,
+        RESEEDS "outcome" ReseedOutcome,
+        RESEED_FETCHES "outcome" FetchOutcome,
+    }
+    page += &values(&table::CELLS.row(), "role", Role::ALL.iter().map(|role| (role.label(), role.about())));
     page
 }
 
-/// What the values of a series' one label mean.
-fn values(row: &Row, all: impl Iterator<Item = (&'static str, &'static str)>) -> String {
-    let label = row.labels.first().copied().unwrap_or_default();
+/// What the values of one of a series' labels mean.
+fn values(row: &Row, label: &str, all: impl Iterator<Item = (&'static str, &'static str)>) -> String {
     let mut part = format!("\n## `{}` by `{label}`\n\n| `{label}` | |\n|---|---|\n", row.name);
     for (value, about) in all {
         // Writing to a string cannot fail.

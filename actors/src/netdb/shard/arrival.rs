@@ -17,6 +17,7 @@ use crate::netdb::requests::Offered;
 use crate::netdb::searches::count_reply;
 use crate::netdb::verifier::{Verified, Verify};
 use crate::series::control;
+use crate::series::outcomes::{LookupWay, StoreOutcome};
 use actix::prelude::*;
 use ramson_protocol::bearer::Bearer;
 use ramson_protocol::data::entry::Entry;
@@ -56,7 +57,7 @@ impl Arrival {
 impl NetDbShard {
     pub(super) fn on_stored(&mut self, incoming: &Incoming, bearer: Bearer) -> ResponseActFuture<Self, bool> {
         let Ok(store) = DatabaseStore::parse(&incoming.message.body) else {
-            count("malformed");
+            count(StoreOutcome::Malformed.label());
             return no();
         };
         if store.key != store.entry.key() {
@@ -69,14 +70,14 @@ impl NetDbShard {
         // floodfills for it, and the one that has it would be the tunnel's owner. See `i2np::ways`.
         let asked = if own { shared.expected().answers_lookup(store.key, origin, shared.now().mono) } else { None };
         if own && asked.is_none() {
-            count("not_asked_for");
+            count(StoreOutcome::NotAskedFor.label());
             return no();
         }
         // spec: i2np §DatabaseStore — a reply token is to be ignored in what came down a tunnel of ours.
         let reply = store.reply.filter(|_| !own);
         let wanted = own || (reply.is_none() && self.netdb.directory().is_wanted(store.key));
         if wanted {
-            count_reply("entry", if own { "tunnels" } else { "session" });
+            count_reply("entry", if own { LookupWay::Tunnels } else { LookupWay::Session });
         }
         // What floods to a floodfill is published, also if it looks for it just then: else it could be told that it does.
         let is_answer = own || (wanted && !shared.floodfill());
@@ -119,11 +120,11 @@ impl NetDbShard {
         let cost = rules::cost(&arrival.entry);
         let unasked = arrival.source == Source::Unsolicited;
         if unasked && !self.netdb.shares().signature(&arrival.bearer, cost, now.mono) {
-            count("over_share");
+            count(StoreOutcome::OverShare.label());
             return no();
         }
         if self.verifying[cost as usize] >= super::MAX_VERIFYING[cost as usize] {
-            count("busy");
+            count(StoreOutcome::Busy.label());
             return no();
         }
         self.verifying[cost as usize] += 1;
@@ -199,7 +200,7 @@ impl NetDbShard {
             self.drain();
             return false;
         }
-        count("taken");
+        count(StoreOutcome::Taken.label());
         if let Entry::RouterInfo(info) = &arrival.entry {
             for (_, waiter) in self.awaited.extract_if(.., |(router, _)| *router == info.hash()) {
                 // Whoever waited may have given up.
