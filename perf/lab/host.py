@@ -11,7 +11,7 @@ from .sandbox import NETWORK, NETWORK6, new_namespace, sh
 
 
 class Host:
-    """Host `n` at 10.n.0.1 and 2001:db8:n::1. A router speaks over the IP `families` that it is told."""
+    """Host `n` at NETWORK.n.0.1 and 2001:db8:n::1. A router speaks over the IP `families` that it is told."""
 
     families = (4,)
 

@@ -30,6 +30,7 @@ class Ramson(Router):
     page = EXPORTER
     info_name = os.path.join("data", "router.info")
     publish = "none"  # what it publishes behind a NAT
+    private = True  # it holds its network for a private one, in which no rules by network hold
 
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
@@ -42,7 +43,7 @@ class Ramson(Router):
         return f"""
 [network]
 id = {NETWORK_ID}
-allow_private_addresses = true
+allow_private_addresses = {str(self.private).lower()}
 bootstrap = ["{self.dir}/bootstrap"]
 [router]
 floodfill = {str(self.floodfill).lower()}

@@ -9,6 +9,7 @@
 Every case has a path of its own through it, fixed by explicit peers. A path is written nearest hop first, as i2pd reads it.
 """
 
+from . import sam
 from .download import Broken, Proxy
 from .i2pd import I2pd
 from .java import JavaRouter
@@ -108,6 +109,16 @@ class Ipv6RelayNetwork(RelayNetwork):
 
     name = "relay-ipv6"
     ipv6 = True
+
+
+class PublicRelayNetwork(RelayNetwork):
+    """The same, which the router under test does not hold for a private one; programs speak SAM with it."""
+
+    name = "relay-public"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.subject.private, self.subject.sam_port = False, sam.PORT
 
 
 class Ssu2RelayNetwork(RelayNetwork):

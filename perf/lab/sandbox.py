@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 
-NETWORK = "10"  # first byte of every IPv4 address
-NETWORK6 = "2001:db8"  # beginning of every IPv6 address: not of the private ranges, in which i2pd sees no IPv6
+# The beginnings of all addresses: not of the private ranges, in which i2pd sees no IPv6 and no rules by network hold. Who is
+# there in the world is never met: nothing leaves these namespaces.
+NETWORK = "11"
+NETWORK6 = "2001:db8"
 GATE = f"{NETWORK}.0.0.1"  # where this script itself can be reached by the routers
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x20000, 0x10000000, 0x20000000, 0x40000000

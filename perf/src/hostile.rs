@@ -14,6 +14,7 @@ mod netdb;
 mod packets;
 mod request;
 mod strangers;
+mod sybils;
 mod tunnels;
 
 use crate::peer::{BuildAnswer, HopRequest, Identity, Link, Outcome, Sealed, Target, UdpLink, now};
@@ -80,6 +81,7 @@ pub const MODES: &[Mode] = &[
     mode("silent-crowd", errands::silent_crowd),
     mode("deaf-peers", errands::deaf),
     mode("honest-caller", errands::honest),
+    mode("sybils", sybils::crowd),
     mode("ssu2-token-flood", datagrams::token_flood),
     mode("ssu2-request-flood", datagrams::request_flood),
     mode("ssu2-garbage", datagrams::garbage),
@@ -90,6 +92,9 @@ pub const MODES: &[Mode] = &[
     mode("ssu2-tag-flood", packets::tag_flood),
     mode("ssu2-migration", packets::migration),
 ];
+
+/// Those that take minutes, and are not among all.
+pub const LONG_MODES: &[Mode] = &[mode("sybils-for-minutes", sybils::long_crowd)];
 
 /// Runs a mode: the lines to be printed, and whether the router behaved. `pid` is the router's process, if its processor
 /// time is to be told.

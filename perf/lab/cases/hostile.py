@@ -2,6 +2,7 @@
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 from ..download import Stream
@@ -9,6 +10,7 @@ from ..host import Host
 from ..outcome import Failed, Skipped, eventually
 from ..relay import RelayNetwork as NETWORK
 from ..router import NETWORK_ID
+from ..sandbox import NETWORK as NETWORK_BYTE
 
 NEEDS_RAMSON = True
 UDP = "ssu2-"  # begins the names of modes of SSU2
@@ -59,23 +61,34 @@ def _offend(net, tool, stream, mode, n):
     return complaint, router.usage().rss
 
 
-def offend(router, tool, mode, n):
-    """Runs one mode from host `n`; what was wrong, if anything."""
-    host, before = Host(n), router.metrics()
+@contextmanager
+def offender(router, tool, mode, n):
+    """The process of a mode on host `n`, which ends with the block."""
+    host = Host(n)
+    crowd = f"{NETWORK_BYTE}.{n}.0.0/16"
     # A crowd of addresses, for modes that need one; behind one neighbour, since the kernel knows a thousand at most.
-    host.run(f"ip route add local 10.{n}.0.0/16 dev lo")
-    router.run(f"ip route replace 10.{n}.0.0/16 via {host.ip}")
+    host.run(f"ip route add local {crowd} dev lo")
+    router.run(f"ip route replace {crowd} via {host.ip}")
     command = [tool, "--target", f"{router.ip}:{router.port}", "--router-info", router.info_path()]
     command += ["--net-id", str(NETWORK_ID), "--source", host.ip, "--pid", str(router.process.pid), mode]
     process = host.spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        output, _ = process.communicate(timeout=90)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return "it did not end in 90 s"
+        yield process
     finally:
+        process.kill()
+        process.wait()
         host.remove()
-        router.run(f"ip route del 10.{n}.0.0/16")
+        router.run(f"ip route del {crowd}")
+
+
+def offend(router, tool, mode, n):
+    """Runs one mode from host `n`; what was wrong, if anything."""
+    before = router.metrics()
+    with offender(router, tool, mode, n) as process:
+        try:
+            output, _ = process.communicate(timeout=90)
+        except subprocess.TimeoutExpired:
+            return "it did not end in 90 s"
     if process.returncode:
         return (output.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
     for series in (line.removeprefix("expect ") for line in output.splitlines() if line.startswith("expect ")):

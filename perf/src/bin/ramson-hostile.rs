@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a tool for scripts and people")]
 
 use clap::Parser;
-use ramson_perf::hostile::{self, MODES};
+use ramson_perf::hostile::{self, LONG_MODES, MODES};
 use ramson_perf::peer::Target;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (Some(path), Some(name)) = (args.router_info, args.mode) else { return ExitCode::from(2) };
-    let Some(mode) = MODES.iter().find(|mode| mode.name == name) else {
+    let Some(mode) = MODES.iter().chain(LONG_MODES).find(|mode| mode.name == name) else {
         eprintln!("no mode {name:?}; --list names them all");
         return ExitCode::from(2);
     };

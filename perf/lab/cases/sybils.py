@@ -1,0 +1,88 @@
+"""A thousand routers of one network that swallow what they get: our own builds, the builds of the honest and their downloads go on."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from statistics import mean
+
+from ..download import Stream
+from ..outcome import Failed, Skipped
+from ..relay import PublicRelayNetwork as NETWORK
+from ..sam import Refused, Session
+from . import hostile
+
+NEEDS_RAMSON = True
+_MODE = "sybils-for-minutes"
+_CALLING = 25  # seconds until the crowd is there
+_SHARE = 0.95  # of builds, and of what the honest had before
+_SESSIONS, _QUICK_SESSIONS = 16, 8  # destinations that are opened during the siege, with four tunnels each
+_HOST = 100
+
+
+def run(net):
+    tool, router = net.lab.hostile, net.subject
+    if not tool:
+        raise Skipped("no ramson-hostile is built")
+    net.warm("participant", net.PLAIN, router)
+    calm = _builds_for_sessions(net, "calm", 2)
+    honest = _build_shares(net)
+    stream = Stream(net.client.ip, net.PLAIN, net.server.name_of("participant"), net.web.file(2_000_000), pause=0.5)
+    try:
+        before = router.metrics()
+        with hostile.offender(router, tool, _MODE, _HOST) as process:
+            time.sleep(_CALLING)
+            if process.poll() is not None:
+                raise Failed(f"the crowd has ended: {process.stdout.read()}", router)
+            stood = router.metrics().total("ramson_sessions", transport="ntcp2", direction="in")
+            builds = _builds_for_sessions(net, "siege", _QUICK_SESSIONS if net.lab.quick else _SESSIONS)
+            after = router.metrics()
+    finally:
+        stream.stop()
+    return _judge(net, (calm, builds), (honest, _build_shares(net)), (before, after), stood, stream)
+
+
+def _builds_for_sessions(net, name, count):
+    """Opens sessions, whose tunnels must be built; how these and all other builds went meanwhile."""
+    before = net.subject.builds()
+    began = time.monotonic()
+
+    def open_one(n):
+        try:
+            with Session(net.subject.ip, f"{name}-{n}").control:
+                time.sleep(5)
+            return ""
+        except (Refused, OSError) as e:
+            return str(e)
+
+    with ThreadPoolExecutor(4) as pool:
+        errors = [error for error in pool.map(open_one, range(count)) if error]
+    if errors:
+        raise Failed(f"{len(errors)} of {count} sessions do not stand: {errors[0]}", net.subject)
+    after = net.subject.builds()
+    return {result: n - before.get(result, 0) for result, n in after.items() if n > before.get(result, 0)}, time.monotonic() - began
+
+
+def _build_shares(net):
+    return mean(peer.build_share() for peer in net.i2pds())
+
+
+def _judge(net, builds, honest, metrics, stood, stream):
+    (calm, calm_for), (siege, siege_for) = builds
+    before, after = metrics
+    share = siege.get("ok", 0) / max(1, sum(siege.values()))
+    refused = after.by("ramson_mailbox_refused_total", "actor") - before.by("ramson_mailbox_refused_total", "actor")
+    facts = (
+        f"{stood:.0f} sessions with callers; own builds {siege}, {share:.0%}, in {siege_for:.0f} s ({calm} in {calm_for:.0f} s before); builds of the "
+        f"honest {honest[0]:.0%} to {honest[1]:.0%}; downloads {stream.bytes / 1e6:.0f} MB, {stream.broken} broken; full mailboxes {dict(refused) or 'none'}"
+    )
+    complaints = []
+    if share < _SHARE:
+        complaints.append("own builds")
+    if honest[1] < _SHARE * honest[0]:
+        complaints.append("builds of the honest")
+    if stream.corrupt or stream.bytes == 0 or stream.broken > 1:
+        complaints.append("downloads")
+    if refused:
+        complaints.append("full mailboxes")
+    if complaints:
+        raise Failed(f"{', '.join(complaints)}: {facts}", net.subject)
+    return facts
