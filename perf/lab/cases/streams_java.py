@@ -39,7 +39,11 @@ def run(net):
         transfer = way.fetch("", net.web.file(size), limit=max(180, size / 100_000))
     except Broken as e:
         raise Failed(f"from Java: {e}", net.subject, net.java) from e
+    pinged = net.subject.ping(name)
+    if "2 of 2 answered" not in pinged:
+        raise Failed(f"ramson ping: {pinged}", net.subject, net.java)
     facts.append(f"from Java: first byte page {first.seconds:.1f} s, {size // 1_000_000} MB at {transfer.rate:.2f} MB/s")
+    facts.append(f"pings: {pinged.splitlines()[-1]}")
     return "; ".join(facts)
 
 
