@@ -72,6 +72,7 @@ from . import (
     torrent,
     tunnel_options,
     tunnels_reload,
+    two_addresses,
     users,
     wrong_clock,
 )
@@ -107,6 +108,7 @@ ALL = (
     one_to_one,
     port_forward,
     port_mapping,
+    two_addresses,
     hostile,
     siege,
     sybils,

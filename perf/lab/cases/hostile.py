@@ -62,14 +62,14 @@ def _offend(net, tool, stream, mode, n):
 
 
 @contextmanager
-def offender(router, tool, mode, n):
-    """The process of a mode on host `n`, which ends with the block."""
+def offender(router, tool, mode, n, ip=None):
+    """The process of a mode on host `n`, which calls the router at `ip` and ends with the block."""
     host = Host(n)
     crowd = f"{NETWORK_BYTE}.{n}.0.0/16"
     # A crowd of addresses, for modes that need one; behind one neighbour, since the kernel knows a thousand at most.
     host.run(f"ip route add local {crowd} dev lo")
     router.run(f"ip route replace {crowd} via {host.ip}")
-    command = [tool, "--target", f"{router.ip}:{router.port}", "--router-info", router.info_path()]
+    command = [tool, "--target", f"{ip or router.ip}:{router.port}", "--router-info", router.info_path()]
     command += ["--net-id", str(NETWORK_ID), "--source", host.ip, "--pid", str(router.process.pid), mode]
     process = host.spawn(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
@@ -81,10 +81,10 @@ def offender(router, tool, mode, n):
         router.run(f"ip route del {crowd}")
 
 
-def offend(router, tool, mode, n):
-    """Runs one mode from host `n`; what was wrong, if anything."""
+def offend(router, tool, mode, n, ip=None):
+    """Runs one mode from host `n` against the router at `ip`; what was wrong, if anything."""
     before = router.metrics()
-    with offender(router, tool, mode, n) as process:
+    with offender(router, tool, mode, n, ip) as process:
         try:
             output, _ = process.communicate(timeout=90)
         except subprocess.TimeoutExpired:

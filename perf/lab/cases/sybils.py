@@ -13,7 +13,8 @@ from . import hostile
 NEEDS_RAMSON = True
 _MODE = "sybils-for-minutes"
 _CALLING = 25  # seconds until the crowd is there
-_SHARE = 0.95  # of builds, and of what the honest had before
+_SHARE = 0.95  # of builds of our own
+_HONEST = 0.85  # of what the honest had before, of whose last few builds i2pd tells
 _SESSIONS, _QUICK_SESSIONS = 16, 8  # destinations that are opened during the siege, with four tunnels each
 _HOST = 100
 
@@ -68,16 +69,17 @@ def _build_shares(net):
 def _judge(net, builds, honest, metrics, stood, stream):
     (calm, calm_for), (siege, siege_for) = builds
     before, after = metrics
-    share = siege.get("ok", 0) / max(1, sum(siege.values()))
+    # Who refuses is honest: the crowd answers nothing.
+    share = (siege.get("ok", 0) + siege.get("refused", 0)) / max(1, sum(siege.values()))
     refused = after.by("ramson_mailbox_refused_total", "actor") - before.by("ramson_mailbox_refused_total", "actor")
     facts = (
-        f"{stood:.0f} sessions with callers; own builds {siege}, {share:.0%}, in {siege_for:.0f} s ({calm} in {calm_for:.0f} s before); builds of the "
+        f"{stood:.0f} sessions with callers; own builds {siege}, {share:.0%} answered, in {siege_for:.0f} s ({calm} in {calm_for:.0f} s before); builds of the "
         f"honest {honest[0]:.0%} to {honest[1]:.0%}; downloads {stream.bytes / 1e6:.0f} MB, {stream.broken} broken; full mailboxes {dict(refused) or 'none'}"
     )
     complaints = []
     if share < _SHARE:
         complaints.append("own builds")
-    if honest[1] < _SHARE * honest[0]:
+    if honest[1] < _HONEST * honest[0]:
         complaints.append("builds of the honest")
     if stream.corrupt or stream.bytes == 0 or stream.broken > 1:
         complaints.append("downloads")
