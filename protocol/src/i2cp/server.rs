@@ -42,22 +42,33 @@ pub const MAX_SESSIONS: usize = 4;
 /// Questions of one connection that wait for their answers.
 const MAX_LOOKUPS: usize = 64;
 
-/// The first message comes within this time.
+/// The first byte comes within this time, unless [`Config::greeting`] says otherwise.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// A connection without a session may be silent for so long: programs that only ask something are done sooner.
+const QUIET: Duration = Duration::from_secs(600);
 
 /// A question lives so long, if its program does not say. INTEROP: fifteen seconds in Java.
 const LOOKUP: Duration = Duration::from_secs(15);
 const LONGEST_LOOKUP: Duration = Duration::from_secs(120);
 
 /// What a connection is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// The first byte comes within this time.
+    pub greeting: Duration,
     /// The user and password that programs must give.
     pub credentials: Option<(String, String)>,
     /// What sessions have that say nothing of tunnels.
     pub tunnels: Option<Wanted>,
     /// What the line bears, in and out, in KB/s.
     pub limits: [u32; 2],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { greeting: GREETING, credentials: None, tunnels: None, limits: [0; 2] }
+    }
 }
 
 /// What happened.
@@ -197,6 +208,8 @@ pub struct Connection {
     lookups: BTreeMap<u32, Asked>,
     next_lookup: u32,
     greet_by: Mono,
+    /// When its program has said something last.
+    heard: Mono,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
     stats: Stats,
@@ -206,6 +219,8 @@ impl Connection {
     /// A connection that has just begun.
     pub fn new(config: Config, seed: [u8; 32], now: Now) -> Self {
         Self {
+            greet_by: now.mono + config.greeting,
+            heard: now.mono,
             config,
             state: State::Silent,
             frames: Frames::default(),
@@ -213,7 +228,6 @@ impl Connection {
             primary: None,
             lookups: BTreeMap::new(),
             next_lookup: 0,
-            greet_by: now.mono + GREETING,
             out: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
             stats: Stats::default(),
@@ -250,6 +264,11 @@ impl Connection {
         }
     }
 
+    /// True if its program has spoken, and in this protocol.
+    pub fn has_spoken(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
     /// Looks at the clock.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.poll_timeout().is_some_and(|at| at <= now.mono) {
@@ -261,6 +280,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Mono> {
         match self.state {
             State::Silent => Some(self.greet_by),
+            State::Open { .. } if self.sessions.is_empty() => Some(self.heard + QUIET),
             State::Open { .. } | State::Over => None,
         }
     }
@@ -275,6 +295,7 @@ impl Connection {
             return;
         }
         self.frames.feed(bytes);
+        self.heard = now.mono;
         if self.state == State::Silent {
             match self.frames.first() {
                 None => return,

@@ -182,6 +182,26 @@ fn whoever_does_not_begin_with_the_protocols_byte_is_told_nothing() {
 }
 
 #[test]
+fn who_says_nothing_is_closed_unless_he_has_a_session() {
+    let at = |seconds| Now { mono: NOW.mono + Duration::from_secs(seconds), ..NOW };
+    let mut silent = Connection::new(Config { greeting: Duration::from_secs(3), ..Config::default() }, [7; 32], NOW);
+    silent.handle_timeout(at(2));
+    assert!(silent.poll_output().is_none());
+    silent.handle_timeout(at(3));
+    assert!(matches!(silent.poll_output(), Some(Out::End)));
+
+    let mut asks = Router::new(Config::default());
+    asks.machine.handle_timeout(at(599));
+    assert!(asks.machine.poll_output().is_none());
+    asks.machine.handle_timeout(at(600));
+    assert!(matches!(asks.machine.poll_output(), Some(Out::End)));
+
+    let mut stays = Router::new(Config::default());
+    stays.create(&keys(1), &[]).unwrap();
+    assert_eq!(stays.machine.poll_timeout(), None);
+}
+
+#[test]
 fn without_the_credentials_nothing_is_done() {
     let config = Config { credentials: Some(("me".to_owned(), "secret".to_owned())), ..Config::default() };
     let version = Some("0.9.60".to_owned());
