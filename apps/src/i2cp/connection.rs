@@ -17,7 +17,7 @@ use ramson_protocol::blinding::ClientKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::SessionId;
-use ramson_protocol::i2cp::message::{BlindedEndpoint, Query, lookup};
+use ramson_protocol::i2cp::message::{BlindedEndpoint, Found, Query, lookup};
 use ramson_protocol::i2cp::server::{Config, Connection, In, Out, Refused, Stats};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -174,7 +174,9 @@ impl<O: Opener> Task<O> {
                 }
                 Out::Send(id, raw) => self.send(id, raw).await,
                 Out::Close(id) => self.sessions.close(id),
-                Out::LookUp { id, session, query, patience } => self.look_up(id, session, query, patience),
+                Out::LookUp { id, session, query, records, patience } => {
+                    self.look_up(id, session, (query, records), patience);
+                }
                 Out::End => return false,
             }
         }
@@ -204,10 +206,17 @@ impl<O: Opener> Task<O> {
         }
     }
 
-    fn look_up(&mut self, id: u32, session: Option<SessionId>, query: Query, patience: Duration) {
+    fn look_up(&mut self, id: u32, session: Option<SessionId>, (query, records): (Query, bool), patience: Duration) {
         let found = match self.address_of(query) {
-            Ok(Address::Known(destination)) => Ok(*destination),
-            Ok(Address::Elsewhere(whom)) => {
+            // One's own lease set is not looked for: its records the program knows.
+            Ok(Address::Known(destination)) if !records || self.sessions.own(&destination.hash()).is_some() => {
+                Ok(Found { destination: *destination, records: None })
+            }
+            Ok(address) => {
+                let whom = match address {
+                    Address::Known(destination) => B32::Hash(destination.hash()),
+                    Address::Elsewhere(whom) => whom,
+                };
                 let (server, events) = (Arc::clone(&self.server), self.events.clone());
                 let own = session.and_then(|session| self.sessions.get(session)).cloned();
                 tokio::spawn(async move {
@@ -250,6 +259,7 @@ impl<O: Opener> Task<O> {
                 let found = found.map_err(|error| tracing::warn!(%error, "the address book cannot be read"));
                 return found.ok().flatten().map(|found| Address::Known(Box::new(found))).ok_or(lookup::NOT_FOUND);
             }
+            Query::Destination(destination) => return Ok(Address::Known(Box::new(destination))),
             Query::Other(_) => return Err(lookup::UNSUPPORTED),
         };
         let own = if let B32::Hash(hash) = &whom { self.sessions.own(hash) } else { None };

@@ -13,7 +13,7 @@ use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::grant::Grant;
-use ramson_protocol::i2cp::message::{lookup, status};
+use ramson_protocol::i2cp::message::{self, lookup, status};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::payload::{Payload, RAW};
 use ramson_protocol::pool::Wanted;
@@ -61,7 +61,9 @@ impl Opener for Net {
         let B32::Hash(hash) = whom else { return Err(lookup::KEY_NEEDED) };
         let net = self.0.lock();
         let known = net.get(&hash).filter(|known| known.granted);
-        known.map(|known| known.destination.clone()).ok_or(lookup::NOT_FOUND)
+        known
+            .map(|known| message::Found { destination: known.destination.clone(), records: None })
+            .ok_or(lookup::NOT_FOUND)
     }
 }
 

@@ -19,11 +19,10 @@ mod sessions;
 
 use super::grant::Grant;
 use super::message::{
-    BlindingInfo, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
+    BlindingInfo, Found, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
 };
 use super::session::{Request, SessionConfig};
 use super::{Frames, PROTOCOL_BYTE, SessionId, VERSION};
-use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
 use crate::destination::raw::{Fate, MAX_PAYLOAD, Raw};
 use crate::id::DestinationHash;
@@ -87,7 +86,7 @@ pub enum In<'a> {
     /// What became of one that went.
     Fate(SessionId, u32, Fate),
     /// What came of a question, or why nothing did: one of [`lookup`].
-    Found(u32, Result<Destination, u8>),
+    Found(u32, Result<Found, u8>),
 }
 
 /// What is to be done.
@@ -115,6 +114,8 @@ pub enum Out {
         session: Option<SessionId>,
         /// What is asked.
         query: Query,
+        /// The records of the lease set are asked for, too: it must be found also of who is known.
+        records: bool,
         /// How long its program waits.
         patience: Duration,
     },
@@ -193,8 +194,8 @@ enum State {
 enum Asked {
     /// By a DestReply.
     Dest(DestinationHash),
-    /// By a HostReply to this session and request.
-    Host(SessionId, u32),
+    /// By a HostReply to this session and request, with records or not.
+    Host(SessionId, u32, bool),
 }
 
 /// The machine. After any input drain [`Connection::poll_output`], then re-arm one timer.
@@ -356,7 +357,13 @@ impl Connection {
             Message::DestLookup(hash) => {
                 let Some(id) = self.ask(Asked::Dest(hash)) else { return self.write(&Message::DestReply(Err(hash))) };
                 let session = self.primary;
-                self.out.push_back(Out::LookUp { id, session, query: Query::Hash(hash), patience: LOOKUP });
+                self.out.push_back(Out::LookUp {
+                    id,
+                    session,
+                    query: Query::Hash(hash),
+                    records: false,
+                    patience: LOOKUP,
+                });
             }
             Message::HostLookup(lookup) => self.on_host_lookup(lookup),
             Message::Disconnect(_) => self.end(),
@@ -510,18 +517,20 @@ impl Connection {
     }
 
     fn on_host_lookup(&mut self, asked: HostLookup) {
-        let HostLookup { session, request, timeout, query } = asked;
+        let HostLookup { session, request, timeout, query, records } = asked;
         let refuse = |why| Message::HostReply(HostReply { session, request, found: Err(why) });
         if matches!(query, Query::Other(_)) {
             return self.write(&refuse(lookup::UNSUPPORTED));
         }
-        let Some(id) = self.ask(Asked::Host(session, request)) else { return self.write(&refuse(lookup::NOT_FOUND)) };
+        let Some(id) = self.ask(Asked::Host(session, request, records)) else {
+            return self.write(&refuse(lookup::NOT_FOUND));
+        };
         let patience = match timeout {
             0 => LOOKUP,
             ms => Duration::from_millis(ms.into()).min(LONGEST_LOOKUP),
         };
         let session = Some(session).filter(|session| self.sessions.contains_key(session));
-        self.out.push_back(Out::LookUp { id, session, query, patience });
+        self.out.push_back(Out::LookUp { id, session, query, records, patience });
     }
 
     /// A number for a question, if there is room for one.
@@ -535,10 +544,18 @@ impl Connection {
         Some(self.next_lookup)
     }
 
-    fn on_found(&mut self, id: u32, found: Result<Destination, u8>) {
+    fn on_found(&mut self, id: u32, found: Result<Found, u8>) {
         match self.lookups.remove(&id) {
-            Some(Asked::Dest(hash)) => self.write(&Message::DestReply(found.map_err(|_| hash))),
-            Some(Asked::Host(session, request)) => {
+            Some(Asked::Dest(hash)) => {
+                self.write(&Message::DestReply(found.map(|found| found.destination).map_err(|_| hash)));
+            }
+            Some(Asked::Host(session, request, wanted)) => {
+                let found = match found {
+                    // spec: i2cp §Responses for lookup types 2-4
+                    Err(lookup::NOT_FOUND) if wanted => Err(lookup::NO_LEASE_SET),
+                    Ok(Found { records: None, .. }) if wanted => Err(lookup::NO_LEASE_SET),
+                    found => found.map(|found| Found { records: found.records.filter(|_| wanted), ..found }),
+                };
                 self.write(&Message::HostReply(HostReply { session, request, found }));
             }
             None => {}
