@@ -10,6 +10,7 @@ use crate::own_out::QUEUE_BYTES;
 use crate::pipe::{Pipe, Stream};
 use crate::port::Port;
 use crate::raw::{Sink, Up};
+use crate::seats::Seated;
 use bytes::Bytes;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::raw::{Fate, Raw};
@@ -343,10 +344,6 @@ impl Local {
         self.core.handle_timeout(now);
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
-        self.core.poll_timeout()
-    }
-
     /// Once a second: what was told and did not arrive.
     pub(crate) fn tick(&mut self, now: Now) {
         let told: Vec<u32> = self.pipes.iter().filter(|(_, pipe)| pipe.look()).map(|(stream, _)| *stream).collect();
@@ -411,6 +408,17 @@ impl Local {
             self.core.streams_mut().reset(stream);
         }
         self.look(now, stream);
+    }
+}
+
+impl Seated for Local {
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.core.poll_timeout()
+    }
+
+    /// It has packets that found no room.
+    fn is_waiting(&self) -> bool {
+        self.core.streams().is_waiting()
     }
 }
 
