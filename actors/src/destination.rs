@@ -53,7 +53,7 @@ use ramson_protocol::idle::Idle;
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
-use ramson_protocol::ratchet::sessions;
+use ramson_protocol::ratchet::handshake::Secrets;
 use ramson_protocol::streaming::streams::{Ports, Signer};
 use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::{Delivery, Direction};
@@ -186,12 +186,11 @@ impl Destinations {
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (accept, accepted) = mpsc::channel(ACCEPTED);
         let used = Arc::new(AtomicU64::new(0));
-        let sessions = sessions::Config { hybrid: config.options.hybrid, ..sessions::Config::default() };
         let new = NewDestination {
             id,
-            config: Config { listening: config.published, sessions, ..Config::default() },
+            config: Config { listening: config.published, ..Config::default() },
             signer: config.signer.clone(),
-            encryption: config.encryption.clone(),
+            encryption: Secrets::one(config.encryption.clone(), config.options.hybrid),
             questions,
             accepted: config.published.then_some(accept),
             datagrams,

@@ -12,6 +12,7 @@ mod connection;
 mod tests;
 mod tunnels;
 
+use crate::guests::Guests;
 use crate::listener;
 use crate::names::Names;
 use crate::sam::endpoint::Opener;
@@ -24,7 +25,7 @@ use tokio::sync::OnceCell;
 use tunnels::Started;
 
 /// Command sockets at a time.
-const MAX_SOCKETS: usize = 64;
+const MAX_SOCKETS: usize = 1024;
 
 /// Tunnels at a time.
 const MAX_TUNNELS: usize = 64;
@@ -38,12 +39,20 @@ pub struct Server<O: Opener> {
     started: Mutex<BTreeMap<String, Started<O>>>,
     /// What looks for names while no tunnel of a socket runs: nobody can call it.
     seeker: OnceCell<Arc<O::Endpoint>>,
+    guests: Arc<Guests>,
 }
 
 impl<O: Opener> Server<O> {
     /// A server that opens destinations with `opener`, and gives them such tunnels if their programs do not say.
     pub fn new(opener: O, names: Names, tunnels: Wanted) -> Arc<Self> {
-        Arc::new(Self { opener, names, tunnels, started: Mutex::default(), seeker: OnceCell::new() })
+        Arc::new(Self {
+            opener,
+            names,
+            tunnels,
+            started: Mutex::default(),
+            seeker: OnceCell::new(),
+            guests: Guests::new(None),
+        })
     }
 
     /// Serves all who connect.

@@ -19,6 +19,7 @@ pub mod bob;
 mod carry;
 pub mod datagrams;
 pub mod door;
+mod guests;
 mod host;
 pub mod http_proxy;
 pub mod http_server;

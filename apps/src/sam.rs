@@ -15,7 +15,6 @@
 mod connection;
 mod datagrams;
 pub mod endpoint;
-mod guests;
 mod lookup;
 mod named;
 mod numbered;
@@ -28,10 +27,11 @@ mod users;
 pub use users::Users;
 
 use crate::door::{self, Door};
+use crate::guests::Guests;
 use crate::names::Names;
 use endpoint::Opener;
 use futures_util::future::join_all;
-use guests::Guests;
+use ramson_actors::series::control;
 use ramson_protocol::pool::Wanted;
 use session::Sessions;
 use std::path::PathBuf;
@@ -80,7 +80,8 @@ impl<O: Opener> Server<O> {
     /// A server that opens destinations with `opener`.
     pub fn new(opener: O, config: Config) -> Arc<Self> {
         let Config { names, tunnels, udp, users, keys } = config;
-        let (sessions, udp, guests) = (Arc::default(), udp.map(Arc::new), Arc::default());
+        let (sessions, udp) = (Arc::default(), udp.map(Arc::new));
+        let guests = Guests::new(Some(&control::SAM_SOCKETS));
         let (seeker, next) = (OnceCell::new(), AtomicU64::new(0));
         Arc::new(Self { opener, names, tunnels, sessions, seeker, udp, users, keys, next, guests })
     }

@@ -10,13 +10,14 @@ use crate::own_out::QUEUE_BYTES;
 use crate::pipe::{Pipe, Stream};
 use crate::port::Port;
 use crate::raw::{Sink, Up};
+use crate::seats::Seated;
 use bytes::Bytes;
-use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::destination::{Config, Destination, In, Out, Stats};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, TunnelId};
+use ramson_protocol::ratchet::handshake::Secrets;
 use ramson_protocol::ratchet::sessions;
 use ramson_protocol::streaming::stream::End;
 use ramson_protocol::streaming::streams::{self, Ports, Signer};
@@ -45,7 +46,7 @@ pub struct NewDestination {
     /// Who it is.
     pub signer: Signer,
     /// The private half of the key in its lease sets.
-    pub encryption: SecretKey,
+    pub encryption: Secrets,
     /// Where its questions go.
     pub questions: mpsc::Sender<DestinationHash>,
     /// Where streams go that others begin; none are taken without.
@@ -196,7 +197,7 @@ impl Local {
         let config = Config { datagrams: datagrams.is_some(), raw: raw.is_some(), ..config };
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let core = Destination::new(config, signer, encryption, seed, now);
+        let core = Destination::new(config, signer, &encryption, seed, now);
         Self {
             id,
             core,
@@ -343,10 +344,6 @@ impl Local {
         self.core.handle_timeout(now);
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Mono> {
-        self.core.poll_timeout()
-    }
-
     /// Once a second: what was told and did not arrive.
     pub(crate) fn tick(&mut self, now: Now) {
         let told: Vec<u32> = self.pipes.iter().filter(|(_, pipe)| pipe.look()).map(|(stream, _)| *stream).collect();
@@ -414,6 +411,17 @@ impl Local {
     }
 }
 
+impl Seated for Local {
+    fn poll_timeout(&self) -> Option<Mono> {
+        self.core.poll_timeout()
+    }
+
+    /// It has packets that found no room.
+    fn is_waiting(&self) -> bool {
+        self.core.streams().is_waiting()
+    }
+}
+
 impl Drop for Local {
     fn drop(&mut self) {
         for pipe in self.pipes.values() {
@@ -432,6 +440,7 @@ mod tests {
     use super::*;
     use mio::{Poll, Token, Waker};
     use ramson_crypto::sign::SigningKey;
+    use ramson_crypto::x25519::SecretKey;
     use ramson_protocol::data::key_type::EncType;
     use ramson_protocol::data::keys_and_cert;
     use ramson_protocol::data::lease::Lease;
@@ -487,7 +496,7 @@ mod tests {
             id: DestinationId(n.into()),
             config: Config { listening: true, ..Config::default() },
             signer: Signer { destination, key: key.into(), offline: None },
-            encryption,
+            encryption: Secrets::one(encryption, None),
             questions,
             accepted: Some(accept),
             datagrams: None,

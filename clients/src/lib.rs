@@ -17,6 +17,7 @@ pub mod own_out;
 pub mod pipe;
 mod port;
 pub mod raw;
+mod seats;
 pub mod stats;
 mod thread;
 

@@ -11,6 +11,7 @@ use crate::destination::{Counts, Local, Told, Tunnels, garlic};
 use crate::own_in::OwnIn;
 use crate::own_out::OwnOut;
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
+use crate::seats::{Seated, Seats};
 use crate::stats::{ClientStats, SIZES};
 use mio::{Events, Poll, Token, Waker};
 use ramson_protocol::destination::In;
@@ -75,7 +76,7 @@ impl UnstartedClientThread {
             ways: io.iter().map(way).collect(),
             inbound: FxHashMap::default(),
             outbound: Outbounds::default(),
-            destinations: FxHashMap::default(),
+            seats: Seats::default(),
             past: Counts::new(),
             received: Vec::new(),
             rng: rand::make_rng(),
@@ -152,7 +153,7 @@ pub(crate) struct ClientThread {
     ways: Vec<Way>,
     inbound: FxHashMap<TunnelId, Inbound>,
     outbound: Outbounds,
-    destinations: FxHashMap<DestinationId, Local>,
+    seats: Seats<Local>,
     /// What destinations have counted that are over.
     past: Counts,
     received: Vec<Received>,
@@ -195,8 +196,7 @@ impl ClientThread {
         } else if self.ways.iter().any(|way| !way.refused.is_empty()) {
             AGAIN
         } else {
-            let destinations = self.destinations.values().filter_map(Local::poll_timeout);
-            let next = destinations.fold(self.next_tick, Mono::min);
+            let next = self.seats.poll_timeout().map_or(self.next_tick, |at| at.min(self.next_tick));
             // Never shorter than the system's own grain, so that nobody turns in a circle.
             next.saturating_sub(self.now.mono).max(LEAST_SLEEP)
         };
@@ -242,13 +242,13 @@ impl ClientThread {
             Input::Destination(new) => {
                 let (id, port) = (new.id, Arc::clone(&self.port));
                 let local = Local::new(*new, port, &mut self.rng, self.now);
-                if let Some(before) = self.destinations.insert(id, local) {
+                if let Some(before) = self.seats.insert(id, local) {
                     before.stats().add_to(&mut self.past);
                 }
             }
             Input::Tell(id, told) => self.on_told(id, told),
             Input::Look(id, stream) => {
-                if let Some(local) = self.destinations.get_mut(&id) {
+                if let Some(local) = self.seats.get_mut(id) {
                     local.look(self.now, stream);
                 }
             }
@@ -257,8 +257,8 @@ impl ClientThread {
     }
 
     fn on_told(&mut self, id: DestinationId, told: Told) {
-        let Self { destinations, outbound, .. } = self;
-        let Some(local) = destinations.get_mut(&id) else { return };
+        let Self { seats, outbound, .. } = self;
+        let Some(local) = seats.get_mut(id) else { return };
         match told {
             Told::Input(input) => local.input(self.now, input),
             Told::Datagram(datagram) => local.send(self.now, datagram, outbound),
@@ -268,7 +268,7 @@ impl ClientThread {
             // Whoever asked may be gone.
             Told::Describe(reply) => drop(reply.send(local.describe())),
             Told::Close => {
-                if let Some(local) = self.destinations.remove(&id) {
+                if let Some(local) = self.seats.remove(id) {
                     local.stats().add_to(&mut self.past);
                 }
             }
@@ -277,13 +277,13 @@ impl ClientThread {
 
     /// Timers of destinations, and what they have to send.
     fn serve_destinations(&mut self) {
-        let Self { destinations, outbound, rng, now, .. } = self;
-        for local in destinations.values_mut() {
+        let Self { seats, outbound, rng, now, .. } = self;
+        seats.serve(now.mono, |local| {
             if local.poll_timeout().is_some_and(|at| at <= now.mono) {
                 local.timeout(*now);
             }
             local.drain(*now, rng, outbound);
-        }
+        });
     }
 
     fn close(&mut self, tunnel: TunnelId) {
@@ -309,13 +309,13 @@ impl ClientThread {
 
     /// Raw cells of inbound tunnels.
     fn on_cells(&mut self, mut cells: OwnCells) {
-        let Self { inbound, received, destinations, stats, now, .. } = self;
+        let Self { inbound, received, seats, stats, now, .. } = self;
         for (tunnel, run) in cells.runs() {
             let Some(Inbound { end, destination, .. }) = inbound.get_mut(&tunnel) else {
                 stats.lose(DropCause::UnknownTunnel, run.len() as u64);
                 continue;
             };
-            let mut local = destination.and_then(|id| destinations.get_mut(&id));
+            let mut local = destination.and_then(|id| seats.get_mut(id));
             let (before, parts) = (end.stats(), end.reassembly());
             end.handle_cells(now.mono, run, |message| {
                 // What belongs to a session stays here; all else may be an answer that the control plane waits for.
@@ -373,7 +373,7 @@ impl ClientThread {
 
     fn tick_destinations(&mut self) {
         let (mut counts, mut sizes) = (self.past.clone(), [0; SIZES.len()]);
-        for local in self.destinations.values_mut() {
+        for local in self.seats.all() {
             local.tick(self.now);
             local.stats().add_to(&mut counts);
             let [sessions, tags, streams] = local.sizes();

@@ -1,9 +1,9 @@
-"""SAM side by side: what a session costs at Ramson and at i2pd, and what its streams and datagrams carry, over the same relays.
+"""SAM and I2CP side by side: what a session costs at Ramson, i2pd and Java I2P, and what its streams and datagrams carry.
 
     1..6   relays   Ramson, the hops of all tunnels      10 ramson, 12 i2pd   those whose SAM is asked
 
-Each of the two carries the load between two of its own sessions, through tunnels of two hops each way. A router that hands over to
-itself without tunnels has its line marked: it is another thing that is measured then.
+Each of the two carries the load of SAM between two of its own sessions, through tunnels of two hops each way: neither hands over to
+itself without tunnels. What is asked by I2CP, of Java's router, too, is in `apis_i2cp.py`; Java's SAM is in no public registry.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import statistics
 import threading
 import time
 
-from . import sandbox
+from . import apis_i2cp, sandbox
 from .ends import EndI2pd, EndRamson, WideRamson
 from .network import Network
 from .options import parse
@@ -45,18 +45,26 @@ def main():
     work = sandbox.enter_in(options.keep, "ramson-apis-")
     lab = Lab(work=work, peers=peers_folder(), ramson=options.ramson, hostile=None, link=None, quick=False, seconds=None)
     print(f"{os.cpu_count()} processors for all routers of a run together; Ramson relays, 2 hops each way, {time.strftime('%F')}.\n")
-    print("| SAM | ramson | i2pd |")
-    print("|---|--:|--:|")
-    net = ApisNetwork(lab)
+    for api in options.apis:
+        if api == "sam":
+            _table("SAM", ApisNetwork(lab), _ROWS, options)
+        else:
+            _table("I2CP", apis_i2cp.I2cpNetwork(lab, options.routers), apis_i2cp.ROWS, options)
+    return 0
+
+
+def _table(title, net, rows, options):
+    chosen = [row for row in rows if not options.only or row.__name__.strip("_") in options.only]
+    print(f"| {title} | {' | '.join(net.asked)} |")
+    print(f"|---|{'--:|' * len(net.asked)}")
     try:
         net.boot()
-        for row in (_setup, _one_stream, _many_streams, _datagrams, _memory):
-            if not options.only or row.__name__.strip("_") in options.only:
-                cells = [_try(row, router, options) for router in net.asked.values()]
-                print(f"| {row.__doc__.splitlines()[0].rstrip('.')} | {' | '.join(cells)} |", flush=True)
+        for row in chosen:
+            cells = [_try(row, router, options) for router in net.asked.values()]
+            print(f"| {row.__doc__.splitlines()[0].rstrip('.')} | {' | '.join(cells)} |", flush=True)
     finally:
         net.stop()
-    return 0
+    print()
 
 
 def _options():
@@ -64,7 +72,11 @@ def _options():
     parser.add_argument("only", nargs="*", metavar="ROW", help="of setup, one_stream, many_streams, datagrams, memory; all without any")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--sessions", type=int, default=1000, help="how many are held at once")
-    return parse(parser)
+    parser.add_argument("--apis", default="sam,i2cp", help="which of sam and i2cp")
+    parser.add_argument("--routers", default="ramson,i2pd,java", help="whose I2CP is asked")
+    options = parse(parser)
+    options.apis, options.routers = options.apis.split(","), options.routers.split(",")
+    return options
 
 
 def _try(row, router, options):
@@ -240,3 +252,6 @@ def _memory(router, options):
     for session in held:
         session.close()
     return f"{each:.0f} KiB, {len(held)} in {took:.0f} s"
+
+
+_ROWS = (_setup, _one_stream, _many_streams, _datagrams, _memory)

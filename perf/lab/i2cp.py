@@ -1,6 +1,7 @@
 """Programs that speak I2CP: Java's streaming library, and bytes by hand."""
 
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -8,18 +9,19 @@ import subprocess
 from .java import class_path
 from .outcome import eventually
 
-PORT = 7654
+PORT, TLS_PORT = 7654, 7667
 
 
 class Echo:
-    """A program of Java's that has a destination at a router, and sends back what comes. Without a file of keys it makes one."""
+    """A program of Java's that has a destination at a router, and sends back what comes. Without a file of keys it makes one.
+    With `tls` it speaks I2CP by TLS, beside the router."""
 
-    def __init__(self, lab, folder, router, options="-", keys=None):
-        keys = keys or os.path.join(folder, f"echo-{router.n}.keys")
+    def __init__(self, lab, folder, router, options="-", keys=None, tls=False):
+        keys = keys or os.path.join(folder, f"echo-{router.n}{'-tls' * tls}.keys")
         self._out = f"{keys}.log"
         with open(self._out, "wb") as log:
-            command = [*_java(lab), router.ip, str(PORT), options, "serve", keys]
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+            start, command = _program(lab, folder, router, options, tls)
+            self._process = start([*command, "serve", keys], stdout=log, stderr=subprocess.STDOUT, cwd=folder)
 
     def said(self):
         """What it has printed."""
@@ -38,7 +40,8 @@ class Echo:
 
 def make_keys(lab, folder, kind, offline=False):
     """A file with new keys whose signatures are of this kind, or with a transient key that those have signed."""
-    file = os.path.join(folder, f"{kind}.keys")
+    # Two of the same destination would not be let in together.
+    file = os.path.join(folder, f"{kind}{'-offline' * offline}.keys")
     online = f"{file}-online"
     for words in [("-c", kind, file), *([("-r", kind, "-o", file, online)] if offline else [])]:
         command = ["java", "-cp", class_path(lab), "net.i2p.data.PrivateKeyFile", *words]
@@ -46,20 +49,31 @@ def make_keys(lab, folder, kind, offline=False):
     return online if offline else file
 
 
-def call(lab, folder, router, name, rounds, limit, options="-"):
+def call(lab, folder, router, name, rounds, limit, options="-", tls=False):
     """Has a program at `router` call an `Echo`; returns the lines that it printed and milliseconds by round."""
-    command = [*_java(lab), router.ip, str(PORT), options, "call", name, str(limit), *rounds]
+    start, command = _program(lab, folder, router, options, tls)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = start([*command, "call", name, str(limit), *rounds], text=True, cwd=folder, **pipes)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=limit + 120)
-        lines = (done.stdout + done.stderr).splitlines()
-    except subprocess.TimeoutExpired as e:
-        lines = [*(e.stdout or b"").decode("utf-8", "replace").splitlines(), "it did not end in time"]
+        lines = process.communicate(timeout=limit + 120)[0].splitlines()
+    except subprocess.TimeoutExpired:
+        process.kill()
+        lines = [*process.communicate()[0].splitlines(), "it did not end in time"]
     words = [line.split() for line in lines if line.startswith("echoed ")]
     return lines, {round: int(milliseconds) for _, round, milliseconds in words}
 
 
-def _java(lab):
-    return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", class_path(lab), "JavaEcho"]
+def _program(lab, folder, router, options, tls):
+    """What starts the program, and its command up to what it is to do."""
+    java, program = ["java", "-Xmx256m", "-XX:+UseSerialGC"], ["-cp", class_path(lab), "JavaEcho"]
+    if not tls:
+        return subprocess.Popen, [*java, *program, router.ip, str(PORT), options]
+    # It trusts what lies in a folder of its configuration, and the certificate is for this machine's own names.
+    trusts = os.path.join(folder, f"trusts-{router.n}")
+    certificates = os.path.join(trusts, "certificates", "i2cp")
+    os.makedirs(certificates, exist_ok=True)
+    shutil.copy(router.certificate, os.path.join(certificates, "router.crt"))
+    return router.spawn, [*java, f"-Di2p.dir.config={trusts}", *program, "127.0.0.1", str(TLS_PORT), f"i2cp.SSL=true,{options}"]
 
 
 class Wire:

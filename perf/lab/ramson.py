@@ -12,7 +12,7 @@ from .outcome import eventually
 from .router import NETWORK_ID, Router, destination_name
 
 EXPORTER = 9656
-SAM_TLS = 7657
+SAM_TLS, I2CP_TLS = 7657, 7667
 PASSWORD = "itoopie"  # that of I2PControl, as i2pd has it unless told otherwise
 
 
@@ -62,7 +62,7 @@ outproxies = {json.dumps(self.outproxies)}
 {self._proxy(self.proxy_port)}[socks_proxy]
 {self._proxy(self.socks_port)}[sam]
 {self._sam()}[i2cp]
-{self._proxy(self.i2cp_port)}[bob]
+{self._i2cp()}[bob]
 {self._proxy(self.bob_port)}[i2pcontrol]
 {self._i2pcontrol()}[log]
 level = "{os.environ.get("RAMSON_LOG", "info")}"
@@ -95,6 +95,10 @@ tls_listen = "{self.ip}:{SAM_TLS}"
 length = 2
 quantity = 2
 '''
+
+    def _i2cp(self):
+        tls = f'tls_listen = "127.0.0.1:{I2CP_TLS}"\n' if self.i2cp_port else ""
+        return self._proxy(self.i2cp_port) + tls
 
     @property
     def sam_socket(self):

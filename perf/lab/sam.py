@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import threading
+import zlib
 
 PORT = 7656
 UDP_PORT = 7655
@@ -74,16 +75,24 @@ class Session:
         self.destination = self.control.ok("NAMING LOOKUP NAME=ME")["VALUE"]
 
     @property
+    def raw(self):
+        """Its destination."""
+        return base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
+
+    @property
+    def raw_hash(self):
+        """Its hash."""
+        return hashlib.sha256(self.raw).digest()
+
+    @property
     def hash(self):
         """Its hash in base 64."""
-        raw = base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
-        return base64.b64encode(hashlib.sha256(raw).digest()).decode().translate(str.maketrans("+/", "-~"))
+        return base64.b64encode(self.raw_hash).decode().translate(str.maketrans("+/", "-~"))
 
     @property
     def b32(self):
         """Its name."""
-        raw = base64.b64decode(self.destination.translate(str.maketrans("-~", "+/")))
-        return base64.b32encode(hashlib.sha256(raw).digest()).decode().lower().rstrip("=") + ".b32.i2p"
+        return base64.b32encode(self.raw_hash).decode().lower().rstrip("=") + ".b32.i2p"
 
     def connect(self, to, **options):
         """A socket that has become a stream to a destination or name."""
@@ -119,6 +128,14 @@ class Session:
 
     def close(self):
         self.control.close()
+
+
+def blinded(destination):
+    """The long name of a destination in base 64 whose key is of 32 bytes."""
+    raw = base64.b64decode(destination.translate(str.maketrans("-~", "+/")))
+    key, kind = raw[352:384], raw[388]
+    head = bytes(a ^ b for a, b in zip(bytes((0, kind, 11)), zlib.crc32(key).to_bytes(4, "little")))
+    return base64.b32encode(head + key).decode().rstrip("=").lower() + ".b32.i2p"
 
 
 def exchange(caller, taker, size):

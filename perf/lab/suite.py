@@ -28,6 +28,7 @@ class Lab:
     link: str | None  # the tool that makes links bad, if it is built
     quick: bool
     seconds: int | None  # how long to soak, if told
+    i2cp_echo: str | None = None  # the example that echoes datagrams by I2CP, if it is built
 
 
 def main():
@@ -74,6 +75,7 @@ def _lab(options, work):
         ramson=ramson,
         hostile=_built("ramson-hostile", beside=ramson),
         link=_built("ramson-link", beside=ramson),
+        i2cp_echo=_built(os.path.join("examples", "i2cp_echo"), beside=ramson),
         quick=options.quick,
         seconds=options.seconds,
     )

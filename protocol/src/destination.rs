@@ -24,7 +24,7 @@ use crate::i2np::header::{Freshness, freshness};
 use crate::i2np::{MessageType, ShortHeader, data, garlic};
 use crate::id::{DestinationHash, MessageId, TunnelId};
 use crate::payload::{Payload, STREAMING};
-use crate::ratchet::handshake::Kind;
+use crate::ratchet::handshake::Secrets;
 use crate::ratchet::sessions::{self, Event, Opened, Sessions};
 use crate::streaming::stream;
 use crate::streaming::streams::{self, Limits, Ports, Signer, Streams};
@@ -33,7 +33,7 @@ use crate::tunnel::Delivery;
 use crate::wire::Writer;
 use bytes::Bytes;
 use datagrams::Datagram;
-use ramson_crypto::x25519::{PublicKey, SecretKey};
+use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use raw::Fate;
@@ -190,8 +190,8 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// One with this identity, whose lease sets will have the public half of `encryption`.
-    pub fn new(config: Config, us: Signer, encryption: SecretKey, seed: [u8; 32], now: Now) -> Self {
+    /// One with this identity, whose lease sets will have the public halves of `encryption`.
+    pub fn new(config: Config, us: Signer, encryption: &Secrets, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let mut seed = || {
             let mut seed = [0; 32];
@@ -215,10 +215,6 @@ impl Destination {
             stats: Stats::default(),
             config,
         }
-    }
-
-    fn hybrid(&self) -> Kind {
-        self.config.sessions.hybrid
     }
 
     /// Its hash.
@@ -380,7 +376,7 @@ impl Destination {
         if known.is_some_and(|remote| remote.has(&lease_set)) {
             return;
         }
-        let names = |key| remote::keys(&lease_set, self.hybrid()).iter().any(|theirs| theirs.key == key);
+        let names = |key| remote::keys(&lease_set, self.sessions.kinds()).iter().any(|theirs| theirs.key == key);
         let fits = names(from) && hash != self.hash && lease_set.verify().is_ok();
         let known = known.is_some();
         if !fits || !self.learn(now, lease_set) {
@@ -394,7 +390,7 @@ impl Destination {
     /// Takes a verified lease set. False if it is of no use.
     fn learn(&mut self, now: Now, lease_set: LeaseSet2) -> bool {
         let hash = lease_set.hash();
-        let keys = remote::keys(&lease_set, self.hybrid());
+        let keys = remote::keys(&lease_set, self.sessions.kinds());
         if keys.is_empty() || lease_set.expires() <= now.wall {
             return false;
         }

@@ -22,8 +22,8 @@ use bytes::{Buf, Bytes, BytesMut};
 pub const PROTOCOL_BYTE: u8 = 0x2a;
 
 /// The API that is spoken here. INTEROP: programs use what came with a version only if the router names it or a later one: offline keys
-/// from 0.9.38 on, X25519 from 0.9.46 on, options of lease sets from 0.9.66 on.
-pub const VERSION: &str = "0.9.65";
+/// from 0.9.38 on, X25519 from 0.9.46 on, records of lease sets from 0.9.66 on, ML-KEM from 0.9.67 on.
+pub const VERSION: &str = "0.9.69";
 
 /// The longest body that is taken. A payload of 64 KiB and a destination with a large key fit. INTEROP: 64 KiB in i2pd.
 pub const MAX_BODY: usize = 80 * 1024;

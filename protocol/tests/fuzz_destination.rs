@@ -14,7 +14,7 @@ use ramson_protocol::destination::{Config, Destination, In};
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::payload::Payload;
 use ramson_protocol::ratchet::block::{NextKey, acks};
-use ramson_protocol::ratchet::handshake::{StaticKey, hear};
+use ramson_protocol::ratchet::handshake::{Secrets, StaticKey, hear};
 use ramson_protocol::streaming::packet::Packet;
 use ramson_protocol::streaming::streams::Signer;
 use ramson_protocol::time::{Now, Wall};
@@ -63,7 +63,7 @@ fn fuzz_payloads_and_blocks() {
 
 #[test]
 fn fuzz_new_sessions() {
-    let us = StaticKey::new(SecretKey::from_bytes([7; 32]), Some(Kem::MlKem512));
+    let us = StaticKey::new(&Secrets::one(SecretKey::from_bytes([7; 32]), Some(Kem::MlKem512)));
     check!().with_iterations(2_000).with_generator(bytes()).cloned().for_each(|mut bytes: Vec<u8>| {
         assert!(hear(&us, &mut bytes).is_err(), "nobody forges one by chance");
     });
@@ -76,7 +76,7 @@ fn fuzz_a_destination() {
         let destination = keys_and_cert::Destination::compose(&key.public(), &[2; 32]);
         let us = Signer { destination, key: key.into(), offline: None };
         let config = Config { listening: true, ..Config::default() };
-        let mut core = Destination::new(config, us, SecretKey::from_bytes([7; 32]), [1; 32], NOW);
+        let mut core = Destination::new(config, us, &Secrets::one(SecretKey::from_bytes([7; 32]), None), [1; 32], NOW);
         core.handle_input(NOW, In::Garlic(bytes.into()));
         while core.poll_output(NOW, true).is_some() {}
         assert!(core.streams().is_empty() && core.sessions().is_empty());

@@ -3,7 +3,7 @@
 //! ```text
 //! tunnels have changed --> leases --> the program --> Grant: its lease set, and the key for what comes by it
 //! ```
-//! The client thread knows such a destination from its first lease set on: only then is there a key. With another key it begins anew.
+//! The client thread knows such a destination from its first lease set on: only then are there keys. With others it begins anew.
 
 use super::{
     Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, SETTLE, questions,
@@ -14,13 +14,13 @@ use actix::prelude::*;
 use ramson_clients::destination::NewDestination;
 use ramson_clients::raw::Sink;
 use ramson_crypto::sign::SigningKey;
-use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::destination::Config;
 use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2cp::grant::Grant;
 use ramson_protocol::id::TunnelId;
+use ramson_protocol::ratchet::handshake::{Kind, Secrets};
 use ramson_protocol::streaming::streams::Signer;
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
@@ -59,8 +59,8 @@ pub(super) struct Author {
     leases: mpsc::Sender<Vec<Lease>>,
     /// The tunnels that it was asked to sign, and when.
     asked: Option<(Vec<TunnelId>, Mono)>,
-    /// The key that the client thread has.
-    key: Option<[u8; 32]>,
+    /// The public halves of the keys that the client thread has.
+    keys: Vec<(Kind, [u8; 32])>,
     sink: Sink,
 }
 
@@ -81,7 +81,7 @@ impl Destinations {
         let ProgramConfig { destination, inbound, outbound, published, options, leases, sink } = config;
         let id = ramson_protocol::id::DestinationId(self.next.fetch_add(1, Relaxed));
         let hash = destination.hash();
-        let author = AnyAuthor::Program(Author { destination, leases, asked: None, key: None, sink });
+        let author = AnyAuthor::Program(Author { destination, leases, asked: None, keys: Vec::new(), sink });
         self.begin(id, hash, author, published, options, [inbound, outbound], Arc::default())
     }
 }
@@ -117,11 +117,11 @@ impl LocalDestination {
         }
     }
 
-    /// The client thread has this key from now on.
-    fn set_key(&mut self, key: &SecretKey, ctx: &mut Context<Self>) -> bool {
+    /// The client thread has these keys from now on.
+    fn set_keys(&mut self, keys: &Secrets, ctx: &mut Context<Self>) -> bool {
         let AnyAuthor::Program(author) = &mut self.author else { return false };
-        let public = key.public().0;
-        if author.key == Some(public) {
+        let public: Vec<_> = keys.iter().map(|(kind, secret)| (kind, secret.public().0)).collect();
+        if author.keys == public {
             return true;
         }
         let (questions, asked) = mpsc::channel(QUESTIONS);
@@ -134,7 +134,7 @@ impl LocalDestination {
             id: self.id,
             config: Config::default(),
             signer,
-            encryption: key.clone(),
+            encryption: keys.clone(),
             questions,
             accepted: None,
             datagrams: None,
@@ -146,7 +146,7 @@ impl LocalDestination {
         if !self.shared.clients().open_destination(new) {
             return false;
         }
-        author.key = Some(public);
+        author.keys = public;
         self.outbound.clear();
         ctx.spawn(questions::forward(asked, ctx.address()).into_actor(self));
         true
@@ -157,7 +157,7 @@ impl Handler<Granted> for LocalDestination {
     type Result = ();
 
     fn handle(&mut self, Granted(grant): Granted, ctx: &mut Context<Self>) {
-        if !self.set_key(&grant.key, ctx) {
+        if !self.set_keys(&grant.secrets, ctx) {
             return;
         }
         let own = self.pool.paths().get();

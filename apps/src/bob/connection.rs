@@ -2,6 +2,8 @@
 
 use super::tunnels::Started;
 use super::{MAX_TUNNELS, Server};
+use crate::door::peer;
+use crate::guests::Place;
 use crate::sam::endpoint::{Endpoint, Opener, Wish};
 use crate::streams::ready;
 use ramson_actors::destination::Options;
@@ -30,7 +32,8 @@ const PING: Duration = Duration::from_secs(8);
 
 /// Serves a socket until it is closed.
 pub(super) async fn serve<O: Opener>(server: Arc<Server<O>>, socket: TcpStream) {
-    let mut connection = Connection { server, socket, tunnel: Tunnel::default() };
+    let Some(place) = server.guests.place(peer(&socket)) else { return };
+    let mut connection = Connection { server, socket, tunnel: Tunnel::default(), place };
     if let Err(error) = connection.run().await {
         tracing::debug!(%error, "a BOB socket has ended early");
     }
@@ -41,19 +44,27 @@ struct Connection<O: Opener> {
     socket: TcpStream,
     /// The tunnel that is spoken of.
     tunnel: Tunnel,
+    place: Place,
 }
 
 impl<O: Opener> Connection<O> {
     async fn run(&mut self) -> io::Result<()> {
         self.say(GREETING).await?;
         let (mut lines, mut buffer) = (Lines::default(), [0; 2048]);
+        let mut patience = self.server.guests.patience();
         loop {
             while let Some(text) = lines.next_line().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))? {
+                // A web page can have a browser post to any local port: no line of it is read. INTEROP: others read on.
+                if text.split_whitespace().next_back().is_some_and(|word| word.starts_with("HTTP/")) {
+                    return Ok(());
+                }
+                self.place.spoke();
+                patience = SILENCE;
                 if !self.on_line(&text).await? {
                     return Ok(());
                 }
             }
-            match timeout(SILENCE, self.socket.read(&mut buffer)).await {
+            match timeout(patience, self.socket.read(&mut buffer)).await {
                 Ok(Ok(len @ 1..)) => lines.feed(&buffer[..len]),
                 Ok(Ok(0)) | Err(_) => return Ok(()),
                 Ok(Err(error)) => return Err(error),

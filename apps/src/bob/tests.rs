@@ -125,6 +125,27 @@ async fn a_tunnel_lives_on_without_its_socket_and_is_taken_up_stopped_and_cleare
 }
 
 #[tokio::test]
+async fn no_line_of_a_web_page_is_read() {
+    let bench = Bench::new().await;
+    let mut page = bench.program().await;
+    let post = "POST /x HTTP/1.1\r\nHost: localhost\r\n\r\nsetnick page\nnewkeys\ninhost 127.0.0.1\ninport 0\nstart\n";
+    page.0.write_all(post.as_bytes()).await.unwrap();
+    assert_eq!(page.line().await, "");
+    assert!(bench.server.started.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_closed_and_who_has_spoken_may_think() {
+    let bench = Bench::new().await;
+    let mut silent = bench.program().await;
+    let mut user = bench.program().await;
+    user.tell(&["setnick thinking"]).await;
+    assert_eq!(silent.line().await, "");
+    tokio::time::sleep(std::time::Duration::from_secs(1800)).await;
+    user.tell(&["getnick thinking"]).await;
+}
+
+#[tokio::test]
 async fn names_are_looked_up_and_mistakes_answered() {
     let bench = Bench::new().await;
     let mut program = bench.program().await;

@@ -6,6 +6,7 @@
 use super::Server;
 use super::endpoint::{Endpoint, Opener};
 use super::sessions::{Event, Sessions, find};
+use crate::guests::Place;
 use crate::names::HostName;
 use bytes::{Buf, BytesMut};
 use ramson_actors::destination::Told;
@@ -16,8 +17,8 @@ use ramson_protocol::blinding::ClientKey;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::SessionId;
-use ramson_protocol::i2cp::message::{BlindedEndpoint, Query, lookup};
-use ramson_protocol::i2cp::server::{Connection, In, Out, Refused, Stats};
+use ramson_protocol::i2cp::message::{BlindedEndpoint, Found, Query, lookup};
+use ramson_protocol::i2cp::server::{Config, Connection, In, Out, Refused, Stats};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,17 +45,20 @@ const TRIES: usize = 100;
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves a socket until it is closed.
-pub(super) async fn serve<O: Opener, S: AsyncRead + AsyncWrite + Send + 'static>(server: Arc<Server<O>>, socket: S) {
-    control::I2CP_CONNECTIONS.change([], 1.0);
+pub(super) async fn serve<O: Opener, S: AsyncRead + AsyncWrite + Send + 'static>(
+    server: Arc<Server<O>>,
+    socket: S,
+    place: Place,
+) {
     let (events, incoming) = mpsc::channel(EVENTS);
     let (read, write) = tokio::io::split(socket);
-    let machine = Connection::new(server.config.clone(), rand::random(), server.clock.now());
+    let config = Config { greeting: server.guests.patience(), ..server.config.clone() };
+    let machine = Connection::new(config, rand::random(), server.clock.now());
     let sessions = Sessions::new(Arc::clone(&server), events.clone());
     let pending = BytesMut::new();
-    let mut task = Task { server, machine, sessions, events, pending, counted: Stats::default() };
+    let mut task = Task { server, machine, sessions, events, pending, place, counted: Stats::default() };
     task.run(read, write, incoming).await;
     task.count();
-    control::I2CP_CONNECTIONS.change([], -1.0);
 }
 
 /// Where to look for somebody.
@@ -71,6 +75,7 @@ struct Task<O: Opener> {
     sessions: Sessions<O>,
     events: mpsc::Sender<Event>,
     pending: BytesMut,
+    place: Place,
     counted: Stats,
 }
 
@@ -81,8 +86,10 @@ impl<O: Opener> Task<O> {
         mut write: WriteHalf<S>,
         mut events: mpsc::Receiver<Event>,
     ) {
-        let mut buffer = BytesMut::with_capacity(CHUNK);
+        let mut buffer = BytesMut::new();
         loop {
+            // Who has said nothing needs no room yet.
+            buffer.reserve(if self.machine.has_spoken() { CHUNK } else { 1 });
             let silence = self.machine.poll_timeout().map(|at| at.saturating_sub(self.server.clock.now().mono));
             let room = self.pending.len() < MAX_PENDING;
             tokio::select! {
@@ -92,6 +99,9 @@ impl<O: Opener> Task<O> {
                     }
                     self.machine.handle_input(self.server.clock.now(), In::Bytes(&buffer));
                     buffer.clear();
+                    if self.machine.has_spoken() {
+                        self.place.spoke();
+                    }
                 }
                 // The sender is here, so there is always another one to wait for.
                 Some(event) = events.recv(), if room => self.on_event(event),
@@ -164,7 +174,9 @@ impl<O: Opener> Task<O> {
                 }
                 Out::Send(id, raw) => self.send(id, raw).await,
                 Out::Close(id) => self.sessions.close(id),
-                Out::LookUp { id, session, query, patience } => self.look_up(id, session, query, patience),
+                Out::LookUp { id, session, query, records, patience } => {
+                    self.look_up(id, session, (query, records), patience);
+                }
                 Out::End => return false,
             }
         }
@@ -194,10 +206,17 @@ impl<O: Opener> Task<O> {
         }
     }
 
-    fn look_up(&mut self, id: u32, session: Option<SessionId>, query: Query, patience: Duration) {
+    fn look_up(&mut self, id: u32, session: Option<SessionId>, (query, records): (Query, bool), patience: Duration) {
         let found = match self.address_of(query) {
-            Ok(Address::Known(destination)) => Ok(*destination),
-            Ok(Address::Elsewhere(whom)) => {
+            // One's own lease set is not looked for: its records the program knows.
+            Ok(Address::Known(destination)) if !records || self.sessions.own(&destination.hash()).is_some() => {
+                Ok(Found { destination: *destination, records: None })
+            }
+            Ok(address) => {
+                let whom = match address {
+                    Address::Known(destination) => B32::Hash(destination.hash()),
+                    Address::Elsewhere(whom) => whom,
+                };
                 let (server, events) = (Arc::clone(&self.server), self.events.clone());
                 let own = session.and_then(|session| self.sessions.get(session)).cloned();
                 tokio::spawn(async move {
@@ -240,6 +259,7 @@ impl<O: Opener> Task<O> {
                 let found = found.map_err(|error| tracing::warn!(%error, "the address book cannot be read"));
                 return found.ok().flatten().map(|found| Address::Known(Box::new(found))).ok_or(lookup::NOT_FOUND);
             }
+            Query::Destination(destination) => return Ok(Address::Known(Box::new(destination))),
             Query::Other(_) => return Err(lookup::UNSUPPORTED),
         };
         let own = if let B32::Hash(hash) = &whom { self.sessions.own(hash) } else { None };

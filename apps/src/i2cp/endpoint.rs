@@ -10,7 +10,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2cp::grant::Grant;
-use ramson_protocol::i2cp::message::lookup;
+use ramson_protocol::i2cp::message::{self, lookup};
 use ramson_protocol::pool::Wanted;
 use std::future::Future;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Wish {
 }
 
 /// Whose something is, or why nobody's: one of [`lookup`].
-pub type Found = Result<Destination, u8>;
+pub type Found = Result<message::Found, u8>;
 
 /// One that was opened.
 #[derive(Debug)]
@@ -146,14 +146,13 @@ impl Endpoint for Local {
     }
 
     async fn find(&self, whom: B32) -> Found {
-        match whom {
-            B32::Hash(hash) => self.0.find(hash).await.ok_or(lookup::NOT_FOUND),
-            B32::Blinded(address) => self.0.find_blinded(address).await.map_err(|error| match error {
-                FindError::NotFound => lookup::NOT_FOUND,
-                FindError::Unreadable(OpenError::KeyNeeded) => lookup::KEY_NEEDED,
-                FindError::Unreadable(_) => lookup::NOT_READ,
-            }),
-        }
+        let found = self.0.find_lease_set(whom).await.map_err(|error| match error {
+            FindError::NotFound => lookup::NOT_FOUND,
+            FindError::Unreadable(OpenError::KeyNeeded) => lookup::KEY_NEEDED,
+            FindError::Unreadable(_) => lookup::NOT_READ,
+        })?;
+        let destination = found.destination().map_err(|_| lookup::NOT_FOUND)?;
+        Ok(message::Found { destination, records: Some(found.options().into()) })
     }
 }
 

@@ -13,7 +13,7 @@ use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::grant::Grant;
-use ramson_protocol::i2cp::message::{lookup, status};
+use ramson_protocol::i2cp::message::{self, lookup, status};
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::payload::{Payload, RAW};
 use ramson_protocol::pool::Wanted;
@@ -61,7 +61,9 @@ impl Opener for Net {
         let B32::Hash(hash) = whom else { return Err(lookup::KEY_NEEDED) };
         let net = self.0.lock();
         let known = net.get(&hash).filter(|known| known.granted);
-        known.map(|known| known.destination.clone()).ok_or(lookup::NOT_FOUND)
+        known
+            .map(|known| message::Found { destination: known.destination.clone(), records: None })
+            .ok_or(lookup::NOT_FOUND)
     }
 }
 
@@ -117,7 +119,8 @@ impl Lab {
 
     fn socket(&self) -> DuplexStream {
         let (ours, theirs) = duplex(64 * 1024);
-        tokio::spawn(connection::serve(Arc::clone(&self.server), theirs));
+        let place = self.server.guests.place([127, 0, 0, 1].into()).unwrap();
+        tokio::spawn(connection::serve(Arc::clone(&self.server), theirs, place));
         ours
     }
 
@@ -214,6 +217,21 @@ async fn a_program_that_does_not_read_loses_payloads_and_holds_up_nobody() {
     assert_eq!(one.send_and_wait(&other, &payload(b"still")).await.unwrap(), status::SENT);
     assert_eq!(two.receive().await.unwrap(), payload(b"still"));
     drop(deaf);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_closed_and_soon_if_there_are_many() {
+    let lab = Lab::new(Config::default());
+    let closed_after = async || {
+        let begun = tokio::time::Instant::now();
+        let end = lab.socket().read(&mut [0]).await.unwrap();
+        (end, begun.elapsed().as_secs())
+    };
+    assert_eq!(closed_after().await, (0, 60));
+    let held: Vec<_> = (0..300).map(|_| lab.socket()).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(closed_after().await, (0, 3));
+    drop(held);
 }
 
 #[tokio::test]

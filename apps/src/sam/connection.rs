@@ -1,11 +1,11 @@
 //! One socket: HELLO, then commands, until it becomes a stream or is closed.
 
 use super::endpoint::{Endpoint, Opener, Wish};
-use super::guests::Place;
 use super::numbered::{self, Direction};
 use super::session::{Course, Home, Outlet, Owned, Session, Taken};
 use super::{Server, datagrams, lookup, named, streams};
 use crate::door::peer;
+use crate::guests::Place;
 use crate::streams::until;
 use ramson_actors::series::control;
 use ramson_protocol::base64;
@@ -24,10 +24,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-
-/// HELLO comes within this time. INTEROP: as in Java. With many who say nothing it is the second.
-const HELLO: Duration = Duration::from_secs(60);
-const HELLO_PRESSED: Duration = Duration::from_secs(3);
 
 /// Whoever has said a wrong password hears of it after this.
 const WRONG: Duration = Duration::from_secs(1);
@@ -98,7 +94,7 @@ impl<O: Opener> Connection<O> {
 
     /// False if this is nobody whom we speak with.
     async fn hello(&mut self) -> io::Result<bool> {
-        let patience = if self.server.guests.are_many_silent() { HELLO_PRESSED } else { HELLO };
+        let patience = self.server.guests.patience();
         let Some(line) = self.line(Some(patience), "HELLO REPLY").await? else { return Ok(false) };
         let Ok(Command::Hello(params)) = Command::parse(&line) else { return Ok(false) };
         let Some(version) = Version::choose(&params) else {

@@ -30,6 +30,7 @@ use tokio::io::{
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, watch};
 
+mod bad_input;
 mod options;
 
 /// Destinations that reach one another in memory.

@@ -1,14 +1,12 @@
 """Sessions of SAM whose LeaseSets are encrypted, for all and for readers, and whose keys are of every type that both have, each way between Ramson and i2pd."""
 
-import base64
 import threading
 import time
-import zlib
 
 from ..applications import Applications
 from ..outcome import Failed, eventually
 from ..ramson import reader_key
-from ..sam import Refused, Session, Socket
+from ..sam import Refused, Session, Socket, blinded
 
 NEEDS_RAMSON = True
 NETWORK = Applications
@@ -91,14 +89,6 @@ def _name(session):
     if "i2cp.leaseSetType" not in session.options:
         return session.destination
     return blinded(session.destination)
-
-
-def blinded(destination):
-    """The long name of a destination in base 64 whose key is of 32 bytes."""
-    raw = base64.b64decode(destination.translate(str.maketrans("-~", "+/")))
-    key, kind = raw[352:384], raw[388]
-    head = bytes(a ^ b for a, b in zip(bytes((0, kind, 11)), zlib.crc32(key).to_bytes(4, "little")))
-    return base64.b32encode(head + key).decode().rstrip("=").lower() + ".b32.i2p"
 
 
 def _call(caller, taker, end):

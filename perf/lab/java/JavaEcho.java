@@ -34,8 +34,8 @@ import net.i2p.data.PrivateKey;
  * <p>Arguments: address and port of I2CP, options of the session as {@code a=b,c=d}, then
  * {@code serve KEYS}, which prints its .b32.i2p name and takes streams for ever, or
  * {@code call NAME LIMIT STREAMSxBYTES...}: for each it begins so many streams at once, sends so many bytes by each, and prints
- * {@code echoed STREAMSxBYTES MILLISECONDS} when all have come back unchanged. With the option {@code echo.psk} it tells the router that
- * the LeaseSet is read with this key.
+ * {@code echoed STREAMSxBYTES MILLISECONDS} when all have come back unchanged. With the option {@code echo.psk} or
+ * {@code echo.dh} it tells the router that the LeaseSet is read with this key.
  */
 public final class JavaEcho {
     public static void main(String[] arguments) throws Exception {
@@ -66,8 +66,10 @@ public final class JavaEcho {
         if (arguments[3].equals("serve")) {
             serve(manager);
         } else {
-            String key = options.getProperty("echo.psk");
-            if (key != null) tell(manager, arguments[4], key);
+            for (String scheme : new String[] {"psk", "dh"}) {
+                String key = options.getProperty("echo." + scheme);
+                if (key != null) tell(manager, arguments[4], key, scheme.equals("psk") ? BlindData.AUTH_PSK : BlindData.AUTH_DH);
+            }
             call(manager, arguments);
         }
         System.exit(0);
@@ -117,11 +119,11 @@ public final class JavaEcho {
     }
 
     /** Tells the router with which key a LeaseSet is read. */
-    private static void tell(I2PSocketManager manager, String name, String key) throws Exception {
+    private static void tell(I2PSocketManager manager, String name, String key, int scheme) throws Exception {
         I2PAppContext context = I2PAppContext.getGlobalContext();
         BlindData who = Blinding.decode(context, name);
         PrivateKey ours = new PrivateKey(EncType.ECIES_X25519, Base64.decode(key));
-        who = new BlindData(context, who.getUnblindedPubKey(), SigType.RedDSA_SHA512_Ed25519, null, BlindData.AUTH_PSK, ours);
+        who = new BlindData(context, who.getUnblindedPubKey(), SigType.RedDSA_SHA512_Ed25519, null, scheme, ours);
         manager.getSession().sendBlindingInfo(who);
     }
 

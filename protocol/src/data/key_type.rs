@@ -69,6 +69,17 @@ impl EncType {
         }
     }
 
+    /// The kind of handshake that is made with keys of this type; `None` if none is.
+    pub fn handshake(self) -> Option<Option<Kem>> {
+        match self {
+            Self::X25519 => Some(None),
+            Self::MlKem512X25519 => Some(Some(Kem::MlKem512)),
+            Self::MlKem768X25519 => Some(Some(Kem::MlKem768)),
+            Self::MlKem1024X25519 => Some(Some(Kem::MlKem1024)),
+            Self::ElGamal | Self::P256 | Self::P384 | Self::P521 | Self::Unknown(_) => None,
+        }
+    }
+
     /// Bytes of a public key; `None` for unknown types.
     pub fn public_key_len(self) -> Option<usize> {
         Some(match self {
@@ -89,7 +100,9 @@ mod tests {
     #[test]
     fn every_code_survives() {
         for code in 0..=u16::MAX {
-            assert_eq!(EncType::from_code(code).code(), code);
+            let kind = EncType::from_code(code);
+            assert_eq!(kind.code(), code);
+            assert!(kind.handshake().is_none_or(|handshake| EncType::of_handshake(handshake) == kind));
         }
         assert_eq!(EncType::from_code(6).public_key_len(), Some(32));
     }

@@ -52,17 +52,17 @@ pub(super) struct TheirKey {
     pub(super) key: PublicKey,
 }
 
-/// Those keys of a lease set that we can use, with our kind of hybrid handshake first.
+/// Those keys of a lease set that we can use, in the order of our kinds of handshakes.
 pub(super) type Keys = SmallVec<[TheirKey; 2]>;
 
 /// See [`Keys`].
-pub(super) fn keys(lease_set: &LeaseSet2, hybrid: Kind) -> Keys {
+pub(super) fn keys(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Keys {
     let with = |kind: Kind| {
         let of_kind = lease_set.encryption_keys().find(|(found, _)| *found == EncType::of_handshake(kind));
         let key = of_kind.and_then(|(_, key)| key.try_into().ok()).map(PublicKey);
         key.map(|key| TheirKey { kind, key })
     };
-    hybrid.and_then(|kem| with(Some(kem))).into_iter().chain(with(None)).collect()
+    kinds.filter_map(with).collect()
 }
 
 /// A payload that is to be sent.

@@ -7,9 +7,11 @@ use crate::data::keys_and_cert;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::LeaseSet2Builder;
 use crate::id::RouterHash;
+use crate::ratchet::handshake::Kind;
 use crate::streaming::stream::End;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
+use ramson_crypto::x25519::SecretKey;
 
 const START: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
 const RTT: Duration = Duration::from_millis(400);
@@ -35,9 +37,9 @@ impl Node {
         let key = SigningKey::from_seed([n; 32]);
         let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
         let us = Signer { destination: identity.clone(), key: key.clone().into(), offline: None };
-        let sessions = sessions::Config { hybrid, ..sessions::Config::default() };
-        let config = Config { listening: true, datagrams: true, sessions, ..Config::default() };
-        let core = Destination::new(config, us, SecretKey::from_bytes([n; 32]), [n; 32], START);
+        let config = Config { listening: true, datagrams: true, ..Config::default() };
+        let encryption = Secrets::one(SecretKey::from_bytes([n; 32]), hybrid);
+        let core = Destination::new(config, us, &encryption, [n; 32], START);
         Self {
             core,
             identity,
@@ -60,7 +62,9 @@ impl Node {
             end: now.wall.plus(Duration::from_secs(600)),
         };
         let kinds = self.claims.map(Some).into_iter().chain([None]);
-        let keys = kinds.map(|kind| (EncType::of_handshake(kind), self.core.sessions().public().0.to_vec())).collect();
+        let keys = kinds
+            .map(|kind| (EncType::of_handshake(kind), self.core.sessions().public(None).unwrap().0.to_vec()))
+            .collect();
         let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
         builder.sign(&self.identity, &self.key, None, now.wall).unwrap()
     }

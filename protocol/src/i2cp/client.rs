@@ -16,6 +16,7 @@ use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2Builder};
 use crate::data::private_keys::PrivateKeys;
+use crate::ratchet::handshake::Secrets;
 use crate::time::{Now, Wall};
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
@@ -27,8 +28,8 @@ use std::time::Duration;
 pub struct Config {
     /// Who.
     pub keys: PrivateKeys,
-    /// The private half of the key in its lease sets.
-    pub encryption: SecretKey,
+    /// The private halves of the keys in its lease sets: for plain handshakes, hybrid ones, or both.
+    pub encryption: Secrets,
     /// Options of the session, such as `inbound.length`. spec: i2cp §Options
     pub options: Vec<(String, String)>,
     /// The user and password, if the router asks for them.
@@ -36,9 +37,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// One of these keys, with new ones for its lease sets, and the tunnels that the router gives to those who do not ask.
+    /// One of these keys, with X25519 in its lease sets, and the tunnels that the router gives to those who do not ask.
     pub fn new(keys: PrivateKeys, encryption: SecretKey) -> Self {
-        Self { keys, encryption, options: Vec::new(), credentials: None }
+        Self { keys, encryption: Secrets::one(encryption, None), options: Vec::new(), credentials: None }
     }
 }
 
@@ -142,7 +143,13 @@ impl Client {
             }
             (In::LookUp(request, query), state) => {
                 let session = if let State::Created(session) = state { session } else { SessionId::NONE };
-                self.write(&Message::HostLookup(HostLookup { session, request, timeout: 30_000, query }));
+                self.write(&Message::HostLookup(HostLookup {
+                    session,
+                    request,
+                    timeout: 30_000,
+                    query,
+                    records: false,
+                }));
             }
             (In::Close, state) => {
                 if let State::Created(session) = state {
@@ -187,7 +194,7 @@ impl Client {
             (Message::Payload(_, _, payload), _) => self.out.push_back(Out::Payload(payload)),
             (Message::MessageStatus(status), _) => self.out.push_back(Out::Told(status.nonce, status.status)),
             (Message::HostReply(HostReply { request, found, .. }), _) => {
-                self.out.push_back(Out::Found(request, found.ok()));
+                self.out.push_back(Out::Found(request, found.ok().map(|found| found.destination)));
             }
             (Message::Disconnect(why), _) => self.end(&why),
             // Nothing else is waited for.
@@ -217,7 +224,12 @@ impl Client {
             self.config.options.iter().any(|(key, value)| key == "i2cp.dontPublishLeaseSet" && value == "true");
         let builder = LeaseSet2Builder {
             flags: if hidden { FLAG_UNPUBLISHED } else { 0 },
-            keys: vec![(EncType::X25519, self.config.encryption.public().0.to_vec())],
+            keys: self
+                .config
+                .encryption
+                .iter()
+                .map(|(kind, secret)| (EncType::of_handshake(kind), secret.public().0.to_vec()))
+                .collect(),
             leases,
             ..LeaseSet2Builder::default()
         };
@@ -227,7 +239,7 @@ impl Client {
         match builder.sign(destination, key, offline.as_deref(), self.version) {
             Ok(lease_set) => {
                 let stored = lease_set.clone().into();
-                let grant = Grant { lease_set, stored, key: self.config.encryption.clone() };
+                let grant = Grant { lease_set, stored, secrets: self.config.encryption.clone() };
                 self.write(&Message::CreateLeaseSet2(session, grant.to_bytes()));
                 if !std::mem::replace(&mut self.is_ready, true) {
                     self.out.push_back(Out::Ready);

@@ -13,20 +13,21 @@ use crate::data::encrypted_lease_set::EncryptedLeaseSet;
 use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::EncType;
 use crate::data::lease_set2::LeaseSet2;
+use crate::ratchet::handshake::Secrets;
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
 
-/// A lease set, and the private half of the key in it.
+/// A lease set, and the private halves of the keys in it.
 #[derive(Clone)]
 pub struct Grant {
     /// The lease set.
     pub lease_set: LeaseSet2,
     /// What floodfills are given of it.
     pub stored: Entry,
-    /// The key.
-    pub key: SecretKey,
+    /// The keys, as far as handshakes are made with them here.
+    pub secrets: Secrets,
 }
 
 impl std::fmt::Debug for Grant {
@@ -61,7 +62,7 @@ pub enum Refusal {
     /// Its keys are not those that were sent along.
     #[error("Private/public crypto key mismatch in LS")]
     Mismatch,
-    /// It has keys that are not spoken here, or none.
+    /// It has keys with which no handshake is made here, or none.
     #[error("Unsupported crypto type: {0}, set i2cp.leaseSetEncType=4")]
     Encryption(u16),
 }
@@ -99,27 +100,40 @@ impl Grant {
         if public.len() != keys.len() || public.iter().zip(&keys).any(|(public, private)| public.0 != private.0) {
             return Err(Refusal::Mismatch);
         }
-        // Others may take any of the keys, so each must be one that is spoken here. INTEROP: whoever knows X25519 takes it before ElGamal.
-        if let Some((other, _)) = keys.iter().find(|(kind, _)| !matches!(kind, EncType::X25519 | EncType::ElGamal)) {
-            return Err(Refusal::Encryption(other.code()));
+        let mut secrets = Vec::new();
+        for ((kind, public), (_, private)) in public.iter().zip(&keys) {
+            match kind.handshake() {
+                Some(handshake) => {
+                    let secret = (*private).try_into().map(SecretKey::from_bytes).map_err(|_| Refusal::Mismatch)?;
+                    if secret.public().0 != **public {
+                        return Err(Refusal::Mismatch);
+                    }
+                    secrets.push((handshake, secret));
+                }
+                // Others may take any of the keys, so each must be one that is spoken here. INTEROP: whoever knows X25519 takes it
+                // before ElGamal.
+                None if *kind == EncType::ElGamal => {}
+                None => return Err(Refusal::Encryption(kind.code())),
+            }
         }
-        let ours = public.iter().zip(&keys).find(|((kind, _), _)| *kind == EncType::X25519);
-        let Some(((_, public), (_, private))) = ours else { return Err(Refusal::Encryption(0)) };
-        let key = (*private).try_into().map(SecretKey::from_bytes).map_err(|_| Refusal::Mismatch)?;
-        if key.public().0 != **public {
-            return Err(Refusal::Mismatch);
-        }
-        Ok(Self { lease_set, stored, key })
+        let secrets = Secrets::new(secrets).ok_or(Refusal::Encryption(0))?;
+        Ok(Self { lease_set, stored, secrets })
     }
 
     /// What follows the session in a CreateLeaseSet2.
     pub fn to_bytes(&self) -> Bytes {
         let mut out = vec![self.stored.kind().store_type()];
         out.put(self.stored.as_bytes());
-        out.put_u8(1);
-        out.put_u16(EncType::X25519.code());
-        out.put_u16(32);
-        out.put(&self.key.to_bytes());
+        // In the order of the lease set. One that is refused has others' keys, or none.
+        let of = |kind: EncType| self.secrets.iter().find(|(ours, _)| kind.handshake() == Some(*ours));
+        let keys: Vec<_> =
+            self.lease_set.encryption_keys().filter_map(|(kind, _)| Some((kind, of(kind)?.1.to_bytes()))).collect();
+        out.put_u8(u8::try_from(keys.len()).unwrap_or(u8::MAX));
+        for (kind, key) in keys {
+            out.put_u16(kind.code());
+            out.put_u16(32);
+            out.put(&key);
+        }
         out.into()
     }
 }

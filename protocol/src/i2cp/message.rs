@@ -6,7 +6,7 @@ mod blinding_info;
 mod host_lookup;
 
 pub use blinding_info::{BlindedEndpoint, BlindingInfo};
-pub use host_lookup::{HostLookup, HostReply, Query, lookup};
+pub use host_lookup::{Found, HostLookup, HostReply, Query, lookup};
 
 use super::session::SessionConfig;
 use super::{MAX_BODY, SessionId};
@@ -345,7 +345,7 @@ impl Message {
                 leases.iter().for_each(|lease| lease.write(out));
             }
             Self::HostLookup(lookup) => lookup.write(out),
-            Self::HostReply(reply) => reply.write(out),
+            Self::HostReply(reply) => reply.write(out)?,
             Self::BlindingInfo(info) => info.write(out),
         }
         Ok(())

@@ -19,11 +19,10 @@ mod sessions;
 
 use super::grant::Grant;
 use super::message::{
-    BlindingInfo, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
+    BlindingInfo, Found, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
 };
 use super::session::{Request, SessionConfig};
 use super::{Frames, PROTOCOL_BYTE, SessionId, VERSION};
-use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
 use crate::destination::raw::{Fate, MAX_PAYLOAD, Raw};
 use crate::id::DestinationHash;
@@ -42,22 +41,33 @@ pub const MAX_SESSIONS: usize = 4;
 /// Questions of one connection that wait for their answers.
 const MAX_LOOKUPS: usize = 64;
 
-/// The first message comes within this time.
+/// The first byte comes within this time, unless [`Config::greeting`] says otherwise.
 const GREETING: Duration = Duration::from_secs(60);
+
+/// A connection without a session may be silent for so long: programs that only ask something are done sooner.
+const QUIET: Duration = Duration::from_secs(600);
 
 /// A question lives so long, if its program does not say. INTEROP: fifteen seconds in Java.
 const LOOKUP: Duration = Duration::from_secs(15);
 const LONGEST_LOOKUP: Duration = Duration::from_secs(120);
 
 /// What a connection is to be.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
+    /// The first byte comes within this time.
+    pub greeting: Duration,
     /// The user and password that programs must give.
     pub credentials: Option<(String, String)>,
     /// What sessions have that say nothing of tunnels.
     pub tunnels: Option<Wanted>,
     /// What the line bears, in and out, in KB/s.
     pub limits: [u32; 2],
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { greeting: GREETING, credentials: None, tunnels: None, limits: [0; 2] }
+    }
 }
 
 /// What happened.
@@ -76,7 +86,7 @@ pub enum In<'a> {
     /// What became of one that went.
     Fate(SessionId, u32, Fate),
     /// What came of a question, or why nothing did: one of [`lookup`].
-    Found(u32, Result<Destination, u8>),
+    Found(u32, Result<Found, u8>),
 }
 
 /// What is to be done.
@@ -104,6 +114,8 @@ pub enum Out {
         session: Option<SessionId>,
         /// What is asked.
         query: Query,
+        /// The records of the lease set are asked for, too: it must be found also of who is known.
+        records: bool,
         /// How long its program waits.
         patience: Duration,
     },
@@ -182,8 +194,8 @@ enum State {
 enum Asked {
     /// By a DestReply.
     Dest(DestinationHash),
-    /// By a HostReply to this session and request.
-    Host(SessionId, u32),
+    /// By a HostReply to this session and request, with records or not.
+    Host(SessionId, u32, bool),
 }
 
 /// The machine. After any input drain [`Connection::poll_output`], then re-arm one timer.
@@ -197,6 +209,8 @@ pub struct Connection {
     lookups: BTreeMap<u32, Asked>,
     next_lookup: u32,
     greet_by: Mono,
+    /// When its program has said something last.
+    heard: Mono,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
     stats: Stats,
@@ -206,6 +220,8 @@ impl Connection {
     /// A connection that has just begun.
     pub fn new(config: Config, seed: [u8; 32], now: Now) -> Self {
         Self {
+            greet_by: now.mono + config.greeting,
+            heard: now.mono,
             config,
             state: State::Silent,
             frames: Frames::default(),
@@ -213,7 +229,6 @@ impl Connection {
             primary: None,
             lookups: BTreeMap::new(),
             next_lookup: 0,
-            greet_by: now.mono + GREETING,
             out: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
             stats: Stats::default(),
@@ -250,6 +265,11 @@ impl Connection {
         }
     }
 
+    /// True if its program has spoken, and in this protocol.
+    pub fn has_spoken(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
     /// Looks at the clock.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.poll_timeout().is_some_and(|at| at <= now.mono) {
@@ -261,6 +281,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Mono> {
         match self.state {
             State::Silent => Some(self.greet_by),
+            State::Open { .. } if self.sessions.is_empty() => Some(self.heard + QUIET),
             State::Open { .. } | State::Over => None,
         }
     }
@@ -275,6 +296,7 @@ impl Connection {
             return;
         }
         self.frames.feed(bytes);
+        self.heard = now.mono;
         if self.state == State::Silent {
             match self.frames.first() {
                 None => return,
@@ -335,7 +357,13 @@ impl Connection {
             Message::DestLookup(hash) => {
                 let Some(id) = self.ask(Asked::Dest(hash)) else { return self.write(&Message::DestReply(Err(hash))) };
                 let session = self.primary;
-                self.out.push_back(Out::LookUp { id, session, query: Query::Hash(hash), patience: LOOKUP });
+                self.out.push_back(Out::LookUp {
+                    id,
+                    session,
+                    query: Query::Hash(hash),
+                    records: false,
+                    patience: LOOKUP,
+                });
             }
             Message::HostLookup(lookup) => self.on_host_lookup(lookup),
             Message::Disconnect(_) => self.end(),
@@ -489,18 +517,20 @@ impl Connection {
     }
 
     fn on_host_lookup(&mut self, asked: HostLookup) {
-        let HostLookup { session, request, timeout, query } = asked;
+        let HostLookup { session, request, timeout, query, records } = asked;
         let refuse = |why| Message::HostReply(HostReply { session, request, found: Err(why) });
         if matches!(query, Query::Other(_)) {
             return self.write(&refuse(lookup::UNSUPPORTED));
         }
-        let Some(id) = self.ask(Asked::Host(session, request)) else { return self.write(&refuse(lookup::NOT_FOUND)) };
+        let Some(id) = self.ask(Asked::Host(session, request, records)) else {
+            return self.write(&refuse(lookup::NOT_FOUND));
+        };
         let patience = match timeout {
             0 => LOOKUP,
             ms => Duration::from_millis(ms.into()).min(LONGEST_LOOKUP),
         };
         let session = Some(session).filter(|session| self.sessions.contains_key(session));
-        self.out.push_back(Out::LookUp { id, session, query, patience });
+        self.out.push_back(Out::LookUp { id, session, query, records, patience });
     }
 
     /// A number for a question, if there is room for one.
@@ -514,10 +544,18 @@ impl Connection {
         Some(self.next_lookup)
     }
 
-    fn on_found(&mut self, id: u32, found: Result<Destination, u8>) {
+    fn on_found(&mut self, id: u32, found: Result<Found, u8>) {
         match self.lookups.remove(&id) {
-            Some(Asked::Dest(hash)) => self.write(&Message::DestReply(found.map_err(|_| hash))),
-            Some(Asked::Host(session, request)) => {
+            Some(Asked::Dest(hash)) => {
+                self.write(&Message::DestReply(found.map(|found| found.destination).map_err(|_| hash)));
+            }
+            Some(Asked::Host(session, request, wanted)) => {
+                let found = match found {
+                    // spec: i2cp §Responses for lookup types 2-4
+                    Err(lookup::NOT_FOUND) if wanted => Err(lookup::NO_LEASE_SET),
+                    Ok(Found { records: None, .. }) if wanted => Err(lookup::NO_LEASE_SET),
+                    found => found.map(|found| Found { records: found.records.filter(|_| wanted), ..found }),
+                };
                 self.write(&Message::HostReply(HostReply { session, request, found }));
             }
             None => {}

@@ -1,8 +1,8 @@
 use super::client::{self, Client};
 use super::grant::Grant;
 use super::message::{
-    BlindedEndpoint, BlindingInfo, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup,
-    status,
+    BlindedEndpoint, BlindingInfo, Found, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus,
+    lookup, status,
 };
 use super::server::{Config, Connection, In, Out, Refused};
 use super::session::{Refusal, SessionConfig};
@@ -13,13 +13,16 @@ use crate::data::key_type::EncType;
 use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
 use crate::data::lease_set2::LeaseSet2Builder;
+use crate::data::mapping::MappingBuf;
 use crate::data::private_keys::PrivateKeys;
 use crate::destination::raw::Fate;
 use crate::id::{DestinationHash, RouterHash, TunnelId};
 use crate::pool::Wanted;
+use crate::ratchet::handshake::Secrets;
 use crate::time::{Now, Wall};
 use crate::wire::Writer;
 use proptest::prelude::*;
+use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
 use rand::SeedableRng;
@@ -95,7 +98,7 @@ impl Router {
 fn grant(of: &PrivateKeys, secret: &SecretKey, keys: &[(EncType, Vec<u8>)]) -> Grant {
     let builder = LeaseSet2Builder { keys: keys.to_vec(), leases: vec![lease(1)], ..LeaseSet2Builder::default() };
     let lease_set = builder.sign(&of.destination, &of.key, of.offline.as_deref(), NOW.wall).unwrap();
-    Grant { stored: lease_set.clone().into(), lease_set, key: secret.clone() }
+    Grant { stored: lease_set.clone().into(), lease_set, secrets: Secrets::one(secret.clone(), Some(Kem::MlKem768)) }
 }
 
 fn offline(n: u8) -> PrivateKeys {
@@ -179,6 +182,26 @@ fn whoever_does_not_begin_with_the_protocols_byte_is_told_nothing() {
     let at = silent.poll_timeout().unwrap();
     silent.handle_timeout(Now { mono: at, ..NOW });
     assert!(matches!(silent.poll_output(), Some(Out::End)));
+}
+
+#[test]
+fn who_says_nothing_is_closed_unless_he_has_a_session() {
+    let at = |seconds| Now { mono: NOW.mono + Duration::from_secs(seconds), ..NOW };
+    let mut silent = Connection::new(Config { greeting: Duration::from_secs(3), ..Config::default() }, [7; 32], NOW);
+    silent.handle_timeout(at(2));
+    assert!(silent.poll_output().is_none());
+    silent.handle_timeout(at(3));
+    assert!(matches!(silent.poll_output(), Some(Out::End)));
+
+    let mut asks = Router::new(Config::default());
+    asks.machine.handle_timeout(at(599));
+    assert!(asks.machine.poll_output().is_none());
+    asks.machine.handle_timeout(at(600));
+    assert!(matches!(asks.machine.poll_output(), Some(Out::End)));
+
+    let mut stays = Router::new(Config::default());
+    stays.create(&keys(1), &[]).unwrap();
+    assert_eq!(stays.machine.poll_timeout(), None);
 }
 
 #[test]
@@ -273,6 +296,18 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
     assert!(matches!(router.outs.pop(), Some(Out::Granted(_, grant)) if grant.lease_set == good.lease_set));
 
     let other = SecretKey::from_bytes([8; 32]);
+    let hybrid = (EncType::MlKem768X25519, secret.public().0.to_vec());
+    for (keys, kinds) in [
+        (vec![hybrid.clone(), public.clone()], vec![Some(Kem::MlKem768), None]),
+        (vec![public.clone(), hybrid.clone()], vec![Some(Kem::MlKem768), None]),
+        (vec![hybrid], vec![Some(Kem::MlKem768)]),
+    ] {
+        let mut router = Router::new(Config::default());
+        let id = router.create(&owner, &[]).unwrap();
+        router.say(&Message::CreateLeaseSet2(id, grant(&owner, &secret, &keys).to_bytes()));
+        let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
+        assert_eq!(got.secrets.iter().map(|(kind, _)| kind).collect::<Vec<_>>(), kinds);
+    }
     let mut unsigned = good.to_bytes().to_vec();
     unsigned[500] ^= 1;
     let mut kind = good.to_bytes().to_vec();
@@ -281,7 +316,7 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
         (grant(&keys(2), &secret, std::slice::from_ref(&public)).to_bytes(), "Different destination"),
         (grant(&owner, &other, std::slice::from_ref(&public)).to_bytes(), "mismatch"),
         (grant(&owner, &secret, &[(EncType::MlKem768X25519, vec![1; 32])]).to_bytes(), "mismatch"),
-        (grant(&owner, &secret, &[]).to_bytes(), "mismatch"),
+        (grant(&owner, &secret, &[]).to_bytes(), "Unsupported crypto type: 0"),
         (unsigned.into(), "Invalid leaseset"),
         (kind.into(), "Invalid leaseset"),
         (Bytes::from_static(&[7]), "Unsupported leaseset type: 7"),
@@ -370,12 +405,46 @@ fn payloads_are_pushed_or_fetched_as_the_session_says() {
     assert!(router.machine.stats().refused[6] > 100, "who does not fetch has a bounded number kept");
 }
 
+fn ask(request: u32, query: Query, records: bool) -> Message {
+    Message::HostLookup(HostLookup { session: SessionId::NONE, request, timeout: 3000, query, records })
+}
+
+fn reply(request: u32, found: std::result::Result<Found, u8>) -> Message {
+    Message::HostReply(HostReply { session: SessionId::NONE, request, found })
+}
+
+#[test]
+fn who_asks_for_records_gets_those_of_the_lease_set_or_hears_that_there_is_none() {
+    let mut router = Router::new(Config::default());
+    let destination = keys(5).destination;
+    let mut records = MappingBuf::new();
+    records.set("_smtp._tcp", "1");
+    let read = Found { destination: destination.clone(), records: Some(records.clone()) };
+    let unread = Found { records: None, ..read.clone() };
+    let questions = [
+        (Query::Hash(destination.hash()), true, Ok(read.clone()), Ok(read.clone())),
+        (Query::Destination(destination.clone()), true, Ok(read.clone()), Ok(read.clone())),
+        (Query::Name("a.i2p".to_owned()), false, Ok(read), Ok(unread.clone())),
+        (Query::Name("a.i2p".to_owned()), true, Ok(unread), Err(lookup::NO_LEASE_SET)),
+        (Query::Destination(destination), true, Err(lookup::NOT_FOUND), Err(lookup::NO_LEASE_SET)),
+        (Query::Name("a.i2p".to_owned()), true, Err(lookup::KEY_NEEDED), Err(lookup::KEY_NEEDED)),
+    ];
+    for (request, (query, wanted, found, told)) in (0..).zip(questions) {
+        router.say(&ask(request, query.clone(), wanted));
+        let Some(Out::LookUp { id, query: asked, records, .. }) = router.outs.pop() else { panic!("{query:?}") };
+        assert_eq!((asked, records), (query, wanted));
+        router.input(In::Found(id, found));
+        assert_eq!(router.messages.pop(), Some(reply(request, told)));
+    }
+    router.say(&ask(9, Query::Other(5), false));
+    assert_eq!(router.messages.pop(), Some(reply(9, Err(lookup::UNSUPPORTED))));
+}
+
 #[test]
 fn questions_are_answered_by_their_numbers() {
     let mut router = Router::new(Config::default());
     let found = keys(5).destination;
-    let ask =
-        |request, query| Message::HostLookup(HostLookup { session: SessionId::NONE, request, timeout: 3000, query });
+    let ask = |request, query| ask(request, query, false);
     router.say(&ask(7, Query::Name("a.i2p".to_owned())));
     router.say(&ask(8, Query::Hash(found.hash())));
     router.say(&Message::DestLookup(found.hash()));
@@ -387,14 +456,14 @@ fn questions_are_answered_by_their_numbers() {
             other => panic!("{other:?}"),
         })
         .collect();
-    router.input(In::Found(ids[1], Ok(found.clone())));
-    router.input(In::Found(ids[2], Ok(found.clone())));
+    let of = |destination: &Destination| Found { destination: destination.clone(), records: None };
+    router.input(In::Found(ids[1], Ok(of(&found))));
+    router.input(In::Found(ids[2], Ok(of(&found))));
     router.input(In::Found(ids[0], Err(lookup::NOT_FOUND)));
     router.input(In::Found(ids[0], Err(lookup::NOT_FOUND)));
-    let reply = |request, found| Message::HostReply(HostReply { session: SessionId::NONE, request, found });
     assert_eq!(
         router.messages,
-        [reply(8, Ok(found.clone())), Message::DestReply(Ok(found)), reply(7, Err(lookup::NOT_FOUND))]
+        [reply(8, Ok(of(&found))), Message::DestReply(Ok(found)), reply(7, Err(lookup::NOT_FOUND))]
     );
     router.messages.clear();
     for request in 0..70 {
@@ -488,7 +557,20 @@ fn message() -> impl Strategy<Value = Message> {
     let id = || any::<u16>().prop_map(SessionId);
     let hash = || any::<[u8; 32]>().prop_map(DestinationHash);
     let name = "[a-z.]{0,60}";
-    let query = prop_oneof![hash().prop_map(Query::Hash), name.prop_map(Query::Name)];
+    let query = prop_oneof![
+        (hash().prop_map(Query::Hash), any::<bool>()),
+        (name.prop_map(Query::Name), any::<bool>()),
+        (destination().prop_map(Query::Destination), Just(true)),
+    ];
+    let records = prop::option::of(prop::collection::vec(("[a-z]{1,9}", "[a-z]{0,9}"), 0..4));
+    let found = (destination(), records).prop_map(|(destination, pairs)| {
+        let records = pairs.map(|pairs| {
+            let mut records = MappingBuf::new();
+            pairs.into_iter().for_each(|(key, value)| _ = records.set(&key, value));
+            records
+        });
+        Found { destination, records }
+    });
     let endpoint = prop_oneof![
         hash().prop_map(BlindedEndpoint::Hash),
         name.prop_map(BlindedEndpoint::Name),
@@ -522,10 +604,10 @@ fn message() -> impl Strategy<Value = Message> {
         hash().prop_map(|hash| Message::DestReply(Err(hash))),
         destination().prop_map(|found| Message::DestReply(Ok(found))),
         (id(), 0..17_u8).prop_map(|(id, count)| Message::RequestVariableLeaseSet(id, (0..count).map(lease).collect())),
-        (id(), any::<u32>(), any::<u32>(), query).prop_map(|(session, request, timeout, query)| {
-            Message::HostLookup(HostLookup { session, request, timeout, query })
+        (id(), any::<u32>(), any::<u32>(), query).prop_map(|(session, request, timeout, (query, records))| {
+            Message::HostLookup(HostLookup { session, request, timeout, query, records })
         }),
-        (id(), any::<u32>(), prop_oneof![destination().prop_map(Ok), (1..8_u8).prop_map(Err)])
+        (id(), any::<u32>(), prop_oneof![found.prop_map(Ok), (1..8_u8).prop_map(Err)])
             .prop_map(|(session, request, found)| Message::HostReply(HostReply { session, request, found })),
         (
             id(),

@@ -50,25 +50,74 @@ pub fn reply_overhead(kind: Kind) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 
-/// Our long-lived key pair, with what of each kind of handshake is the same for every message to it.
-pub struct StaticKey {
+/// The private halves of the keys in a lease set, each with the kind of handshake that is made with it; one at least.
+#[derive(Clone)]
+pub struct Secrets(SmallVec<[(Kind, SecretKey); 2]>);
+
+impl Secrets {
+    /// The first of each kind. `None` without any.
+    pub fn new(all: impl IntoIterator<Item = (Kind, SecretKey)>) -> Option<Self> {
+        let mut kept: SmallVec<[(Kind, SecretKey); 2]> = SmallVec::new();
+        for (kind, secret) in all {
+            if kept.iter().all(|(other, _)| *other != kind) {
+                kept.push((kind, secret));
+            }
+        }
+        // Hybrid handshakes come first: they fail sooner.
+        kept.sort_by_key(|(kind, _)| kind.is_none());
+        (!kept.is_empty()).then_some(Self(kept))
+    }
+
+    /// The same for X25519 alone and, if there is a hybrid handshake, for that.
+    pub fn one(secret: SecretKey, hybrid: Kind) -> Self {
+        let hybrid = hybrid.map(|kem| (Some(kem), secret.clone()));
+        Self(hybrid.into_iter().chain([(None, secret)]).collect())
+    }
+
+    /// Each, hybrid ones first.
+    pub fn iter(&self) -> impl Iterator<Item = (Kind, &SecretKey)> {
+        self.0.iter().map(|(kind, secret)| (*kind, secret))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+/// Our long-lived key pairs, with what of each kind of handshake is the same for every message to them.
+pub struct StaticKey(SmallVec<[Own; 2]>);
+
+struct Own {
+    kind: Kind,
     secret: SecretKey,
     public: PublicKey,
-    /// Those that we take, hybrid ones first: they fail sooner.
-    starts: SmallVec<[(Kind, Symmetric); 2]>,
+    start: Symmetric,
 }
 
 impl StaticKey {
-    /// Derives the public key. Besides X25519 alone, handshakes with `hybrid` are taken.
-    pub fn new(secret: SecretKey, hybrid: Kind) -> Self {
-        let public = secret.public();
-        let kinds = hybrid.map(Some).into_iter().chain([None]);
-        Self { starts: kinds.map(|kind| (kind, start(&public, kind))).collect(), secret, public }
+    /// Derives the public keys. Handshakes of other kinds than theirs are not taken.
+    pub fn new(secrets: &Secrets) -> Self {
+        let own = |(kind, secret): (Kind, &SecretKey)| {
+            let public = secret.public();
+            Own { kind, start: start(&public, kind), secret: secret.clone(), public }
+        };
+        Self(secrets.iter().map(own).collect())
     }
 
-    /// The public half, as the LeaseSet has it.
-    pub fn public(&self) -> PublicKey {
-        self.public
+    /// The public half for handshakes of this kind, as the LeaseSet has it; `None` if they are not taken.
+    pub fn public(&self, kind: Kind) -> Option<PublicKey> {
+        self.of(kind).ok().map(|own| own.public)
+    }
+
+    /// The kinds that are taken, hybrid ones first.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.0.iter().map(|own| own.kind)
+    }
+
+    fn of(&self, kind: Kind) -> Result<&Own, NotOurs> {
+        self.0.iter().find(|own| own.kind == kind).ok_or(NotOurs)
     }
 }
 
@@ -127,7 +176,7 @@ pub struct Pair {
 /// Appends a New Session message of this kind with `payload` from `us` to `to`.
 ///
 /// # Errors
-/// If `to` is no key.
+/// If `to` is no key, or we have none for this kind.
 pub fn ask(
     us: &StaticKey,
     to: &PublicKey,
@@ -136,6 +185,7 @@ pub fn ask(
     rng: &mut ChaCha20Rng,
     out: &mut Vec<u8>,
 ) -> Result<Asked, NotOurs> {
+    let us = us.of(kind)?;
     let mut noise = start(to, kind);
     let ephemeral = hidden(rng);
     noise.mix_hash(&ephemeral.public.0);
@@ -185,7 +235,7 @@ impl Asked {
             let ciphertext = noise.decrypt_and_hash(for_kem).map_err(|_| NotOurs)?;
             noise.mix_key(&ours.decapsulate(ciphertext).map_err(|_| NotOurs)?);
         }
-        mix_dh(&mut noise, &us.secret, &ephemeral)?;
+        mix_dh(&mut noise, &us.of(self.kind())?.secret, &ephemeral)?;
         noise.decrypt_and_hash(empty).map_err(|_| NotOurs)?;
         let (chaining, to_bob, to_alice) = split(&noise);
         let payload = AeadKey::new(&payload_key(&to_alice)).open(0, noise.hash(), sealed).map_err(|_| NotOurs)?;
@@ -238,29 +288,34 @@ pub struct NewSession<'a> {
 pub fn hear<'a>(us: &StaticKey, data: &'a mut [u8]) -> Result<NewSession<'a>, NotOurs> {
     let (representative, rest) = data.split_first_chunk_mut::<KEY_LEN>().ok_or(NotOurs)?;
     let ephemeral = elligator::decode(representative);
-    let shared = us.secret.dh(&ephemeral).map_err(|_| NotOurs)?;
     let length = KEY_LEN + rest.len();
-    let kinds = us.starts.iter().filter(|(kind, _)| length >= new_overhead(*kind));
+    // The keys of two kinds are mostly the same one.
+    let mut shared: Option<(PublicKey, [u8; KEY_LEN])> = None;
     // A section that does not open may be spoiled.
     let mut first: SmallVec<[u8; 1600]> = SmallVec::new();
     let mut found = None;
-    for (kind, start) in kinds {
-        let mut noise = start.clone();
+    for own in us.0.iter().filter(|own| length >= new_overhead(own.kind)) {
+        let secret = match shared {
+            Some((public, secret)) if public == own.public => secret,
+            _ => own.secret.dh(&ephemeral).map_err(|_| NotOurs)?,
+        };
+        shared = Some((own.public, secret));
+        let mut noise = own.start.clone();
         noise.mix_hash(&ephemeral.0);
-        noise.mix_key(&shared);
-        let section = kind.map_or(KEY_LEN, Kem::key_len) + TAG_LEN;
+        noise.mix_key(&secret);
+        let section = own.kind.map_or(KEY_LEN, Kem::key_len) + TAG_LEN;
         first.clear();
         first.extend_from_slice(rest.get(..section).ok_or(NotOurs)?);
         if noise.decrypt_and_hash(&mut first).is_ok() {
-            found = Some((*kind, noise, section));
+            found = Some((own, noise, section));
             break;
         }
     }
-    let (kind, mut noise, section) = found.ok_or(NotOurs)?;
+    let (us, mut noise, section) = found.ok_or(NotOurs)?;
     first.truncate(section - TAG_LEN);
     let mut rest = rest.get_mut(section..).ok_or(NotOurs)?;
     let mut kem = None;
-    if let Some(of) = kind {
+    if let Some(of) = us.kind {
         kem = Some((of, Box::from(first.as_slice())));
         let (key, payload) = rest.split_at_mut_checked(KEY_LEN + TAG_LEN).ok_or(NotOurs)?;
         first = SmallVec::from_slice(noise.decrypt_and_hash(key).map_err(|_| NotOurs)?);
@@ -333,7 +388,7 @@ mod tests {
     const KINDS: [Kind; 4] = [None, Some(Kem::MlKem512), Some(Kem::MlKem768), Some(Kem::MlKem1024)];
 
     fn key(n: u8, hybrid: Kind) -> StaticKey {
-        StaticKey::new(SecretKey::from_bytes([n; 32]), hybrid)
+        StaticKey::new(&Secrets::one(SecretKey::from_bytes([n; 32]), hybrid))
     }
 
     fn rng() -> ChaCha20Rng {
@@ -349,15 +404,38 @@ mod tests {
         meet(None, Some(Kem::MlKem768));
     }
 
+    #[test]
+    fn each_kind_may_have_a_key_of_its_own() {
+        let secret = |n| SecretKey::from_bytes([n; 32]);
+        let of = |plain, hybrid| {
+            let all = [(None, secret(plain)), (Some(Kem::MlKem768), secret(hybrid)), (None, secret(99))];
+            StaticKey::new(&Secrets::new(all).unwrap())
+        };
+        let (alice, bob) = (of(1, 2), of(3, 4));
+        assert_ne!(bob.public(None), bob.public(Some(Kem::MlKem768)));
+        for kind in [None, Some(Kem::MlKem768)] {
+            meet_with(&alice, &bob, kind);
+        }
+        let only = StaticKey::new(&Secrets::new([(Some(Kem::MlKem768), secret(4))]).unwrap());
+        meet_with(&alice, &only, Some(Kem::MlKem768));
+        assert_eq!((only.public(None), only.kinds().collect::<Vec<_>>()), (None, vec![Some(Kem::MlKem768)]));
+        assert!(ask(&only, &bob.public(None).unwrap(), None, b"x", &mut rng(), &mut Vec::new()).is_err());
+        assert!(Secrets::new([]).is_none());
+    }
+
     fn meet(kind: Kind, taken: Kind) {
-        let (alice, bob, mut rng) = (key(1, None), key(2, taken), rng());
+        meet_with(&key(1, kind), &key(2, taken), kind);
+    }
+
+    fn meet_with(alice: &StaticKey, bob: &StaticKey, kind: Kind) {
+        let (mut rng, bobs_key) = (rng(), bob.public(kind).unwrap());
         let mut message = Vec::new();
-        let mut asked = ask(&alice, &bob.public(), kind, b"question", &mut rng, &mut message).unwrap();
+        let mut asked = ask(alice, &bobs_key, kind, b"question", &mut rng, &mut message).unwrap();
         assert_eq!(message.len(), 8 + new_overhead(kind));
-        let heard = hear(&bob, &mut message).unwrap();
+        let heard = hear(bob, &mut message).unwrap();
         assert_eq!(heard.payload, b"question");
         let mut heard = heard.bound.unwrap();
-        assert_eq!((heard.remote(), heard.kind()), (alice.public(), kind));
+        assert_eq!((Some(heard.remote()), heard.kind()), (alice.public(kind), kind));
         let mut tags = Vec::new();
         asked.tags.extend(12, |tag, _| tags.push(tag));
         for expected in tags.iter().take(3) {
@@ -365,7 +443,7 @@ mod tests {
             let mut bobs = heard.reply(b"answer", &mut rng, &mut reply).unwrap();
             assert_eq!(reply.len(), 6 + reply_overhead(kind));
             assert_eq!(&reply[..8], expected);
-            let (payload, mut alices) = asked.open(&alice, &mut reply).unwrap();
+            let (payload, mut alices) = asked.open(alice, &mut reply).unwrap();
             assert_eq!(payload, b"answer");
             for (send, receive) in [(&mut alices.send, &mut bobs.receive), (&mut bobs.send, &mut alices.receive)] {
                 let sent = send.take().unwrap();
@@ -386,7 +464,7 @@ mod tests {
     fn damage(kind: Kind) {
         let (alice, bob, mut rng) = (key(1, kind), key(2, kind), rng());
         let mut message = Vec::new();
-        let asked = ask(&alice, &bob.public(), kind, b"question", &mut rng, &mut message).unwrap();
+        let asked = ask(&alice, &bob.public(kind).unwrap(), kind, b"question", &mut rng, &mut message).unwrap();
         assert!(hear(&key(3, kind), &mut message.clone()).is_err());
         let other = if kind.is_some() { None } else { Some(Kem::MlKem768) };
         assert_eq!(hear(&key(2, other), &mut message.clone()).is_err(), kind.is_some(), "a kind that is not taken");
@@ -411,11 +489,12 @@ mod tests {
     #[test]
     fn an_unbound_message_brings_its_payload_and_nobody_to_reply_to() {
         let (bob, mut rng) = (key(2, None), rng());
-        let mut noise = start(&bob.public(), None);
+        let bobs_key = bob.public(None).unwrap();
+        let mut noise = start(&bobs_key, None);
         let ephemeral = hidden(&mut rng);
         noise.mix_hash(&ephemeral.public.0);
         let mut message = ephemeral.representative.to_vec();
-        mix_dh(&mut noise, &ephemeral.secret, &bob.public()).unwrap();
+        mix_dh(&mut noise, &ephemeral.secret, &bobs_key).unwrap();
         message.extend([0; 32]);
         noise.encrypt_and_hash_vec(&mut message, 32);
         let from = message.len();

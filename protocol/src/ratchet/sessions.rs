@@ -15,14 +15,14 @@
 mod open;
 
 use super::block::{self, MAX_ACKS, MessageRef};
-use super::handshake::{self, Kind, StaticKey, new_overhead, reply_overhead};
+use super::handshake::{self, Kind, Secrets, StaticKey, new_overhead, reply_overhead};
 use super::session::{Attempt, HANDSHAKE, MAX_ASKED, Receiving, Session, State};
 use crate::garlic::clove::{write_date_time, write_padding};
 use crate::garlic::one_time::{SESSION_TAG_LEN, SessionTag};
 use crate::link::replay::ReplayCache;
 use crate::time::{Mono, Now};
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
-use ramson_crypto::x25519::{PublicKey, SecretKey};
+use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rustc_hash::FxHashMap;
@@ -72,13 +72,11 @@ pub struct Config {
     pub max_ahead: u32,
     /// New Session messages that are opened each second; as many may come at once.
     pub new_per_second: u32,
-    /// The hybrid handshake that is taken and begun, beside the plain one.
-    pub hybrid: Kind,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_sessions: 1024, max_tags: 200_000, max_ahead: 1024, new_per_second: 200, hybrid: None }
+        Self { max_sessions: 1024, max_tags: 200_000, max_ahead: 1024, new_per_second: 200 }
     }
 }
 
@@ -197,14 +195,14 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Those of the holder of this key.
-    pub fn new(config: Config, secret: SecretKey, seed: [u8; 32], now: Now) -> Self {
+    /// Those of the holder of these keys.
+    pub fn new(config: Config, secrets: &Secrets, seed: [u8; 32], now: Now) -> Self {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let mut filter = [0; 16];
         rng.fill_bytes(&mut filter);
         Self {
             config,
-            us: StaticKey::new(secret, config.hybrid),
+            us: StaticKey::new(secrets),
             sessions: Slab::new(),
             by_remote: BTreeMap::new(),
             tags: Tags::default(),
@@ -217,9 +215,14 @@ impl Sessions {
         }
     }
 
-    /// Our static key, as the LeaseSet is to have it.
-    pub fn public(&self) -> PublicKey {
-        self.us.public()
+    /// Our static key for handshakes of this kind, as the LeaseSet is to have it; `None` if they are not taken.
+    pub fn public(&self, kind: Kind) -> Option<PublicKey> {
+        self.us.public(kind)
+    }
+
+    /// The kinds of handshakes that are taken and begun, hybrid ones first.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.us.kinds()
     }
 
     /// Counters.

@@ -20,8 +20,8 @@ pub enum AddressError {
     /// It is neither `….b32.i2p` nor a destination in base 64.
     #[error("this is neither a .b32.i2p address nor a destination in base 64; names are looked up by Node::lookup")]
     Malformed,
-    /// It is the address of a destination whose lease set is encrypted.
-    #[error("this is the address of an encrypted lease set, which is not read yet")]
+    /// It is the address of a destination whose lease set is encrypted: who that is says the lease set alone.
+    #[error("this is the address of an encrypted lease set, which Destination::find looks up")]
     Encrypted,
 }
 

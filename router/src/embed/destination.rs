@@ -11,6 +11,8 @@ use ramson_actors::destination::{DestinationHandle, Options};
 use ramson_apps::network::Network;
 use ramson_apps::sam::endpoint::{Opened, Wish};
 use ramson_apps::streams::Streams;
+use ramson_protocol::b32::B32;
+use ramson_protocol::blinding::Blinding;
 use ramson_protocol::pool::{COUNT_MAX, LENGTH_MAX, Wanted};
 use ramson_protocol::streaming::streams::Ports;
 use std::fmt;
@@ -33,11 +35,12 @@ pub struct DestinationBuilder {
     length: usize,
     quantity: usize,
     listed: bool,
+    options: Vec<(String, String)>,
 }
 
 impl DestinationBuilder {
     pub(super) fn new(node: Node) -> Self {
-        Self { node, keys: None, length: LENGTH, quantity: QUANTITY, listed: true }
+        Self { node, keys: None, length: LENGTH, quantity: QUANTITY, listed: true, options: Vec::new() }
     }
 
     /// Who it is. Without keys it is somebody new.
@@ -68,21 +71,39 @@ impl DestinationBuilder {
         self
     }
 
+    /// What few destinations want otherwise, by the names that all routers have for it: `i2cp.leaseSetType`, `i2cp.leaseSetEncType`,
+    /// `i2cp.leaseSetAuthType`, `i2cp.leaseSetClient.dh.N`, `i2cp.leaseSetClient.psk.N`, `i2cp.leaseSetSecret`, `i2cp.leaseSetPrivKey`
+    /// and `i2cp.leaseSetOption.N`. Others have no effect.
+    ///
+    /// ```no_run
+    /// # async fn example(node: ramson::Node) -> Result<(), ramson::Error> {
+    /// // Whoever does not know its long address can neither find it nor see that it exists.
+    /// let hidden = node.destination().option("i2cp.leaseSetType", "5").open().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((name.into(), value.into()));
+        self
+    }
+
     /// Opens it, and waits until it has tunnels both ways: seconds, or minutes on a node that has just begun. Whoever drops the
     /// future gives it up.
     ///
     /// # Errors
-    /// [`Error::Busy`], [`Error::NoTunnels`], and [`Error::Ended`] or [`Error::Failed`] if the node has ended.
+    /// [`Error::Configuration`] for an option that cannot be, [`Error::Busy`], [`Error::NoTunnels`], and [`Error::Ended`] or [`Error::Failed`] if the node has ended.
     pub async fn open(self) -> Result<Destination, Error> {
         let keys = self.keys.unwrap_or_else(Keys::generate);
         let tunnels = Wanted::new(self.quantity, self.length);
+        let options = Options::parse(self.options.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let options = options.map_err(|error| Error::Configuration(error.to_string()))?;
         let wish = Wish {
             keys: keys.0.clone(),
             inbound: tunnels,
             outbound: tunnels,
             published: self.listed,
             datagrams: true,
-            options: Options::default(),
+            options,
         };
         let Opened { handle, streams, datagrams } = self.node.open(wish).await?;
         let local = Arc::new(Local { handle, keys, node: self.node.clone() });
@@ -132,8 +153,25 @@ impl Destination {
         &self.local.keys
     }
 
+    /// Where others find it if its lease set is encrypted: an address of 56 characters before `.b32.i2p`, for [`Destination::find`].
+    /// `None` if its keys cannot be blinded.
+    pub fn encrypted_address(&self) -> Option<String> {
+        let blinding = Blinding::of(&self.local.keys.0.destination, &[])?;
+        Some(B32::Blinded(blinding.address(false)).to_string())
+    }
+
     /// Begins a stream to a port of another destination, and waits until that has answered. Ports are numbers between the two; zero
     /// is as good as any.
+    ///
+    /// ```no_run
+    /// # use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// # async fn example(us: ramson::Destination, to: ramson::Address) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut stream = us.connect(to, 80).await?;
+    /// stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    /// let mut page = Vec::new();
+    /// stream.read_to_end(&mut page).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// Why there is none. Dropping the future gives it up.
@@ -145,13 +183,56 @@ impl Destination {
     }
 
     /// The streams that others begin. `None` if they were given away already, and for a destination that is unlisted.
+    ///
+    /// ```no_run
+    /// # use tokio::io::AsyncWriteExt;
+    /// # async fn example(us: ramson::Destination) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut listener = us.listen().expect("nobody listens yet");
+    /// while let Some(mut stream) = listener.accept().await {
+    ///     tokio::spawn(async move {
+    ///         stream.write_all(format!("hello, {}", stream.remote()).as_bytes()).await?;
+    ///         // What was written is delivered; without this it is broken off.
+    ///         stream.shutdown().await
+    ///     });
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn listen(&self) -> Option<Listener> {
         self.listener.lock().take()
     }
 
     /// Its datagrams. `None` if they were given away already.
+    ///
+    /// ```no_run
+    /// # use ramson::Datagram;
+    /// # async fn example(us: ramson::Destination) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut datagrams = us.datagrams().expect("nobody has them yet");
+    /// while let Some(came) = datagrams.receive().await {
+    ///     // A raw one has no sender, and so no answer.
+    ///     if let Some(peer) = came.peer {
+    ///         datagrams.try_send(Datagram::to(peer, came.payload))?;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn datagrams(&self) -> Option<Datagrams> {
         self.datagrams.lock().take()
+    }
+
+    /// Who is meant by an address, also of 56 characters before `.b32.i2p`: the lease set of such a one is encrypted, and is looked for,
+    /// which takes seconds. Streams and datagrams of this destination reach it from then on. It is read with what
+    /// [`DestinationBuilder::option`] has said; names are looked up by [`Node::lookup`].
+    ///
+    /// # Errors
+    /// [`ConnectError::NotFound`] if nobody has it, or this is no address; [`ConnectError::Encrypted`] if it is for others.
+    pub async fn find(&self, address: &str) -> Result<Address, ConnectError> {
+        match B32::parse(&address.to_ascii_lowercase()) {
+            Ok(B32::Blinded(blinded)) => {
+                let found = self.local.handle.find_blinded(blinded).await?;
+                Ok(Address(found.hash()))
+            }
+            _ => address.parse().map_err(|_| ConnectError::NotFound),
+        }
     }
 
     /// Whether another destination can be found now.

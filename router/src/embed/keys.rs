@@ -13,6 +13,18 @@ use zeroize::Zeroizing;
 /// The private keys of a destination: whoever has them is that destination. `Debug` shows none.
 ///
 /// Their bytes are those of the files of i2pd (`.dat`) and Java I2P (`eepPriv.dat`), which can be read as they are.
+///
+/// ```
+/// # fn example() -> Result<(), ramson::Error> {
+/// let folder = std::env::temp_dir().join("of-my-program");
+/// # std::fs::create_dir_all(&folder).map_err(|error| ramson::Error::Keys(error.to_string()))?;
+/// let keys = ramson::Keys::kept(folder.join("server.dat"))?;
+/// // At the next start it is the same destination.
+/// assert_eq!(ramson::Keys::kept(folder.join("server.dat"))?.address(), keys.address());
+/// # std::fs::remove_dir_all(&folder).map_err(|error| ramson::Error::Keys(error.to_string()))?;
+/// # Ok(()) }
+/// # example().unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Keys(pub(crate) PrivateKeys);
 

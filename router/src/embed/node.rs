@@ -44,6 +44,15 @@ pub struct NodeBuilder {
 
 impl NodeBuilder {
     /// Settings, as they stand in the router's configuration file: TOML, all keys of `docs/configuration.md`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), ramson::Error> {
+    /// let node = ramson::Node::builder("/var/lib/my-program/i2p")
+    ///     .configuration("[bandwidth]\ninbound = \"2MB/s\"\noutbound = \"1MB/s\"\n[router]\nfloodfill = false\n")
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn configuration(mut self, toml: impl Into<String>) -> Self {
         self.configuration = toml.into();

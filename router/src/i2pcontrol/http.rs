@@ -64,11 +64,15 @@ fn body(bytes: &[u8]) -> Found {
     }
     let Some(end) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else { return Found::Part };
     let Ok(head) = std::str::from_utf8(&bytes[..end]) else { return Found::Nothing };
-    let length = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("content-length"));
-    let length: Option<usize> = length.and_then(|(_, value)| value.trim().parse().ok());
+    let field = |wanted: &str| {
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    // A web page can have a browser post to any port, and a name of its own lead here: browsers say so, monitors are none.
+    if field("origin").is_some() {
+        return Found::Nothing;
+    }
+    let length: Option<usize> = field("content-length").and_then(|value| value.parse().ok());
     // Without a length nobody knows where it ends; a body in chunks no program sends.
     let Some(length) = length.filter(|length| *length <= MAX_REQUEST) else { return Found::Nothing };
     match bytes.get(end + 4..end + 4 + length) {
@@ -91,9 +95,12 @@ mod tests {
         }
         assert_eq!(body(b"{\"id\":1}\n"), Found::Whole(b"{\"id\":1}\n".to_vec(), false));
         assert_eq!((body(b"{\"id\":"), body(b"{x}")), (Found::Part, Found::Whole(b"{x}".to_vec(), false)));
-        for wrong in
-            ["GET / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"]
-        {
+        for wrong in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\n\r\n",
+            "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+            "POST / HTTP/1.1\r\nORIGIN: null\r\nContent-Length: 2\r\n\r\n{}",
+        ] {
             assert_eq!(body(wrong.as_bytes()), Found::Nothing, "{wrong}");
         }
     }
