@@ -53,6 +53,11 @@ impl<O: Opener> Server<O> {
         Arc::new(Self { opener, names, clock, config, in_use: Mutex::default(), guests })
     }
 
+    /// What a connection is to be that begins now.
+    fn of_connection(&self) -> Config {
+        Config { greeting: self.guests.patience(), ..self.config.clone() }
+    }
+
     /// Serves all who come by these doors.
     pub async fn serve(self: Arc<Self>, doors: Vec<Door>) {
         let serve = move |socket: TcpStream| {

@@ -54,9 +54,13 @@ impl<T: Seated> Seats<T> {
 
     /// Takes one out.
     pub(crate) fn remove(&mut self, id: DestinationId) -> Option<T> {
-        let Seat { local, timer, .. } = self.seats.remove(&id)?;
+        let Seat { local, marked, timer } = self.seats.remove(&id)?;
         if let Some(at) = timer {
             self.timers.remove(&(at, id));
+        }
+        if marked {
+            // Who has its number next is not served twice.
+            self.marked.retain(|other| *other != id);
         }
         Some(local)
     }

@@ -18,7 +18,7 @@ use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::i2cp::SessionId;
 use ramson_protocol::i2cp::message::{BlindedEndpoint, Found, Query, lookup};
-use ramson_protocol::i2cp::server::{Config, Connection, In, Out, Refused, Stats};
+use ramson_protocol::i2cp::server::{Connection, In, Out, Refused, Stats};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,8 +52,7 @@ pub(super) async fn serve<O: Opener, S: AsyncRead + AsyncWrite + Send + 'static>
 ) {
     let (events, incoming) = mpsc::channel(EVENTS);
     let (read, write) = tokio::io::split(socket);
-    let config = Config { greeting: server.guests.patience(), ..server.config.clone() };
-    let machine = Connection::new(config, rand::random(), server.clock.now());
+    let machine = Connection::new(server.of_connection(), rand::random(), server.clock.now());
     let sessions = Sessions::new(Arc::clone(&server), events.clone());
     let pending = BytesMut::new();
     let mut task = Task { server, machine, sessions, events, pending, place, counted: Stats::default() };
