@@ -49,7 +49,7 @@ use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
 use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::i2np::{Message as I2np, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, NetDbKey, RouterHash, TunnelId};
-use ramson_protocol::idle::Idle;
+use ramson_protocol::idle::{Held, Idle};
 use ramson_protocol::netdb::floodfills::Floodfills;
 use ramson_protocol::netdb::publish::{Config as PublisherConfig, In, Out, Publisher};
 use ramson_protocol::netdb::search::Search;
@@ -61,7 +61,7 @@ use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -115,6 +115,7 @@ pub struct DestinationHandle {
     actor: Addr<LocalDestination>,
     pool: PoolHandle,
     used: Arc<AtomicU64>,
+    given_up: Arc<AtomicBool>,
 }
 
 /// The destinations of a node; clones share them.
@@ -221,15 +222,17 @@ impl Destinations {
     ) -> DestinationHandle {
         let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
         let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
+        let given_up = Arc::new(AtomicBool::new(false));
         let idle = IdleTunnels {
             watch: Idle::new(options.idle, self.shared.now().mono),
             used: Arc::clone(&used),
+            given_up: Arc::clone(&given_up),
             wanted: [(Direction::Inbound, inbound), (Direction::Outbound, outbound)],
         };
         let actor = LocalDestination::new(self, id, hash, author, published, options, pool.clone(), idle).start();
         let registered = Registered { to: actor.clone().recipient(), hash, published, pool: pool.clone() };
         self.shared.destinations().0.lock().insert(id, registered);
-        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool, used }
+        DestinationHandle { id, hash, shared: self.shared.clone(), actor, pool, used, given_up }
     }
 }
 
@@ -321,6 +324,11 @@ impl DestinationHandle {
         ready
     }
 
+    /// True if it wants no tunnels any more, since nobody has used it for long, and nobody has come since.
+    pub fn has_given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
+    }
+
     /// Ends it, its streams and its tunnels.
     pub fn close(&self) {
         wait_for_room(&self.actor, Close);
@@ -365,6 +373,7 @@ pub struct LocalDestination {
 struct IdleTunnels {
     watch: Idle,
     used: Arc<AtomicU64>,
+    given_up: Arc<AtomicBool>,
     wanted: [(Direction, Wanted); 2],
 }
 
@@ -437,8 +446,9 @@ impl LocalDestination {
 
     /// Has fewer tunnels, or all again, as it is used.
     fn look_for_use(&mut self) {
-        let IdleTunnels { watch, used, wanted } = &mut self.idle;
+        let IdleTunnels { watch, used, given_up, wanted } = &mut self.idle;
         if let Some(held) = watch.look(self.shared.now().mono, used.load(Relaxed)) {
+            given_up.store(held == Held::Nothing, Relaxed);
             for (direction, wanted) in wanted {
                 self.pool.want(*direction, held.of(*wanted));
             }

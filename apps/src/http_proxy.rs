@@ -192,9 +192,10 @@ impl<N: Network> Proxy<N> {
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let may_come_again = request.method() == Method::GET;
         self.follow(request).await.unwrap_or_else(|problem| {
             REFUSED.add(["http-proxy", problem.label()], 1);
-            pages::problem(&problem, &self.jump_services)
+            pages::problem(&problem, &self.jump_services, may_come_again)
         })
     }
 

@@ -13,6 +13,7 @@
 
 mod files;
 mod gzip;
+mod posts;
 
 use crate::local::{Local, Program};
 use crate::series::REFUSED;
@@ -30,6 +31,7 @@ use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use parking_lot::Mutex;
+pub use posts::Posts;
 use ramson_protocol::base64;
 use ramson_protocol::bucket::Bucket;
 use ramson_protocol::data::keys_and_cert::Destination;
@@ -57,6 +59,9 @@ const HEADERS: usize = 60;
 
 /// Visitors whose requests are counted; with more of them the one that was here longest ago is forgotten.
 const VISITORS: usize = 4096;
+
+/// Who asks too often in a minute waits for the next.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Headers of requests that are about a connection or a proxy.
 const REQUEST: &[&str] = &["keep-alive", "te", "trailer", gzip::ACCEPT];
@@ -100,6 +105,8 @@ pub struct Config {
     pub requests_per_minute: u32,
     /// The same of requests that change something: all but GET, HEAD and OPTIONS.
     pub changes_per_minute: u32,
+    /// How many of these are taken in a longer time, and who is sent away then.
+    pub posts: Posts,
 }
 
 /// Who is sent away, by what a request says.
@@ -137,6 +144,7 @@ pub struct Site {
     config: Config,
     source: Source,
     seen: Mutex<BTreeMap<DestinationHash, Visitor>>,
+    posts: Mutex<posts::Counts>,
     began: Instant,
 }
 
@@ -156,7 +164,7 @@ impl Site {
             Content::Program(program) => Source::Program(*program),
             Content::Folder { path, spa } => Source::Files(Files::open(path, *spa)?),
         };
-        Ok(Arc::new(Self { config, source, seen: Mutex::default(), began: Instant::now() }))
+        Ok(Arc::new(Self { config, source, seen: Mutex::default(), posts: Mutex::default(), began: Instant::now() }))
     }
 
     /// Serves one visitor until he goes.
@@ -203,10 +211,10 @@ impl Site {
         visitor: &Headers,
         program: Option<&ToProgram>,
     ) -> Response<Body> {
-        if !self.may_ask(visitor.hash, request.method(), self.began.elapsed()) {
+        if let Some(wait) = self.wait(visitor.hash, request.method(), self.began.elapsed()) {
             REFUSED.add(["http-server", "too_often"], 1);
             let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS);
-            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            answer.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
             return answer;
         }
         if self.config.reject.sends_away(request.headers()) {
@@ -252,8 +260,17 @@ impl Site {
         response.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 
-    /// Counts a request of this visitor; false if there were too many.
-    fn may_ask(&self, who: DestinationHash, method: &Method, now: Duration) -> bool {
+    /// Counts a request of this visitor; how long he is to wait, if there were too many.
+    fn wait(&self, who: DestinationHash, method: &Method, now: Duration) -> Option<Duration> {
+        let harmless = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if !self.may_ask(who, harmless, now) {
+            return Some(MINUTE);
+        }
+        if harmless { None } else { self.posts.lock().refusal(&self.config.posts, who, now) }
+    }
+
+    /// By the limits of a minute.
+    fn may_ask(&self, who: DestinationHash, harmless: bool, now: Duration) -> bool {
         let (requests, changes) = (self.config.requests_per_minute, self.config.changes_per_minute);
         if requests == 0 && changes == 0 {
             return true;
@@ -264,7 +281,6 @@ impl Site {
             longest.map(|longest| seen.remove(&longest));
         }
         let visitor = seen.entry(who).or_default();
-        let harmless = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         take(&mut visitor.requests, requests, now) && (harmless || take(&mut visitor.changes, changes, now))
     }
 }

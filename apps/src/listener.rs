@@ -37,3 +37,47 @@ pub(crate) async fn serve<F>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn heard(at: SocketAddr) -> String {
+        let mut program = TcpStream::connect(at).await.unwrap();
+        program.write_all(b"x").await.unwrap();
+        let mut heard = String::new();
+        program.read_to_string(&mut heard).await.unwrap();
+        heard
+    }
+
+    #[tokio::test]
+    async fn programs_beyond_the_bound_wait_and_are_served_when_others_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(serve(
+            listener,
+            3,
+            |_| {},
+            async |mut program: TcpStream| {
+                let mut byte = [0];
+                if program.read_exact(&mut byte).await.is_ok() {
+                    let _ = program.write_all(b"served").await;
+                }
+            },
+        ));
+        let mut silent = Vec::new();
+        for _ in 0..3 {
+            silent.push(TcpStream::connect(at).await.unwrap());
+        }
+        let late = tokio::spawn(heard(at));
+        // As long as they say nothing and stay, nobody else has a place.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!late.is_finished());
+        silent.pop();
+        assert_eq!(late.await.unwrap(), "served");
+    }
+}

@@ -3,6 +3,7 @@
 //! Certificates are not verified: the program is named by its address, and what it has is seldom signed by anybody. INTEROP: i2pd does not
 //! either.
 
+use crate::http_proxy::connector::read_some;
 use crate::unique_local::{self, from_caller};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use ramson_protocol::id::DestinationHash;
@@ -126,7 +127,7 @@ impl Connection for Local {
 impl AsyncRead for Local {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(plain) => Pin::new(plain).poll_read(cx, buf),
+            Self::Plain(plain) => read_some(Pin::new(plain), cx, buf),
             // Many programs close without a word of TLS. On this side of a tunnel nobody gains by cutting what they say short.
             Self::Tls(tls) => match Pin::new(tls).poll_read(cx, buf) {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),

@@ -3,6 +3,7 @@
 use crate::carry::carry;
 use crate::network::{ConnectError, Network, Target};
 use crate::udp::Datagrams;
+use parking_lot::Mutex;
 use ramson_actors::destination::DestinationHandle;
 use ramson_clients::Stream;
 use ramson_protocol::destination::datagrams::Datagram;
@@ -32,25 +33,39 @@ pub struct Opened {
     pub datagrams: Option<(Signer, mpsc::Receiver<Datagram>)>,
 }
 
-/// The streams of one destination.
+/// The streams of one destination, or of one after the other.
 #[derive(Clone)]
 pub struct Streams {
-    destination: Arc<OnceCell<(DestinationHandle, Option<Datagrams>)>>,
+    destination: Arc<Mutex<Arc<Cell>>>,
     opener: Option<Opener>,
+    /// Another destination is opened in the stead of one that has given up its tunnels.
+    anew: bool,
 }
+
+/// A destination, once it is opened.
+type Cell = OnceCell<(DestinationHandle, Option<Datagrams>)>;
 
 impl Streams {
     /// Of a destination that `opener` opens when the first stream is wanted.
     pub fn new(opener: Opener) -> Self {
-        Self { destination: Arc::default(), opener: Some(opener) }
+        Self { destination: Arc::default(), opener: Some(opener), anew: false }
+    }
+
+    /// The same, and of another one each time that nobody has used it for so long that it has given up all its tunnels: whoever saw the
+    /// one before does not know it again.
+    #[must_use]
+    pub fn anew_when_idle(mut self, anew: bool) -> Self {
+        self.anew = anew;
+        self
     }
 
     /// Of a destination that is open, and its datagrams.
     pub fn of(destination: DestinationHandle, datagrams: Option<Datagrams>) -> Self {
-        Self { destination: Arc::new(OnceCell::new_with(Some((destination, datagrams)))), opener: None }
+        let cell = OnceCell::new_with(Some((destination, datagrams)));
+        Self { destination: Arc::new(Mutex::new(Arc::new(cell))), opener: None, anew: false }
     }
 
-    async fn destination(&self) -> Result<&(DestinationHandle, Option<Datagrams>), ConnectError> {
+    async fn destination(&self) -> Result<(DestinationHandle, Option<Datagrams>), ConnectError> {
         let open = async || {
             let (reply, opened) = oneshot::channel();
             let opener = self.opener.as_ref().ok_or(ConnectError::NoTunnels)?;
@@ -63,7 +78,21 @@ impl Streams {
             });
             Ok((handle, datagrams))
         };
-        self.destination.get_or_try_init(open).await
+        let cell = self.cell();
+        cell.get_or_try_init(open).await.cloned()
+    }
+
+    /// Where the destination is, or comes to be.
+    fn cell(&self) -> Arc<Cell> {
+        let mut cell = self.destination.lock();
+        if self.anew
+            && let Some((handle, _)) = cell.get()
+            && handle.has_given_up()
+        {
+            end(handle);
+            *cell = Arc::default();
+        }
+        Arc::clone(&cell)
     }
 }
 
@@ -114,12 +143,13 @@ impl Network for Streams {
     }
 
     async fn datagrams(&self) -> Option<Datagrams> {
-        self.destination().await.ok()?.1.clone()
+        self.destination().await.ok()?.1
     }
 
     fn end(&self) {
         // One that was opened by somebody else is his to end.
-        if let (Some(_), Some((handle, _))) = (&self.opener, self.destination.get()) {
+        let cell = Arc::clone(&self.destination.lock());
+        if let (Some(_), Some((handle, _))) = (&self.opener, cell.get()) {
             end(handle);
         }
     }

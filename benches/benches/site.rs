@@ -35,6 +35,7 @@ fn site(c: &mut Criterion) {
         compress: true,
         requests_per_minute: 0,
         changes_per_minute: 0,
+        posts: Posts::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let who = PrivateKeys::generate([1; 32], &[2; 32]).destination;

@@ -22,6 +22,7 @@ class News(Server):
             os.makedirs(f"{f}/{name}", exist_ok=True)
         places = {name: name for name in ("db", "etc", "run", "log", "tmp", "articles", "overview", "incoming", "outgoing")}
         places |= {"http": "log", "filter": "filter", "spool": "."}
+        # Without a limit of the machine's load: a laboratory has none to spare.
         self.write("etc/inn.conf", f"""
 organization: lab
 mta: "/bin/true %s"
@@ -36,6 +37,7 @@ pathbin: {_BIN}
 pathcontrol: {_BIN}/control
 bindaddress: {self.ip}
 port: {self.port}
+nnrpdloadlimit: 0
 {"".join(f"path{name}: {f}/{folder}{chr(10)}" for name, folder in places.items())}""")
         for name, text in (
             ("etc/incoming.conf", 'peer ME { hostname: "localhost" }\n'),

@@ -35,7 +35,7 @@ class Ramson(Router):
     def __init__(self, net, n, floodfill=False, exploratory=3, transports=("ntcp2",)):
         super().__init__(net, n, floodfill)
         self.exploratory, self.transports, self.more = exploratory, transports, ""
-        self.tunnels, self.outproxies = [], []
+        self.tunnels, self.tunnel_files, self.outproxies = [], [], []
         self.proxy_port, self.socks_port = None, None
         self.sam_port, self.i2cp_port, self.bob_port, self.i2pcontrol_port = None, None, None, None
 
@@ -47,6 +47,7 @@ allow_private_addresses = {str(self.private).lower()}
 bootstrap = ["{self.dir}/bootstrap"]
 [router]
 floodfill = {str(self.floodfill).lower()}
+{f"tunnel_files = {json.dumps(self.tunnel_files)}" if self.tunnel_files else ""}
 {"".join(map(self._transport, ("ntcp2", "ssu2")))}[bandwidth]
 inbound = "25MB/s"
 outbound = "25MB/s"

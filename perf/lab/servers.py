@@ -242,15 +242,16 @@ class Dnsmasq(Server):
 class Telnetd:
     """telnetd, one process for each who calls; it shows a line and ends."""
 
-    package = "inetutils-telnetd"
+    package = "inetutils-telnetd inetutils-telnet"
 
     def __init__(self, folder, port):
         self.ip, self.port = GATE, port
-        self.path = shutil.which("telnetd", path=_PATH)
+        self.path = shutil.which("telnet") and shutil.which("telnetd", path=_PATH)
         os.makedirs(folder, exist_ok=True)
         login = os.path.join(folder, "login")
         with open(login, "w") as f:
-            f.write("#!/bin/sh\necho welcome to the lab\nread line\necho heard: $line\n")
+            # telnetd loses what is said last, at times.
+            f.write("#!/bin/sh\necho welcome to the lab\nread line\necho heard: $line\nsleep 2\n")
         os.chmod(login, 0o755)
         command = [self.path, "-h", "-E", login]
         # It asks for the caller's name, and nobody answers here.

@@ -120,13 +120,39 @@ fn callers(list: &str) -> Vec<String> {
 #[expect(clippy::print_stdout, reason = "it is what the command is for")]
 pub(crate) fn import(paths: &[PathBuf], folder: Option<&Path>) -> Result<(), Failure> {
     let mut all = Vec::new();
-    for path in paths.iter().flat_map(|path| with_folders(path)) {
+    for path in paths {
+        all.extend(taken_with_folders(path, folder)?);
+    }
+    print!("{}", written(all));
+    Ok(())
+}
+
+/// The tunnels of a file and those beside it that are to run, under names that are not among `names`, and how many are not to run.
+///
+/// # Errors
+/// If a file cannot be read, or is of neither kind.
+pub(crate) fn tunnels(path: &Path, names: &mut BTreeSet<String>) -> Result<(Vec<Tunnel>, usize), Failure> {
+    let (mut tunnels, mut left_out) = (Vec::new(), 0);
+    for (name, Taken { tunnel, off, .. }) in taken_with_folders(path, None)? {
+        let tunnel = tunnel.filter(|_| !off).map(|tunnel| Tunnel { name: free_name(&name, names), ..tunnel });
+        match tunnel.filter(|tunnel| tunnel::check(std::slice::from_ref(tunnel)).is_ok()) {
+            Some(tunnel) => tunnels.push(tunnel),
+            // What its owner has turned off is not missed.
+            None => left_out += usize::from(!off),
+        }
+    }
+    Ok((tunnels, left_out))
+}
+
+/// What becomes of a file and those beside it, whose keys are in `folder`, or else where the file is.
+fn taken_with_folders(path: &Path, folder: Option<&Path>) -> Result<Vec<(String, Taken)>, Failure> {
+    let mut all = Vec::new();
+    for path in with_folders(path) {
         let text = read(&path)?;
         let keys = folder.or_else(|| path.parent()).unwrap_or(Path::new("."));
         all.extend(taken(&text, keys).map_err(|error| format!("{}: {error}", path.display()))?);
     }
-    print!("{}", written(all));
-    Ok(())
+    Ok(all)
 }
 
 /// A file with those that a router reads beside it.

@@ -127,6 +127,7 @@ impl Applications {
         let host = Rc::new(Host::start()?);
         let mut tunnels = Tunnels::new(Rc::clone(&host), Rc::clone(data), names.clone(), node.clone());
         tunnels.apply(&settings.tunnel)?;
+        tell_left_out(settings);
         proxy::start(&host, settings, names, node);
         proxy::follow_lists(&host, settings, names, node);
         sam::start(&host, &settings.sam, data, names, node);
@@ -145,7 +146,16 @@ impl Applications {
     /// # Errors
     /// If a tunnel's keys cannot be had; nothing has changed then.
     pub(crate) fn reload(&mut self, settings: &Settings) -> Result<(), Failure> {
-        self.tunnels.apply(&settings.tunnel)
+        self.tunnels.apply(&settings.tunnel)?;
+        tell_left_out(settings);
+        Ok(())
+    }
+}
+
+/// Says that tunnels of other routers' files do not run. Why not may name destinations, which no log has.
+fn tell_left_out(settings: &Settings) {
+    for (file, count) in &settings.left_out {
+        tracing::warn!(%file, count, "tunnels of this file do not run; `ramson import-tunnels FILE` says why");
     }
 }
 

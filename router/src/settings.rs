@@ -35,6 +35,7 @@ mod tests;
 pub(crate) mod transit;
 pub(crate) mod tunnel;
 
+use crate::import_tunnels;
 pub(crate) use address::Endpoint;
 use key::{Change, Key};
 use serde::Deserialize;
@@ -50,6 +51,9 @@ macro_rules! settings {
             $(#[doc = concat!("`[", stringify!($name), "]`")] pub $name: $section,)+
             /// `[[tunnel]]`
             pub tunnel: Vec<tunnel::Tunnel>,
+            /// Files of `router.tunnel_files`, and how many tunnels of each do not run.
+            #[serde(skip)]
+            pub left_out: Vec<(String, usize)>,
         }
 
         impl Settings {
@@ -141,7 +145,8 @@ impl Settings {
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, SettingsError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let text = std::fs::read_to_string(path).map_err(|e| SettingsError::Read(path.to_owned(), e))?;
-        let settings = Self::parse(&text).map_err(|e| SettingsError::Parse(path.to_owned(), e))?;
+        let mut settings = Self::parse(&text).map_err(|e| SettingsError::Parse(path.to_owned(), e))?;
+        settings.read_tunnel_files().map_err(SettingsError::Contradiction)?;
         settings.check().map_err(SettingsError::Contradiction)?;
         Ok(settings)
     }
@@ -154,6 +159,21 @@ impl Settings {
         // Editors of other systems put a mark in front.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|e| format!("{e}{}", advice(text, &e)).trim_end().to_owned())
+    }
+
+    /// Adds the tunnels of other routers' files.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    fn read_tunnel_files(&mut self) -> Result<(), String> {
+        for file in &self.router.tunnel_files {
+            let mut names = self.tunnel.iter().map(|tunnel| tunnel.name.clone()).collect();
+            let found = import_tunnels::tunnels(Path::new(file), &mut names);
+            let (tunnels, left_out) = found.map_err(|error| format!("router.tunnel_files: {error}"))?;
+            self.tunnel.extend(tunnels);
+            self.left_out.extend((left_out > 0).then(|| (file.clone(), left_out)));
+        }
+        Ok(())
     }
 
     /// Whether the values can be, and go together.

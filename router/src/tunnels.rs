@@ -75,6 +75,8 @@ struct Shape {
     datagrams: bool,
     /// It is opened when it is first used.
     delayed: bool,
+    /// And another one in its stead, when nobody has used it for long.
+    anew: bool,
     options: Options,
 }
 
@@ -158,19 +160,21 @@ impl Tunnels {
     }
 
     fn open(&self, shape: Shape, keys: Keys) -> Result<Open, Failure> {
-        let Keys { signing: signer, encryption } = keys;
-        let (of, us) = (shape.clone(), signer.clone());
-        let config = move || DestinationConfig {
-            signer: us.clone(),
-            encryption: encryption.clone(),
-            inbound: Wanted::new(of.quantity, of.inbound_length),
-            outbound: Wanted::new(of.quantity, of.outbound_length),
-            published: of.published,
-            options: of.options.clone(),
+        let (of, signer) = (shape.clone(), keys.signing.clone());
+        let config = move || {
+            let Keys { signing, encryption } = if of.anew { Keys::transient() } else { keys.clone() };
+            DestinationConfig {
+                signer: signing,
+                encryption,
+                inbound: Wanted::new(of.quantity, of.inbound_length),
+                outbound: Wanted::new(of.quantity, of.outbound_length),
+                published: of.published,
+                options: of.options.clone(),
+            }
         };
         let services = Services::default();
         if shape.delayed {
-            let streams = Streams::new(opener_of(&self.node, config, shape.datagrams));
+            let streams = Streams::new(opener_of(&self.node, config, shape.datagrams)).anew_when_idle(shape.anew);
             return Ok(Open { shape, streams, destination: None, services, datagrams: None, tasks: Vec::new() });
         }
         let (incoming, came) = if shape.datagrams { Some(mpsc::channel(WAITING)) } else { None }.unzip();
@@ -195,7 +199,7 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
     };
     let (published, datagrams) = (those(Kind::is_server), those(Kind::has_datagrams));
     // Those that wait for somebody to call or to send cannot be opened later.
-    let waits = |one: &&Tunnel| !one.delay_open || !one.kind().is_ok_and(Kind::can_wait);
+    let waits = |one: &&Tunnel| !one.delay_open && !one.new_keys_on_idle || !one.kind().is_ok_and(Kind::can_wait);
     let at_once: BTreeSet<Identity> = tunnels.iter().filter(waits).map(Identity::of).collect();
     for tunnel in tunnels {
         let identity = Identity::of(tunnel);
@@ -210,6 +214,7 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
             published,
             datagrams,
             delayed,
+            anew: delayed && tunnel.new_keys_on_idle,
             // They were checked with all settings.
             options: tunnel.options().unwrap_or_default(),
         });
@@ -253,6 +258,17 @@ mod tests {
         assert!(!shapes(&tunnels(&format!("{client}{also}")))[&identity].delayed);
         let server = server("s", "keys = \"transient-x\"");
         assert!(!shapes(&tunnels(&format!("{client}{server}")))[&identity].delayed);
+    }
+
+    #[test]
+    fn one_that_is_to_be_another_after_a_pause_is_opened_when_it_is_used() {
+        let client = "[[tunnel]]\nname = \"c\"\ntype = \"socks\"\nlisten = \"127.0.0.1:1\"\nkeys = \"transient\"\nclose_on_idle = true\n";
+        let of = |text: &str| {
+            let shape = shapes(&tunnels(text)).remove(&Identity::Own("c".to_owned())).unwrap();
+            (shape.delayed, shape.anew)
+        };
+        assert_eq!(of(client), (false, false));
+        assert_eq!(of(&format!("{client}new_keys_on_idle = true\n")), (true, true));
     }
 
     #[actix::test]

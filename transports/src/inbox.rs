@@ -3,20 +3,87 @@
 //! Waking a sleeping thread costs more than all the cryptography of a cell, so a sender wakes the owner only when it
 //! has announced that it is about to sleep. A full queue refuses: it never waits. What must not be pushed out by what
 //! strangers send may have a queue of its own, which is emptied first.
+//!
+//! ```text
+//! sender --> places that are always there --> owner
+//!        '-> the rest, behind a lock, as long as anything is in it --'
+//! ```
+//! The bound is for the worst second; what is there all the time is a little of it. Whoever's item came into the rest finds no place before it,
+//! so the items of one sender keep their order.
 
 use crossbeam::queue::ArrayQueue;
 use mio::Waker;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+/// Places that are always there.
+const PLACES: usize = 256;
 
 /// The sending side; clone it freely.
 pub struct Inbox<T>(Arc<Inner<T>>);
 
+/// A queue that has memory for few entries, and for more while there are more.
+struct Queue<T> {
+    places: ArrayQueue<T>,
+    rest: Mutex<VecDeque<T>>,
+    in_rest: AtomicUsize,
+    /// Of the rest.
+    bound: usize,
+}
+
+impl<T> Queue<T> {
+    fn new(capacity: usize) -> Self {
+        let places = capacity.min(PLACES);
+        let rest = Mutex::new(VecDeque::new());
+        Self { places: ArrayQueue::new(places), rest, in_rest: AtomicUsize::new(0), bound: capacity - places }
+    }
+
+    fn push(&self, mut item: T) -> Result<(), T> {
+        if self.in_rest.load(SeqCst) == 0 {
+            match self.places.push(item) {
+                Ok(()) => return Ok(()),
+                Err(back) => item = back,
+            }
+        }
+        let mut rest = self.rest.lock();
+        if rest.len() >= self.bound {
+            return Err(item);
+        }
+        rest.push_back(item);
+        self.in_rest.store(rest.len(), SeqCst);
+        Ok(())
+    }
+
+    fn pop(&self) -> Option<T> {
+        let item = self.places.pop();
+        if item.is_some() || self.in_rest.load(SeqCst) == 0 {
+            return item;
+        }
+        let mut rest = self.rest.lock();
+        let item = rest.pop_front();
+        if rest.is_empty() {
+            *rest = VecDeque::new();
+        }
+        self.in_rest.store(rest.len(), SeqCst);
+        item
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() + self.in_rest.load(SeqCst)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.places.is_empty() && self.in_rest.load(SeqCst) == 0
+    }
+}
+
 struct Inner<T> {
-    queue: ArrayQueue<T>,
+    queue: Queue<T>,
     /// What goes before that.
-    first: ArrayQueue<T>,
+    first: Queue<T>,
     sleeping: AtomicBool,
     waker: Waker,
 }
@@ -35,7 +102,7 @@ impl<T> Inbox<T> {
 
     /// The same with room for `first` entries that go before.
     pub fn with_first(capacity: usize, first: usize, waker: Waker) -> Self {
-        let (queue, first) = (ArrayQueue::new(capacity), ArrayQueue::new(first));
+        let (queue, first) = (Queue::new(capacity), Queue::new(first));
         Self(Arc::new(Inner { queue, first, sleeping: AtomicBool::new(false), waker }))
     }
 
@@ -116,6 +183,52 @@ mod tests {
         assert_eq!(events.iter().count(), 1);
         assert!(!inbox.prepare_sleep(), "there is work, so no sleep");
         assert_eq!((inbox.pop(), inbox.pop(), inbox.pop()), (Some(1), Some(2), None));
+    }
+
+    #[test]
+    fn more_than_the_usual_few_wait_in_their_order_and_no_more_than_the_bound() {
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(3 * PLACES, Waker::new(poll.registry(), Token(0)).unwrap());
+        let all = 3 * PLACES;
+        assert!((0..all).all(|n| inbox.push(n).is_ok()));
+        assert_eq!((inbox.push(all), inbox.len()), (Err(all), all));
+        // What finds places free again waits behind what came before.
+        let half = all / 2;
+        assert!((0..half).all(|n| inbox.pop() == Some(n)));
+        assert!((all..all + 10).all(|n| inbox.push(n).is_ok()));
+        assert!((half..all + 10).all(|n| inbox.pop() == Some(n)));
+        assert!(inbox.is_empty() && inbox.pop().is_none());
+        assert_eq!(inbox.0.queue.rest.lock().capacity(), 0, "the memory is given back");
+    }
+
+    #[test]
+    fn the_items_of_each_sender_keep_their_order() {
+        const EACH: usize = 20_000;
+        let poll = Poll::new().unwrap();
+        let inbox = Inbox::new(2 * PLACES, Waker::new(poll.registry(), Token(0)).unwrap());
+        let senders = [0, 1, 2].map(|sender| {
+            let inbox = inbox.clone();
+            std::thread::spawn(move || {
+                for n in 0..EACH {
+                    let mut item = (sender, n);
+                    while let Err(back) = inbox.push(item) {
+                        item = back;
+                        std::thread::yield_now();
+                    }
+                }
+            })
+        });
+        let mut next = [0; 3];
+        while next != [EACH; 3] {
+            match inbox.pop() {
+                Some((sender, n)) => {
+                    assert_eq!(n, next[sender]);
+                    next[sender] += 1;
+                }
+                None => std::thread::yield_now(),
+            }
+        }
+        senders.into_iter().for_each(|sender| sender.join().unwrap());
     }
 
     /// Without this a flood of messages pushed out the commands that install and remove hops.

@@ -74,7 +74,8 @@ pub(super) struct Found {
 /// The way to the thread; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Storage {
-    commands: Sender<Command>,
+    /// Boxed, since the channel has all its places from the beginning.
+    commands: Sender<Box<Command>>,
     losses: Arc<Losses>,
 }
 
@@ -128,7 +129,7 @@ impl Storage {
 
     async fn wait(&self, make: impl FnOnce(oneshot::Sender<()>) -> Command) {
         let (done, wait) = oneshot::channel();
-        let mut command = make(done);
+        let mut command = Box::new(make(done));
         loop {
             match self.commands.try_send(command) {
                 Ok(()) => break,
@@ -142,7 +143,7 @@ impl Storage {
     }
 
     fn command(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
+        if self.commands.try_send(Box::new(command)).is_err() {
             self.losses.some.store(true, Relaxed);
             ControlDrop::StorageFull.count();
         }

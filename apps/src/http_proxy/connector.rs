@@ -59,6 +59,23 @@ impl<N: Network> Service<Uri> for Connector<N> {
     }
 }
 
+/// Bytes that hyper is given at once: with more it gets itself a larger buffer, up to that of the longest head, and two hundred streams that
+/// come at once are each handed on at once.
+const AT_ONCE: usize = 8 * 1024 - 1;
+
+/// Reads no more than hyper has a buffer for from the beginning.
+pub(crate) fn read_some(
+    from: Pin<&mut impl AsyncRead>,
+    cx: &mut Context<'_>,
+    into: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let mut part = ReadBuf::new(into.initialize_unfilled_to(into.remaining().min(AT_ONCE)));
+    let read = from.poll_read(cx, &mut part);
+    let len = part.filled().len();
+    into.advance(len);
+    read
+}
+
 /// A stream, as hyper's client wants it.
 pub(crate) struct Wire<S> {
     stream: S,
@@ -80,7 +97,7 @@ impl<S> Connection for Wire<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        read_some(Pin::new(&mut self.stream), cx, buf)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pages at `proxy.i2p`: what the user answers to the proxy.
 //!
 //! ```text
+//! GET /                              says that the browser uses the proxy
 //! POST /helper?token=..&do=keep      the name is entered, and the browser goes on
 //! POST /helper?token=..&do=replace   the same, in place of another destination
 //! POST /helper?token=..&do=once      the browser goes to the address itself
@@ -8,7 +9,7 @@
 
 use super::answer::{self, Answer};
 use super::helper::Pending;
-use super::pages::Problem;
+use super::pages::{self, Problem};
 use crate::names::book::{Book, BookError, Shelf};
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode};
@@ -18,6 +19,9 @@ use ramson_transports::clock::Clock;
 pub(super) const HOST: &str = "proxy.i2p";
 
 pub(super) fn answer<B>(request: &Request<B>, book: &Book, pending: &Pending) -> Result<Answer, Problem> {
+    if request.method() == Method::GET && request.uri().path() == "/" {
+        return Ok(pages::home());
+    }
     if request.method() != Method::POST || request.uri().path() != "/helper" {
         return Err(Problem::NoPage);
     }

@@ -8,7 +8,7 @@ use crate::network::ConnectError;
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, REFERRER_POLICY,
-    X_FRAME_OPTIONS,
+    REFRESH, X_FRAME_OPTIONS,
 };
 use ramson_protocol::b32::{B32, B32Error};
 use ramson_protocol::id::DestinationHash;
@@ -267,7 +267,7 @@ fn connect(host: &str, error: ConnectError) -> Words {
             StatusCode::SERVICE_UNAVAILABLE,
             "Not ready yet",
             "has not been called: our tunnels are being built",
-            &["Wait a minute after the start of the router, and try again."],
+            &["It takes about a minute after the start of the router."],
         ),
         ConnectError::NotFound => (
             StatusCode::SERVICE_UNAVAILABLE,
@@ -311,15 +311,52 @@ fn connect(host: &str, error: ConnectError) -> Words {
 
 const STYLE: &str = "body{font:1.05rem/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff;overflow-wrap:anywhere}h1{font-size:1.5rem;line-height:1.25}\
-button{font:inherit;padding:.5rem .8rem;margin:.3rem 0;width:100%;text-align:left;cursor:pointer}\
+form:first-of-type button{font-weight:600}button{font:inherit;padding:.5rem .8rem;margin:.3rem 0;width:100%;text-align:left;cursor:pointer}\
 small{color:#555}@media(prefers-color-scheme:dark){body{color:#eee;background:#16181c}a{color:#8ab4f8}small{color:#aaa}}";
 
-/// The page about a problem.
-pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
+/// A page that tries again by itself does so after so many seconds.
+const AGAIN: &str = "5";
+
+/// The page about a problem. One that passes by itself is looked at again if the request `may_come_again`.
+pub(super) fn problem(problem: &Problem, jump_services: &[String], may_come_again: bool) -> Answer {
     let mut words = problem.words();
     if let Problem::Unknown(name) = problem {
         words.forms = jumps(name, jump_services);
     }
+    let again = may_come_again && matches!(problem, Problem::Connect(_, ConnectError::NoTunnels));
+    if again {
+        words.next.push("You need not do anything: this page tries again by itself.".to_owned());
+    }
+    let mut answer = page(&words, problem.label());
+    if again {
+        answer.headers_mut().insert(REFRESH, HeaderValue::from_static(AGAIN));
+    }
+    if let Problem::Account(Challenge(challenge)) = problem
+        && let Ok(challenge) = HeaderValue::from_str(challenge)
+    {
+        answer.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
+    }
+    answer
+}
+
+/// The first page at `proxy.i2p`: it shows that the browser uses the proxy.
+pub(super) fn home() -> Answer {
+    let next = [
+        "Open an address that ends with .i2p, such as one that somebody gave you.",
+        "Names that you have are listed by: ramson name list. Others come with links that you follow, or out of a list: ramson name import FILE.",
+        "A site of your own takes one command: ramson site FOLDER.",
+    ];
+    let words = Words {
+        status: StatusCode::OK,
+        title: "The proxy works",
+        what: "This browser reaches sites in I2P by this router.".to_owned(),
+        next: next.map(str::to_owned).to_vec(),
+        forms: String::new(),
+    };
+    page(&words, "home")
+}
+
+fn page(words: &Words, label: &str) -> Answer {
     let mut html = String::with_capacity(2048);
     let title = escape(words.title);
     // Writing into a string does not fail.
@@ -338,7 +375,7 @@ pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
         html.push_str("</ul>\n");
     }
     html.push_str(&words.forms);
-    let _ = writeln!(html, "<p><small>Ramson HTTP proxy: {}</small></p></main></body></html>", problem.label());
+    let _ = writeln!(html, "<p><small>Ramson HTTP proxy: {label}</small></p></main></body></html>");
     let mut answer = Answer::new(answer::whole(html));
     *answer.status_mut() = words.status;
     let policy = format!(
@@ -356,11 +393,6 @@ pub(super) fn problem(problem: &Problem, jump_services: &[String]) -> Answer {
         if let Ok(value) = HeaderValue::from_str(value) {
             answer.headers_mut().insert(name, value);
         }
-    }
-    if let Problem::Account(Challenge(challenge)) = problem
-        && let Ok(challenge) = HeaderValue::from_str(challenge)
-    {
-        answer.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
     }
     answer
 }

@@ -241,7 +241,8 @@ async fn every_failure_has_a_page_that_says_which() {
         ("http://localhost/", 403, "local"),
         ("http://abc.b32.i2p/", 400, "address"),
         ("http://a--b.i2p/", 400, "name"),
-        ("http://proxy.i2p/", 404, "no_page"),
+        ("http://proxy.i2p/", 200, "home"),
+        ("http://proxy.i2p/nothing", 404, "no_page"),
         ("http://site.i2p/?i2paddresshelper=nonsense", 404, "bad_helper"),
         ("/", 400, "no_proxy_request"),
     ] {
@@ -255,6 +256,17 @@ async fn every_failure_has_a_page_that_says_which() {
     // If the answer has begun it cannot become a page any more, but the browser sees that it is not whole.
     let short = rig.get("http://short.i2p/").await;
     assert!(page(&short).1 == "broken_answer" || short.is_empty() || short.ends_with("\r\n\r\nshort"), "{short}");
+}
+
+#[test]
+fn a_page_that_passes_by_itself_is_looked_at_again_and_no_other_is() {
+    let refresh = |error, may: bool| {
+        let problem = Problem::Connect("a.i2p".to_owned(), error);
+        pages::problem(&problem, &[], may).headers().contains_key("refresh")
+    };
+    assert!(refresh(ConnectError::NoTunnels, true));
+    // Nothing is posted twice, and what was refused is not asked for without end.
+    assert!(!refresh(ConnectError::NoTunnels, false) && !refresh(ConnectError::Refused, true));
 }
 
 #[tokio::test(start_paused = true)]

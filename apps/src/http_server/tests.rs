@@ -55,6 +55,7 @@ fn of(content: Content) -> Config {
         compress: true,
         requests_per_minute: 0,
         changes_per_minute: 0,
+        posts: Posts::default(),
     }
 }
 
@@ -115,7 +116,19 @@ async fn who_asks_too_often_hears_so_and_others_are_served() {
     assert_eq!([status(1, &get("")).await, status(1, &get("")).await], ["200", "429"]);
     assert_eq!(status(2, post).await, "200");
     let later = Duration::from_secs(10_000);
-    assert!(site.may_ask(key(1).1.hash(), &Method::POST, later), "it comes back with time");
+    assert!(site.wait(key(1).1.hash(), &Method::POST, later).is_none(), "it comes back with time");
+}
+
+#[tokio::test]
+async fn who_posts_too_much_is_told_when_he_may_again_and_reads_on() {
+    let posts = Posts { each: 1, ban: Duration::from_secs(700), ..Posts::default() };
+    let site = Site::new(Config { posts, ..plain(program("").await) }).unwrap();
+    let post = "POST / HTTP/1.1\r\nHost: me.i2p\r\nContent-Length: 0\r\n\r\n";
+    assert!(visit(&site, 1, post).await.starts_with("HTTP/1.1 200"));
+    let answer = visit(&site, 1, post).await.to_ascii_lowercase();
+    assert!(answer.starts_with("http/1.1 429") && answer.contains("retry-after: 700\r\n"), "{answer}");
+    assert!(visit(&site, 1, &get("")).await.starts_with("HTTP/1.1 200"));
+    assert!(visit(&site, 2, post).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
@@ -138,6 +151,35 @@ async fn a_program_that_does_not_run_is_no_reason_to_break_off() {
     let site = Site::new(plain(gone)).unwrap();
     let answer = visit(&site, 1, &get("")).await;
     assert!(answer.starts_with("HTTP/1.1 503") && !answer.to_ascii_lowercase().contains("ramson"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_web_server_is_no_reason_to_break_off() {
+    for nonsense in
+        ["SSH-2.0-OpenSSH\r\n", "HTTP/1.1 999999 x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "\0"]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let site = Site::new(plain(listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = socket.write_all(nonsense.as_bytes()).await;
+            }
+        });
+        let answer = visit(&site, 1, &get("")).await;
+        assert!(answer.starts_with("HTTP/1.1 503") && !answer.contains("OpenSSH"), "{nonsense:?}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visitor_who_never_ends_his_head_is_let_go() {
+    let site = Site::new(plain("127.0.0.1:1".parse().unwrap())).unwrap();
+    let (mut visitor, end) = duplex(1024);
+    visitor.write_all(b"GET / HTTP/1.1\r\nHost: me.i2p\r\n").await.unwrap();
+    // It ends by itself.
+    site.serve(end, &key(1).1).await;
+    let mut all = Vec::new();
+    visitor.read_to_end(&mut all).await.unwrap();
+    assert!(!String::from_utf8_lossy(&all).contains("200"));
 }
 
 /// A folder with files, links and what is not for visitors.

@@ -134,3 +134,47 @@ fn a_port_has_one_owner_and_what_is_for_nobody_goes_to_the_first() {
     drop((first, second));
     assert!(datagrams.find(9).is_none());
 }
+
+#[tokio::test]
+async fn one_who_floods_from_many_ports_has_no_more_sockets_than_he_may_and_others_keep_theirs() {
+    let [flooder, honest] = [8, 9].map(|n| DestinationHash([n; 32]));
+    let (program, target) = socket().await;
+    let (answered, mut answers) = mpsc::channel(16);
+    let server = Datagrams::new(PrivateKeys::generate([2; 32], &[2; 32]), move |datagram: Datagram| {
+        answered.try_send((datagram.peer, datagram.ports.to)).is_ok()
+    });
+    let (to_server, comes) = mpsc::channel(64);
+    let config = server::Config { target, port: 53, access: Access::All, unique_local: false };
+    tokio::spawn(server::run(server.clone(), config));
+    tokio::spawn(server.serve(comes));
+    let send = async |who: DestinationHash, from: u16, words: &'static [u8]| {
+        let content = Claimed { from: who, payload: Bytes::from_static(words) }.to_bytes().into();
+        let datagram = Datagram { peer: Some(who), ports: Ports { from, to: 53 }, protocol: DATAGRAM3, content };
+        to_server.send(datagram).await.unwrap();
+    };
+    let place = async |who: DestinationHash, from: u16, words: &'static [u8]| loop {
+        // The server listens after a moment, and what comes before is lost.
+        send(who, from, words).await;
+        if let Ok((heard, at)) = timeout(Duration::from_millis(200), hear(&program)).await
+            && heard == words
+        {
+            break at;
+        }
+    };
+    let honest_at = place(honest, 1, b"honest").await;
+    let mut places = Vec::new();
+    for port in 1000..1600 {
+        places.push(place(flooder, port, b"flood").await);
+    }
+    assert_eq!(place(honest, 1, b"again").await, honest_at);
+    // Of the sockets that he had, those that were used longest ago are closed: what the program answers there comes to nobody.
+    let (given_up, kept) = places.split_at(88);
+    let gone = *given_up.iter().find(|at| !kept.contains(at)).unwrap();
+    for at in [gone, places[599], honest_at] {
+        program.send_to(b"answer", at).await.unwrap();
+        if at != gone {
+            let expected = if at == honest_at { (Some(honest), 1) } else { (Some(flooder), 1599) };
+            assert_eq!(answers.recv().await.unwrap(), expected);
+        }
+    }
+}

@@ -1,11 +1,11 @@
-"""Chromium reads a page behind i2pd through Ramson's proxy, with picture, cookie, post and web socket; the proxy's own pages are seen at the width of a desk and of a phone."""
+"""Chromium reads a page behind i2pd through Ramson's proxy, and one behind Ramson through i2pd's, with picture, cookie, post and web socket; the proxy's own pages are seen at the width of a desk and of a phone."""
 
 import os
 import shutil
 import subprocess
 import tempfile
 
-from ..applications import PROXY, download
+from ..applications import PARTNER_PROXY, PROXY, curl, download
 from ..outcome import Failed, Skipped, eventually
 from .tunnel_options import NETWORK  # noqa: F401
 
@@ -18,19 +18,28 @@ def run(net):
     chromium = shutil.which("chromium")
     if not chromium:
         raise Skipped("no chromium: apt-get install --no-install-recommends chromium")
-    site, file = net.partner.name_of("page"), net.web.file(1_000)
-    proxy = f"http://{net.subject.ip}:{PROXY}"
-    download(net, file, "--proxy", proxy, f"http://{net.partner.name_of('plain')}/{file.path}")
+    _visit(net, chromium, (net.partner.ip, PARTNER_PROXY), net.subject)
+    pictures = _visit(net, chromium, (net.subject.ip, PROXY), net.partner)
+    return f"a page with picture, cookie, post and web socket, each way; pictures of the proxy's pages of {pictures} bytes"
+
+
+def _visit(net, chromium, proxy, server):
+    """Reads the page behind a router by a proxy; bytes of pictures of the pages of Ramson's proxy."""
+    site, file, proxy = server.name_of("page"), net.web.file(1_000), "http://{}:{}".format(*proxy)
+    download(net, file, "--proxy", proxy, f"http://{server.name_of('plain' if server is net.partner else 'site')}/{file.path}")
+    eventually(_PATIENCE, lambda: b"<h1>lab" in curl("--proxy", proxy, f"http://{site}/")[1], 1)
     with tempfile.TemporaryDirectory(prefix="ramson-chromium-") as home:
         browser = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={home}", f"--proxy-server={proxy}"]
         _read(net, [*browser, "--remote-debugging-port=0", f"http://{site}/"], home)
-        helper = f"http://new.i2p/?i2paddresshelper={site}"
-        seen = [_see(net, browser, name, url, size) for name, url in (("unknown", "http://nobody.i2p/"), ("helper", helper)) for size in _SIZES]
-    return f"a page with picture, cookie, post and web socket; pictures of the proxy's pages of {seen} bytes"
+        if server is net.subject:
+            return []
+        pages = [("unknown", "http://nobody.i2p/"), ("helper", f"http://new.i2p/?i2paddresshelper={site}"), ("outside", "http://example.com/"), ("home", "http://proxy.i2p/")]
+        return [_see(net, browser, name, url, size) for name, url in pages for size in _SIZES]
 
 
 def _read(net, command, home):
     """The script of the page posts what it has heard over the web socket."""
+    net.page.heard.clear()
     with open(os.path.join(net.dir, "chromium.log"), "wb") as log:
         browser = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"HOME": home})
     try:

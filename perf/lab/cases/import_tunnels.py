@@ -1,4 +1,4 @@
-"""The same tunnels.conf does the same at i2pd and, read by `ramson import-tunnels`, at Ramson: a client, a proxy and a web server."""
+"""The same tunnels.conf does the same at i2pd and at Ramson, which reads it as it is: a client, a proxy and a web server."""
 
 import os
 import subprocess
@@ -50,8 +50,9 @@ class NETWORK(Applications):
         path = os.path.join(self.dir, "tunnels.conf")
         with open(path, "w") as f:
             f.write(self.text)
+        self.subject.tunnel_files = [path]
         command = [self.lab.ramson, "import-tunnels", path]
-        self.subject.tunnels.append(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        self.imported = subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def run(net):
@@ -65,4 +66,6 @@ def run(net):
         heard = curl(*proxy, f"{web}/headers")[1].decode().lower()
         if "host: imported.example" not in heard or "x-i2p-destb32: " not in heard:
             raise Failed(f"the web server behind {router} heard {heard}", router)
+    if net.imported.count("\n[[tunnel]]") != 3:
+        raise Failed(f"`ramson import-tunnels` makes of it {net.imported}", net.subject)
     return "100 kB by each of three tunnels at i2pd and at Ramson, headers for the web server alike"

@@ -16,14 +16,14 @@ from ..sandbox import GATE
 from ..squid import OUTSIDE, Squid
 
 NEEDS_RAMSON = True
-_RAW, _LATE, _STREAM, _HEARD, _SOCKS, _TLS = 4620, 4621, 4622, 4623, 4624, 8443
+_RAW, _LATE, _STREAM, _HEARD, _SOCKS, _PARTNER_OUTSIDE, _TLS = 4620, 4621, 4622, 4623, 4624, 4625, 8443
 _PATIENCE = 120  # seconds for the tunnels of new destinations
 _TEXT = b"the same words again and again\n" * 2000
 _READS = "X-Accept-Encoding: x-i2p-gzip;q=1.0, identity;q=0.5, deflate;q=0, gzip;q=0, *;q=0"  # as Java's client says
 
 
 class NETWORK(Applications):
-    """The network of applications, with squid and a page for browsers behind i2pd, and a server that speaks TLS behind Ramson."""
+    """The network of applications, with squid and a page for browsers behind i2pd and behind Ramson, and a server that speaks TLS behind Ramson."""
 
     name = "options"
 
@@ -33,6 +33,8 @@ class NETWORK(Applications):
         self.partner.serve("squid", self.squid, kind="server")
         self.page = Page()
         self.partner.serve("page", self.page, kind="server")
+        self.subject.serve("page", self.page, kind="http-server")
+        self.subject.serve("squid", self.squid)
         self.subject.serve("tls", self.tls, tls=True)
         self._streamr("camera", "server", f'listen = "{self.subject.ip}:{_STREAM}"')
         with open(os.path.join(self.folder, "text.txt"), "wb") as f:
@@ -47,6 +49,8 @@ class NETWORK(Applications):
         self.subject.outproxies = [outproxy]
         self.subject.reach("outside", _SOCKS, "", kind="socks", outproxies=[outproxy])
         self.subject.reach("late", _LATE, plain, delay_open=True, keys="transient-late")
+        options = {"kind": "httpproxy", "outproxy": f"http://{self.subject.name_of('squid')}"}
+        self.partner.reach("outside", _PARTNER_OUTSIDE, "", **options)
         self.partner.reach("raw", _RAW, self.subject.name_of("folder"))
         self._streamr("monitor", "client", f'target = "{GATE}:{_HEARD}"\ndestination = "{self.subject.name_of("camera")}"')
 
@@ -140,7 +144,8 @@ def _outside(net):
         download(net, file, *way, url, patience=_PATIENCE)
     # What is tunnelled through the proxy squid tunnels on.
     download(net, file, "--proxy", f"http://{ramson.ip}:{PROXY}", "--proxytunnel", url, patience=30)
-    return "100 kB by squid for HTTP, CONNECT and SOCKS"
+    download(net, file, "--proxy", f"http://{net.partner.ip}:{_PARTNER_OUTSIDE}", url, patience=_PATIENCE)
+    return "100 kB by squid for HTTP, CONNECT and SOCKS, and by i2pd's proxy with squid behind Ramson"
 
 
 def _streamr(net):

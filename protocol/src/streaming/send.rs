@@ -169,6 +169,16 @@ impl SendHalf {
         }
     }
 
+    /// The last packet goes out once more, if nothing is known of it. It does not count as lost: its acknowledgement tells what is.
+    pub(super) fn repeat_last(&mut self) {
+        let last = self.next_sequence().wrapping_sub(1);
+        if let Some(sent) = self.flight.back_mut().filter(|sent| sent.state == State::OnItsWay) {
+            sent.state = State::Lost;
+            self.in_flight -= size(&sent.payload);
+            self.lost.insert(last);
+        }
+    }
+
     /// All packets that are on their way are taken for lost but the first is the one that finds out: for when nothing comes
     /// back. How often that packet has been sent.
     pub(super) fn time_out(&mut self) -> u32 {
@@ -296,6 +306,13 @@ impl SendHalf {
         // INTEROP: acknowledgements are held back for up to half a second (Java).
         const LEAST: Duration = Duration::from_millis(600);
         self.srtt.map_or(first, |srtt| (srtt + 4 * self.rttvar).max(srtt + srtt / 4).max(LEAST))
+    }
+
+    /// How long to wait until the last packet is asked about, which no later one shows to be lost. `None` as long as no round trip is known.
+    pub(super) fn probe_timeout(&self) -> Option<Duration> {
+        // An acknowledgement that is asked for comes at once, where processors are not busy.
+        const LEAST: Duration = Duration::from_millis(150);
+        self.srtt.map(|srtt| (2 * srtt + 4 * self.rttvar).max(LEAST))
     }
 
     /// Nothing is left of what the application gave.

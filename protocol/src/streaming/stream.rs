@@ -169,6 +169,8 @@ pub struct Stream {
     backoff: u32,
     next_paced: Mono,
     first_again: Option<Mono>,
+    /// The last packet goes out once more then, if nothing was acknowledged since the timeout was set.
+    probe: Option<Mono>,
     flush: Option<Mono>,
     last_heard: Mono,
     last_sent: Mono,
@@ -216,6 +218,7 @@ impl Stream {
             backoff: 0,
             next_paced: now,
             first_again: None,
+            probe: None,
             flush: None,
             last_heard: now,
             last_sent: now,
@@ -241,6 +244,12 @@ impl Stream {
     /// True when both sides have said and received all.
     pub fn is_done(&self) -> bool {
         matches!(self.phase, Phase::Lingering { .. } | Phase::Ended(_))
+    }
+
+    /// True when nothing is missing but the word that our end has come: all bytes of both sides are where they belong.
+    pub fn is_over(&self) -> bool {
+        let nothing_but_the_end = self.close_sent.is_some() && self.send.held() == 0 && self.receive.is_complete();
+        self.is_done() || nothing_but_the_end && self.phase == Phase::Open
     }
 
     /// True when the other side has answered, or began it.
@@ -329,12 +338,12 @@ impl Stream {
 
     /// True if it has something to send, or something on its way.
     pub fn is_busy(&self) -> bool {
-        !self.is_done() && (!self.begun || self.send.unacked() > 0 || self.send.waiting() > 0)
+        !self.is_over() && (!self.begun || self.send.unacked() > 0 || self.send.waiting() > 0)
     }
 
-    /// Packets that come again are not answered any more.
+    /// Packets that come again are not answered any more, nor is our end said again.
     pub fn cut_linger(&mut self) {
-        if matches!(self.phase, Phase::Lingering { .. }) {
+        if self.ended().is_none() && self.is_over() {
             self.phase = Phase::Ended(End::Closed);
         }
     }
@@ -443,7 +452,7 @@ impl Stream {
         }
         if outcome.progress {
             self.backoff = 0;
-            self.timeout = None;
+            (self.timeout, self.probe) = (None, None);
             self.arm(now);
         }
     }
@@ -452,6 +461,9 @@ impl Stream {
         if self.timeout.is_none() && self.send.unacked() > 0 {
             let wait = self.send.timeout(self.config.first_timeout);
             self.timeout = Some(now + wait * 2u32.pow(self.backoff.min(5)).min(16));
+            // spec: RFC 8985 §7 — when the end of what was sent is lost, nothing that comes shows it.
+            self.probe =
+                self.send.probe_timeout().filter(|probe| self.backoff == 0 && *probe < wait).map(|probe| now + probe);
         }
     }
 
@@ -485,6 +497,9 @@ impl Stream {
         if self.first_again.take_if(|at| now >= *at).is_some() {
             self.send.repeat_first();
         }
+        if self.probe.take_if(|at| now >= *at).is_some() {
+            self.send.repeat_last();
+        }
         let silent = now >= self.last_heard.max(self.last_sent) + self.config.keep_alive;
         if silent && self.begun && self.close_sent.is_none() && self.send.unacked() == 0 {
             self.keep_alive_due = true;
@@ -495,11 +510,10 @@ impl Stream {
     }
 
     fn timed_out(&mut self, now: Mono) {
-        self.timeout = None;
+        (self.timeout, self.probe) = (None, None);
         self.backoff += 1;
         let transmissions = self.send.time_out();
-        let nothing_but_the_end = self.close_sent.is_some() && self.send.held() == 0 && self.receive.is_complete();
-        if nothing_but_the_end && self.phase == Phase::Open && transmissions >= CLOSING {
+        if self.is_over() && transmissions >= CLOSING {
             self.phase = Phase::Lingering { until: now + self.config.linger };
             return;
         }
@@ -533,7 +547,10 @@ impl Stream {
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
                 let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.fits());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
-                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again].into_iter().flatten().min()
+                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again, self.probe]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
         }
     }

@@ -49,7 +49,7 @@ pub struct Ports {
 /// How many streams there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// In all. As many that are done are remembered, and twice that many if their bytes are not read.
+    /// In all. As many that are over are remembered, and twice that many if their bytes are not read.
     pub streams: usize,
     /// With one destination.
     pub per_remote: usize,
@@ -175,7 +175,7 @@ struct Entry {
     /// It is one of those that share the way now.
     busy: bool,
     retransmitted: u64,
-    done: bool,
+    over: bool,
 }
 
 /// The streams.
@@ -192,8 +192,8 @@ pub struct Streams {
     ways: BTreeMap<DestinationHash, Way>,
     timers: BTreeSet<(Mono, u32)>,
     turns: VecDeque<u32>,
-    /// Those that are done, the oldest first.
-    done: VecDeque<u32>,
+    /// Those that are over, the oldest first.
+    over: VecDeque<u32>,
     early: VecDeque<(Mono, DestinationHash, Packet)>,
     pings: Bucket,
     /// Pings of ours that are not answered, the oldest first.
@@ -217,7 +217,7 @@ impl Streams {
             ways: BTreeMap::new(),
             timers: BTreeSet::new(),
             turns: VecDeque::new(),
-            done: VecDeque::new(),
+            over: VecDeque::new(),
             early: VecDeque::new(),
             pings: Bucket::default(),
             asked: VecDeque::new(),
@@ -259,12 +259,16 @@ impl Streams {
             return None;
         }
         let id = self.free_id();
-        let first_timeout = self.ways.get(&remote).and_then(Way::first_timeout).unwrap_or(self.config.first_timeout);
-        let config = Config { first_timeout: first_timeout.min(self.config.first_timeout), ..self.config };
-        self.insert(id, Stream::connect(config, &self.memory, id, now.mono), remote, None, ports);
+        self.insert(id, Stream::connect(self.config_for(&remote), &self.memory, id, now.mono), remote, None, ports);
         self.stats.connected += 1;
         self.serve(id);
         Some(id)
+    }
+
+    /// How a stream with a destination behaves: streams before it have measured the way.
+    fn config_for(&self, remote: &DestinationHash) -> Config {
+        let first_timeout = self.ways.get(remote).and_then(Way::first_timeout).unwrap_or(self.config.first_timeout);
+        Config { first_timeout: first_timeout.min(self.config.first_timeout), ..self.config }
     }
 
     /// Asks a destination whether it is there; the number that its answer bears.
@@ -282,19 +286,20 @@ impl Streams {
         id
     }
 
-    /// A browser has many short streams: those that are done take nobody's place.
+    /// A browser has many short streams: those that are over take nobody's place, whether or not somebody says that their end has come.
+    /// INTEROP: i2pd forgets a stream that it has closed, and does not say so.
     fn has_room(&self, remote: &DestinationHash) -> bool {
-        let (live, remembered) = (self.entries.len().saturating_sub(self.done.len()), self.done.len());
+        let (live, remembered) = (self.entries.len().saturating_sub(self.over.len()), self.over.len());
         live < self.limits.streams
             && remembered < 2 * self.limits.streams
-            && self.ways.get(remote).is_none_or(|way| way.streams - way.done < self.limits.per_remote)
+            && self.ways.get(remote).is_none_or(|way| way.streams - way.over < self.limits.per_remote)
     }
 
-    /// A stream is done. Of too many the oldest is not remembered any longer.
+    /// A stream is over. Of too many the oldest is not remembered any longer.
     fn remember(&mut self, id: u32) {
-        self.done.push_back(id);
-        let too_many = self.done.len().saturating_sub(self.limits.streams);
-        if let Some(id) = too_many.checked_sub(1).and_then(|last| self.done.get(last)).copied()
+        self.over.push_back(id);
+        let too_many = self.over.len().saturating_sub(self.limits.streams);
+        if let Some(id) = too_many.checked_sub(1).and_then(|last| self.over.get(last)).copied()
             && let Some(entry) = self.entries.get_mut(&id)
         {
             entry.stream.cut_linger();
@@ -323,7 +328,7 @@ impl Streams {
             queued: false,
             busy: false,
             retransmitted: 0,
-            done: false,
+            over: false,
         };
         self.entries.insert(id, entry);
         self.ways.entry(remote).or_default().streams += 1;
@@ -331,10 +336,10 @@ impl Streams {
 
     fn remove(&mut self, id: u32) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        if entry.done
-            && let Some(at) = self.done.iter().position(|other| *other == id)
+        if entry.over
+            && let Some(at) = self.over.iter().position(|other| *other == id)
         {
-            self.done.remove(at);
+            self.over.remove(at);
         }
         self.theirs.remove(&(entry.remote, entry.stream.ids().1));
         if let Some(timer) = entry.timer {
@@ -342,7 +347,7 @@ impl Streams {
         }
         if let Some(way) = self.ways.get_mut(&entry.remote) {
             way.streams -= 1;
-            way.done -= usize::from(entry.done);
+            way.over -= usize::from(entry.over);
             way.is_busy(entry.busy, false);
             if way.streams == 0 {
                 self.ways.remove(&entry.remote);
@@ -482,8 +487,8 @@ impl Streams {
         way.round_trip = entry.stream.round_trip().or(way.round_trip);
         let again = entry.stream.figures().2;
         self.stats.retransmitted += again - std::mem::replace(&mut entry.retransmitted, again);
-        let is_done = entry.stream.is_done() && !std::mem::replace(&mut entry.done, true);
-        way.done += usize::from(is_done);
+        let is_over = entry.stream.is_over() && !std::mem::replace(&mut entry.over, true);
+        way.over += usize::from(is_over);
         let timer = entry.stream.poll_timeout();
         if timer != entry.timer {
             if let Some(timer) = std::mem::replace(&mut entry.timer, timer) {
@@ -493,7 +498,7 @@ impl Streams {
                 self.timers.insert((timer, id));
             }
         }
-        if is_done {
+        if is_over {
             self.out.push_back(Out::Changed(id));
             self.remember(id);
         }

@@ -2,10 +2,12 @@
 
 use super::{Found, Taken, callers, key_file};
 use crate::settings::Endpoint;
-use crate::settings::tunnel::Tunnel;
+use crate::settings::tunnel::{IDLE, TUNNELS, Tunnel};
+use crate::units::Span;
 use ramson_protocol::base64;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// What begins the keys of one tunnel among several.
 const TUNNEL: &str = "tunnel.";
@@ -100,9 +102,39 @@ pub(super) fn take(found: &Found, folder: &Path, taken: &mut Taken) -> Result<Tu
     };
     tunnel.delay_open = found.is("option.i2cp.delayOpen");
     found.shape("option.", &mut tunnel, notes);
+    take_idle(found, server, &mut tunnel, notes);
     let weighty = WEIGHTY.iter().filter_map(|key| Some((key, found.get(key).filter(|value| *value != "false")?)));
     notes.extend(weighty.map(|(key, value)| format!("there is nothing here like {key} = {value}")));
     Ok(tunnel)
+}
+
+/// What is given up while nobody uses it. INTEROP: times are in milliseconds.
+fn take_idle(found: &Found, server: bool, tunnel: &mut Tunnel, notes: &mut Vec<String>) {
+    let mut time = |key: &str, ours: &mut Span| {
+        let asked = found.get(&format!("option.i2cp.{key}")).and_then(|text| text.parse().ok());
+        if let Some(asked) = asked {
+            take_time(key, Duration::from_millis(asked), ours, notes);
+        }
+    };
+    time("reduceIdleTime", &mut tunnel.reduce_after);
+    time("closeIdleTime", &mut tunnel.close_after);
+    tunnel.reduce_on_idle = found.is("option.i2cp.reduceOnIdle");
+    if let Some(few) = found.number("option.i2cp.reduceQuantity", &TUNNELS, notes) {
+        tunnel.reduce_quantity = few;
+    }
+    // INTEROP: Java closes no server either.
+    tunnel.close_on_idle = found.is("option.i2cp.closeOnIdle") && !server && tunnel.r#type != "streamr-client";
+    let anew = tunnel.close_on_idle && tunnel.keys.starts_with("transient");
+    tunnel.new_keys_on_idle = anew && found.is("option.i2cp.newDestOnResume");
+}
+
+/// A time within what we have, with a note if it was another.
+fn take_time(key: &str, asked: Duration, ours: &mut Span, notes: &mut Vec<String>) {
+    let nearest = asked.clamp(*IDLE.start(), *IDLE.end());
+    if nearest != asked {
+        notes.push(format!("{key} = {} became {}", Span(asked), Span(nearest)));
+    }
+    *ours = Span(nearest);
 }
 
 /// Outproxies, and who may use the proxy.
@@ -148,6 +180,21 @@ fn take_limits(found: &Found, tunnel: &mut Tunnel) {
     }
 }
 
+/// How many requests that change something are taken. INTEROP: times are in seconds, as is the file's limit of each visitor and of all.
+fn take_posts(found: &Found, tunnel: &mut Tunnel, notes: &mut Vec<String>) {
+    let number = |key: &str| found.get(&format!("option.{key}")).and_then(|text| text.parse::<u64>().ok());
+    let posts = |key| number(key).and_then(|posts| u32::try_from(posts).ok()).unwrap_or(0);
+    (tunnel.max_posts, tunnel.max_total_posts) = (posts("maxPosts"), posts("maxTotalPosts"));
+    let mut time = |key, ours: &mut Span| {
+        if let Some(asked) = number(key) {
+            take_time(key, Duration::from_secs(asked), ours, notes);
+        }
+    };
+    time("postCheckTime", &mut tunnel.post_check_time);
+    time("postBanTime", &mut tunnel.post_ban_time);
+    time("postTotalBanTime", &mut tunnel.post_total_ban_time);
+}
+
 fn take_server(found: &Found, folder: &Path, tunnel: &mut Tunnel, notes: &mut Vec<String>) -> Result<(), String> {
     tunnel.target = Endpoint(Some(found.endpoint("targetHost", "targetPort")?));
     found.get("spoofedHost").unwrap_or_default().clone_into(&mut tunnel.host);
@@ -166,18 +213,12 @@ fn take_server(found: &Found, folder: &Path, tunnel: &mut Tunnel, notes: &mut Ve
         tunnel.filter = folder.join(file).to_string_lossy().into_owned();
     }
     take_limits(found, tunnel);
+    take_posts(found, tunnel, notes);
     let list = || callers(found.get("option.i2cp.accessList").unwrap_or_default());
     if found.is("option.i2cp.enableAccessList") {
         tunnel.allow = list();
     } else if found.is("option.i2cp.enableBlackList") {
         tunnel.deny = list();
-    }
-    // So many in a time of so many seconds.
-    let number = |key: &str| found.get(key).and_then(|text| text.parse::<u32>().ok());
-    if let Some(posts) = number("option.maxPosts") {
-        let seconds = number("option.postCheckTime").unwrap_or(300).max(1);
-        tunnel.changes_per_minute = (posts.saturating_mul(60)).div_ceil(seconds);
-        notes.push(format!("maxPosts = {posts} in {seconds} s became {} a minute", tunnel.changes_per_minute));
     }
     Ok(())
 }

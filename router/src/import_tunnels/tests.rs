@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::settings::Settings;
+use crate::units::Span;
 use proptest::prelude::*;
 
 const I2PD: &str = "
@@ -75,6 +76,14 @@ tunnel.3.targetPort=7658
 tunnel.3.spoofedHost=mysite.i2p
 tunnel.3.privKeyFile=eepsite/eepPriv.dat
 tunnel.3.option.maxPosts=6
+tunnel.3.option.maxTotalPosts=20
+tunnel.3.option.postCheckTime=300
+tunnel.3.option.postBanTime=1
+tunnel.0.option.i2cp.closeOnIdle=true
+tunnel.0.option.i2cp.closeIdleTime=1200000
+tunnel.0.option.i2cp.newDestOnResume=true
+tunnel.3.option.i2cp.reduceOnIdle=true
+tunnel.3.option.i2cp.reduceQuantity=2
 tunnel.3.option.i2p.streaming.maxConnsPerHour=80
 tunnel.3.option.rejectUserAgents=true
 tunnel.3.option.userAgentRejectList=Mozilla,Opera
@@ -152,7 +161,14 @@ fn a_file_of_java_becomes_tunnels_and_what_was_off_stays_so() {
         (80, &["Mozilla".to_owned(), "Opera".to_owned()][..])
     );
     assert_eq!((proxy.r#type.as_str(), proxy.keys.as_str(), proxy.quantity), ("http-proxy", "transient-shared", 4));
-    assert_eq!((site.host.as_str(), site.changes_per_minute, site.keys.as_str()), ("mysite.i2p", 2, ""));
+    assert_eq!(
+        (site.host.as_str(), site.max_posts, site.max_total_posts, site.keys.as_str()),
+        ("mysite.i2p", 6, 20, "")
+    );
+    let seconds = |span: Span| span.0.as_secs();
+    assert_eq!([site.post_check_time, site.post_ban_time, site.post_total_ban_time].map(seconds), [300, 10, 600]);
+    assert_eq!((site.reduce_on_idle, site.reduce_quantity, site.close_on_idle), (true, 2, false));
+    assert_eq!((proxy.close_on_idle, proxy.new_keys_on_idle, seconds(proxy.close_after)), (true, true, 1200));
     assert_eq!(site.allow, [DestinationHash([1; 32]).to_b32()]);
     for words in ["#[[tunnel]]", "of several destinations the first", "no key file", "not started"] {
         assert!(page.contains(words), "{words}: {page}");
@@ -190,4 +206,20 @@ proptest! {
             prop_assert_eq!(tunnel::check(&settings.unwrap().tunnel), Ok(()), "{}", page);
         }
     }
+}
+
+#[test]
+fn tunnels_of_a_file_run_beside_those_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, config) = (folder.path().join("tunnels.conf"), folder.path().join("ramson.toml"));
+    fs::write(&file, I2PD).unwrap();
+    let own = "[[tunnel]]\nname = \"web-site\"\ntype = \"server\"\ntarget = \"127.0.0.1:1\"\n";
+    fs::write(&config, format!("[router]\ntunnel_files = [{file:?}]\n{own}")).unwrap();
+    let settings = Settings::load(Some(&config)).unwrap();
+    let names: Vec<_> = settings.tunnel.iter().map(|tunnel| tunnel.name.as_str()).collect();
+    assert_eq!((names.len(), &names[..2]), (6, &["web-site", "web-site-2"][..]), "{names:?}");
+    assert_eq!(settings.left_out, [(file.to_string_lossy().into_owned(), 2)]);
+    fs::remove_file(&file).unwrap();
+    let error = Settings::load(Some(&config)).unwrap_err().to_string();
+    assert!(error.contains("router.tunnel_files: cannot read"), "{error}");
 }

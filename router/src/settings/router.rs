@@ -26,6 +26,9 @@ section! {
         /// The key file of the family of routers that this one belongs to, made by `ramson family`. Routers of one operator say
         /// so, and none of them is in a tunnel with another.
         family: String = String::new() => Start;
+        /// Files of i2pd (`tunnels.conf`) and Java I2P (`i2ptunnel.config`), with the folders beside them: their tunnels run beside those that
+        /// stand here, with the keys that they name. `ramson import-tunnels FILE` shows what becomes of them, and what is left out.
+        tunnel_files: Vec<String> = Vec::new() => Live;
         /// Threads that carry the sessions of both transports; 0 means one per core.
         io_threads: usize = 0 => Start;
     }
@@ -46,8 +49,8 @@ impl Router {
         }
         if self.role == Role::Relay && !all.tunnel.is_empty() {
             return Err(
-                "router.role = \"relay\", but there are tunnels, which then would not begin: remove [[tunnel]], or write \
-                 role = \"full\""
+                "router.role = \"relay\", but there are tunnels, which then would not begin: remove [[tunnel]] and \
+                 router.tunnel_files, or write role = \"full\""
                     .to_owned(),
             );
         }

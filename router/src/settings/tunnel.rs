@@ -6,6 +6,7 @@ use super::proxies::{accounts, check_outproxies};
 use super::section::section;
 use crate::units::Span;
 use ramson_actors::destination::Options;
+use ramson_apps::http_server::Posts;
 use ramson_apps::services::filter::FilterFile;
 use ramson_apps::services::limits::{Limits, PerTime};
 use ramson_apps::services::{Access, Guard};
@@ -26,8 +27,8 @@ pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
 /// Tunnels of a destination in each direction: a lease set has no room for more.
 pub(crate) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
-/// For how long a destination is unused until it gives up tunnels.
-const IDLE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
+/// For how long a destination is unused until it gives up tunnels, and somebody is sent away.
+pub(crate) const IDLE: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(86_400);
 
 /// Connections of a server at a time: so many files may be open.
 const STREAMS: RangeInclusive<usize> = 1..=4096;
@@ -111,6 +112,18 @@ section! {
         requests_per_minute: u32 = 0 => Live;
         /// Of `http-server`: the same of requests that change something (all but GET, HEAD and OPTIONS).
         changes_per_minute: u32 = 0 => Live;
+        /// Of `http-server`: such requests of one visitor within `post_check_time`; 0 is as many as he likes. Who sends more is sent away
+        /// for `post_ban_time`. Java I2P has 6.
+        max_posts: u32 = 0 => Live;
+        /// Of `http-server`: such requests of all visitors together within `post_check_time`. When more come, those of all are sent away for
+        /// `post_total_ban_time`. Java I2P has 20.
+        max_total_posts: u32 = 0 => Live;
+        /// The time in which they are counted.
+        post_check_time: Span = Span(Posts::default().time) => Live;
+        /// How long one visitor is sent away.
+        post_ban_time: Span = Span(Posts::default().ban) => Live;
+        /// How long all are.
+        post_total_ban_time: Span = Span(Posts::default().ban_all) => Live;
         /// Of `irc-server`: the password of a WEBIRC block for the gateway `cgiirc`; without one the caller's name becomes the host in
         /// `USER`.
         webirc_password: String = String::new() => Live;
@@ -144,6 +157,9 @@ section! {
         close_on_idle: bool = false => Live;
         /// How long it is to be unused for that.
         close_after: Span = Span(Duration::from_secs(30 * 60)) => Live;
+        /// Of a tunnel with `close_on_idle` and keys that are `transient`: whoever comes after that finds a destination with new keys, which
+        /// nobody knows again. It is opened when it is first used, as with `delay_open`.
+        new_keys_on_idle: bool = false => Live;
         /// Hops of each tunnel that leads here.
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
@@ -330,6 +346,17 @@ impl Tunnel {
         })
     }
 
+    /// How many requests that change something are taken.
+    pub(crate) fn posts(&self) -> Posts {
+        Posts {
+            each: self.max_posts,
+            all: self.max_total_posts,
+            time: self.post_check_time.0,
+            ban: self.post_ban_time.0,
+            ban_all: self.post_total_ban_time.0,
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let name = &self.name;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -342,7 +369,18 @@ impl Tunnel {
                 "tunnel {name}: close_on_idle is for tunnels whose programs come from this machine: others would not find it"
             ));
         }
-        for (key, after) in [("reduce_after", self.reduce_after), ("close_after", self.close_after)] {
+        if self.new_keys_on_idle && !(self.close_on_idle && self.keys.starts_with("transient")) {
+            return Err(format!(
+                "tunnel {name}: new_keys_on_idle needs close_on_idle = true and keys = \"transient\", or keys that begin so"
+            ));
+        }
+        for (key, after) in [
+            ("reduce_after", self.reduce_after),
+            ("close_after", self.close_after),
+            ("post_check_time", self.post_check_time),
+            ("post_ban_time", self.post_ban_time),
+            ("post_total_ban_time", self.post_total_ban_time),
+        ] {
             if !IDLE.contains(&after.0) {
                 return Err(format!("tunnel {name}: {key} = \"{after}\": write 10s to 1d; 20min is usual"));
             }
@@ -429,6 +467,8 @@ mod tests {
     /// 32 bytes in base 64.
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const SERVER: &str = "[[tunnel]]\nname = \"site\"\ntype = \"server\"\ntarget = \"127.0.0.1:80\"\n";
+    const CLOSES: &str = "[[tunnel]]\nname = \"c\"\ntype = \"socks\"\nlisten = \"127.0.0.1:1\"\n\
+                          close_on_idle = true\nnew_keys_on_idle = true\n";
 
     #[test]
     fn what_cannot_be_is_refused_with_what_to_write() {
@@ -447,6 +487,8 @@ mod tests {
             (format!("{SERVER}allow = [\"friend.i2p\"]"), "its .b32.i2p name"),
             (format!("{SERVER}webirc_password = \"a b\""), "one word"),
             (format!("{SERVER}encrypted = true\nreaders = [\"short\"]"), "client-key"),
+            (CLOSES.to_owned(), "keys = \"transient\""),
+            (format!("{SERVER}post_ban_time = \"1s\""), "post_ban_time"),
             (format!("{SERVER}ml_kem = 769"), "512, 768, 1024"),
             (format!("{SERVER}reader_secrets = [\"{KEY}\"]"), "encrypted = true"),
             (format!("{SERVER}encrypted = true\nreaders = [\"{KEY}\"]\nreader_secrets = [\"{KEY}\"]"), "not both"),

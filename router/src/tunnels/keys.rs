@@ -20,12 +20,19 @@ use std::path::{Path, PathBuf};
 pub(super) const TRANSIENT: &str = "transient";
 
 /// The keys of a destination that is to be opened.
+#[derive(Clone)]
 pub(super) struct Keys {
     pub(super) signing: PrivateKeys,
     pub(super) encryption: SecretKey,
 }
 
 impl Keys {
+    /// New ones, which nobody keeps.
+    pub(super) fn transient() -> Self {
+        let signing = PrivateKeys::generate(rand::random(), &rand::random());
+        Self { signing, encryption: SecretKey::from_bytes(rand::random()) }
+    }
+
     /// Those of a destination.
     ///
     /// # Errors
@@ -33,8 +40,7 @@ impl Keys {
     pub(super) fn read(shape: &Shape, data: &DataDir) -> Result<Self, Failure> {
         let (tunnel, keys) = (&shape.tunnel, &shape.keys);
         if keys.starts_with(TRANSIENT) {
-            let signing = PrivateKeys::generate(rand::random(), &rand::random());
-            return Ok(Self { signing, encryption: SecretKey::from_bytes(rand::random()) });
+            return Ok(Self::transient());
         }
         let keys = Self { signing: signing_keys(tunnel, keys, data)?, encryption: encryption(tunnel, data)? };
         if shape.options.encrypted.is_some() && keys.signing.offline.is_some() {

@@ -155,6 +155,7 @@ pub(super) fn behind(config: &Tunnel) -> Result<Behind, Failure> {
             compress: config.compress,
             requests_per_minute: config.requests_per_minute,
             changes_per_minute: config.changes_per_minute,
+            posts: config.posts(),
         });
         let failed =
             |error| format!("tunnel {}: cannot show {}: {error}; correct directory", config.name, config.directory);

@@ -118,6 +118,6 @@ fn what_finds_no_room_is_asked_for_anew() {
     storage.keep(router(1_790_000_001), true);
     assert_eq!(storage.losses(), 0);
     let mut writer = Writer::new(path.clone(), open_or_begin_anew(&path).unwrap().0, losses);
-    assert!(writer.writes(&[receiver.recv().unwrap()]));
+    assert!(writer.writes(&[*receiver.recv().unwrap()]));
     assert_eq!(storage.losses(), 1);
 }

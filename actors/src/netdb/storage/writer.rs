@@ -44,7 +44,7 @@ impl Writer {
     }
 
     /// The body of the thread. It ends when it is told to close, or when nobody is left to tell it anything.
-    pub(super) fn run(&mut self, commands: &Receiver<Command>) {
+    pub(super) fn run(&mut self, commands: &Receiver<Box<Command>>) {
         loop {
             let mut done = Vec::new();
             let (mut until, mut closes, mut asked) = ((self.failures > 0).then_some(self.retry_at), false, false);
@@ -53,7 +53,7 @@ impl Writer {
                     Some(until) => commands.recv_deadline(until),
                     None => commands.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 };
-                match received {
+                match received.map(|command| *command) {
                     Ok(Command::Flush(sender)) => (asked, _) = (true, done.push(sender)),
                     Ok(Command::Close(sender)) => (asked, closes, _) = (true, true, done.push(sender)),
                     Ok(change) => self.gather(change),

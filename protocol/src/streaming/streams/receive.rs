@@ -181,7 +181,7 @@ impl Streams {
             return Err(Refused::TooMany);
         }
         let id = self.free_id();
-        let stream = Stream::accept(self.config, &self.memory, id, packet, now.mono);
+        let stream = Stream::accept(self.config_for(&remote), &self.memory, id, packet, now.mono);
         self.insert(id, stream, remote, Some(signer), Ports { from: ports.to, to: ports.from });
         self.theirs.insert((remote, packet.receive_stream), id);
         self.stats.accepted += 1;

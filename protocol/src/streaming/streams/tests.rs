@@ -594,3 +594,71 @@ fn a_stream_that_both_have_closed_is_done_soon_even_if_the_end_is_not_acknowledg
     pair.run(Duration::from_secs(10));
     assert!(pair.ends[1].streams.get(theirs).unwrap().is_done());
 }
+
+#[test]
+fn streams_whose_end_alone_is_not_acknowledged_take_nobodys_place_and_nothing_of_the_way() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    pair.ends[1].streams.limits = Limits { streams: 10, per_remote: 4, ..Limits::default() };
+    let ids: Vec<u32> = (0..4).map(|_| pair.connect()).collect();
+    for id in &ids {
+        pair.ends[0].streams.write(pair.now, *id, b"hello");
+    }
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.ends[1].accepted.len(), 4);
+    ids.iter().for_each(|id| pair.ends[0].streams.close(pair.now, *id));
+    pair.run(Duration::from_millis(500));
+    pair.cut_to = Some(0);
+    let theirs = pair.ends[1].accepted.clone();
+    theirs.iter().for_each(|id| pair.ends[1].streams.close(pair.now, *id));
+    pair.run(Duration::from_millis(5));
+    for id in theirs {
+        let stream = pair.stream(1, id);
+        assert!(!stream.is_done() && stream.is_over() && !stream.is_busy());
+    }
+    pair.cut_to = None;
+    let fifth = pair.connect();
+    pair.ends[0].streams.write(pair.now, fifth, b"hello");
+    pair.run(Duration::from_millis(400));
+    assert_eq!(pair.ends[1].accepted.len(), 5);
+}
+
+#[test]
+fn an_end_that_is_lost_on_a_short_way_is_sent_again_after_two_round_trips() {
+    let mut pair = Pair::new(Path { delay: Duration::from_millis(20), ..QUIET }, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, &[1; 20_000]);
+    pair.run(Duration::from_secs(2));
+    let theirs = pair.ends[1].accepted[0];
+    let mut read = Vec::new();
+    pair.read(1, theirs, &mut read);
+    assert_eq!(read.len(), 20_000);
+    pair.ends[0].streams.write(pair.now, id, &[2; 3_000]);
+    pair.cut = true;
+    pair.run(Duration::from_millis(30));
+    pair.cut = false;
+    pair.run(Duration::from_millis(250));
+    pair.read(1, theirs, &mut read);
+    assert_eq!(read.len(), 23_000);
+    assert_eq!(pair.stream(0, id).figures().2, 2, "each of the two once more");
+}
+
+#[test]
+fn an_answer_that_is_lost_is_sent_again_soon_where_the_round_trip_is_known() {
+    let mut pair = Pair::new(Path { delay: Duration::from_millis(20), ..QUIET }, Config::default());
+    let id = pair.connect();
+    pair.ends[0].streams.write(pair.now, id, b"hello");
+    pair.run(Duration::from_secs(1));
+    let first = pair.ends[1].accepted[0];
+    pair.ends[1].streams.write(pair.now, first, b"answer");
+    pair.run(Duration::from_secs(1));
+    let second = pair.connect();
+    pair.ends[0].streams.write(pair.now, second, b"hello");
+    pair.cut_to = Some(0);
+    pair.run(Duration::from_millis(100));
+    pair.cut_to = None;
+    let theirs = pair.ends[1].accepted[1];
+    assert!(!pair.stream(0, second).is_connected());
+    pair.ends[1].streams.write(pair.now, theirs, b"answer");
+    pair.run(Duration::from_millis(1_100));
+    assert!(pair.stream(0, second).is_connected());
+}

@@ -16,8 +16,8 @@ const LEAST: Duration = Duration::from_secs(1);
 pub(super) struct Way {
     /// Streams that take it.
     pub(super) streams: usize,
-    /// Those of them that are done, and only remembered.
-    pub(super) done: usize,
+    /// Those of them that are over, and only remembered.
+    pub(super) over: usize,
     /// Those that have something to send, or something on its way.
     busy: u32,
     /// The round trip that was measured last.
