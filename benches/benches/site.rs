@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ramson_apps::http_server::{Config, Content, Reject, Site};
+use ramson_apps::http_server::{Config, Content, Posts, Reject, Site};
 use ramson_protocol::data::private_keys::PrivateKeys;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};

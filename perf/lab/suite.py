@@ -39,7 +39,7 @@ def main():
         return 0
     chosen = _chosen(options.cases)
     lab = _lab(options, sandbox.enter_in(options.keep, "ramson-interop-"))
-    return Suite(lab).run(chosen)
+    return Suite(lab).run(_part(chosen, options))
 
 
 def _options():
@@ -50,8 +50,19 @@ def _options():
     parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
     parser.add_argument("--ramson", metavar="PATH", help="the binary under test; default: target/release, then target/debug")
     parser.add_argument("--stand-in", choices=["i2pd"], help="test the laboratory: an i2pd in Ramson's place")
+    parser.add_argument("--part", metavar="K/N", default="1/1", help="every Nth case, from the Kth on: N parts run beside each other")
     parser.add_argument("--seconds", type=int, help="how long to soak")
     return parser.parse_args()
+
+
+def _part(chosen, options):
+    """Of the cases those of one part. The slow ones are not counted where they are left out."""
+    k, _, n = options.part.partition("/")
+    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
+        sys.exit(f"--part {options.part}: write K/N, such as 1/2 and 2/2 for two halves")
+    slow = [case for case in chosen if options.quick and getattr(case, "SLOW", False)]
+    rest = [case for case in chosen if case not in slow]
+    return [*rest[int(k) - 1 :: int(n)], *(slow if int(k) == 1 else [])]
 
 
 def _chosen(names):
