@@ -32,10 +32,9 @@ def _joins(net, host, ahead):
         joined = net.uptime() - begin
         _until(router, "has the right time", lambda: abs(router.metrics().total("ramson_clock_correction_seconds") + ahead) < 5)
         _until(router, "is known to a floodfill", lambda: router.metrics().total("ramson_netdb_publishes_total", outcome="confirmed"))
-        known = router.metrics().total("ramson_netdb_entries", kind="router_info")
-        if known < len(net.routers()):
-            raise Failed(f"of {len(net.routers())} routers it knows {known} after its clock was corrected", router)
-        return f"{ahead:+} s: tunnels after {joined:.0f} s, {known:.0f} routers known"
+        known = lambda: router.metrics().total("ramson_netdb_entries", kind="router_info")
+        _until(router, f"knows all {len(net.routers())} routers after its clock was corrected", lambda: known() >= len(net.routers()))
+        return f"{ahead:+} s: tunnels after {joined:.0f} s, {known():.0f} routers known"
     finally:
         router.kill()
         router.remove()
