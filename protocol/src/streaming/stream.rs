@@ -54,7 +54,7 @@ const BURST_TIME: Duration = Duration::from_millis(5);
 /// A stream that both sides have closed is done when our closing packet has gone out so often, even if nobody says that it came. INTEROP:
 /// i2pd forgets a stream that it has closed itself, and acknowledges nothing of it any more. Fewer, and where one packet in seven is
 /// lost some stream in a thousand never hears that it has ended.
-const CLOSING: u32 = 6;
+const CLOSING: u32 = 5;
 
 /// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
 const REPEATS: Duration = Duration::from_secs(1);

@@ -591,7 +591,7 @@ fn a_stream_that_both_have_closed_is_done_even_if_the_end_is_never_acknowledged(
     pair.ends[1].streams.close(pair.now, theirs);
     pair.run(Duration::from_millis(500));
     assert!(!pair.ends[1].streams.get(theirs).unwrap().is_done());
-    pair.run(Duration::from_secs(60));
+    pair.run(Duration::from_secs(120));
     assert!(pair.ends[1].streams.get(theirs).unwrap().is_done());
     let before = pair.ends[1].streams.stats().sent;
     pair.run(Duration::from_secs(60));
