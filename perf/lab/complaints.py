@@ -15,6 +15,7 @@ _HARMLESS = re.compile(
     r"|[Nn]o route to host|unreachable"  # it could not be called: a case forbade it
     r"|[Rr]ead error|Connection reset|End of file|Broken pipe"  # it was killed by a case
     r"|adjusted clock by -?\d{1,3}ms"  # by the fraction of a second that the field has no room for
+    r"|no more to choose from"  # who it would have test an address is connected with that already, and says so
     r"|Picked IPv6-only peer"  # Java would rather not, but it did
     r"|already exists|Old connection closed"  # both called at once
     # A new router is known to nobody until its clock is confirmed and it has published itself: it is looked for in vain.
