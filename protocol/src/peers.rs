@@ -193,10 +193,9 @@ impl Peers {
 
     /// Notes what happened with a router that we know.
     pub fn note(&mut self, hash: &RouterHash, event: profile::Event, now: Mono) {
-        if let Some(at) = self.index.get(hash) {
-            let profile = &mut self.entries[*at].profile;
-            let stranger = !profile.is_proven(now);
-            profile.note(event, now);
+        if let Some(at) = self.index.get(hash).copied() {
+            let stranger = self.is_stranger(&self.entries[at], now);
+            self.entries[at].profile.note(event, now);
             if stranger {
                 self.stranger_did(event);
             }
@@ -212,6 +211,18 @@ impl Peers {
         };
         self.strangers_good = self.strangers_good * STRANGERS_FADE + good;
         self.strangers_bad = self.strangers_bad * STRANGERS_FADE + bad;
+    }
+
+    /// Whether nothing is known of a router but what it says: nobody has reached it, or it stands in a crowd, whose members it costs
+    /// nothing to be reached, and has never agreed to be a hop.
+    fn is_stranger(&self, entry: &Entry, now: Mono) -> bool {
+        let crowded = || entry.facts.as_ref().is_some_and(|facts| self.share(facts) < 1.0);
+        !entry.profile.is_proven(now) || crowded() && !entry.profile.has_agreed(now)
+    }
+
+    /// What a router counts among others: 1, or less in a crowd.
+    fn share(&self, facts: &Facts) -> f32 {
+        if self.config.same_subnet { 1.0 } else { self.crowds.share(facts) }
     }
 
     /// Whether a router was reached lately.
@@ -237,13 +248,12 @@ impl Peers {
         }
         let share = 1.0 / hashes.len().max(1) as f32;
         for hash in hashes {
-            if let Some(at) = self.index.get(hash) {
-                let profile = &mut self.entries[*at].profile;
-                if event == profile::Shared::BuildTimedOut && !profile.is_proven(now) {
+            if let Some(at) = self.index.get(hash).copied() {
+                if event == profile::Shared::BuildTimedOut && self.is_stranger(&self.entries[at], now) {
                     self.strangers_good *= STRANGERS_FADE;
                     self.strangers_bad = self.strangers_bad * STRANGERS_FADE + 1.0;
                 }
-                profile.note_shared(event, share, now);
+                self.entries[at].profile.note_shared(event, share, now);
             }
         }
     }

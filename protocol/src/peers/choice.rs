@@ -103,7 +103,7 @@ impl Peers {
     fn steps(&self, wish: &Wish<'_>, now: Now, rng: &mut ChaCha20Rng) -> SmallVec<[Strictness; 5]> {
         let enough = PROVEN_PER_HOP * wish.hops;
         let proven =
-            |e: &&Entry| e.profile.is_proven(now.mono) && e.facts.as_ref().is_some_and(|f| f.usable(&self.config));
+            |e: &&Entry| !self.is_stranger(e, now.mono) && e.facts.as_ref().is_some_and(|f| f.usable(&self.config));
         let has_proven = self.entries.iter().filter(proven).take(enough).count() >= enough;
         let strangers = usize::from(!has_proven || rng.random::<f32>() < self.stranger_rate());
         let step = |strangers, failures_count, careful| Strictness { strangers, failures_count, careful };
@@ -182,7 +182,7 @@ impl Peers {
         if chosen.at.contains(&at) || wish.exclude.contains(&entry.hash) {
             return false;
         }
-        let stranger = !entry.profile.is_proven(now.mono);
+        let stranger = self.is_stranger(entry, now.mono);
         if stranger && chosen.strangers >= step.strangers {
             return false;
         }
@@ -267,7 +267,7 @@ impl Peers {
         if !facts.usable(&self.config) || (step.failures_count && entry.profile.is_excluded(now.mono)) {
             return 0.0;
         }
-        if step.strangers == 0 && !entry.profile.is_proven(now.mono) {
+        if step.strangers == 0 && self.is_stranger(entry, now.mono) {
             return 0.0;
         }
         let congestion = match facts.caps.congestion_at(facts.published, now.wall) {
@@ -277,7 +277,7 @@ impl Peers {
             Congestion::E => 0.1,
             Congestion::G => return 0.0,
         };
-        let crowd = if self.config.same_subnet { 1.0 } else { self.crowds.share(facts) };
+        let crowd = self.share(facts);
         let bandwidth = bandwidth(facts);
         let success = entry.profile.success(now.mono);
         match purpose {

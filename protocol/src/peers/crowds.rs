@@ -2,7 +2,7 @@
 //!
 //! Whoever owns a /16 can have a thousand routers in it that behave well until they are needed. Two of them are never in one
 //! tunnel, but chosen one by one they would be in every tunnel. So a network or family has a share of the choice that does not grow
-//! any more from [`WHOLE`] routers on.
+//! any more from a few routers on.
 //!
 //! spec: none; Tor bounds what it trusts an operator with in the same way, by families and /16
 
@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 
 /// So many routers of one network or family count whole: large hosters have dozens of honest ones.
 const WHOLE: u32 = 8;
+
+/// Fewer where there are few networks: one for so many.
+const NETWORKS: u32 = 32;
 
 /// Invariant: the counts are those of the facts that were added and not taken away.
 #[derive(Debug, Default)]
@@ -35,7 +38,9 @@ impl Crowds {
         let near = facts.subnets.iter().filter_map(|subnet| self.subnets.get(subnet));
         let kin = facts.family.iter().filter_map(|family| self.families.get(family));
         let most = near.chain(kin).copied().max().unwrap_or(1);
-        WHOLE as f32 / most.max(WHOLE) as f32
+        let networks = u32::try_from(self.subnets.len()).unwrap_or(u32::MAX);
+        let whole = (networks / NETWORKS).clamp(1, WHOLE);
+        whole as f32 / most.max(whole) as f32
     }
 }
 

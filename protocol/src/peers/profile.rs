@@ -20,6 +20,9 @@ pub const AFTER_ALWAYS_REFUSING: Duration = Duration::from_secs(60 * 60);
 /// A router that was reached, or took part in a tunnel, is no stranger for so long.
 pub const PROVEN_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What is left of one count after some hours.
+const LONG_AGO: f32 = 0.01;
+
 /// The weight of one more test in the average round trip.
 const SMOOTHING: f32 = 0.2;
 
@@ -147,6 +150,11 @@ impl Profile {
     /// True if it was reached lately.
     pub fn is_proven(&self, now: Mono) -> bool {
         now < self.proven_until
+    }
+
+    /// True if it has agreed to be a hop within the last hours.
+    pub fn has_agreed(&self, now: Mono) -> bool {
+        self.decayed(now).accepted > LONG_AGO
     }
 
     /// The round trip of tests through it, in seconds, on average.
