@@ -1,8 +1,7 @@
-"""A thousand routers of one network that swallow what they get: our own builds, the builds of the honest and their downloads go on."""
+"""A thousand routers of one network that swallow what they get: our own builds, those of others through us and their downloads go on."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from statistics import mean
 
 from ..download import Stream
 from ..outcome import Failed, Skipped
@@ -14,8 +13,7 @@ NEEDS_RAMSON = True
 _MODE = "sybils-for-minutes"
 _CALLING = 25  # seconds until the crowd is there
 _SHARE = 0.95  # of builds of our own
-_HONEST = 0.85  # of what the honest had before, of whose last few builds i2pd tells
-_SESSIONS, _QUICK_SESSIONS = 16, 8  # destinations that are opened during the siege, with four tunnels each
+_SESSIONS, _QUICK_SESSIONS = 32, 16  # destinations that are opened during the siege, with four tunnels each
 _HOST = 100
 
 
@@ -25,7 +23,6 @@ def run(net):
         raise Skipped("no ramson-hostile is built")
     net.warm("participant", net.PLAIN, router)
     calm = _builds_for_sessions(net, "calm", 2)
-    honest = _build_shares(net)
     stream = Stream(net.client.ip, net.PLAIN, net.server.name_of("participant"), net.web.file(2_000_000), pause=0.5)
     try:
         before = router.metrics()
@@ -38,7 +35,7 @@ def run(net):
             after = router.metrics()
     finally:
         stream.stop()
-    return _judge(net, (calm, builds), (honest, _build_shares(net)), (before, after), stood, stream)
+    return _judge(net, (calm, builds), (before, after), stood, stream)
 
 
 def _builds_for_sessions(net, name, count):
@@ -62,25 +59,23 @@ def _builds_for_sessions(net, name, count):
     return {result: n - before.get(result, 0) for result, n in after.items() if n > before.get(result, 0)}, time.monotonic() - began
 
 
-def _build_shares(net):
-    return mean(peer.build_share() for peer in net.i2pds())
-
-
-def _judge(net, builds, honest, metrics, stood, stream):
+def _judge(net, builds, metrics, stood, stream):
     (calm, calm_for), (siege, siege_for) = builds
     before, after = metrics
     # Who refuses is honest: the crowd answers nothing.
     share = (siege.get("ok", 0) + siege.get("refused", 0)) / max(1, sum(siege.values()))
+    answers = "ramson_build_requests_total"
+    through = after.by(answers, "answer") - before.by(answers, "answer")
     refused = after.by("ramson_mailbox_refused_total", "actor") - before.by("ramson_mailbox_refused_total", "actor")
     facts = (
-        f"{stood:.0f} sessions with callers; own builds {siege}, {share:.0%} answered, in {siege_for:.0f} s ({calm} in {calm_for:.0f} s before); builds of the "
-        f"honest {honest[0]:.0%} to {honest[1]:.0%}; downloads {stream.bytes / 1e6:.0f} MB, {stream.broken} broken; full mailboxes {dict(refused) or 'none'}"
+        f"{stood:.0f} sessions with callers; own builds {siege}, {share:.0%} answered, in {siege_for:.0f} s ({calm} in {calm_for:.0f} s before); builds of others "
+        f"through it {dict(through)}; downloads {stream.bytes / 1e6:.0f} MB, {stream.broken} broken; full mailboxes {dict(refused) or 'none'}"
     )
     complaints = []
     if share < _SHARE:
         complaints.append("own builds")
-    if honest[1] < _HONEST * honest[0]:
-        complaints.append("builds of the honest")
+    if through.get("refused", 0) > (1 - _SHARE) * sum(through.values()):
+        complaints.append("builds of others through it")
     if stream.corrupt or stream.bytes == 0 or stream.broken > 1:
         complaints.append("downloads")
     if refused:

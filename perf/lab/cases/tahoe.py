@@ -8,6 +8,7 @@ from ..outcome import Failed
 from ..tahoe import Node
 
 NEEDS_RAMSON = True
+SLOW = True
 NETWORK = Applications
 _SIZE = 500_000
 _LIMIT = 420  # seconds until the nodes have met, and for one file
