@@ -167,7 +167,8 @@ fn with_folders(path: &Path) -> Vec<PathBuf> {
     let kind = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "conf" || kind == "config");
     let mut beside: Vec<_> = beside.filter(kind).collect();
     beside.sort();
-    let own = path.is_file().then(|| path.to_owned());
+    // Where there is nothing beside it either, whoever reads it says that it is missing.
+    let own = (path.is_file() || beside.is_empty() && !path.is_dir()).then(|| path.to_owned());
     own.into_iter().chain(beside).collect()
 }
 

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_live_keys_are_those_that_reach_the_node_or_the_log() {
+    fn the_live_keys_are_those_that_reach_the_node_the_log_or_the_applications() {
         let folder = tempfile::tempdir().unwrap();
         let blocklist = folder.path().join("blocklist");
         std::fs::write(&blocklist, "192.0.2.0/24\n").unwrap();
@@ -346,8 +346,9 @@ mod tests {
                 let text = format!("[{section}]\n{name} = {}\n", other(&key, &blocklist));
                 let settings = Settings::parse(&text).unwrap();
                 assert_eq!(settings.changes(&Settings::default()).len(), 1, "{text}");
-                let reaches = format!("{:?}", live(&settings).unwrap()) != usual
-                    || ["log.level", "bandwidth.quota", "bandwidth.schedule"].contains(&key.name.as_str());
+                let elsewhere = ["log.level", "bandwidth.quota", "bandwidth.schedule", "router.tunnel_files"];
+                let reaches =
+                    format!("{:?}", live(&settings).unwrap()) != usual || elsewhere.contains(&key.name.as_str());
                 assert_eq!(reaches, key.life == Life::Live, "{}", key.name);
             }
         }
