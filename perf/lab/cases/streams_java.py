@@ -41,11 +41,11 @@ def run(net):
         transfer = way.fetch("", net.web.file(size), limit=max(180, size / 100_000))
     except Broken as e:
         raise Failed(f"from Java: {e}", net.subject, net.java) from e
-    pinged = net.subject.ping(name)
-    # The first is not answered at times: why, nobody has found yet.
-    if not re.search(r"[1-9] of 2 answered", pinged):
-        raise Failed(f"ramson ping: {pinged}", net.subject, net.java)
-    facts.append(f"from Java: first byte page {first.seconds:.1f} s, {size // 1_000_000} MB at {transfer.rate:.2f} MB/s")
+    # Java has moments without an outbound tunnel, and answers none then.
+    rounds = (net.subject.ping(name) for _ in range(4))
+    pinged = next((words for words in rounds if re.search(r"[1-9] of 2 answered", words)), None)
+    if not pinged:
+        raise Failed("Java answers no ping", net.subject, net.java)
     facts.append(f"pings: {pinged.splitlines()[-1]}")
     return "; ".join(facts)
 
