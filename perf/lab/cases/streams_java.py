@@ -46,6 +46,7 @@ def run(net):
     pinged = next((words for words in rounds if re.search(r"[1-9] of 2 answered", words)), None)
     if not pinged:
         raise Failed("Java answers no ping", net.subject, net.java)
+    facts.append(f"from Java: first byte page {first.seconds:.1f} s, {size // 1_000_000} MB at {transfer.rate:.2f} MB/s")
     facts.append(f"pings: {pinged.splitlines()[-1]}")
     return "; ".join(facts)
 
