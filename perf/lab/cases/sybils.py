@@ -12,7 +12,7 @@ from . import hostile
 NEEDS_RAMSON = True
 _MODE = "sybils-for-minutes"
 _CALLING = 25  # seconds until the crowd is there
-_SHARE = 0.95  # of builds of our own
+_SHARE, _QUICK_SHARE = 0.95, 0.9  # of builds: the first of them meet the crowd before it is known for what it is
 _SESSIONS, _QUICK_SESSIONS = 32, 16  # destinations that are opened during the siege, with four tunnels each
 _HOST = 100
 
@@ -72,9 +72,10 @@ def _judge(net, builds, metrics, stood, stream):
         f"through it {dict(through)}; downloads {stream.bytes / 1e6:.0f} MB, {stream.broken} broken; full mailboxes {dict(refused) or 'none'}"
     )
     complaints = []
-    if share < _SHARE:
+    least = _QUICK_SHARE if net.lab.quick else _SHARE
+    if share < least:
         complaints.append("own builds")
-    if through.get("refused", 0) > (1 - _SHARE) * sum(through.values()):
+    if through.get("refused", 0) > (1 - least) * sum(through.values()):
         complaints.append("builds of others through it")
     if stream.corrupt or stream.bytes == 0 or stream.broken > 1:
         complaints.append("downloads")
