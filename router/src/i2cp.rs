@@ -28,10 +28,10 @@ pub(crate) fn start(host: &Host, settings: &Settings, data: &DataDir, names: &Na
     actix::spawn(open(asked, tunnels, node.clone()));
     let kilobytes = |rate: u64| u32::try_from(rate / 1000).unwrap_or(u32::MAX);
     let config = Config {
-        greeting: Config::default().greeting,
         credentials: settings.i2cp.credentials(),
         tunnels: Some(tunnels),
         limits: [kilobytes(settings.bandwidth.inbound.0), kilobytes(settings.bandwidth.outbound.0)],
+        ..Config::default()
     };
     let server = Server::new(OfRouter::new(desk), names.clone(), node.shared().clock().clone(), config);
     host.run(async move { server.serve(doors::open("i2cp", &places, &certificate).await).await });

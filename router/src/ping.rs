@@ -3,15 +3,14 @@
 use crate::Failure;
 use crate::control::{Request, ask};
 use crate::output::say;
+use crate::proxy::nobody;
 use actix::clock::{sleep, timeout};
-use ramson_actors::destination::{DestinationConfig, DestinationHandle, Options};
+use ramson_actors::destination::DestinationHandle;
 use ramson_actors::node::Node;
 use ramson_actors::pool::Wanted;
 use ramson_apps::names::Names;
 use ramson_apps::network::Target;
 use ramson_apps::tunnel::Remote;
-use ramson_crypto::x25519::SecretKey;
-use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::id::DestinationHash;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -51,16 +50,10 @@ pub(crate) async fn perform(node: &Node, names: Names, whom: String, count: u8) 
     let remote = Remote::parse(&whom)?;
     let target = tokio::task::spawn_blocking(move || remote.find(&names)).await;
     let target = target.map_err(|_| "the address book failed: the router's log says why")??;
-    let tunnels = Wanted::new(2, 3);
-    let config = DestinationConfig {
-        signer: PrivateKeys::generate(rand::random(), &rand::random()),
-        encryption: SecretKey::from_bytes(rand::random()),
-        inbound: tunnels,
-        outbound: tunnels,
-        published: false,
-        options: Options::default(),
-    };
-    let opened = node.destinations().open(config).ok_or("no thread takes another destination now: try again")?;
+    let opened = node
+        .destinations()
+        .open(nobody(Wanted::new(2, 3)))
+        .ok_or("no thread takes another destination now: try again")?;
     let destination = Ends(opened.0);
     let text = talk(&destination.0, target, count.clamp(1, MOST)).await;
     Ok(json!(text?))
