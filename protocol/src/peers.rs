@@ -209,6 +209,10 @@ impl Peers {
             Event::Unreachable | Event::Misbehaved => (0.0, 1.0),
             Event::Reached | Event::Proven => return,
         };
+        self.note_stranger(good, bad);
+    }
+
+    fn note_stranger(&mut self, good: f32, bad: f32) {
         self.strangers_good = self.strangers_good * STRANGERS_FADE + good;
         self.strangers_bad = self.strangers_bad * STRANGERS_FADE + bad;
     }
@@ -250,8 +254,7 @@ impl Peers {
         for hash in hashes {
             if let Some(at) = self.index.get(hash).copied() {
                 if event == profile::Shared::BuildTimedOut && self.is_stranger(&self.entries[at], now) {
-                    self.strangers_good *= STRANGERS_FADE;
-                    self.strangers_bad = self.strangers_bad * STRANGERS_FADE + 1.0;
+                    self.note_stranger(0.0, 1.0);
                 }
                 self.entries[at].profile.note_shared(event, share, now);
             }
