@@ -179,6 +179,16 @@ impl Identity {
         Ok(Self { hash: info.hash(), info: info.as_bytes().clone(), keys, static_key, static_public, intro })
     }
 
+    /// A RouterInfo of the same router, with an NTCP2 address that it publishes.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn published_at(&self, net_id: u8, at: SocketAddr, caps: &str) -> Outcome<RouterInfo> {
+        Ok(RouterInfoBuilder::new(net_id, Version::parse("0.9.69"), Caps::parse(caps))
+            .address(RouterAddressBuf::ntcp2(at, &self.static_public, &[1; 16]))
+            .sign(&self.keys, now().wall)?)
+    }
+
     /// What a handshake of SSU2 must know of us.
     pub fn local_ssu2(&self, net_id: u8) -> local::Local {
         let static_key = self.static_key.clone();

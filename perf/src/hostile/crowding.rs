@@ -11,7 +11,6 @@ use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::data::lease_set2::LeaseSet2Builder;
-use ramson_protocol::data::router_address::RouterAddressBuf;
 use ramson_protocol::data::router_info::{Caps, RouterInfo, RouterInfoBuilder, Version};
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
 use ramson_protocol::garlic::noise_n;
@@ -70,9 +69,7 @@ impl Context {
         let who = self.identity()?;
         let [a, b, c] = [self.rng.random_range(1..250_u8), self.rng.random(), self.rng.random()];
         let at = format!("10.{a}.{b}.{}:20000", c.max(1)).parse()?;
-        let info = RouterInfoBuilder::new(self.target.net_id, Version::parse("0.9.69"), Caps::parse(caps))
-            .address(RouterAddressBuf::ntcp2(at, &who.static_public, &[1; 16]))
-            .sign(&who.keys, now().wall)?;
+        let info = who.published_at(self.target.net_id, at, caps)?;
         Ok((who, info))
     }
 

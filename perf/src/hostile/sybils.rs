@@ -3,8 +3,6 @@
 
 use super::{Context, require};
 use crate::peer::{Identity, Link, Outcome, Target, now};
-use ramson_protocol::data::router_address::RouterAddressBuf;
-use ramson_protocol::data::router_info::{Caps, RouterInfoBuilder, Version};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use std::io::{ErrorKind, Read};
@@ -77,9 +75,7 @@ impl Context {
 fn call(target: &Target, ip: Ipv4Addr, n: usize, rng: &mut ChaCha20Rng) -> Outcome<TcpStream> {
     let who = Identity::new(target.net_id, now().wall, rng)?;
     let (at, caps) = (SocketAddr::new(ip.into(), PORT), if n.is_multiple_of(2) { "XfR" } else { "XR" });
-    let info = RouterInfoBuilder::new(target.net_id, Version::parse("0.9.69"), Caps::parse(caps))
-        .address(RouterAddressBuf::ntcp2(at, &who.static_public, &[1; 16]))
-        .sign(&who.keys, now().wall)?;
+    let info = who.published_at(target.net_id, at, caps)?;
     let who = Identity { info: info.as_bytes().clone(), ..who };
     let (stream, ..) = Link::open(&target.clone().called_from(Some(ip.into())), &who, rng)?.into_parts();
     stream.set_nonblocking(true)?;
