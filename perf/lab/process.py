@@ -1,6 +1,7 @@
-"""What the kernel counts of a process: processor time, memory, descriptors, threads."""
+"""What the kernel counts of a process: processor time, memory, descriptors, threads; and how one ends."""
 
 import os
+import subprocess
 from dataclasses import dataclass
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -28,3 +29,13 @@ def usage(pid):
         fds=len(os.listdir(f"/proc/{pid}/fd")),
         threads=int(status["Threads"]),
     )
+
+
+def end(process, patience):
+    """Asks a process to end, and has it killed if it has not within so many seconds."""
+    process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 from .outcome import eventually
+from .process import end
 from .sandbox import GATE, sh
 
 USER, PASSWORD, DOMAIN = "reader", "lab-secret", "lab.example"
@@ -53,12 +54,7 @@ class Server:
     def stop(self):
         """Ends it."""
         if self._process:
-            self._process.terminate()
-            try:
-                self._process.wait(5)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, 5)
 
 
 class Nginx(Server):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+from .process import end
 from .sandbox import GATE
 
 OUTSIDE = "outside.example"  # the one name that it knows, for the laboratory's own address
@@ -53,9 +54,4 @@ class Squid:
         """Ends it."""
         if self._process:
             # It has memory of the machine's, which it gives back.
-            self._process.terminate()
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, 10)

@@ -55,12 +55,17 @@ def _options():
     return parser.parse_args()
 
 
+def _too_slow(case, of):
+    """Whether a run of these options, or a lab of it, leaves the case out."""
+    return of.quick and getattr(case, "SLOW", False)
+
+
 def _part(chosen, options):
     """Of the cases those of one part. The slow ones are not counted where they are left out."""
     k, _, n = options.part.partition("/")
     if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
         sys.exit(f"--part {options.part}: write K/N, such as 1/2 and 2/2 for two halves")
-    slow = [case for case in chosen if options.quick and getattr(case, "SLOW", False)]
+    slow = [case for case in chosen if _too_slow(case, options)]
     rest = [case for case in chosen if case not in slow]
     return [*rest[int(k) - 1 :: int(n)], *(slow if int(k) == 1 else [])]
 
@@ -118,7 +123,7 @@ class Suite:
         return 1 if self._counts["FAIL"] else 0
 
     def _able(self, case):
-        if self._lab.quick and getattr(case, "SLOW", False):
+        if _too_slow(case, self._lab):
             self._line("skip", case, 0, "too slow for --quick")
             return False
         if self._lab.ramson or not getattr(case, "NEEDS_RAMSON", False):
