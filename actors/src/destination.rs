@@ -42,7 +42,7 @@ use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2, LeaseSet2Builder};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::destination::datagrams::Datagram;
-use ramson_protocol::destination::{Config, In as ToCore};
+use ramson_protocol::destination::{Config, In as ToCore, old};
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery, write_date_time};
 use ramson_protocol::garlic::noise_n;
 use ramson_protocol::i2np::database_store::{DatabaseStore, Reply};
@@ -189,7 +189,7 @@ impl Destinations {
         let used = Arc::new(AtomicU64::new(0));
         let new = NewDestination {
             id,
-            config: Config { listening: config.published, ..Config::default() },
+            config: Config { listening: config.published, elgamal: config.options.elgamal, ..Config::default() },
             signer: config.signer.clone(),
             encryption: Secrets::one(config.encryption.clone(), config.options.hybrid),
             questions,
@@ -203,7 +203,7 @@ impl Destinations {
         }
         let DestinationConfig { signer, encryption, inbound, outbound, published, options } = config;
         let hash = signer.destination.hash();
-        let author = Author::Us { signer: Box::new(signer), encryption: encryption.public().0.to_vec() };
+        let author = Author::Us { signer: Box::new(signer), encryption: public_keys(&encryption, &options) };
         let handle = self.begin(id, hash, author, published, options, [inbound, outbound], used);
         actix::spawn(questions::forward(asked, handle.actor.clone()));
         Some((handle, accepted))
@@ -291,7 +291,7 @@ impl DestinationHandle {
 
     /// Looks for the lease set of another, through its own tunnels, and tells whose it is. `None` if nobody has it.
     pub async fn find(&self, remote: DestinationHash) -> Option<Destination> {
-        self.find_lease_set(B32::Hash(remote)).await.ok()?.destination().ok()
+        self.find_lease_set(B32::Hash(remote)).await.ok()?.destination()
     }
 
     /// The same of one whose lease set is encrypted. Streams and datagrams find its hash from then on.
@@ -300,14 +300,14 @@ impl DestinationHandle {
     /// If nobody has it, or if it cannot be read.
     pub async fn find_blinded(&self, remote: Blinded) -> Result<Destination, FindError> {
         let found = self.find_lease_set(B32::Blinded(remote)).await?;
-        found.destination().map_err(|_| FindError::NotFound)
+        found.destination().ok_or(FindError::NotFound)
     }
 
     /// The lease set itself, verified.
     ///
     /// # Errors
     /// If nobody has it, or if it cannot be read.
-    pub async fn find_lease_set(&self, whom: B32) -> Result<LeaseSet2, FindError> {
+    pub async fn find_lease_set(&self, whom: B32) -> Result<Entry, FindError> {
         let (reply, found) = oneshot::channel();
         let asked = self.actor.send(questions::Find(whom, reply)).await;
         asked.map_err(|_| FindError::NotFound)?;
@@ -380,7 +380,7 @@ struct IdleTunnels {
 /// Who makes its lease sets.
 enum Author {
     /// We do.
-    Us { signer: Box<Signer>, encryption: Vec<u8> },
+    Us { signer: Box<Signer>, encryption: Vec<(EncType, Vec<u8>)> },
     /// A program does, and keeps the keys.
     Program(program::Author),
 }
@@ -392,6 +392,17 @@ impl Author {
             Self::Program(author) => author.destination(),
         }
     }
+}
+
+/// The keys in its lease sets, the best first.
+fn public_keys(encryption: &SecretKey, options: &Options) -> Vec<(EncType, Vec<u8>)> {
+    let key = encryption.public().0;
+    let kinds = options.hybrid.map(Some).into_iter().chain([None]);
+    let mut keys: Vec<_> = kinds.map(|kind| (EncType::of_handshake(kind), key.to_vec())).collect();
+    if options.elgamal {
+        keys.push((EncType::ElGamal, old::key(encryption).public().as_bytes().to_vec()));
+    }
+    keys
 }
 
 impl LocalDestination {
@@ -512,10 +523,9 @@ impl LocalDestination {
         // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
         let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
-        let kinds = self.encrypted.hybrid().map(Some).into_iter().chain([None]);
         let builder = LeaseSet2Builder {
             flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
-            keys: kinds.map(|kind| (EncType::of_handshake(kind), encryption.clone())).collect(),
+            keys: encryption.clone(),
             leases,
             options: self.encrypted.records(),
         };

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::raw::{Fate, Raw};
 use ramson_protocol::destination::{Config, Destination, In, Out, Stats};
+use ramson_protocol::elgamal;
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::id::{DestinationHash, DestinationId, MessageId, TunnelId};
 use ramson_protocol::ratchet::handshake::Secrets;
@@ -106,6 +107,8 @@ pub(crate) trait Tunnels {
 pub struct DestinationStats {
     /// Of sessions.
     pub sessions: sessions::Stats,
+    /// Of those by ElGamal.
+    pub elgamal: elgamal::Stats,
     /// Of streams.
     pub streams: streams::Stats,
     /// Of the rest.
@@ -120,7 +123,7 @@ pub type Counts = BTreeMap<(&'static str, &'static str), u64>;
 impl DestinationStats {
     /// Adds all of it to `counts`.
     pub(crate) fn add_to(&self, counts: &mut Counts) {
-        let Self { sessions: s, streams: t, other, .. } = self;
+        let Self { sessions: s, elgamal: e, streams: t, other, .. } = self;
         let sessions = [
             ("question_sent", s.asked),
             ("question_opened", s.heard),
@@ -131,6 +134,12 @@ impl DestinationStats {
             ("message_opened", s.received),
             ("keys_renewed", s.renewed),
             ("evicted", s.evicted),
+        ];
+        let elgamal = [
+            ("question_sent", e.asked),
+            ("question_opened", e.heard),
+            ("message_sent", e.sent),
+            ("message_opened", e.received),
         ];
         let streams = [
             ("begun", t.connected),
@@ -162,6 +171,7 @@ impl DestinationStats {
         let named = sessions
             .map(of("session"))
             .into_iter()
+            .chain(elgamal.map(of("elgamal")))
             .chain(streams.map(of("stream")))
             .chain(messages.map(of("message")))
             .chain(datagrams.map(of("datagram")))
@@ -230,6 +240,7 @@ impl Local {
     pub(crate) fn stats(&self) -> DestinationStats {
         DestinationStats {
             sessions: self.core.sessions().stats(),
+            elgamal: self.core.elgamal_stats(),
             streams: self.core.streams().stats(),
             other: self.core.stats(),
             datagrams_lost: self.datagrams_lost,
@@ -374,6 +385,7 @@ impl Local {
                     let message = Message { kind: MessageType::Garlic, id, expiration, body };
                     tunnels.send(tunnel, delivery, message);
                 }
+                Some(Out::Onward { tunnel, delivery, message }) => tunnels.send(tunnel, delivery, message),
                 Some(Out::LookUp(hash)) => {
                     // Whoever cannot be asked finds nothing.
                     if self.questions.try_send(hash).is_err() {

@@ -8,6 +8,7 @@ pub mod aead;
 pub mod blind;
 pub mod cbc;
 pub mod chacha20;
+pub mod elgamal;
 pub mod elligator;
 pub mod hash;
 pub mod kem;

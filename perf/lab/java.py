@@ -150,10 +150,10 @@ class JavaRouter(Router):
         eventually(120, printed, 0.5)
         return printed()
 
-    def fetch(self, host, file, limit):
-        """Downloads a file by a client of this router; returns the lines that it printed, the last of them
+    def fetch(self, host, file, limit, *options):
+        """Downloads a file by a client of this router with these options; returns the lines that it printed, the last of them
         `sha256 DIGEST SIZE MILLISECONDS` if all went well."""
         command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", class_path(self.lab), "JavaClient"]
-        command += [self.ip, str(I2CP), f"http://{host}/{file.path}", str(limit)]
+        command += [self.ip, str(I2CP), f"http://{host}/{file.path}", str(limit), *options]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.dir, check=False, timeout=limit + 60)
         return (done.stdout + done.stderr).splitlines()

@@ -12,16 +12,18 @@
 //! spec: ecies; streaming; INTEROP: what is bundled, and when
 
 pub mod datagrams;
+pub mod old;
 pub mod options;
 pub mod raw;
 mod remote;
 
 use crate::data::entry::Entry;
+use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2;
 use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
 use crate::i2np::database_store::DatabaseStore;
 use crate::i2np::header::{Freshness, freshness};
-use crate::i2np::{MessageType, ShortHeader, data, garlic};
+use crate::i2np::{Message, MessageType, ShortHeader, data, garlic};
 use crate::id::{DestinationHash, MessageId, TunnelId};
 use crate::payload::{Payload, STREAMING};
 use crate::ratchet::handshake::Secrets;
@@ -33,11 +35,12 @@ use crate::tunnel::Delivery;
 use crate::wire::Writer;
 use bytes::Bytes;
 use datagrams::Datagram;
+use ramson_crypto::elgamal;
 use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use raw::Fate;
-use remote::{Remote, TheirKey, Waiting};
+use remote::{Known, Remote, TheirKey, Waiting};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -71,6 +74,8 @@ pub struct Config {
     pub listening: bool,
     /// Datagrams are taken; without, they are of an unknown protocol.
     pub datagrams: bool,
+    /// Our lease sets name a key of ElGamal, too: whoever speaks by nothing else may begin.
+    pub elgamal: bool,
     /// Whatever comes is handed up as it is, for a program that speaks for itself: there are neither streams nor datagrams.
     pub raw: bool,
 }
@@ -84,6 +89,7 @@ impl Default for Config {
             stream: stream::Config::default(),
             listening: false,
             datagrams: false,
+            elgamal: false,
             raw: false,
         }
     }
@@ -96,6 +102,8 @@ pub enum In {
     Garlic(Bytes),
     /// A lease set that was looked for, verified.
     LeaseSet(LeaseSet2),
+    /// The same of the first kind, whose owner speaks by ElGamal.
+    FirstLeaseSet(LeaseSet),
     /// One that was looked for and not found.
     NotFound(DestinationHash),
     /// Our own lease set is this from now on.
@@ -117,6 +125,15 @@ pub enum Out {
         body: Bytes,
         /// Until when it is of use.
         expiration: Wall,
+    },
+    /// Send a message on that somebody put into one for us, for whoever it says.
+    Onward {
+        /// Through this outbound tunnel of ours.
+        tunnel: TunnelId,
+        /// To there.
+        delivery: Delivery,
+        /// The message.
+        message: Message,
     },
     /// Look for the lease set of this destination, and say what came of it.
     LookUp(DestinationHash),
@@ -178,6 +195,7 @@ pub struct Destination {
     by_key: BTreeMap<[u8; 32], DestinationHash>,
     /// Our lease set as others get it, and its version.
     own: Option<(Bytes, Wall)>,
+    old: old::Old,
     outbound: Vec<TunnelId>,
     /// Remotes for whom something waits for the answer to a New Session message.
     held: BTreeMap<DestinationHash, Mono>,
@@ -198,9 +216,13 @@ impl Destination {
             rng.fill_bytes(&mut seed);
             seed
         };
-        let (for_sessions, for_streams) = (seed(), seed());
+        let (for_sessions, for_streams, for_old) = (seed(), seed(), seed());
+        // The last is the one for X25519 alone, if there is one.
+        let of_old = encryption.iter().last();
+        let of_old = of_old.map_or_else(|| elgamal::SecretKey::from_bytes(seed()), |(_, secret)| old::key(secret));
         Self {
             hash: us.destination.hash(),
+            old: old::Old::new(config.elgamal, of_old, us.clone(), for_old, now.mono),
             sessions: Sessions::new(config.sessions, encryption, for_sessions, now),
             streams: Streams::new(config.stream, config.streams, us, config.listening, for_streams),
             remotes: BTreeMap::new(),
@@ -244,24 +266,19 @@ impl Destination {
 
     /// True if a Garlic message belongs to a session that stands; others may be an answer to somebody's question.
     pub fn knows(&self, garlic: &[u8]) -> bool {
-        self.sessions.knows(garlic)
+        self.sessions.knows(garlic) || self.old.knows(garlic)
     }
 
     /// Takes what happened.
     pub fn handle_input(&mut self, now: Now, input: In) {
         match input {
             In::Garlic(bytes) => self.on_garlic(now, &bytes),
-            In::LeaseSet(lease_set) => {
-                let hash = lease_set.hash();
-                if self.learn(now, lease_set) {
-                    self.flush(now, hash);
-                } else {
-                    self.not_found(now, hash, Fate::Unusable);
-                }
-            }
+            In::LeaseSet(lease_set) => self.found(now, Known::of(&lease_set, self.sessions.kinds())),
+            In::FirstLeaseSet(lease_set) => self.found(now, Known::of_first(&lease_set)),
             In::NotFound(hash) => self.not_found(now, hash, Fate::NoLeaseSet),
             In::Published(lease_set) => {
                 let version = lease_set.published();
+                self.old.published(&lease_set);
                 if let Ok(body) = DatabaseStore::new(lease_set.into()).to_body() {
                     self.own = Some((body, version));
                     self.flush_all(now);
@@ -274,6 +291,15 @@ impl Destination {
                 }
                 self.flush_all(now);
             }
+        }
+    }
+
+    fn found(&mut self, now: Now, known: Known) {
+        let hash = known.hash;
+        if self.learn(now, known) {
+            self.flush(now, hash);
+        } else {
+            self.not_found(now, hash, Fate::Unusable);
         }
     }
 
@@ -304,16 +330,17 @@ impl Destination {
     }
 
     fn on_garlic(&mut self, now: Now, bytes: &Bytes) {
-        let mut bytes = bytes.to_vec();
-        match self.sessions.open(now, &mut bytes) {
+        if self.old.knows(bytes) {
+            return self.on_old(now, bytes);
+        }
+        let mut opened = bytes.to_vec();
+        match self.sessions.open(now, &mut opened) {
             Ok(Opened { from, payload }) => {
                 let payload = Bytes::copy_from_slice(payload);
                 self.on_payload(now, from, &payload);
             }
-            Err(refused) => {
-                let at = sessions::Refused::ALL.iter().position(|other| *other == refused).unwrap_or(0);
-                self.stats.refused[at] += 1;
-            }
+            Err(sessions::Refused::NotOurs) if self.old.may_begin(now.mono, bytes) => self.on_old(now, bytes),
+            Err(refused) => self.refuse(refused),
         }
         while let Some(event) = self.sessions.poll_event() {
             let key = match event {
@@ -333,6 +360,11 @@ impl Destination {
                 }
             }
         }
+    }
+
+    fn refuse(&mut self, why: sessions::Refused) {
+        let at = sessions::Refused::ALL.iter().position(|other| *other == why).unwrap_or(0);
+        self.stats.refused[at] += 1;
     }
 
     fn on_payload(&mut self, now: Now, from: Option<PublicKey>, payload: &Bytes) {
@@ -372,28 +404,31 @@ impl Destination {
             self.stats.bad_lease_sets += 1;
             return;
         };
-        let (hash, known) = (lease_set.hash(), self.remotes.get(&lease_set.hash()));
-        if known.is_some_and(|remote| remote.has(&lease_set)) {
+        let (hash, before) = (lease_set.hash(), self.remotes.get(&lease_set.hash()));
+        if before.is_some_and(|remote| remote.has(lease_set.published())) {
             return;
         }
-        let names = |key| remote::keys(&lease_set, self.sessions.kinds()).iter().any(|theirs| theirs.key == key);
-        let fits = names(from) && hash != self.hash && lease_set.verify().is_ok();
-        let known = known.is_some();
-        if !fits || !self.learn(now, lease_set) {
+        let known = Known::of(&lease_set, self.sessions.kinds());
+        let names = known.keys.iter().any(|theirs| theirs.key == from);
+        let fits = names && hash != self.hash && lease_set.verify().is_ok();
+        let before = before.is_some();
+        if !fits || !self.learn(now, known) {
             self.stats.bad_lease_sets += 1;
-        } else if !known && let Some(remote) = self.remotes.get_mut(&hash) {
+        } else if !before && let Some(remote) = self.remotes.get_mut(&hash) {
             // Who asks us has our lease set.
             remote.told = self.own.as_ref().map(|(_, version)| *version);
         }
     }
 
-    /// Takes a verified lease set. False if it is of no use.
-    fn learn(&mut self, now: Now, lease_set: LeaseSet2) -> bool {
-        let hash = lease_set.hash();
-        let keys = remote::keys(&lease_set, self.sessions.kinds());
-        if keys.is_empty() || lease_set.expires() <= now.wall {
+    /// Takes what a verified lease set tells. False if it is of no use.
+    fn learn(&mut self, now: Now, mut known: Known) -> bool {
+        if self.config.raw {
+            known.old = None;
+        }
+        if !known.is_usable(now.wall) {
             return false;
         }
+        let hash = known.hash;
         if !self.remotes.contains_key(&hash) {
             self.make_room();
         }
@@ -401,7 +436,7 @@ impl Destination {
         for before in remote.keys() {
             self.by_key.remove(&before.key.0);
         }
-        remote.learn(lease_set, keys);
+        remote.learn(known);
         self.by_key.extend(remote.keys().iter().map(|theirs| (theirs.key.0, hash)));
         true
     }
@@ -410,6 +445,9 @@ impl Destination {
     fn change_path(&mut self, now: Now, to: DestinationHash) {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         remote.change_path(&self.outbound, &mut self.rng);
+        if let Some(key) = remote.old_key() {
+            self.old.doubt(key);
+        }
         if remote.look_up_anew(now.mono) {
             self.out.push_back(Out::LookUp(to));
         }
@@ -456,6 +494,7 @@ impl Destination {
         if now.mono >= self.next_sweep {
             self.next_sweep = now.mono + SWEEP;
             self.sessions.expire(now.mono);
+            self.old.expire(now.mono);
             self.drop_expired(now.wall);
         }
     }
@@ -525,6 +564,9 @@ impl Destination {
         }
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         while !remote.waiting.is_empty() {
+            if remote.old_key().is_some() && remote.has_lease(now.wall) {
+                return self.flush_old(now, to);
+            }
             let is_ready = |key: &PublicKey| self.sessions.is_ready(key, now.mono);
             let Some(TheirKey { kind, key }) = remote.key(is_ready).filter(|_| remote.has_lease(now.wall)) else {
                 if remote.look_up(now.mono) {

@@ -23,6 +23,7 @@ pub mod data;
 pub mod datagram;
 pub mod destination;
 pub mod dialing;
+pub mod elgamal;
 mod fingerprints;
 pub mod garlic;
 pub mod gzip;

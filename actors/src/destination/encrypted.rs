@@ -9,7 +9,6 @@
 use super::{DestinationHandle, LocalDestination};
 use crate::drops::ControlDrop;
 use actix::prelude::*;
-use ramson_crypto::kem::Kem;
 use ramson_protocol::b32::Blinded;
 use ramson_protocol::blinding::{Blinding, ClientKey, OpenError, open, seal};
 use ramson_protocol::data::encrypted_lease_set::EncryptedLeaseSet;
@@ -93,11 +92,6 @@ impl Encrypted {
     pub(super) fn new(options: Options, destination: &Destination) -> Self {
         let own = options.encrypted.as_ref().and_then(|_| Blinding::of(destination, options.secret.as_bytes()));
         Self { options, own, told: HashMap::new(), known: HashMap::new(), sought: HashMap::new() }
-    }
-
-    /// The hybrid handshake that it takes.
-    pub(super) fn hybrid(&self) -> Option<Kem> {
-        self.options.hybrid
     }
 
     /// The records in its lease set.
@@ -190,7 +184,7 @@ impl LocalDestination {
                 if known.len() < MAX_KNOWN || known.contains_key(&whose) {
                     known.insert(whose, blinding);
                 }
-                self.tell_finders(key, &Ok(lease_set.clone()));
+                self.tell_finders(key, &Ok(lease_set.clone().into()));
                 self.encrypted.sought.remove(&key);
                 self.answer(ToCore::LeaseSet(lease_set));
                 self.feed(key, In::Found, ctx);

@@ -12,7 +12,6 @@ use crate::series::outcomes::{Publication, SearchOutcome};
 use actix::prelude::*;
 use ramson_protocol::b32::B32;
 use ramson_protocol::data::entry::Entry;
-use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::garlic::one_time::OneTimeKey;
 use ramson_protocol::i2np::MessageType;
@@ -54,7 +53,7 @@ fn limits(hash: DestinationHash) -> Config {
 pub(super) struct Question(pub(super) DestinationHash);
 
 /// What is told of a search.
-type Finding = Result<LeaseSet2, FindError>;
+type Finding = Result<Entry, FindError>;
 
 /// Look for the lease set of a destination, and tell who that is. What is not found drops the sender.
 #[derive(Debug, Message)]
@@ -216,16 +215,22 @@ impl LocalDestination {
         self.send_to_floodfill(floodfill, outbound, message, ctx);
     }
 
-    fn on_entry(&mut self, key: NetDbKey, lease_set: LeaseSet2, ctx: &mut Context<Self>) {
-        let fits = NetDbKey::from(lease_set.hash()) == key && lease_set.expires() > self.shared.now().wall;
-        if !fits || !self.searches.contains_key(&key) || lease_set.verify().is_err() {
+    fn on_entry(&mut self, entry: Entry, ctx: &mut Context<Self>) {
+        let (key, now) = (entry.key(), self.shared.now().wall);
+        let fits = entry.expires().is_some_and(|end| end > now);
+        if !fits || !self.searches.contains_key(&key) || entry.verify().is_err() {
             return ControlDrop::Unexpected.count();
         }
         if self.is_own(key) {
-            return self.on_own(key, lease_set.published(), ctx);
+            return self.on_own(key, entry.version(), ctx);
         }
-        self.tell_finders(key, &Ok(lease_set.clone()));
-        self.answer(ToCore::LeaseSet(lease_set));
+        let found = match entry.clone() {
+            Entry::LeaseSet(lease_set) => ToCore::FirstLeaseSet(lease_set),
+            Entry::LeaseSet2(lease_set) => ToCore::LeaseSet(lease_set),
+            _ => return ControlDrop::Unexpected.count(),
+        };
+        self.tell_finders(key, &Ok(entry));
+        self.answer(found);
         self.feed(key, In::Found, ctx);
     }
 
@@ -279,8 +284,10 @@ impl Handler<Incoming> for LocalDestination {
         let asked = |key| self.shared.expected().answers_lookup(key, origin, self.shared.now().mono).is_some();
         match message.kind {
             MessageType::DatabaseStore => match DatabaseStore::parse(&message.body) {
-                Ok(DatabaseStore { key, entry: Entry::LeaseSet2(lease_set), .. }) if asked(key) => {
-                    self.on_entry(key, lease_set, ctx);
+                Ok(DatabaseStore { key, entry: entry @ (Entry::LeaseSet(_) | Entry::LeaseSet2(_)), .. })
+                    if entry.key() == key && asked(key) =>
+                {
+                    self.on_entry(entry, ctx);
                 }
                 Ok(DatabaseStore { key, entry: Entry::EncryptedLeaseSet(sealed), .. }) if asked(key) => {
                     self.on_encrypted(key, &sealed, ctx);

@@ -213,7 +213,7 @@ impl<O: Opener> Connection<O> {
         let hash = self.hash(name)?;
         let endpoint = self.endpoint().await.ok_or("No local destination")?;
         let found = endpoint.find(B32::Hash(hash)).await.ok();
-        let found = found.and_then(|found| found.destination().ok()).ok_or("LeaseSet Not found")?;
+        let found = found.and_then(|found| found.destination()).ok_or("LeaseSet Not found")?;
         Ok(base64::encode(found.as_bytes()))
     }
 

@@ -6,6 +6,7 @@ use ramson_actors::destination::{DestinationHandle, FindError, Options, Told};
 use ramson_clients::raw::{self, Source};
 use ramson_protocol::b32::B32;
 use ramson_protocol::blinding::OpenError;
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
 use ramson_protocol::destination::raw::Raw;
@@ -151,8 +152,10 @@ impl Endpoint for Local {
             FindError::Unreadable(OpenError::KeyNeeded) => lookup::KEY_NEEDED,
             FindError::Unreadable(_) => lookup::NOT_READ,
         })?;
-        let destination = found.destination().map_err(|_| lookup::NOT_FOUND)?;
-        Ok(message::Found { destination, records: Some(found.options().into()) })
+        let destination = found.destination().ok_or(lookup::NOT_FOUND)?;
+        // Those of the first kind have no options.
+        let records = if let Entry::LeaseSet2(found) = &found { Some(found.options().into()) } else { None };
+        Ok(message::Found { destination, records })
     }
 }
 

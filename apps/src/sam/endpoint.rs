@@ -5,8 +5,8 @@ use crate::streams::{Streams, end};
 use ramson_actors::destination::{DestinationHandle, FindError, Options};
 use ramson_clients::Stream;
 use ramson_protocol::b32::B32;
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
-use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::id::DestinationHash;
@@ -97,7 +97,7 @@ pub trait Endpoint: Send + Sync + 'static {
     fn receive(&self) -> impl Future<Output = Option<Datagram>> + Send;
 
     /// Looks for the lease set of somebody's. Streams and datagrams find him by his hash from then on.
-    fn find(&self, whom: B32) -> impl Future<Output = Result<LeaseSet2, FindError>> + Send;
+    fn find(&self, whom: B32) -> impl Future<Output = Result<Entry, FindError>> + Send;
 
     /// Carries bytes between a program and a stream, `early` before all others, until both have closed.
     fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
@@ -182,7 +182,7 @@ impl Endpoint for Local {
         self.datagrams.lock().await.recv().await
     }
 
-    async fn find(&self, whom: B32) -> Result<LeaseSet2, FindError> {
+    async fn find(&self, whom: B32) -> Result<Entry, FindError> {
         self.handle.find_lease_set(whom).await
     }
 

@@ -11,8 +11,8 @@ use ramson_actors::destination::FindError;
 use ramson_protocol::b32::{self, B32, Blinded};
 use ramson_protocol::base64;
 use ramson_protocol::blinding::OpenError;
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
-use ramson_protocol::data::lease_set2::LeaseSet2;
 use ramson_protocol::id::DestinationHash;
 use ramson_protocol::sam::Params;
 use ramson_protocol::sam::reply::{Outcome, Reply};
@@ -110,7 +110,10 @@ pub(super) async fn reachable<E: Endpoint>(home: &Home<E>, named: Named) -> Resu
         Named::Whole(destination) => Ok(destination.hash()),
         Named::Hash(hash) => Ok(hash),
         Named::Blinded(address) if is_own(home, &address) => Ok(home.keys.destination.hash()),
-        Named::Blinded(address) => home.endpoint.find(B32::Blinded(address)).await.map(|found| found.hash()),
+        Named::Blinded(address) => {
+            let found = home.endpoint.find(B32::Blinded(address)).await?;
+            Ok(found.destination().ok_or(FindError::NotFound)?.hash())
+        }
     }
 }
 
@@ -133,7 +136,7 @@ pub(super) async fn reply<O: Opener>(
     match answer(server, own, name, records).await {
         Ok((found, lease_set)) => {
             let reply = reply(Outcome::Ok).with("VALUE", &base64::encode(found.as_bytes()));
-            let Some(lease_set) = lease_set.filter(|_| records) else { return reply };
+            let Some(Entry::LeaseSet2(lease_set)) = lease_set.filter(|_| records) else { return reply };
             let text = |bytes| String::from_utf8_lossy(bytes);
             let add = |reply: Reply, (key, value)| reply.with_record(&text(key), &text(value));
             lease_set.options().iter().fold(reply, add)
@@ -150,7 +153,7 @@ async fn answer<O: Opener>(
     own: Option<&Arc<Home<O::Endpoint>>>,
     name: &str,
     ask: bool,
-) -> Result<(Destination, Option<LeaseSet2>), LookupError> {
+) -> Result<(Destination, Option<Entry>), LookupError> {
     if name == "ME" {
         return own.map(|home| (home.keys.destination.clone(), None)).ok_or(LookupError::NoSession);
     }
@@ -174,12 +177,12 @@ async fn answer<O: Opener>(
         }
         None => seek(server, whom).await?,
     };
-    let destination = lease_set.destination().map_err(|_| LookupError::NotFound)?;
+    let destination = lease_set.destination().ok_or(LookupError::NotFound)?;
     Ok((destination, Some(lease_set)))
 }
 
 /// Asks as nobody in particular: to ask as a session of another program would tie the two together.
-async fn seek<O: Opener>(server: &Server<O>, whom: B32) -> Result<LeaseSet2, FindError> {
+async fn seek<O: Opener>(server: &Server<O>, whom: B32) -> Result<Entry, FindError> {
     let open = async || server.opener.open(Wish::nobody(server.tunnels)).await.ok_or(FindError::NotFound);
     let seeker = server.seeker.get_or_try_init(open).await?;
     ready(|| seeker.is_ready()).await.ok_or(FindError::NotFound)?;

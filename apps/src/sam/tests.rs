@@ -8,9 +8,10 @@ use ramson_actors::destination::{FindError, Options};
 use ramson_protocol::b32::B32;
 use ramson_protocol::base64;
 use ramson_protocol::blinding::{ClientKey, OpenError, Readers};
+use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::Lease;
-use ramson_protocol::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
+use ramson_protocol::data::lease_set2::LeaseSet2Builder;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::datagram::{Claimed, Signed};
 use ramson_protocol::destination::datagrams::Datagram;
@@ -117,7 +118,7 @@ impl Endpoint for End {
         self.datagrams.lock().await.recv().await
     }
 
-    async fn find(&self, whom: B32) -> Result<LeaseSet2, FindError> {
+    async fn find(&self, whom: B32) -> Result<Entry, FindError> {
         let net = self.net.0.lock();
         let is = |known: &&Known| match &whom {
             B32::Hash(hash) => known.keys.destination.hash() == *hash,
@@ -133,7 +134,7 @@ impl Endpoint for End {
             leases: vec![Lease { gateway: RouterHash([1; 32]), tunnel: TunnelId(1), end }],
             ..LeaseSet2Builder::default()
         };
-        Ok(builder.sign(&known.keys.destination, &known.keys.key, None, Wall::from_secs(1)).unwrap())
+        Ok(builder.sign(&known.keys.destination, &known.keys.key, None, Wall::from_secs(1)).unwrap().into())
     }
 
     async fn carry(mut program: TcpStream, early: Vec<u8>, mut stream: Wire) -> io::Result<()> {

@@ -8,6 +8,7 @@ Ramson's own metrics can answer.
 from . import (
     bob,
     chromium,
+    elgamal,
     encrypted,
     endpoint,
     floodfill,
@@ -122,6 +123,7 @@ ALL = (
     streams_java,
     streams_lossy,
     streams_long,
+    elgamal,
     encrypted,
     socks,
     http_proxy,

@@ -13,7 +13,7 @@ import net.i2p.data.Destination;
 /**
  * Downloads one file over streaming by the I2CP interface of a router, and tries again until a limit in seconds is over.
  *
- * <p>Arguments: address and port of I2CP, http://NAME.b32.i2p/PATH, the limit. The last line of the output is
+ * <p>Arguments: address and port of I2CP, http://NAME.b32.i2p/PATH, the limit, further options of the session. The last line of the output is
  * {@code sha256 DIGEST SIZE MILLISECONDS} if it arrived whole.
  */
 public final class JavaClient {
@@ -26,6 +26,9 @@ public final class JavaClient {
         for (String way : new String[] {"inbound", "outbound"}) {
             options.setProperty(way + ".length", "1");
             options.setProperty(way + ".quantity", "2");
+        }
+        for (int i = 4; i < arguments.length; i++) {
+            options.setProperty(arguments[i].split("=")[0], arguments[i].split("=", 2)[1]);
         }
         I2PSocketManager manager =
             I2PSocketManagerFactory.createManager(arguments[0], Integer.parseInt(arguments[1]), options);

@@ -3,6 +3,7 @@
 //! spec: i2np §DatabaseStore (type field)
 
 use super::encrypted_lease_set::EncryptedLeaseSet;
+use super::keys_and_cert::Destination;
 use super::lease_set::LeaseSet;
 use super::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2};
 use super::meta_lease_set::MetaLeaseSet;
@@ -163,6 +164,16 @@ impl Entry {
             Self::LeaseSet2(e) => e.verify(),
             Self::EncryptedLeaseSet(e) => e.verify(),
             Self::MetaLeaseSet(e) => e.verify(),
+        }
+    }
+
+    /// Whose it is, if that is a destination and not hidden.
+    pub fn destination(&self) -> Option<Destination> {
+        match self {
+            Self::RouterInfo(_) | Self::EncryptedLeaseSet(_) => None,
+            Self::LeaseSet(e) => e.destination().ok(),
+            Self::LeaseSet2(e) => e.destination().ok(),
+            Self::MetaLeaseSet(e) => e.destination().ok(),
         }
     }
 

@@ -27,6 +27,8 @@ const MAX_RECORDS: usize = 16;
 pub struct Options {
     /// The hybrid handshake that it takes and begins beside the plain one.
     pub hybrid: Option<Kem>,
+    /// Its lease set names a key of ElGamal, too, for those who have nothing newer.
+    pub elgamal: bool,
     /// Its lease set is encrypted, for these readers; by its hash nobody finds it.
     pub encrypted: Option<Readers>,
     /// What must be known beside an address to find an encrypted lease set, its own and others' whose address says so.
@@ -44,6 +46,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             hybrid: Some(Kem::MlKem768),
+            elgamal: false,
             encrypted: None,
             secret: String::new(),
             client_key: None,
@@ -96,7 +99,7 @@ impl Options {
                     "5" => encrypted = true,
                     _ => return Err(OptionError::Type),
                 },
-                "EncType" if !value.is_empty() => options.hybrid = hybrid(value)?,
+                "EncType" if !value.is_empty() => (options.hybrid, options.elgamal) = types(value)?,
                 "AuthType" => {
                     scheme = value.parse().ok().filter(|scheme| *scheme <= 2).ok_or(OptionError::Scheme)?;
                 }
@@ -133,13 +136,17 @@ impl Options {
     }
 }
 
-/// The first hybrid type of a list.
-fn hybrid(list: &str) -> Result<Option<Kem>, OptionError> {
-    let mut hybrid = None;
+/// The first hybrid type of a list, and whether the old one is in it.
+fn types(list: &str) -> Result<(Option<Kem>, bool), OptionError> {
+    let (mut hybrid, mut elgamal) = (None, false);
     for word in list.split(',') {
         let kind = word.trim().parse().map(EncType::from_code).map_err(|_| OptionError::Encryption)?;
         let kem = match kind {
-            EncType::ElGamal | EncType::X25519 => None,
+            EncType::X25519 => None,
+            EncType::ElGamal => {
+                elgamal = true;
+                None
+            }
             EncType::MlKem512X25519 => Some(Kem::MlKem512),
             EncType::MlKem768X25519 => Some(Kem::MlKem768),
             EncType::MlKem1024X25519 => Some(Kem::MlKem1024),
@@ -149,7 +156,7 @@ fn hybrid(list: &str) -> Result<Option<Kem>, OptionError> {
         };
         hybrid = hybrid.or(kem);
     }
-    Ok(hybrid)
+    Ok((hybrid, elgamal))
 }
 
 /// The key of `name:key`. INTEROP: i2pd takes any word for a name, Java base 64.

@@ -2,17 +2,20 @@
 
 use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
+use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2;
-use crate::id::TunnelId;
+use crate::id::{DestinationHash, TunnelId};
 use crate::payload::STREAMING;
 use crate::ratchet::block::MessageRef;
 use crate::ratchet::handshake::Kind;
 use crate::time::{Mono, Now, Wall};
+use ramson_crypto::elgamal;
 use ramson_crypto::x25519::PublicKey;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A lease that ends sooner is not chosen any more.
@@ -56,13 +59,58 @@ pub(super) struct TheirKey {
 pub(super) type Keys = SmallVec<[TheirKey; 2]>;
 
 /// See [`Keys`].
-pub(super) fn keys(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Keys {
+fn keys(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Keys {
     let with = |kind: Kind| {
         let of_kind = lease_set.encryption_keys().find(|(found, _)| *found == EncType::of_handshake(kind));
         let key = of_kind.and_then(|(_, key)| key.try_into().ok()).map(PublicKey);
         key.map(|key| TheirKey { kind, key })
     };
     kinds.filter_map(with).collect()
+}
+
+/// What a verified lease set tells of another destination.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) hash: DestinationHash,
+    pub(super) version: Wall,
+    pub(super) expires: Wall,
+    leases: Vec<Lease>,
+    pub(super) keys: Keys,
+    /// The key of those who know nothing newer, if there is no other.
+    pub(super) old: Option<Arc<elgamal::PublicKey>>,
+}
+
+impl Known {
+    /// Of a lease set of our time, with the keys that we can use.
+    pub(super) fn of(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Self {
+        let keys = keys(lease_set, kinds);
+        let old = lease_set.encryption_keys().find(|(kind, _)| *kind == EncType::ElGamal).filter(|_| keys.is_empty());
+        Self {
+            hash: lease_set.hash(),
+            version: lease_set.published(),
+            expires: lease_set.expires(),
+            leases: lease_set.leases().collect(),
+            keys,
+            old: old.and_then(|(_, key)| elgamal::PublicKey::from_bytes(key)).map(Arc::new),
+        }
+    }
+
+    /// Of one of the first kind.
+    pub(super) fn of_first(lease_set: &LeaseSet) -> Self {
+        Self {
+            hash: lease_set.hash(),
+            version: lease_set.earliest(),
+            expires: lease_set.expires(),
+            leases: lease_set.leases().collect(),
+            keys: Keys::new(),
+            old: elgamal::PublicKey::from_bytes(lease_set.encryption_key()).map(Arc::new),
+        }
+    }
+
+    /// True if there is a key that something can be sent to.
+    pub(super) fn is_usable(&self, now: Wall) -> bool {
+        (!self.keys.is_empty() || self.old.is_some()) && self.expires > now
+    }
 }
 
 /// A payload that is to be sent.
@@ -81,7 +129,7 @@ pub(super) struct Waiting {
 /// Another destination.
 #[derive(Debug)]
 pub(super) struct Remote {
-    lease_set: Option<(LeaseSet2, Keys)>,
+    lease_set: Option<Known>,
     /// Its hybrid handshakes were not answered.
     plain: bool,
     /// The tunnel of ours and the lease that are used.
@@ -125,7 +173,7 @@ impl Remote {
     }
 
     pub(super) fn keys(&self) -> &[TheirKey] {
-        self.lease_set.as_ref().map_or(&[], |(_, keys)| keys)
+        self.lease_set.as_ref().map_or(&[], |known| &known.keys)
     }
 
     /// The key to send with: that of a session that stands, or the best for a new one.
@@ -135,6 +183,11 @@ impl Remote {
         ready.or_else(new).copied()
     }
 
+    /// The key of one who speaks by ElGamal alone.
+    pub(super) fn old_key(&self) -> Option<&Arc<elgamal::PublicKey>> {
+        self.lease_set.as_ref()?.old.as_ref()
+    }
+
     /// Hybrid handshakes are not answered: it is asked without from now on, if it has a key for that.
     pub(super) fn go_plain(&mut self) -> bool {
         let can = !self.plain && self.keys().iter().any(|theirs| theirs.kind.is_none());
@@ -142,23 +195,23 @@ impl Remote {
         can
     }
 
-    /// True if this very lease set is known, or a newer one.
-    pub(super) fn has(&self, other: &LeaseSet2) -> bool {
-        self.lease_set.as_ref().is_some_and(|(known, _)| known.published() >= other.published())
+    /// True if a lease set of this version is known, or a newer one.
+    pub(super) fn has(&self, version: Wall) -> bool {
+        self.lease_set.as_ref().is_some_and(|known| known.version >= version)
     }
 
-    pub(super) fn learn(&mut self, lease_set: LeaseSet2, keys: Keys) {
+    pub(super) fn learn(&mut self, known: Known) {
         self.looking = false;
-        if self.has(&lease_set) {
+        if self.has(known.version) {
             return;
         }
         (self.in_vain, self.sought) = (0, None);
-        self.lease = self.lease.filter(|lease| lease_set.leases().any(|other| other == *lease));
-        self.lease_set = Some((lease_set, keys));
+        self.lease = self.lease.filter(|lease| known.leases.contains(lease));
+        self.lease_set = Some(known);
     }
 
     pub(super) fn has_lease(&self, now: Wall) -> bool {
-        self.lease_set.as_ref().is_some_and(|(set, _)| set.leases().any(|lease| lease.end > now))
+        self.lease_set.as_ref().is_some_and(|known| known.leases.iter().any(|lease| lease.end > now))
     }
 
     /// How long what waits is held for the answer to a New Session message.
@@ -223,10 +276,10 @@ impl Remote {
             self.tunnel = pick(outbound, rng);
         }
         if self.lease.is_none_or(|lease| lease.end < now.plus(LEAST_LIFE)) {
-            let (set, _) = self.lease_set.as_ref()?;
-            let fresh: Vec<Lease> = set.leases().filter(|lease| lease.end >= now.plus(LEAST_LIFE)).collect();
+            let all = &self.lease_set.as_ref()?.leases;
+            let fresh: Vec<Lease> = all.iter().copied().filter(|lease| lease.end >= now.plus(LEAST_LIFE)).collect();
             // One that ends soon is better than none.
-            self.lease = pick(&fresh, rng).or_else(|| set.leases().max_by_key(|lease| lease.end));
+            self.lease = pick(&fresh, rng).or_else(|| all.iter().copied().max_by_key(|lease| lease.end));
         }
         Some((self.tunnel?, self.lease?))
     }
@@ -248,7 +301,7 @@ impl Remote {
         self.in_vain += 1;
         let others: Vec<TunnelId> = outbound.iter().copied().filter(|other| Some(*other) != self.tunnel).collect();
         let leases: Vec<Lease> = match &self.lease_set {
-            Some((set, _)) => set.leases().filter(|other| Some(*other) != self.lease).collect(),
+            Some(known) => known.leases.iter().copied().filter(|other| Some(*other) != self.lease).collect(),
             None => Vec::new(),
         };
         // The other end knows best which of its tunnels live, ours may be the dead one.

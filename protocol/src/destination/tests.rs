@@ -20,8 +20,11 @@ struct Node {
     core: Destination,
     identity: keys_and_cert::Destination,
     key: SigningKey,
+    secret: SecretKey,
     /// What its lease set says that it takes.
     claims: Kind,
+    /// It says that it takes nothing newer than ElGamal.
+    old: bool,
     /// The number of its inbound tunnel.
     tunnel: u32,
     accepted: Vec<u32>,
@@ -38,13 +41,15 @@ impl Node {
         let identity = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
         let us = Signer { destination: identity.clone(), key: key.clone().into(), offline: None };
         let config = Config { listening: true, datagrams: true, ..Config::default() };
-        let encryption = Secrets::one(SecretKey::from_bytes([n; 32]), hybrid);
-        let core = Destination::new(config, us, &encryption, [n; 32], START);
+        let secret = SecretKey::from_bytes([n; 32]);
+        let core = Destination::new(config, us, &Secrets::one(secret.clone(), hybrid), [n; 32], START);
         Self {
             core,
+            secret,
             identity,
             key,
             claims: hybrid,
+            old: false,
             tunnel: u32::from(n) * 100,
             accepted: vec![],
             read: vec![],
@@ -61,6 +66,12 @@ impl Node {
             tunnel: TunnelId(self.tunnel),
             end: now.wall.plus(Duration::from_secs(600)),
         };
+        if self.old {
+            let key = old::key(&self.secret).public().as_bytes().to_vec();
+            let keys = vec![(EncType::ElGamal, key)];
+            let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
+            return builder.sign(&self.identity, &self.key, None, now.wall).unwrap();
+        }
         let kinds = self.claims.map(Some).into_iter().chain([None]);
         let keys = kinds
             .map(|kind| (EncType::of_handshake(kind), self.core.sessions().public(None).unwrap().0.to_vec()))
@@ -102,6 +113,12 @@ impl Net {
                         let Delivery::Tunnel(_, tunnel) = delivery else { panic!("to a lease") };
                         self.serial += 1;
                         let data = garlic::parse(&body).unwrap();
+                        self.way.insert((self.now.mono + RTT / 2, self.serial), (tunnel.0, data));
+                    }
+                    Out::Onward { delivery, message, .. } => {
+                        let Delivery::Tunnel(_, tunnel) = delivery else { panic!("to a lease") };
+                        self.serial += 1;
+                        let data = garlic::parse(&message.body).unwrap();
                         self.way.insert((self.now.mono + RTT / 2, self.serial), (tunnel.0, data));
                     }
                     Out::LookUp(hash) => {
@@ -515,4 +532,39 @@ fn when_nothing_is_heard_another_way_is_tried_and_when_something_is_the_way_stay
         }
         assert_eq!(tunnels.len(), if heard { 1 } else { 2 });
     }
+}
+
+#[test]
+fn one_who_knows_nothing_newer_than_elgamal_is_spoken_to_so_and_answers() {
+    let mut old = Node::new(2, None);
+    old.old = true;
+    old.core.old.offer();
+    let mut net = Net::of([Node::new(1, None), old]);
+    let stream = net.connect(b"GET /");
+    net.run(Duration::from_secs(1));
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    net.nodes[1].core.streams_mut().write(now, other, b"200 OK");
+    net.run(Duration::from_secs(1));
+    assert_eq!((net.nodes[1].read.as_slice(), net.nodes[0].read.as_slice()), (&b"GET /"[..], &b"200 OK"[..]));
+    assert_eq!(net.nodes[1].lookups, 0, "the lease set came along, and can be answered to");
+    for _ in 0..100 {
+        let now = net.now;
+        net.nodes[0].core.streams_mut().write(now, stream, &[7; 5000]);
+        net.run(Duration::from_millis(500));
+    }
+    assert_eq!(net.nodes[1].read.len(), 5 + 100 * 5000);
+    let stats = net.nodes[0].core.elgamal_stats();
+    assert!(stats.asked < 12 && stats.sent > 100, "{stats:?}");
+    assert_eq!(net.nodes.iter().map(|node| node.core.stats().bad_cloves).sum::<u64>(), 0);
+}
+
+#[test]
+fn nobody_begins_by_elgamal_with_one_who_does_not_offer_it() {
+    let mut shy = Node::new(2, None);
+    shy.old = true;
+    let mut net = Net::of([Node::new(1, None), shy]);
+    net.connect(b"GET /");
+    net.run(Duration::from_secs(5));
+    assert!(net.nodes[1].accepted.is_empty());
+    assert_eq!(net.nodes[1].core.elgamal_stats().heard, 0);
 }

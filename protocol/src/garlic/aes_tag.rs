@@ -1,5 +1,5 @@
-//! The old reply to a lookup: AES under a session key, named by a 32-byte session tag. Only this "existing session"
-//! form is here, for requesters that still ask for it.
+//! The old garlic: AES under a session key, named by a 32-byte session tag. Old requesters ask for answers in this "existing session" form;
+//! destinations of that age speak so with each other ([`crate::elgamal`]).
 //!
 //! ```text
 //! session tag (32) | AES-256-CBC of:
@@ -7,11 +7,12 @@
 //!     | payload | padding to 16
 //! ```
 //!
-//! The IV is the first half of SHA-256(session tag).
+//! The IV is the first half of SHA-256(session tag), or of what stands for the tag where a session begins.
 //!
 //! spec: elgamal-aes §Existing Session Message Specification, §AES Block
 
 use super::clove::{Clove, CloveDelivery};
+use crate::i2np::header::write_std;
 use crate::i2np::{Message, MessageType, ShortHeader};
 use crate::id::MessageId;
 use crate::time::Wall;
@@ -32,18 +33,31 @@ const BLOCK_MIN: usize = 128;
 /// # Errors
 /// If the message is too large.
 pub fn clove_set(delivery: &CloveDelivery, message: &Message, id: MessageId) -> Result<Vec<u8>> {
-    let expiration = message.expiration;
+    let clove = Clove { delivery: *delivery, header: message.header(), body: &message.body };
     let mut out = Vec::with_capacity(message.body.len() + 96);
-    out.put_u8(1);
-    delivery.write(&mut out);
-    message.write_std(&mut out)?;
-    // The clove's id, expiration and null certificate, then the set's null certificate, id and expiration.
-    out.put_u32(id.0);
-    out.put_u64(expiration.0);
-    out.put(&[0; 6]);
-    out.put_u32(id.0);
-    out.put_u64(expiration.0);
+    write_clove_set(&[clove], id, &mut out)?;
     Ok(out)
+}
+
+/// A clove set. `id` names the set and its cloves, and the first clove's expiration is that of the set.
+///
+/// # Errors
+/// If a message is too large, or there are too many.
+pub fn write_clove_set(cloves: &[Clove<'_>], id: MessageId, out: &mut Vec<u8>) -> Result<()> {
+    out.put_u8(u8::try_from(cloves.len()).map_err(|_| Error::TooLarge("clove set"))?);
+    for Clove { delivery, header, body } in cloves {
+        delivery.write(out);
+        write_std(*header, body, out)?;
+        // The clove's id, expiration and null certificate.
+        out.put_u32(id.0);
+        out.put_u64(header.expiration.0);
+        out.put(&[0; 3]);
+    }
+    // The set's null certificate, id and expiration.
+    out.put(&[0; 3]);
+    out.put_u32(id.0);
+    out.put_u64(cloves.first().map_or(0, |clove| clove.header.expiration.0));
+    Ok(())
 }
 
 /// Encrypts `payload` (a clove set) under `key`; returns the body of a Garlic message.
@@ -51,20 +65,33 @@ pub fn seal(key: &[u8; 32], tag: &[u8; TAG_LEN], payload: &[u8], rng: &mut ChaCh
     let mut body = Vec::with_capacity(payload.len() + 4 + TAG_LEN + BLOCK_MIN);
     body.put_u32(0);
     body.put(tag);
-    let from = body.len();
-    body.put_u16(0);
-    body.put_u32(payload.len() as u32);
-    body.put(&sha256(&[payload]));
-    body.put_u8(0);
-    body.put(payload);
-    let padded = (body.len() - from).next_multiple_of(16).max(BLOCK_MIN);
-    let end = body.len();
-    body.resize(from + padded, 0);
-    rng.fill_bytes(&mut body[end..]);
-    Cbc::new(key).encrypt(&iv(tag), &mut body[from..]);
+    seal_block(key, tag, &[], payload, &mut body, rng);
     let len = (body.len() - 4) as u32;
     body[..4].copy_from_slice(&len.to_be_bytes());
     body
+}
+
+/// Appends the encrypted block: `tags` for messages to come, and `payload`. `pre_iv` is the tag, or what stands for it.
+pub fn seal_block(
+    key: &[u8; 32],
+    pre_iv: &[u8; TAG_LEN],
+    tags: &[[u8; TAG_LEN]],
+    payload: &[u8],
+    out: &mut Vec<u8>,
+    rng: &mut ChaCha20Rng,
+) {
+    let from = out.len();
+    out.put_u16(u16::try_from(tags.len()).unwrap_or(u16::MAX));
+    out.put(tags.as_flattened());
+    out.put_u32(payload.len() as u32);
+    out.put(&sha256(&[payload]));
+    out.put_u8(0);
+    out.put(payload);
+    let padded = (out.len() - from).next_multiple_of(16).max(BLOCK_MIN);
+    let end = out.len();
+    out.resize(from + padded, 0);
+    rng.fill_bytes(&mut out[end..]);
+    Cbc::new(key).encrypt(&iv(pre_iv), &mut out[from..]);
 }
 
 /// Opens the encrypted bytes of a Garlic message whose tag is `tag`; the payload is the returned part.
@@ -74,16 +101,28 @@ pub fn seal(key: &[u8; 32], tag: &[u8; TAG_LEN], payload: &[u8], rng: &mut ChaCh
 pub fn open<'a>(key: &[u8; 32], data: &'a mut [u8]) -> Result<&'a [u8]> {
     let have = data.len();
     let (tag, block) = data.split_first_chunk_mut::<TAG_LEN>().ok_or(Error::Truncated { need: TAG_LEN, have })?;
-    if block.len() % 16 != 0 {
+    open_block(key, tag, block).map(|(_, payload)| payload)
+}
+
+/// Opens the encrypted block: tags for messages to come, and the payload.
+///
+/// # Errors
+/// If it is not of this form, or its payload does not match its hash.
+pub fn open_block<'a>(
+    key: &[u8; 32],
+    pre_iv: &[u8; TAG_LEN],
+    block: &'a mut [u8],
+) -> Result<(&'a [[u8; TAG_LEN]], &'a [u8])> {
+    if !block.len().is_multiple_of(16) {
         return Err(Error::Invalid("AES block length"));
     }
-    Cbc::new(key).decrypt(&iv(tag), block);
+    Cbc::new(key).decrypt(&iv(pre_iv), block);
     let mut r = Reader::new(block);
-    let tags = r.u16()?;
-    if tags > TAGS_MAX {
+    let count = r.u16()?;
+    if count > TAGS_MAX {
         return Err(Error::TooLarge("session tags"));
     }
-    r.take(usize::from(tags) * TAG_LEN)?;
+    let tags = r.take(usize::from(count) * TAG_LEN)?;
     let size = usize::try_from(r.u32()?).unwrap_or(usize::MAX);
     let hash = r.array::<32>()?;
     match r.u8()? {
@@ -92,7 +131,7 @@ pub fn open<'a>(key: &[u8; 32], data: &'a mut [u8]) -> Result<&'a [u8]> {
         _ => return Err(Error::Invalid("AES block flag")),
     }
     let payload = r.take(size)?;
-    if sha256(&[payload]) == hash { Ok(payload) } else { Err(Error::Invalid("AES block hash")) }
+    if sha256(&[payload]) == hash { Ok((tags.as_chunks().0, payload)) } else { Err(Error::Invalid("AES block hash")) }
 }
 
 /// The cloves of a clove set, as [`Clove`]s whose body is what follows the I2NP header.

@@ -204,15 +204,7 @@ impl Message {
     /// # Errors
     /// `TooLarge` above [`MAX_BODY`]; then nothing was appended.
     pub fn write_std(&self, w: &mut impl Writer) -> Result<()> {
-        let size = u16::try_from(self.body.len()).ok().filter(|_| self.body.len() <= MAX_BODY);
-        let size = size.ok_or(Error::TooLarge("I2NP message"))?;
-        w.put_u8(self.kind.code());
-        w.put_u32(self.id.0);
-        w.put_u64(self.expiration.0);
-        w.put_u16(size);
-        w.put_u8(sha256(&[&self.body])[0]);
-        w.put(&self.body);
-        Ok(())
+        write_std(self.header(), &self.body, w)
     }
 
     /// Appends the message with its short header.
@@ -264,6 +256,22 @@ pub enum Freshness {
     Expired,
     /// Its expiration is further ahead than anyone needs.
     TooFarAhead,
+}
+
+/// Appends a message with its standard header.
+///
+/// # Errors
+/// `TooLarge` above [`MAX_BODY`]; then nothing was appended.
+pub fn write_std(header: ShortHeader, body: &[u8], w: &mut impl Writer) -> Result<()> {
+    let size = u16::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BODY);
+    let size = size.ok_or(Error::TooLarge("I2NP message"))?;
+    w.put_u8(header.kind.code());
+    w.put_u32(header.id.0);
+    w.put_u64(header.expiration.0);
+    w.put_u16(size);
+    w.put_u8(sha256(&[body])[0]);
+    w.put(body);
+    Ok(())
 }
 
 /// Judges an expiration.

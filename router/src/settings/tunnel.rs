@@ -143,6 +143,9 @@ section! {
         /// Beside X25519 its sessions are agreed on by ML-KEM with this parameter set, 512, 768 or 1024, with all who do the same: who
         /// has a quantum computer one day cannot read what he recorded. 0 is none.
         ml_kem: u16 = 768 => Live;
+        /// Also take sessions by ElGamal, from programs of old that have nothing newer. Whom this destination calls itself is spoken to so
+        /// without it.
+        elgamal: bool = false => Live;
         /// Of `client`, `irc-client`, `socks`, `http-proxy` and `connect`: build no tunnels until a program comes. It counts if all
         /// tunnels with the same keys say so.
         delay_open: bool = false => Live;
@@ -316,6 +319,7 @@ impl Tunnel {
                     ));
                 }
             },
+            elgamal: self.elgamal,
             encrypted: self.encrypted.then_some(readers),
             secret: self.lookup_password.clone(),
             client_key: match self.reader_key.as_str() {

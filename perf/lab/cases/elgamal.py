@@ -1,0 +1,66 @@
+"""Destinations of Java I2P that know nothing newer than ElGamal have streams with Ramson's, each way, with their SHA-256."""
+
+from ..download import Broken, Direct
+from ..i2pd import I2pd
+from ..java import JavaRouter
+from ..network import Network
+from ..outcome import Failed, eventually
+from ..subject import subject
+
+NEEDS_RAMSON = True
+_PORT = 4600
+_OLD = "i2cp.leaseSetEncType=0"
+_SIZE, _QUICK_SIZE = 10_000_000, 2_000_000
+_EVENTS = "ramson_destination_events_total"
+
+
+class NETWORK(Network):
+    """Ramson and a Java router with destinations, and i2pd between them."""
+
+    name = "elgamal"
+
+    def __init__(self, lab):
+        super().__init__(lab)
+        self.hops = [self.add(I2pd(self, n, floodfill=n < 4)) for n in range(1, 7)]
+        self.java = self.add(JavaRouter(self, 9))
+        self.subject = self.add(subject(self, 10))
+        self.subject.serve("site", self.web, elgamal=True)
+
+
+def run(net):
+    size = _QUICK_SIZE if net.lab.quick else _SIZE
+    facts = [_to_java(net, size), _from_java(net, size)]
+    new, more = (net.subject.metrics().total(_EVENTS, part="elgamal", event=event) for event in ("question_opened", "message_opened"))
+    if not new or not more:
+        raise Failed(f"{new:.0f} sessions and {more:.0f} messages by ElGamal", net.subject, net.java)
+    return f"{'; '.join(facts)}; {new:.0f} sessions and {more:.0f} messages with tags opened"
+
+
+def _to_java(net, size):
+    """A client of Java, which finds the key of ElGamal in Ramson's LeaseSet."""
+    file, lines = net.web.file(size), []
+
+    def done():
+        lines[:] = net.java.fetch(net.subject.name_of("site"), file, 120, _OLD)
+        return bool(lines) and lines[-1].startswith("sha256 ")
+
+    if not eventually(240, done, 2):
+        raise Failed(f"to Java: {lines[-3:]}", net.subject, net.java)
+    _, digest, length, milliseconds = lines[-1].split()
+    if (digest, int(length)) != (file.sha256, size):
+        raise Failed(f"to Java: {length} bytes with another SHA-256", net.subject, net.java)
+    return f"to Java: {size // 1_000_000} MB at {size / int(milliseconds) / 1000:.2f} MB/s"
+
+
+def _from_java(net, size):
+    """A server of Java, whose LeaseSet is one of the first kind; Ramson's client has no setting for it."""
+    name = net.java.serve("site", net.web, _OLD)
+    net.subject.reach("to-java", _PORT, name)
+    net.subject.reload()
+    way = Direct(net.subject.ip, _PORT)
+    try:
+        way.fetch_patiently("", net.web.file(1_000), 180)
+        transfer = way.fetch("", net.web.file(size), limit=max(120, size / 50_000))
+    except Broken as e:
+        raise Failed(f"from Java: {e}", net.subject, net.java) from e
+    return f"from Java: {size // 1_000_000} MB at {transfer.rate:.2f} MB/s"
