@@ -129,6 +129,11 @@ impl SendHalf {
         self.flight.len()
     }
 
+    /// True if the other side has the first packet of all.
+    pub(super) fn has_first(&self) -> bool {
+        self.first != 0
+    }
+
     pub(super) fn has_lost(&self) -> bool {
         !self.lost.is_empty()
     }

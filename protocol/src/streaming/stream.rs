@@ -41,7 +41,12 @@ const CHOKED_BY_GAPS: u16 = u16::MAX;
 /// Bytes of lost packets that may be on their way to a side that has no room.
 const AGAIN_TO_CHOKED: u64 = 32 * 1834;
 
-/// The answer to a first packet is sent twice when others follow it and it has not been acknowledged after this. INTEROP: i2pd gives
+/// Packets that are on their way at most before the first is acknowledged. INTEROP: i2pd ends a stream at once when two packets come before the
+/// first, as one lost packet in a hundred would have it: the timer of the one is cancelled by the other, and does not know that from
+/// its end.
+const UNTIL_FIRST: usize = 2;
+
+/// The answer to a first packet is sent twice when another follows it and it has not been acknowledged after this. INTEROP: i2pd gives
 /// up a stream whose first packet comes 200 ms later than another.
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 
@@ -570,7 +575,8 @@ impl Stream {
     /// True if the window has room for a packet, and the other side keeps it even if the first of those under way is lost.
     fn fits(&self) -> bool {
         let most = if self.choked { 1 } else { self.window() };
-        self.send.in_flight() < most && self.send.unacked() < self.span as usize
+        let span = if self.send.has_first() { self.span as usize } else { UNTIL_FIRST };
+        self.send.in_flight() < most && self.send.unacked() < span
     }
 
     /// True if a packet that was lost may go. Who has no room has it again when what is missing has come, so that goes all the same.
