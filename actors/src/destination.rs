@@ -314,6 +314,11 @@ impl DestinationHandle {
         found.await.unwrap_or(Err(FindError::NotFound))
     }
 
+    /// True while the lease set of another is being looked for.
+    pub async fn is_sought(&self, whom: B32) -> bool {
+        self.actor.send(questions::IsSought(whom)).await.unwrap_or(false)
+    }
+
     /// True if it has tunnels both ways. One that has given them up, since nobody used it, builds new ones for whoever asks.
     pub fn is_ready(&self) -> bool {
         let own = self.pool.paths().get();

@@ -6,7 +6,7 @@
 //!                  page for the user <-----+-------------------------+          headers scrubbed (scrub.rs) v
 //!                  (pages.rs)                                                a stream to the destination (connector.rs)
 //! ```
-//! HTTP itself is hyper's on both sides: what is no clean HTTP never gets through, and each message has one length. No name
+//! What is long in coming is shown to be on its way (waiting.rs). HTTP itself is hyper's on both sides: what is no clean HTTP never gets through, and each message has one length. No name
 //! is ever looked up in the DNS, and no address outside is called: what is not for I2P goes to an outproxy in I2P (outside.rs), if
 //! there is one in the configuration, and else nowhere.
 //!
@@ -21,6 +21,7 @@ mod outside;
 mod pages;
 mod request;
 pub(crate) mod scrub;
+mod waiting;
 
 use crate::listener;
 use crate::names::book::{Book, BookError};
@@ -50,6 +51,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use waiting::Waiting;
 
 /// Browsers' connections that are served at once. Tabs and pictures open many.
 const CONNECTIONS: usize = 1024;
@@ -82,6 +84,7 @@ struct Carrier<N: Network> {
     connector: Connector<N>,
     client: Client<Connector<N>, Incoming>,
     outside: Option<Outside<N>>,
+    waiting: Waiting,
 }
 
 impl<N: Network> Carrier<N> {
@@ -96,7 +99,7 @@ impl<N: Network> Carrier<N> {
             .set_host(false)
             .build(connector.clone());
         let outside = Outside::new(connector.clone(), names.clone(), outproxies);
-        Self { network, connector, client, outside }
+        Self { network, connector, client, outside, waiting: Waiting::default() }
     }
 }
 
@@ -286,18 +289,32 @@ impl<N: Network> Carrier<N> {
     async fn pass_on(&self, mut request: Request<Incoming>, asked: &Asked, site: &Site) -> Result<Answer, Problem> {
         let upgrades = scrub::asks_for_upgrade(request.headers());
         let browser = upgrades.then(|| hyper::upgrade::on(&mut request));
+        let for_a_person = waiting::is_for_a_person(&request);
         scrub::request(request.headers_mut(), &asked.host, asked.port, upgrades);
         // The stream is found by the address, whatever the site is called.
-        let uri = format!("http://{}:{}{}", site.address, site.port, asked.path).parse();
-        *request.uri_mut() = uri.map_err(|_| Problem::Uri)?;
+        let url = format!("http://{}:{}{}", site.address, site.port, asked.path);
+        *request.uri_mut() = url.parse().map_err(|_| Problem::Uri)?;
         *request.version_mut() = hyper::Version::HTTP_11;
-        let mut response = self.client.request(request).await.map_err(|error| failed(&site.host, &error))?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Some(browser) = browser else { return Err(Problem::Broken(site.host.clone())) };
-            let stream = hyper::upgrade::on(&mut response);
-            upgraded::join(browser, stream);
+        let (client, host) = (self.client.clone(), site.host.clone());
+        let answered = async move {
+            let mut response = client.request(request).await.map_err(|error| failed(&host, &error))?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                let Some(browser) = browser else { return Err(Problem::Broken(host)) };
+                let stream = hyper::upgrade::on(&mut response);
+                upgraded::join(browser, stream);
+            }
+            Ok(answer::of_site(response))
+        };
+        if !for_a_person {
+            return answered.await;
         }
-        Ok(answer::of_site(response))
+        match self.waiting.answer(&url, &site.host, answered).await? {
+            Ok(answer) => Ok(answer),
+            Err(waited) => {
+                let stage = self.network.stage(site.address.clone().into()).await;
+                Ok(pages::waiting(&site.host, stage, waited))
+            }
+        }
     }
 }
 

@@ -27,6 +27,15 @@ impl From<B32> for Target {
     }
 }
 
+impl From<Target> for B32 {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Hash(hash) => Self::Hash(hash),
+            Target::Blinded(blinded) => Self::Blinded(blinded),
+        }
+    }
+}
+
 /// Why there is no stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ConnectError {
@@ -73,6 +82,17 @@ impl From<FindError> for ConnectError {
     }
 }
 
+/// How far a stream is on its way to a destination that has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Our own tunnels do not stand yet.
+    Tunnels,
+    /// Its LeaseSet is looked for.
+    Search,
+    /// It is called.
+    Call,
+}
+
 /// Makes streams as one destination of ours. Clones are the same destination.
 pub trait Network: Clone + Send + Sync + 'static {
     /// A stream.
@@ -86,6 +106,11 @@ pub trait Network: Clone + Send + Sync + 'static {
 
     /// Carries bytes between a local program and a stream, `early` before all others, until both have closed or either breaks.
     fn carry(program: TcpStream, early: Vec<u8>, stream: Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// How far a stream to this destination is that has been begun.
+    fn stage(&self, _to: Target) -> impl Future<Output = Stage> + Send {
+        std::future::ready(Stage::Call)
+    }
 
     /// Its datagrams. `None` if it has none.
     fn datagrams(&self) -> impl Future<Output = Option<Datagrams>> + Send {

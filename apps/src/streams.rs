@@ -1,7 +1,7 @@
 //! Streams of a destination that is opened when the first is wanted: an application that nobody uses costs nothing.
 
 use crate::carry::carry;
-use crate::network::{ConnectError, Network, Target};
+use crate::network::{ConnectError, Network, Stage, Target};
 use crate::udp::Datagrams;
 use parking_lot::Mutex;
 use ramson_actors::destination::DestinationHandle;
@@ -140,6 +140,20 @@ impl Network for Streams {
     async fn carry(program: TcpStream, early: Vec<u8>, stream: Stream) -> io::Result<()> {
         stream.write_all(&early).await?;
         carry(program, stream).await
+    }
+
+    async fn stage(&self, to: Target) -> Stage {
+        let cell = Arc::clone(&self.destination.lock());
+        match cell.get() {
+            Some((destination, _)) if destination.is_ready() => {
+                if destination.is_sought(to.into()).await {
+                    Stage::Search
+                } else {
+                    Stage::Call
+                }
+            }
+            _ => Stage::Tunnels,
+        }
     }
 
     async fn datagrams(&self) -> Option<Datagrams> {

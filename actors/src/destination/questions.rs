@@ -60,6 +60,11 @@ type Finding = Result<Entry, FindError>;
 #[rtype(result = "()")]
 pub(super) struct Find(pub(super) B32, pub(super) oneshot::Sender<Finding>);
 
+/// Whether the lease set of this destination is being looked for.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub(super) struct IsSought(pub(super) B32);
+
 /// Who waits for a search, by what it looks for.
 pub(super) type Finders = HashMap<NetDbKey, Vec<oneshot::Sender<Finding>>>;
 
@@ -273,6 +278,19 @@ impl Handler<Find> for LocalDestination {
                 None => self.begin(DestinationHash(key.0), ctx),
             }
         }
+    }
+}
+
+impl Handler<IsSought> for LocalDestination {
+    type Result = bool;
+
+    fn handle(&mut self, IsSought(whom): IsSought, _: &mut Context<Self>) -> bool {
+        let now = self.shared.now().wall;
+        let key = match whom {
+            B32::Hash(hash) => Some(self.encrypted.of_hash(&hash, now).map_or(hash.into(), |(key, _)| key)),
+            B32::Blinded(address) => self.encrypted.of_address(&address, now).map(|(key, _)| key),
+        };
+        key.is_some_and(|key| self.searches.contains_key(&key))
     }
 }
 

@@ -4,7 +4,7 @@ use super::accounts::Challenge;
 use super::answer::{self, Answer};
 use super::local;
 use crate::names::{HostName, NameError};
-use crate::network::ConnectError;
+use crate::network::{ConnectError, Stage};
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, PROXY_AUTHENTICATE, REFERRER_POLICY,
@@ -12,7 +12,9 @@ use hyper::header::{
 };
 use ramson_protocol::b32::{B32, B32Error};
 use ramson_protocol::id::DestinationHash;
+use std::cmp::Ordering;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// Why a browser gets a page of ours.
 #[derive(Debug, PartialEq, Eq)]
@@ -336,6 +338,41 @@ pub(super) fn problem(problem: &Problem, jump_services: &[String], may_come_agai
     {
         answer.headers_mut().insert(PROXY_AUTHENTICATE, challenge);
     }
+    answer
+}
+
+/// The page while a site has not answered: how far the way to it is. It comes again by itself, and then waits itself.
+pub(super) fn waiting(host: &str, stage: Stage, waited: Duration) -> Answer {
+    let steps = [
+        (
+            Stage::Tunnels,
+            "Tunnels of our own",
+            "are being built: it takes about a minute after the start of the router",
+        ),
+        (Stage::Search, "Where the site is", "is being asked of those who may know"),
+        (Stage::Call, "The site itself", "has been called, and has not answered yet"),
+    ];
+    let mut forms = String::from("<ol>\n");
+    for (step, name, now) in steps {
+        let said = match step.cmp(&stage) {
+            Ordering::Less => "done",
+            Ordering::Equal => now,
+            Ordering::Greater => "comes after that",
+        };
+        let current = if step == stage { " aria-current=\"step\"" } else { "" };
+        // Writing into a string does not fail.
+        let _ = writeln!(forms, "<li{current}>{name}: {said}</li>");
+    }
+    forms.push_str("</ol>\n");
+    let words = Words {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "On the way",
+        what: format!("“{host}” has not answered within {} seconds, and is still waited for.", waited.as_secs()),
+        next: vec!["You need not do anything: the site is shown here when it answers.".to_owned()],
+        forms,
+    };
+    let mut answer = page(&words, "waiting");
+    answer.headers_mut().insert(REFRESH, HeaderValue::from_static("1"));
     answer
 }
 

@@ -95,6 +95,7 @@ impl Sites {
                 heard.lock().requests.push(line);
                 let mut response = Response::new(Full::new(bytes::Bytes::from_static(b"hello")));
                 match head.uri.path() {
+                    "/slow" => tokio::time::sleep(Duration::from_secs(30)).await,
                     "/gzip" => {
                         let mut gzip = std::process::Command::new("gzip");
                         gzip.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
@@ -173,6 +174,11 @@ impl Rig {
         self.raw(&format!("GET {url} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Firefox\r\n\r\n")).await
     }
 
+    /// The same of a page that somebody opens.
+    async fn open(&self, url: &str, headers: &str) -> String {
+        self.raw(&format!("GET {url} HTTP/1.1\r\nHost: x\r\nUpgrade-Insecure-Requests: 1\r\n{headers}\r\n")).await
+    }
+
     fn requests(&self) -> Vec<String> {
         self.sites.0.lock().requests.clone()
     }
@@ -227,6 +233,46 @@ async fn a_body_goes_through_whole_and_has_one_length() {
             || rig.requests()[2].ends_with("transfer-encoding,user-agent,x-accept-encoding 5"),
         "{both}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_page_sees_how_far_it_is_and_it_is_asked_for_once() {
+    let rig = Rig::new();
+    // A browser of these tests asks again after fifteen seconds.
+    for _ in 0..2 {
+        let answer = rig.open("http://site.i2p/slow", "").await;
+        assert_eq!(page(&answer), (503, "waiting".to_owned()), "{answer}");
+        assert!(
+            answer.contains("Refresh: 1") && answer.contains("step\">The site itself: has been called"),
+            "{answer}"
+        );
+    }
+    assert!(rig.open("http://site.i2p/slow", "").await.ends_with("hello"));
+    assert_eq!(rig.requests().len(), 1);
+    // Programs, and whoever has a part already, wait for the answer itself.
+    assert!(rig.get("http://site.i2p/slow").await.ends_with("hello"));
+    assert!(rig.open("http://site.i2p/slow", "Range: bytes=1-\r\n").await.ends_with("hello"));
+    for _ in 0..3 {
+        assert_eq!(page(&rig.open("http://silent.i2p/", "").await), (503, "waiting".to_owned()));
+    }
+    assert_eq!(page(&rig.open("http://silent.i2p/", "").await), (504, "timed_out".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_nobody_looks_after_are_given_up_and_only_so_many_wait() {
+    let rig = Rig::new();
+    assert_eq!(page(&rig.open("http://silent.i2p/", "").await), (503, "waiting".to_owned()));
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(page(&rig.open("http://silent.i2p/", "").await), (503, "waiting".to_owned()), "begun anew");
+    let mut browsers = Vec::new();
+    for n in 0..40 {
+        let mut browser = rig.browser();
+        let request = format!("GET http://silent.i2p/{n} HTTP/1.1\r\nHost: x\r\nUpgrade-Insecure-Requests: 1\r\n\r\n");
+        browser.write_all(request.as_bytes()).await.unwrap();
+        browsers.push(browser);
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(rig.proxy.shared.waiting.len(), 32);
 }
 
 #[tokio::test(start_paused = true)]

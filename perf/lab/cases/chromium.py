@@ -1,9 +1,11 @@
 """Chromium reads a page behind i2pd through Ramson's proxy, and one behind Ramson through i2pd's, with picture, cookie, post and web socket; the proxy's own pages are seen at the width of a desk and of a phone."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+import urllib.request
 
 from ..applications import PARTNER_PROXY, PROXY, curl, download
 from ..outcome import Failed, Skipped, eventually
@@ -33,6 +35,7 @@ def _visit(net, chromium, proxy, server):
         _read(net, [*browser, "--remote-debugging-port=0", f"http://{site}/"], home)
         if server is net.subject:
             return []
+        _wait(net, browser, home)
         pages = [("unknown", "http://nobody.i2p/"), ("helper", f"http://new.i2p/?i2paddresshelper={site}"), ("outside", "http://example.com/"), ("home", "http://proxy.i2p/")]
         return [_see(net, browser, name, url, size) for name, url in pages for size in _SIZES]
 
@@ -53,6 +56,33 @@ def _read(net, command, home):
     # Who is behind a proxy of I2P is not to be known by his browser.
     if "hrom" in heard["agent"]:
         raise Failed(f"the site knows the browser: {heard['agent']}", net.subject)
+
+
+def _wait(net, command, home):
+    """A site that nobody has: the browser is shown how far the search is, and then by itself what came of it."""
+    port, titles = os.path.join(home, "DevToolsActivePort"), []
+    if os.path.exists(port):
+        os.remove(port)
+    with open(os.path.join(net.dir, "chromium.log"), "wb") as log:
+        browser = subprocess.Popen(
+            [*command, "--remote-debugging-port=0", f"http://{'a' * 52}.b32.i2p/"], stdout=log, stderr=log, env=os.environ | {"HOME": home}
+        )
+
+    def arrived():
+        try:
+            at = open(port, encoding="ascii").readline().strip()
+            with urllib.request.urlopen(f"http://127.0.0.1:{at}/json/list", timeout=5) as reply:
+                titles.extend(page["title"] for page in json.load(reply) if page["type"] == "page")
+        except (OSError, ValueError):
+            return False
+        return "Site not found" in titles
+
+    try:
+        if not eventually(_PATIENCE, arrived, 0.2) or "On the way" not in titles:
+            raise Failed(f"the browser showed {sorted(set(titles))}", net.subject)
+    finally:
+        browser.kill()
+        browser.wait()
 
 
 def _see(net, browser, name, url, size):
