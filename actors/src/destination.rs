@@ -39,7 +39,7 @@ use ramson_protocol::data::entry::Entry;
 use ramson_protocol::data::key_type::EncType;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
-use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2, LeaseSet2Builder};
+use ramson_protocol::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2Builder};
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::destination::datagrams::Datagram;
 use ramson_protocol::destination::{Config, In as ToCore, old};
@@ -359,7 +359,8 @@ pub struct LocalDestination {
     outbound: Vec<TunnelId>,
     inbound: Vec<TunnelId>,
     changed_at: Option<Mono>,
-    lease_set: Option<(LeaseSet2, Mono)>,
+    /// The version of the lease set in force, and since when it is.
+    lease_set: Option<(Wall, Mono)>,
     /// What floodfills have of it.
     stored: Option<Entry>,
     publisher: Publisher,
@@ -517,7 +518,7 @@ impl LocalDestination {
         }
         let since = *self.changed_at.get_or_insert(now.mono);
         let gone = self.inbound.iter().any(|id| !ids.contains(id));
-        let young = self.lease_set.as_ref().is_some_and(|(_, at)| now.mono < *at + LEAST_AGE);
+        let young = self.lease_set.is_some_and(|(_, at)| now.mono < at + LEAST_AGE);
         // Whoever opened the destination waits for the first; and one that is not published costs nothing.
         let settle = if self.lease_set.is_none() && !self.published { Duration::ZERO } else { SETTLE };
         if now.mono < since + settle || young && !gone {
@@ -526,7 +527,7 @@ impl LocalDestination {
         let leases = own.inbound.iter().take(MAX_LEASES.into()).map(|tunnel| self.lease(tunnel)).collect();
         let Author::Us { signer, encryption } = &self.author else { return self.ask_program(ids, leases) };
         // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
-        let before = self.lease_set.as_ref().map(|(set, _)| set.published().plus(Duration::from_secs(1)));
+        let before = self.lease_set.map(|(version, _)| version.plus(Duration::from_secs(1)));
         let version = Wall::from_secs(now.wall.secs()).max(before.unwrap_or_default());
         let builder = LeaseSet2Builder {
             flags: if !self.published { FLAG_UNPUBLISHED } else { self.encrypted.flags() },
@@ -540,7 +541,7 @@ impl LocalDestination {
             Ok(lease_set) => {
                 let stored = self.encrypted.seal(&lease_set, signer, &mut self.rng);
                 match stored {
-                    Ok(stored) => _ = self.put_in_force(lease_set, stored, ids),
+                    Ok(stored) => _ = self.put_in_force(lease_set.into(), stored, ids),
                     Err(error) => tracing::warn!(%error, "a lease set could not be encrypted"),
                 }
             }
@@ -549,13 +550,14 @@ impl LocalDestination {
     }
 
     /// Our lease set is this from now on, and names these tunnels; floodfills get `stored`. False if the client thread does not keep up.
-    fn put_in_force(&mut self, lease_set: LeaseSet2, stored: Entry, tunnels: Vec<TunnelId>) -> bool {
-        if !self.tell(ToCore::Published(lease_set.clone())) {
+    fn put_in_force(&mut self, lease_set: Entry, stored: Entry, tunnels: Vec<TunnelId>) -> bool {
+        let version = lease_set.version();
+        if !self.tell(ToCore::Published(lease_set)) {
             return false;
         }
         let now = self.shared.now();
         (self.inbound, self.changed_at) = (tunnels, None);
-        self.lease_set = Some((lease_set, now.mono));
+        self.lease_set = Some((version, now.mono));
         if self.published {
             self.publisher.handle_input(now, In::Moved(RouterHash(stored.key().0)));
             self.stored = Some(stored);

@@ -516,7 +516,7 @@ mod tests {
             raw: None,
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
-        local.input(START, In::Published(lease_set.clone()));
+        local.input(START, In::Published(lease_set.clone().into()));
         local.input(START, In::Outbound(vec![TunnelId(9)]));
         (local, lease_set, asked, accepted)
     }

@@ -4,8 +4,9 @@
 //! plain   anything but zero (1) | SHA-256 of the data (32) | data (222)
 //! sealed  zero (1) | 2^k (256) | zero (1) | plain * y^k (256)                            modulo the prime, big-endian
 //! ```
-//! Exponents have 256 bits: in this group, whose prime is safe, no shortcut is known to those that would not also hurt the prime, and
-//! full ones take eight times as long. Nothing else here is meant for new protocols.
+//! Our exponents have 256 bits: in this group, whose prime is safe, no shortcut is known to those that would not also hurt the prime, and
+//! full ones take eight times as long. Those of others may be full ones. INTEROP: in Java they are, on processors of 64 bits. Nothing
+//! else here is meant for new protocols.
 //!
 //! spec: cryptography §ElGamal
 
@@ -39,9 +40,18 @@ static GROUP: LazyLock<FixedMontyParams<LIMBS>> = LazyLock::new(|| {
     )))
 });
 
+/// Bytes of an exponent that is a short one.
+const SHORT: usize = 32;
+
 /// A private key: the exponent. Wiped on drop, never printed.
+///
+/// What is done with it takes a time that depends on nothing but whether it fits into 256 bits.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct SecretKey([u8; 32]);
+pub struct SecretKey {
+    /// Big-endian.
+    exponent: Box<[u8; KEY_LEN]>,
+    short: bool,
+}
 
 /// A public key that is one: neither zero nor of an order that tells anything.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,16 +59,44 @@ pub struct PublicKey([u8; KEY_LEN]);
 
 impl SecretKey {
     /// A key from 32 random bytes.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn from_bytes(bytes: [u8; SHORT]) -> Self {
+        let mut exponent = Box::new([0; KEY_LEN]);
+        exponent[KEY_LEN - SHORT..].copy_from_slice(&bytes);
+        Self { exponent, short: true }
     }
 
-    /// The public half. Under a millisecond.
+    /// One of somebody else's making, of up to 2048 bits. `None` if it hides nothing.
+    pub fn from_wide(bytes: &[u8; KEY_LEN]) -> Option<Self> {
+        let (head, tail) = bytes.split_at(KEY_LEN - SHORT);
+        let or = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte);
+        let short = or(head) == 0;
+        (!short || or(tail) != 0).then(|| Self { exponent: Box::new(*bytes), short })
+    }
+
+    /// True if it has no more than 256 bits.
+    pub fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// The bytes, to be handed to whoever opens what is sealed for it.
+    pub fn to_wide(&self) -> [u8; KEY_LEN] {
+        *self.exponent
+    }
+
+    /// The public half. About a millisecond, and nine for a long exponent.
     pub fn public(&self) -> PublicKey {
-        PublicKey(to_bytes(&power(&number(&U2048::from_u8(2)), &self.0)))
+        PublicKey(to_bytes(&self.power(&number(&U2048::from_u8(2)))))
     }
 
-    /// Opens a block; what was sealed, or `None` if it is not for us. About a millisecond.
+    fn power(&self, base: &Number) -> Number {
+        if self.short {
+            base.pow(&U256::from_be_slice(&self.exponent[KEY_LEN - SHORT..]))
+        } else {
+            base.pow(&U2048::from_be_slice(&self.exponent[..]))
+        }
+    }
+
+    /// Opens a block; what was sealed, or `None` if it is not for us. About a millisecond, and nine for a long exponent.
     pub fn open(&self, sealed: &[u8; SEALED_LEN]) -> Option<[u8; DATA_LEN]> {
         let (a, b) = sealed.split_at(SEALED_LEN / 2);
         // The first byte of each is there for a sign that no number has.
@@ -66,7 +104,7 @@ impl SecretKey {
             return None;
         }
         let (a, b) = (element(&a[1..])?, element(&b[1..])?);
-        let shared = Option::<Number>::from(power(&a, &self.0).invert())?;
+        let shared = Option::<Number>::from(self.power(&a).invert())?;
         let plain = to_bytes(&(b * shared));
         let (head, rest) = plain[KEY_LEN - PLAIN_LEN..].split_first()?;
         let (hash, data) = rest.split_at(32);
@@ -90,16 +128,16 @@ impl PublicKey {
     /// Seals a block; `random` is drawn for this alone. About two milliseconds.
     pub fn seal(&self, data: &[u8; DATA_LEN], random: &[u8; 33]) -> [u8; SEALED_LEN] {
         let (head, k) = random.split_at(1);
-        let k: &[u8; 32] = &std::array::from_fn(|i| k[i]);
+        let k = U256::from_be_slice(k);
         let mut plain = [0; KEY_LEN];
         let at = KEY_LEN - PLAIN_LEN;
         plain[at] = head[0].max(1);
         plain[at + 1..at + 33].copy_from_slice(&sha256(&[data]));
         plain[at + 33..].copy_from_slice(data);
         let y = number(&U2048::from_be_slice(&self.0));
-        let sealed = number(&U2048::from_be_slice(&plain)) * power(&y, k);
+        let sealed = number(&U2048::from_be_slice(&plain)) * y.pow(&k);
         let mut out = [0; SEALED_LEN];
-        out[1..=KEY_LEN].copy_from_slice(&to_bytes(&power(&number(&U2048::from_u8(2)), k)));
+        out[1..=KEY_LEN].copy_from_slice(&to_bytes(&number(&U2048::from_u8(2)).pow(&k)));
         out[SEALED_LEN - KEY_LEN..].copy_from_slice(&to_bytes(&sealed));
         out
     }
@@ -121,10 +159,6 @@ fn number(integer: &U2048) -> Number {
     Number::new(integer, &GROUP)
 }
 
-fn power(base: &Number, exponent: &[u8; 32]) -> Number {
-    base.pow(&U256::from_be_slice(exponent))
-}
-
 /// A number of 256 bytes between one and the prime less one, without both.
 fn element(bytes: &[u8]) -> Option<Number> {
     let integer = U2048::from_be_slice(bytes);
@@ -142,6 +176,7 @@ fn to_bytes(number: &Number) -> [u8; KEY_LEN] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn hex(bytes: &[u8]) -> String {
         sha256(&[bytes]).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -161,6 +196,45 @@ mod tests {
         assert_eq!(hex(&sealed), block);
         assert_eq!(secret.open(&sealed), Some(data));
         assert_eq!(SecretKey::from_bytes([4; 32]).open(&sealed), None);
+    }
+
+    #[test]
+    fn a_block_for_an_exponent_of_2048_bits_is_the_one_of_another_language_too() {
+        let secret = SecretKey::from_wide(&[0xa7; KEY_LEN]).unwrap();
+        let data: [u8; DATA_LEN] = std::array::from_fn(|i| i as u8);
+        let mut random = [5; 33];
+        random[0] = 0xab;
+        let sealed = secret.public().seal(&data, &random);
+        assert_eq!(hex(secret.public().as_bytes()), "db819ab1630547136bdbe0a5e9193588618b1dc9c7eb102db40d0d78aec6d90c");
+        assert_eq!(hex(&sealed), "ac9a14de89c0b9043ce95cdab8161dbfc4d430fbf48657bf5648230e9010e589");
+        assert_eq!(secret.open(&sealed), Some(data));
+        let short = SecretKey::from_bytes([3; 32]);
+        assert!(!secret.short && SecretKey::from_wide(&short.to_wide()).unwrap().short);
+        assert_eq!(SecretKey::from_wide(&short.to_wide()).unwrap().public(), short.public());
+        assert!(SecretKey::from_wide(&[0; KEY_LEN]).is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn powers_of_exponents_of_all_lengths_agree(
+            mut a in any::<[u8; KEY_LEN]>(),
+            mut b in any::<[u8; KEY_LEN]>(),
+            zeros in (0..=224_usize, 0..=224_usize),
+        ) {
+            a[..zeros.0].fill(0);
+            b[..zeros.1].fill(0);
+            // The sum of both fits, too.
+            (a[0], b[0]) = (a[0] & 0x7f, b[0] & 0x7f);
+            let sum = U2048::from_be_slice(&a).wrapping_add(&U2048::from_be_slice(&b)).to_be_bytes();
+            let [a, b, sum] = [a, b, sum.as_ref().try_into().unwrap()].map(|bytes| SecretKey::from_wide(&bytes).unwrap());
+            let [to_a, to_b] = [&a, &b].map(|key| element(key.public().as_bytes()).unwrap());
+            prop_assert_eq!(to_bytes(&a.power(&to_b)), to_bytes(&b.power(&to_a)));
+            prop_assert_eq!(to_bytes(&(to_a * to_b)), *sum.public().as_bytes());
+            let sealed = a.public().seal(&[7; DATA_LEN], &[9; 33]);
+            prop_assert_eq!(a.open(&sealed), Some([7; DATA_LEN]));
+        }
     }
 
     #[test]

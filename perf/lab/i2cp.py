@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 
+from .java import I2CP as JAVA_PORT
 from .java import class_path
 from .outcome import eventually
 
@@ -67,7 +68,8 @@ def _program(lab, folder, router, options, tls):
     """What starts the program, and its command up to what it is to do."""
     java, program = ["java", "-Xmx256m", "-XX:+UseSerialGC"], ["-cp", class_path(lab), "JavaEcho"]
     if not tls:
-        return subprocess.Popen, [*java, *program, router.ip, str(PORT), options]
+        port = JAVA_PORT if router.kind == "java" else PORT
+        return subprocess.Popen, [*java, *program, router.ip, str(port), options]
     # It trusts what lies in a folder of its configuration, and the certificate is for this machine's own names.
     trusts = os.path.join(folder, f"trusts-{router.n}")
     certificates = os.path.join(trusts, "certificates", "i2cp")

@@ -35,7 +35,6 @@ use crate::tunnel::Delivery;
 use crate::wire::Writer;
 use bytes::Bytes;
 use datagrams::Datagram;
-use ramson_crypto::elgamal;
 use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -74,7 +73,8 @@ pub struct Config {
     pub listening: bool,
     /// Datagrams are taken; without, they are of an unknown protocol.
     pub datagrams: bool,
-    /// Our lease sets name a key of ElGamal, too: whoever speaks by nothing else may begin.
+    /// Our lease sets name a key of ElGamal, too: whoever speaks by nothing else may begin. Programs that speak for themselves have such a
+    /// key or have none.
     pub elgamal: bool,
     /// Whatever comes is handed up as it is, for a program that speaks for itself: there are neither streams nor datagrams.
     pub raw: bool,
@@ -106,8 +106,8 @@ pub enum In {
     FirstLeaseSet(LeaseSet),
     /// One that was looked for and not found.
     NotFound(DestinationHash),
-    /// Our own lease set is this from now on.
-    Published(LeaseSet2),
+    /// Our own lease set is this from now on, of the first or the second kind.
+    Published(Entry),
     /// Our outbound tunnels are these from now on.
     Outbound(Vec<TunnelId>),
 }
@@ -217,12 +217,9 @@ impl Destination {
             seed
         };
         let (for_sessions, for_streams, for_old) = (seed(), seed(), seed());
-        // The last is the one for X25519 alone, if there is one.
-        let of_old = encryption.iter().last();
-        let of_old = of_old.map_or_else(|| elgamal::SecretKey::from_bytes(seed()), |(_, secret)| old::key(secret));
         Self {
             hash: us.destination.hash(),
-            old: old::Old::new(config.elgamal, of_old, us.clone(), for_old, now.mono),
+            old: old::Old::new(&config, encryption, us.clone(), for_old, now.mono),
             sessions: Sessions::new(config.sessions, encryption, for_sessions, now),
             streams: Streams::new(config.stream, config.streams, us, config.listening, for_streams),
             remotes: BTreeMap::new(),
@@ -277,9 +274,9 @@ impl Destination {
             In::FirstLeaseSet(lease_set) => self.found(now, Known::of_first(&lease_set)),
             In::NotFound(hash) => self.not_found(now, hash, Fate::NoLeaseSet),
             In::Published(lease_set) => {
-                let version = lease_set.published();
+                let version = lease_set.version();
                 self.old.published(&lease_set);
-                if let Ok(body) = DatabaseStore::new(lease_set.into()).to_body() {
+                if let Ok(body) = DatabaseStore::new(lease_set).to_body() {
                     self.own = Some((body, version));
                     self.flush_all(now);
                 }
@@ -422,9 +419,7 @@ impl Destination {
 
     /// Takes what a verified lease set tells. False if it is of no use.
     fn learn(&mut self, now: Now, mut known: Known) -> bool {
-        if self.config.raw {
-            known.old = None;
-        }
+        known.old = known.old.filter(|_| self.old.speaks());
         if !known.is_usable(now.wall) {
             return false;
         }

@@ -52,6 +52,13 @@ fn fuzz_lease_sets() {
         // As it is, and behind the destination that is asked for.
         let whole = [&[3][..], owner.destination.as_bytes(), input].concat();
         let sealed = [&[5, 0, 11][..], input].concat();
+        // One of the first kind, whose key is the first power.
+        let (mut key, mut public) = ([0; 20 + 256], [0; 256]);
+        (key[275], public[255]) = (1, 2);
+        let first = [&key[..], owner.destination.as_bytes(), &public, input].concat();
+        for bytes in [Bytes::copy_from_slice(input), first.into()] {
+            assert!(Grant::parse_first(&bytes, &request, NOW.wall).is_err(), "nobody has signed it");
+        }
         for bytes in [Bytes::copy_from_slice(input), whole.into(), sealed.into()] {
             assert!(Grant::parse(&bytes, &request, NOW.wall).is_err(), "nobody has signed it");
         }

@@ -14,15 +14,15 @@ use actix::prelude::*;
 use ramson_clients::destination::NewDestination;
 use ramson_clients::raw::Sink;
 use ramson_crypto::sign::SigningKey;
+use ramson_protocol::data::key_type::EncType;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::data::lease::{Lease, MAX_LEASES};
 use ramson_protocol::destination::Config;
 use ramson_protocol::destination::raw::Raw;
 use ramson_protocol::i2cp::grant::Grant;
 use ramson_protocol::id::TunnelId;
-use ramson_protocol::ratchet::handshake::{Kind, Secrets};
 use ramson_protocol::streaming::streams::Signer;
-use ramson_protocol::time::Mono;
+use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::Direction;
 use rand::Rng;
 use std::sync::Arc;
@@ -33,6 +33,9 @@ use tokio::sync::mpsc;
 /// A program is asked again after this, if it has not answered. INTEROP: i2pd ends a session after ten seconds, Java after five
 /// requests of a minute each.
 const ASK_AGAIN: Duration = Duration::from_secs(20);
+
+/// A lease is said to end later than it does by no more than this; tunnels live for longer beyond their leases.
+const RAISED: Duration = Duration::from_secs(10);
 
 /// What a program's destination is to be.
 #[derive(Debug)]
@@ -59,8 +62,10 @@ pub(super) struct Author {
     leases: mpsc::Sender<Vec<Lease>>,
     /// The tunnels that it was asked to sign, and when.
     asked: Option<(Vec<TunnelId>, Mono)>,
+    /// The end of the first lease that ends, of those that it was asked to sign last.
+    earliest: Wall,
     /// The public halves of the keys that the client thread has.
-    keys: Vec<(Kind, [u8; 32])>,
+    keys: Vec<(EncType, Vec<u8>)>,
     sink: Sink,
 }
 
@@ -81,7 +86,8 @@ impl Destinations {
         let ProgramConfig { destination, inbound, outbound, published, options, leases, sink } = config;
         let id = ramson_protocol::id::DestinationId(self.next.fetch_add(1, Relaxed));
         let hash = destination.hash();
-        let author = AnyAuthor::Program(Author { destination, leases, asked: None, keys: Vec::new(), sink });
+        let author =
+            AnyAuthor::Program(Author { destination, leases, asked: None, earliest: Wall(0), keys: Vec::new(), sink });
         self.begin(id, hash, author, published, options, [inbound, outbound], Arc::default())
     }
 }
@@ -107,20 +113,30 @@ impl DestinationHandle {
 
 impl LocalDestination {
     /// Asks the program to sign these leases, once in a while.
-    pub(super) fn ask_program(&mut self, tunnels: Vec<TunnelId>, leases: Vec<Lease>) {
+    pub(super) fn ask_program(&mut self, tunnels: Vec<TunnelId>, mut leases: Vec<Lease>) {
         let now = self.shared.now().mono;
         let AnyAuthor::Program(author) = &mut self.author else { return };
         let wait = |same| if same { ASK_AGAIN } else { SETTLE };
         let asked = author.asked.as_ref().is_some_and(|(ids, at)| now < *at + wait(*ids == tunnels));
-        if !asked && author.leases.try_send(leases).is_ok() {
-            author.asked = Some((tunnels, now));
+        if asked {
+            return;
+        }
+        // spec: common-structures §LeaseSet — the end of the first lease is the version of the first kind of lease set, and must rise.
+        let least = author.earliest.plus(Duration::from_millis(1));
+        for lease in leases.iter_mut().filter(|lease| lease.end.plus(RAISED) > least) {
+            lease.end = lease.end.max(least);
+        }
+        let earliest = leases.iter().map(|lease| lease.end).min().unwrap_or_default();
+        if author.leases.try_send(leases).is_ok() {
+            (author.asked, author.earliest) = (Some((tunnels, now)), earliest);
         }
     }
 
     /// The client thread has these keys from now on.
-    fn set_keys(&mut self, keys: &Secrets, ctx: &mut Context<Self>) -> bool {
+    fn set_keys(&mut self, grant: &Grant, ctx: &mut Context<Self>) -> bool {
         let AnyAuthor::Program(author) = &mut self.author else { return false };
-        let public: Vec<_> = keys.iter().map(|(kind, secret)| (kind, secret.public().0)).collect();
+        let named = grant.lease_set.encryption_keys();
+        let public: Vec<_> = named.into_iter().map(|(kind, key)| (kind, key.to_vec())).collect();
         if author.keys == public {
             return true;
         }
@@ -134,7 +150,7 @@ impl LocalDestination {
             id: self.id,
             config: Config::default(),
             signer,
-            encryption: keys.clone(),
+            encryption: grant.secrets.clone(),
             questions,
             accepted: None,
             datagrams: None,
@@ -157,12 +173,12 @@ impl Handler<Granted> for LocalDestination {
     type Result = ();
 
     fn handle(&mut self, Granted(grant): Granted, ctx: &mut Context<Self>) {
-        if !self.set_keys(&grant.secrets, ctx) {
+        if !self.set_keys(&grant, ctx) {
             return;
         }
         let own = self.pool.paths().get();
         let AnyAuthor::Program(author) = &mut self.author else { return };
-        let leases: Vec<Lease> = grant.lease_set.leases().collect();
+        let leases = grant.lease_set.leases();
         let is_named = |tunnel: &&InboundTunnelRef| {
             leases.iter().any(|lease| (lease.gateway, lease.tunnel) == (tunnel.gateway, tunnel.gateway_tunnel))
         };

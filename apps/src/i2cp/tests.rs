@@ -70,7 +70,7 @@ impl Opener for Net {
 impl Endpoint for End {
     async fn grant(&self, grant: Grant) {
         if let Some(known) = self.net.0.lock().get_mut(&self.hash) {
-            assert_eq!(grant.lease_set.hash(), self.hash);
+            assert_eq!(grant.lease_set.key(), self.hash.into());
             known.granted = true;
         }
     }

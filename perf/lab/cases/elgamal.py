@@ -1,5 +1,8 @@
-"""Destinations of Java I2P that know nothing newer than ElGamal have streams with Ramson's, each way, with their SHA-256."""
+"""Destinations of Java I2P that know nothing newer than ElGamal have streams with Ramson's and with programs at its I2CP, each way."""
 
+import os
+
+from .. import i2cp
 from ..download import Broken, Direct
 from ..i2pd import I2pd
 from ..java import JavaRouter
@@ -11,6 +14,9 @@ NEEDS_RAMSON = True
 _PORT = 4600
 _OLD = "i2cp.leaseSetEncType=0"
 _SIZE, _QUICK_SIZE = 10_000_000, 2_000_000
+_ECHO, _LIMIT = "1x2000000", 180
+_FIRST, _SECOND = f"i2cp.leaseSetType=1,{_OLD}", f"i2cp.leaseSetType=3,{_OLD}"
+_BOTH = "i2cp.leaseSetType=3,i2cp.leaseSetEncType=4;0"
 _EVENTS = "ramson_destination_events_total"
 
 
@@ -22,14 +28,16 @@ class NETWORK(Network):
     def __init__(self, lab):
         super().__init__(lab)
         self.hops = [self.add(I2pd(self, n, floodfill=n < 4)) for n in range(1, 7)]
+        self.hops[-1].i2cp = True
         self.java = self.add(JavaRouter(self, 9))
         self.subject = self.add(subject(self, 10))
+        self.subject.i2cp_port = i2cp.PORT
         self.subject.serve("site", self.web, elgamal=True)
 
 
 def run(net):
     size = _QUICK_SIZE if net.lab.quick else _SIZE
-    facts = [_to_java(net, size), _from_java(net, size)]
+    facts = [_to_java(net, size), _from_java(net, size), _programs(net)]
     new, more = (net.subject.metrics().total(_EVENTS, part="elgamal", event=event) for event in ("question_opened", "message_opened"))
     if not new or not more:
         raise Failed(f"{new:.0f} sessions and {more:.0f} messages by ElGamal", net.subject, net.java)
@@ -64,3 +72,31 @@ def _from_java(net, size):
     except Broken as e:
         raise Failed(f"from Java: {e}", net.subject, net.java) from e
     return f"from Java: {size // 1_000_000} MB at {transfer.rate:.2f} MB/s"
+
+
+def _programs(net):
+    """Programs of Java's library echo 2 MB with one another, whose LeaseSets name ElGamal alone, of the first kind or the second, and whose
+    keys sign by DSA or by EdDSA."""
+    folder, i2pd = os.path.join(net.dir, "programs"), net.hops[-1]
+    os.makedirs(folder, exist_ok=True)
+    dsa = i2cp.make_keys(net.lab, folder, "DSA_SHA1")
+    facts = []
+    for name, server, keys, callers in (
+        ("first kind, DSA", (net.subject, _FIRST), dsa, ((net.java, _OLD), (i2pd, _FIRST))),
+        ("second kind", (net.subject, _SECOND), None, ((net.java, _OLD),)),
+        ("both keys", (net.subject, _BOTH), None, ((net.java, _OLD), (net.java, _BOTH))),
+        ("Java's", (net.java, _OLD), None, ((net.subject, _FIRST), (net.subject, _SECOND))),
+        ("i2pd's", (i2pd, _FIRST), None, ((net.subject, _FIRST),)),
+    ):
+        echo = i2cp.Echo(net.lab, folder, server[0], server[1], keys)
+        try:
+            if not (b32 := echo.name()):
+                raise Failed(f"{name}: no session: {echo.said()[-3:]}", net.subject, net.java)
+            for caller, options in callers:
+                lines, times = i2cp.call(net.lab, folder, caller, b32, [_ECHO], _LIMIT, options)
+                if not times:
+                    raise Failed(f"{name} called from {caller.kind}: {lines[-3:]}", net.subject, server[0], caller)
+                facts.append(f"{name} from {caller.kind} {2000 / times[_ECHO]:.2f} MB/s")
+        finally:
+            echo.stop()
+    return f"2 MB echoed by programs: {', '.join(facts)}"

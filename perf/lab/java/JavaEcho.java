@@ -31,7 +31,8 @@ import net.i2p.data.PrivateKey;
 /**
  * Streams that send back what they get, by the I2CP interface of any router.
  *
- * <p>Arguments: address and port of I2CP, options of the session as {@code a=b,c=d}, then
+ * <p>Arguments: address and port of I2CP, options of the session as {@code a=b,c=d;e} (where a
+ * semicolon is a comma of the value), then
  * {@code serve KEYS}, which prints its .b32.i2p name and takes streams for ever, or
  * {@code call NAME LIMIT STREAMSxBYTES...}: for each it begins so many streams at once, sends so many bytes by each, and prints
  * {@code echoed STREAMSxBYTES MILLISECONDS} when all have come back unchanged. With the option {@code echo.psk} or
@@ -47,7 +48,7 @@ public final class JavaEcho {
             options.setProperty(way + ".quantity", "2");
         }
         for (String option : arguments[2].split(",")) {
-            if (option.contains("=")) options.setProperty(option.split("=")[0], option.split("=", 2)[1]);
+            if (option.contains("=")) options.setProperty(option.split("=")[0], option.split("=", 2)[1].replace(';', ','));
         }
         File keys = arguments[3].equals("serve") ? new File(arguments[4]) : File.createTempFile("echo", ".keys");
         if (keys.length() == 0) {

@@ -3,7 +3,9 @@
 //! spec: i2np §DatabaseStore (type field)
 
 use super::encrypted_lease_set::EncryptedLeaseSet;
+use super::key_type::EncType;
 use super::keys_and_cert::Destination;
+use super::lease::Lease;
 use super::lease_set::LeaseSet;
 use super::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2};
 use super::meta_lease_set::MetaLeaseSet;
@@ -177,6 +179,24 @@ impl Entry {
         }
     }
 
+    /// The leases in it; none in what is encrypted or has no tunnels.
+    pub fn leases(&self) -> Vec<Lease> {
+        match self {
+            Self::RouterInfo(_) | Self::EncryptedLeaseSet(_) | Self::MetaLeaseSet(_) => Vec::new(),
+            Self::LeaseSet(e) => e.leases().collect(),
+            Self::LeaseSet2(e) => e.leases().collect(),
+        }
+    }
+
+    /// The keys by which messages are encrypted to a destination, in its order of preference; none in what is encrypted.
+    pub fn encryption_keys(&self) -> Vec<(EncType, &[u8])> {
+        match self {
+            Self::RouterInfo(_) | Self::EncryptedLeaseSet(_) | Self::MetaLeaseSet(_) => Vec::new(),
+            Self::LeaseSet(e) => vec![(EncType::ElGamal, e.encryption_key())],
+            Self::LeaseSet2(e) => e.encryption_keys().collect(),
+        }
+    }
+
     /// The RouterInfo, if it is one.
     pub fn as_router_info(&self) -> Option<&RouterInfo> {
         match self {
@@ -189,6 +209,12 @@ impl Entry {
 impl From<RouterInfo> for Entry {
     fn from(e: RouterInfo) -> Self {
         Self::RouterInfo(e)
+    }
+}
+
+impl From<LeaseSet> for Entry {
+    fn from(e: LeaseSet) -> Self {
+        Self::LeaseSet(e)
     }
 }
 

@@ -11,9 +11,11 @@ use super::keys_and_cert::{self, Destination, KeysAndCert};
 use super::lease::{Lease, MAX_LEASES};
 use crate::id::DestinationHash;
 use crate::time::Wall;
-use crate::wire::{Error, Reader, Result};
+use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
+use ramson_crypto::elgamal::PublicKey;
 use ramson_crypto::hash::sha256;
+use ramson_crypto::sign::PrivateKey;
 
 /// A larger LeaseSet of any kind is not parsed: twice what i2pd's buffer takes with post-quantum keys.
 pub const MAX_LEN: usize = 16 * 1024;
@@ -63,6 +65,23 @@ impl LeaseSet {
         r.take(signing.signature_len().ok_or(Error::Invalid("signature type"))?)?;
         r.finish()?;
         Ok(Self { hash, signing, earliest, latest, destination_end, leases_at, signature_at, raw })
+    }
+
+    /// Signs one. The key with which it could be revoked is all zeros: nobody revokes any.
+    ///
+    /// # Errors
+    /// `TooLarge` above [`MAX_LEASES`]; `Invalid` if the destination's key is of an unknown type.
+    pub fn sign(of: &Destination, key: &PrivateKey, encryption: &PublicKey, leases: &[Lease]) -> Result<Self> {
+        let count = u8::try_from(leases.len()).ok().filter(|count| *count <= MAX_LEASES);
+        let unused = of.signing_type().public_key_len().ok_or(Error::Invalid("signature type"))?;
+        let mut raw = of.as_bytes().to_vec();
+        raw.put(encryption.as_bytes());
+        raw.resize(raw.len() + unused, 0);
+        raw.put_u8(count.ok_or(Error::TooLarge("leases"))?);
+        leases.iter().for_each(|lease| lease.write(&mut raw));
+        let signature = key.sign(&raw);
+        raw.put(&signature);
+        Self::parse(raw.into())
     }
 
     /// Verifies the destination's signature.
@@ -127,7 +146,6 @@ impl std::fmt::Debug for LeaseSet {
 mod tests {
     use super::*;
     use crate::id::{RouterHash, TunnelId};
-    use crate::wire::Writer;
     use ramson_crypto::sign::SigningKey;
 
     fn sample(leases: u8) -> Vec<u8> {

@@ -3,7 +3,7 @@
 //! Nothing in such a message proves who sends it, so a lease set in one counts by its own signature, and streams by theirs. Whoever
 //! is sent something so gets a lease set of ours that names a key of ElGamal beside the others: he could not answer otherwise. Until
 //! then, and without [`Config::elgamal`](super::Config::elgamal), nobody's message is tried with that key. Programs that speak for themselves
-//! sign their lease sets themselves, and so have no part in this.
+//! sign their lease sets themselves: they have part in this if those name such a key, and only then.
 
 use super::remote::Known;
 use super::{Destination, LIFETIME, MAX_CLOVES, Out, Waiting};
@@ -19,6 +19,7 @@ use crate::i2np::delivery_status::DeliveryStatus;
 use crate::i2np::header::{Freshness, freshness};
 use crate::i2np::{Message, MessageType, ShortHeader, garlic};
 use crate::id::{DestinationHash, MessageId};
+use crate::ratchet::handshake::Secrets;
 use crate::ratchet::sessions;
 use crate::streaming::streams::Signer;
 use crate::time::{Mono, Now, Wall};
@@ -34,6 +35,9 @@ use std::time::Duration;
 /// Whom we have written so may answer for so long. INTEROP: sessions of this kind live for twelve minutes.
 const ANSWERED: Duration = Duration::from_secs(15 * 60);
 
+/// New sessions that are opened each second with a long key: each takes nine milliseconds.
+const LONG: u8 = 16;
+
 /// The key of ElGamal that goes with a key of X25519: a file of keys has only the one.
 pub fn key(encryption: &x25519::SecretKey) -> SecretKey {
     SecretKey::from_bytes(sha256(&[b"ramson elgamal", &encryption.to_bytes()]))
@@ -44,25 +48,32 @@ pub(super) struct Old {
     /// Others may begin.
     offered: bool,
     sessions: Sessions,
-    /// Who signs lease sets for them.
-    signer: Signer,
+    /// Who signs lease sets for them; a program signs its own.
+    signer: Option<Signer>,
     /// Our lease set, and what is made of it when somebody needs it: the body of a message.
-    published: Option<LeaseSet2>,
+    published: Option<Entry>,
     ours: Option<Bytes>,
     /// We have written last.
     written: Option<Mono>,
 }
 
 impl Old {
-    pub(super) fn new(offered: bool, key: SecretKey, signer: Signer, seed: [u8; 32], now: Mono) -> Self {
-        let sessions = Sessions::new(Config::default(), key, seed, now);
+    pub(super) fn new(config: &super::Config, keys: &Secrets, signer: Signer, seed: [u8; 32], now: Mono) -> Self {
+        let offered = if config.raw { keys.elgamal().is_some() } else { config.elgamal };
+        let signer = (!config.raw).then_some(signer);
+        // The last is the one for X25519 alone, if there is one.
+        let made = || keys.iter().last().map(|(_, secret)| key(secret));
+        // Without any key nobody is ever written to, or heard.
+        let ours = keys.elgamal().cloned().or_else(made).unwrap_or_else(|| SecretKey::from_bytes(sha256(&[&seed])));
+        let limits =
+            if ours.is_short() { Config::default() } else { Config { new_per_second: LONG, ..Config::default() } };
+        let sessions = Sessions::new(limits, ours, seed, now);
         Self { offered, sessions, signer, published: None, ours: None, written: None }
     }
 
-    /// Others may begin from now on.
-    #[cfg(test)]
-    pub(super) fn offer(&mut self) {
-        self.offered = true;
+    /// True if others may be written to: their answer can be read.
+    pub(super) fn speaks(&self) -> bool {
+        self.offered || self.signer.is_some()
     }
 
     pub(super) fn knows(&self, garlic: &[u8]) -> bool {
@@ -74,7 +85,7 @@ impl Old {
         is_shaped_as_new(garlic.len()) && (self.offered || self.written.is_some_and(|at| now < at + ANSWERED))
     }
 
-    pub(super) fn published(&mut self, lease_set: &LeaseSet2) {
+    pub(super) fn published(&mut self, lease_set: &Entry) {
         (self.published, self.ours) = (Some(lease_set.clone()), None);
     }
 
@@ -90,15 +101,18 @@ impl Old {
     fn lease_set(&mut self) -> Option<Bytes> {
         if self.ours.is_none() {
             let published = self.published.as_ref()?;
-            let has = published.encryption_keys().any(|(kind, _)| kind == EncType::ElGamal);
-            let lease_set = if has { published.clone() } else { self.with_key(published)? };
-            self.ours = DatabaseStore::new(lease_set.into()).to_body().ok();
+            let has = published.encryption_keys().iter().any(|(kind, _)| *kind == EncType::ElGamal);
+            let lease_set = match published {
+                Entry::LeaseSet2(published) if !has => self.with_key(published)?.into(),
+                published => published.clone(),
+            };
+            self.ours = DatabaseStore::new(lease_set).to_body().ok();
         }
         self.ours.clone()
     }
 
     fn with_key(&self, published: &LeaseSet2) -> Option<LeaseSet2> {
-        let Signer { destination, key, offline } = &self.signer;
+        let Signer { destination, key, offline } = self.signer.as_ref()?;
         let mut keys: Vec<(EncType, Vec<u8>)> =
             published.encryption_keys().map(|(kind, key)| (kind, key.to_vec())).collect();
         keys.push((EncType::ElGamal, self.sessions.public().as_bytes().to_vec()));
@@ -115,7 +129,7 @@ impl Old {
 
     /// A lease of ours, by which something may come back.
     fn lease(&self, now: Wall) -> Option<Lease> {
-        self.published.as_ref()?.leases().filter(|lease| lease.end > now).max_by_key(|lease| lease.end)
+        self.published.as_ref()?.leases().into_iter().filter(|lease| lease.end > now).max_by_key(|lease| lease.end)
     }
 }
 
@@ -174,6 +188,11 @@ impl Destination {
         let mut set = Vec::with_capacity(2048);
         aes_tag::write_clove_set(&cloves, MessageId(self.rng.next_u32()), &mut set).ok()?;
         let confirm = confirm.map(|(_, (id, _))| id);
+        if confirm.is_some()
+            && let Some(remote) = self.remotes.get_mut(&to)
+        {
+            remote.unheard.get_or_insert(now.mono);
+        }
         let sealed = self.old.sessions.seal(now.mono, key, &set, confirm);
         if bundle.is_some()
             && let Some((_, version)) = &self.own
@@ -243,6 +262,7 @@ impl Destination {
         if let Some(remote) = self.remotes.values_mut().find(|remote| whose(&key, remote.old_key())) {
             remote.answered();
             remote.heard();
+            remote.unheard = None;
         }
     }
 

@@ -90,8 +90,11 @@ impl Destination {
     /// Nothing comes back: perhaps a tunnel on the way has died.
     fn watch_path(&mut self, now: Now, to: DestinationHash) {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
-        if *remote.unheard.get_or_insert(now.mono) + UNHEARD <= now.mono {
-            remote.unheard = Some(now.mono);
+        // Who speaks by ElGamal is heard when he confirms something, and was asked to.
+        let by_ratchet = remote.old_key().is_none();
+        let since = if by_ratchet { Some(*remote.unheard.get_or_insert(now.mono)) } else { remote.unheard };
+        if since.is_some_and(|since| since + UNHEARD <= now.mono) {
+            remote.unheard = by_ratchet.then_some(now.mono);
             self.change_path(now, to);
         }
     }

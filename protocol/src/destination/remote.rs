@@ -284,6 +284,12 @@ impl Remote {
         Some((self.tunnel?, self.lease?))
     }
 
+    /// How often the way was changed since nothing came back.
+    #[cfg(test)]
+    pub(super) fn changes(&self) -> u32 {
+        self.changes
+    }
+
     /// The tunnel of ours that is used.
     #[cfg(test)]
     pub(super) fn used_tunnel(&self) -> Option<TunnelId> {

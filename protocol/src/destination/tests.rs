@@ -9,6 +9,7 @@ use crate::data::lease_set2::LeaseSet2Builder;
 use crate::id::RouterHash;
 use crate::ratchet::handshake::Kind;
 use crate::streaming::stream::End;
+use ramson_crypto::elgamal;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
@@ -25,6 +26,8 @@ struct Node {
     claims: Kind,
     /// It says that it takes nothing newer than ElGamal.
     old: bool,
+    /// The keys of a program that signs its own lease sets, of the first kind if it has none for handshakes.
+    program: Option<Secrets>,
     /// The number of its inbound tunnel.
     tunnel: u32,
     accepted: Vec<u32>,
@@ -50,6 +53,7 @@ impl Node {
             key,
             claims: hybrid,
             old: false,
+            program: None,
             tunnel: u32::from(n) * 100,
             accepted: vec![],
             read: vec![],
@@ -60,12 +64,44 @@ impl Node {
         }
     }
 
+    /// One of a program's.
+    fn program(n: u8, keys: Secrets) -> Self {
+        let node = Self::new(n, None).with(Config { raw: true, ..Config::default() }, &keys);
+        Self { program: Some(keys), ..node }
+    }
+
+    /// One who knows nothing newer than ElGamal.
+    fn old(n: u8) -> Self {
+        let node = Self { old: true, ..Self::new(n, None) };
+        let keys = Secrets::with_elgamal([], Some(old::key(&node.secret))).unwrap();
+        node.with(Config { listening: true, elgamal: true, ..Config::default() }, &keys)
+    }
+
+    fn with(self, config: Config, keys: &Secrets) -> Self {
+        let us = Signer { destination: self.identity.clone(), key: self.key.clone().into(), offline: None };
+        Self { core: Destination::new(config, us, keys, self.key.public(), START), ..self }
+    }
+
+    fn lease(&self, now: Now) -> Lease {
+        let end = now.wall.plus(Duration::from_secs(600));
+        Lease { gateway: RouterHash([9; 32]), tunnel: TunnelId(self.tunnel), end }
+    }
+
+    fn entry(&self, now: Now) -> Entry {
+        let Some(keys) = &self.program else { return self.lease_set(now).into() };
+        let old = keys.elgamal().map(elgamal::SecretKey::public);
+        let mut named: Vec<_> =
+            keys.iter().map(|(kind, key)| (EncType::of_handshake(kind), key.public().0.to_vec())).collect();
+        if let (true, Some(old)) = (named.is_empty(), &old) {
+            return LeaseSet::sign(&self.identity, &self.key.clone().into(), old, &[self.lease(now)]).unwrap().into();
+        }
+        named.extend(old.map(|old| (EncType::ElGamal, old.as_bytes().to_vec())));
+        let builder = LeaseSet2Builder { keys: named, leases: vec![self.lease(now)], ..LeaseSet2Builder::default() };
+        builder.sign(&self.identity, &self.key, None, now.wall).unwrap().into()
+    }
+
     fn lease_set(&self, now: Now) -> LeaseSet2 {
-        let lease = Lease {
-            gateway: RouterHash([9; 32]),
-            tunnel: TunnelId(self.tunnel),
-            end: now.wall.plus(Duration::from_secs(600)),
-        };
+        let lease = self.lease(now);
         if self.old {
             let key = old::key(&self.secret).public().as_bytes().to_vec();
             let keys = vec![(EncType::ElGamal, key)];
@@ -81,7 +117,7 @@ impl Node {
     }
 
     fn publish(&mut self, now: Now) {
-        self.core.handle_input(now, In::Published(self.lease_set(now)));
+        self.core.handle_input(now, In::Published(self.entry(now)));
         self.core.handle_input(now, In::Outbound(vec![TunnelId(1), TunnelId(2)]));
     }
 }
@@ -124,8 +160,12 @@ impl Net {
                     Out::LookUp(hash) => {
                         self.nodes[at].lookups += 1;
                         assert_eq!(hash, self.nodes[1 - at].core.hash());
-                        let lease_set = self.nodes[1 - at].lease_set(self.now);
-                        let answer = if self.answers { In::LeaseSet(lease_set) } else { In::NotFound(hash) };
+                        let answer = match self.nodes[1 - at].entry(self.now) {
+                            _ if !self.answers => In::NotFound(hash),
+                            Entry::LeaseSet(first) => In::FirstLeaseSet(first),
+                            Entry::LeaseSet2(second) => In::LeaseSet(second),
+                            other => panic!("{other:?}"),
+                        };
                         self.nodes[at].core.handle_input(self.now, answer);
                     }
                     Out::Datagram(datagram) => self.nodes[at].datagrams.push(datagram),
@@ -517,6 +557,46 @@ fn a_program_is_told_why_its_payload_did_not_go() {
 }
 
 #[test]
+fn programs_speak_by_elgamal_if_their_lease_sets_name_such_a_key_alone_or_beside_another() {
+    let old = |n: u8| Some(elgamal::SecretKey::from_wide(&[n; 256]).unwrap());
+    let new = |n: u8| [(None, SecretKey::from_bytes([n; 32]))];
+    for both in [false, true] {
+        let second = Secrets::with_elgamal(new(4).into_iter().filter(|_| both), old(2)).unwrap();
+        let first = Node::program(1, Secrets::with_elgamal([], old(1)).unwrap());
+        let mut net = Net::of([first, Node::program(2, second)]);
+        for n in 0..60 {
+            net.send_raw(0, b"a question", n);
+            net.run(Duration::from_secs(1));
+            net.send_raw(1, b"an answer", n);
+            net.run(Duration::from_secs(1));
+        }
+        for (node, payload) in [(&net.nodes[0], "an answer"), (&net.nodes[1], "a question")] {
+            assert_eq!(node.raw, vec![Bytes::from(payload); 60]);
+            let stats = node.core.elgamal_stats();
+            assert!(stats.asked < 4 && stats.received > 50, "{stats:?}");
+            assert_eq!(node.core.remotes.values().map(Remote::changes).sum::<u32>(), 0, "what is confirmed is heard");
+            assert_eq!(node.core.stats().bad_cloves + node.core.stats().bad_lease_sets, 0);
+        }
+        assert_eq!(net.nodes[1].lookups, 0, "the lease set came with the first, as its program signed it");
+    }
+}
+
+#[test]
+fn a_program_whose_lease_set_names_no_key_of_elgamal_neither_hears_nor_reaches_those_who_know_nothing_else() {
+    let old = Secrets::with_elgamal([], Some(elgamal::SecretKey::from_bytes([1; 32]))).unwrap();
+    let new = Secrets::one(SecretKey::from_bytes([4; 32]), None);
+    let mut net = Net::of([Node::program(1, old), Node::program(2, new)]);
+    net.send_raw(0, b"a question", 1);
+    net.send_raw(1, b"another", 2);
+    net.run(Duration::from_secs(30));
+    assert_eq!(net.nodes.iter().map(|node| node.raw.len()).sum::<usize>(), 0);
+    assert_eq!(
+        (&net.nodes[0].fates[..], &net.nodes[1].fates[..]),
+        (&[(1, Fate::Unusable)][..], &[(2, Fate::Unusable)][..])
+    );
+}
+
+#[test]
 fn when_nothing_is_heard_another_way_is_tried_and_when_something_is_the_way_stays() {
     for heard in [false, true] {
         let mut net = Net::raw();
@@ -536,10 +616,7 @@ fn when_nothing_is_heard_another_way_is_tried_and_when_something_is_the_way_stay
 
 #[test]
 fn one_who_knows_nothing_newer_than_elgamal_is_spoken_to_so_and_answers() {
-    let mut old = Node::new(2, None);
-    old.old = true;
-    old.core.old.offer();
-    let mut net = Net::of([Node::new(1, None), old]);
+    let mut net = Net::of([Node::new(1, None), Node::old(2)]);
     let stream = net.connect(b"GET /");
     net.run(Duration::from_secs(1));
     let (now, other) = (net.now, net.nodes[1].accepted[0]);

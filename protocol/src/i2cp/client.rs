@@ -239,7 +239,7 @@ impl Client {
         match builder.sign(destination, key, offline.as_deref(), self.version) {
             Ok(lease_set) => {
                 let stored = lease_set.clone().into();
-                let grant = Grant { lease_set, stored, secrets: self.config.encryption.clone() };
+                let grant = Grant { lease_set: lease_set.into(), stored, secrets: self.config.encryption.clone() };
                 self.write(&Message::CreateLeaseSet2(session, grant.to_bytes()));
                 if !std::mem::replace(&mut self.is_ready, true) {
                     self.out.push_back(Out::Ready);

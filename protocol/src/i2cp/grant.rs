@@ -2,31 +2,40 @@
 //!
 //! ```text
 //! CreateLeaseSet2:  kind 1 | lease set | keys 1 | ( type 2 | length 2 | private key )*
+//! CreateLeaseSet:   unused 20 | private key of ElGamal 256 | lease set of the first kind
 //! ```
 //! One that is encrypted is read here as others read it: with what the options of the session name.
 //!
-//! spec: i2cp §CreateLeaseSet2Message
+//! The first field of CreateLeaseSet is as long as a private key of DSA, whatever the destination signs with. INTEROP: Java fills it with
+//! random bytes if that is another type.
+//!
+//! spec: i2cp §CreateLeaseSetMessage, §CreateLeaseSet2Message
 
 use super::session::Request;
 use crate::blinding::{self, Blinding, OpenError};
 use crate::data::encrypted_lease_set::EncryptedLeaseSet;
 use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::EncType;
+use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2;
 use crate::ratchet::handshake::Secrets;
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
+use ramson_crypto::elgamal;
 use ramson_crypto::x25519::SecretKey;
+
+/// What the key takes by which a lease set of the first kind could be revoked.
+const REVOKING_LEN: usize = 20;
 
 /// A lease set, and the private halves of the keys in it.
 #[derive(Clone)]
 pub struct Grant {
-    /// The lease set.
-    pub lease_set: LeaseSet2,
+    /// The lease set, of the first or the second kind, and never an encrypted one.
+    pub lease_set: Entry,
     /// What floodfills are given of it.
     pub stored: Entry,
-    /// The keys, as far as handshakes are made with them here.
+    /// The keys.
     pub secrets: Secrets,
 }
 
@@ -41,7 +50,7 @@ impl std::fmt::Debug for Grant {
 pub enum Refusal {
     /// It is of a kind that destinations here do not have.
     #[error(
-        "Unsupported leaseset type: {0}, only 3 and 5 are taken: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4"
+        "Unsupported leaseset type: {0}, only 3 and 5 are taken so: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4"
     )]
     Kind(u8),
     /// It is encrypted, and cannot be read with what the options of the session name.
@@ -62,9 +71,12 @@ pub enum Refusal {
     /// Its keys are not those that were sent along.
     #[error("Private/public crypto key mismatch in LS")]
     Mismatch,
-    /// It has keys with which no handshake is made here, or none.
+    /// It has keys of a type that is not spoken here.
     #[error("Unsupported crypto type: {0}, set i2cp.leaseSetEncType=4")]
     Encryption(u16),
+    /// It has none.
+    #[error("No crypto keys in LS, set i2cp.leaseSetEncType=4")]
+    NoKeys,
 }
 
 impl Grant {
@@ -88,54 +100,92 @@ impl Grant {
             }
             _ => return Err(Refusal::Kind(kind)),
         };
-        if lease_set.hash() != of.destination.hash() {
+        Self::check(lease_set.into(), stored, &private_keys(&rest)?, of, now)
+    }
+
+    /// The same of what follows the session in a CreateLeaseSet.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_first(bytes: &Bytes, of: &Request, now: Wall) -> std::result::Result<Self, Refusal> {
+        let mut r = Reader::new(bytes);
+        r.take(REVOKING_LEN)?;
+        let key = r.take(elgamal::KEY_LEN)?;
+        let lease_set = LeaseSet::parse(bytes.slice(r.position()..))?;
+        Self::check(lease_set.clone().into(), lease_set.into(), &[(EncType::ElGamal, key)], of, now)
+    }
+
+    fn check(
+        lease_set: Entry,
+        stored: Entry,
+        keys: &[(EncType, &[u8])],
+        of: &Request,
+        now: Wall,
+    ) -> std::result::Result<Self, Refusal> {
+        if lease_set.key() != of.destination.hash().into() {
             return Err(Refusal::Destination);
         }
         lease_set.verify()?;
-        if lease_set.expires() <= now {
+        if lease_set.expires().is_none_or(|end| end <= now) {
             return Err(Refusal::Expired);
         }
-        let keys = private_keys(&rest)?;
-        let public: Vec<(EncType, &[u8])> = lease_set.encryption_keys().collect();
-        if public.len() != keys.len() || public.iter().zip(&keys).any(|(public, private)| public.0 != private.0) {
-            return Err(Refusal::Mismatch);
-        }
-        let mut secrets = Vec::new();
-        for ((kind, public), (_, private)) in public.iter().zip(&keys) {
-            match kind.handshake() {
-                Some(handshake) => {
-                    let secret = (*private).try_into().map(SecretKey::from_bytes).map_err(|_| Refusal::Mismatch)?;
-                    if secret.public().0 != **public {
-                        return Err(Refusal::Mismatch);
-                    }
-                    secrets.push((handshake, secret));
-                }
-                // Others may take any of the keys, so each must be one that is spoken here. INTEROP: whoever knows X25519 takes it
-                // before ElGamal.
-                None if *kind == EncType::ElGamal => {}
-                None => return Err(Refusal::Encryption(kind.code())),
-            }
-        }
-        let secrets = Secrets::new(secrets).ok_or(Refusal::Encryption(0))?;
+        let secrets = secrets(&lease_set.encryption_keys(), keys)?;
         Ok(Self { lease_set, stored, secrets })
     }
 
-    /// What follows the session in a CreateLeaseSet2.
+    /// What follows the session in a CreateLeaseSet2, or in a CreateLeaseSet if it is of the first kind.
     pub fn to_bytes(&self) -> Bytes {
+        if let Entry::LeaseSet(first) = &self.lease_set {
+            let mut out = vec![0; REVOKING_LEN];
+            out.put(&self.secrets.elgamal().map_or([0; elgamal::KEY_LEN], elgamal::SecretKey::to_wide));
+            out.put(first.as_bytes());
+            return out.into();
+        }
         let mut out = vec![self.stored.kind().store_type()];
         out.put(self.stored.as_bytes());
         // In the order of the lease set. One that is refused has others' keys, or none.
-        let of = |kind: EncType| self.secrets.iter().find(|(ours, _)| kind.handshake() == Some(*ours));
-        let keys: Vec<_> =
-            self.lease_set.encryption_keys().filter_map(|(kind, _)| Some((kind, of(kind)?.1.to_bytes()))).collect();
+        let of = |kind: EncType| match kind.handshake() {
+            Some(kind) => self.secrets.iter().find(|(ours, _)| kind == *ours).map(|(_, key)| key.to_bytes().to_vec()),
+            None => self.secrets.elgamal().filter(|_| kind == EncType::ElGamal).map(|key| key.to_wide().to_vec()),
+        };
+        let named = self.lease_set.encryption_keys();
+        let keys: Vec<_> = named.iter().filter_map(|(kind, _)| Some((*kind, of(*kind)?))).collect();
         out.put_u8(u8::try_from(keys.len()).unwrap_or(u8::MAX));
         for (kind, key) in keys {
             out.put_u16(kind.code());
-            out.put_u16(32);
+            out.put_u16(u16::try_from(key.len()).unwrap_or(u16::MAX));
             out.put(&key);
         }
         out.into()
     }
+}
+
+/// The private halves of these public keys, if they are.
+fn secrets(public: &[(EncType, &[u8])], private: &[(EncType, &[u8])]) -> std::result::Result<Secrets, Refusal> {
+    if public.len() != private.len() || public.iter().zip(private).any(|(public, private)| public.0 != private.0) {
+        return Err(Refusal::Mismatch);
+    }
+    let (mut handshakes, mut old) = (Vec::new(), None);
+    for ((kind, public), (_, private)) in public.iter().zip(private) {
+        match kind.handshake() {
+            Some(handshake) => {
+                let secret = (*private).try_into().map(SecretKey::from_bytes).map_err(|_| Refusal::Mismatch)?;
+                if secret.public().0 != **public {
+                    return Err(Refusal::Mismatch);
+                }
+                handshakes.push((handshake, secret));
+            }
+            None if *kind == EncType::ElGamal => {
+                let secret = (*private).try_into().ok().and_then(elgamal::SecretKey::from_wide);
+                let secret = secret.filter(|secret| secret.public().as_bytes()[..] == **public);
+                let secret = secret.ok_or(Refusal::Mismatch)?;
+                old.get_or_insert(secret);
+            }
+            // Others may take any of the keys, so each must be one that is spoken here.
+            None => return Err(Refusal::Encryption(kind.code())),
+        }
+    }
+    Secrets::with_elgamal(handshakes, old).ok_or(Refusal::NoKeys)
 }
 
 fn private_keys(bytes: &[u8]) -> Result<Vec<(EncType, &[u8])>> {

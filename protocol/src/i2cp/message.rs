@@ -13,7 +13,7 @@ use super::{MAX_BODY, SessionId};
 use crate::data::keys_and_cert::Destination;
 use crate::data::lease::{Lease, MAX_LEASES};
 use crate::data::mapping::{Mapping, MappingBuf, string, write_string};
-use crate::id::DestinationHash;
+use crate::id::{DestinationHash, RouterHash, TunnelId};
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
@@ -48,6 +48,8 @@ pub enum Message {
     GetBandwidthLimits,
     /// 20: what became of a session.
     SessionStatus(SessionId, SessionStatus),
+    /// 21: sign leases of these tunnels, which all end at this time.
+    RequestLeaseSet(SessionId, Vec<(RouterHash, TunnelId)>, Wall),
     /// 22: what became of a payload.
     MessageStatus(MessageStatus),
     /// 23: in KB/s: for programs in and out, then the router's, with bursts.
@@ -175,6 +177,15 @@ impl Message {
             7 => Self::ReceiveEnd(session(&mut r)?, r.u32()?),
             8 => Self::GetBandwidthLimits,
             20 => Self::SessionStatus(session(&mut r)?, SessionStatus::parse(r.u8()?)?),
+            21 => {
+                let (session, count) = (session(&mut r)?, r.u8()?);
+                if count > MAX_LEASES {
+                    return Err(Error::TooLarge("leases"));
+                }
+                let tunnel = |_| Ok((RouterHash(r.array()?), TunnelId(r.u32()?)));
+                let tunnels = (0..count).map(tunnel).collect::<Result<_>>()?;
+                Self::RequestLeaseSet(session, tunnels, Wall(r.u64()?))
+            }
             22 => Self::MessageStatus(MessageStatus {
                 session: session(&mut r)?,
                 id: r.u32()?,
@@ -244,6 +255,7 @@ impl Message {
             Self::ReceiveEnd(..) => 7,
             Self::GetBandwidthLimits => 8,
             Self::SessionStatus(..) => 20,
+            Self::RequestLeaseSet(..) => 21,
             Self::MessageStatus(_) => 22,
             Self::BandwidthLimits(_) => 23,
             Self::ReportAbuse => 29,
@@ -305,6 +317,16 @@ impl Message {
             Self::SessionStatus(session, status) => {
                 out.put_u16(session.0);
                 out.put_u8(*status as u8);
+            }
+            Self::RequestLeaseSet(session, tunnels, end) => {
+                out.put_u16(session.0);
+                let count = u8::try_from(tunnels.len()).ok().filter(|count| *count <= MAX_LEASES);
+                out.put_u8(count.ok_or(Error::TooLarge("leases"))?);
+                for (gateway, tunnel) in tunnels {
+                    out.put(&gateway.0);
+                    out.put_u32(tunnel.0);
+                }
+                out.put_u64(end.0);
             }
             Self::MessageStatus(MessageStatus { session, id, status, size, nonce }) => {
                 out.put_u16(session.0);

@@ -3,8 +3,8 @@
 //! ```text
 //! silent --0x2a--> open: GetDate --> SetDate
 //!                        CreateSession --> Open --> (its owner) Opened --> SessionStatus: created
-//!                                                     '--> Leases --> RequestVariableLeaseSet
-//!                        CreateLeaseSet2 --> checked --> Granted
+//!                                                     '--> Leases --> RequestVariableLeaseSet, or RequestLeaseSet to old programs
+//!                        CreateLeaseSet, CreateLeaseSet2 --> checked --> Granted
 //!                        SendMessage --> MessageStatus: accepted; Send --> Fate --> MessageStatus
 //!                        what cannot be --> Disconnect, with a reason --> closed
 //! ```
@@ -17,13 +17,14 @@
 
 mod sessions;
 
-use super::grant::Grant;
+use super::grant::{self, Grant};
 use super::message::{
     BlindingInfo, Found, HostLookup, HostReply, Message, MessageStatus, Query, Send, SessionStatus, lookup, status,
 };
 use super::session::{Request, SessionConfig};
 use super::{Frames, PROTOCOL_BYTE, SessionId, VERSION};
 use crate::data::lease::Lease;
+use crate::data::router_info::Version;
 use crate::destination::raw::{Fate, MAX_PAYLOAD, Raw};
 use crate::id::DestinationHash;
 use crate::pool::Wanted;
@@ -46,6 +47,9 @@ const GREETING: Duration = Duration::from_secs(60);
 
 /// A connection without a session may be silent for so long: programs that only ask something are done sooner.
 const QUIET: Duration = Duration::from_secs(600);
+
+/// Programs of this API are asked for lease sets by RequestVariableLeaseSet.
+const LEASES_WITH_ENDS: Version = Version(0, 9, 7);
 
 /// A question lives so long, if its program does not say. INTEROP: fifteen seconds in Java.
 const LOOKUP: Duration = Duration::from_secs(15);
@@ -206,6 +210,8 @@ pub struct Connection {
     sessions: BTreeMap<SessionId, Session>,
     /// The first session: with it all others end.
     primary: Option<SessionId>,
+    /// Its program knows leases that end each at its own time.
+    takes_ends: bool,
     lookups: BTreeMap<u32, Asked>,
     next_lookup: u32,
     greet_by: Mono,
@@ -227,6 +233,7 @@ impl Connection {
             frames: Frames::default(),
             sessions: BTreeMap::new(),
             primary: None,
+            takes_ends: false,
             lookups: BTreeMap::new(),
             next_lookup: 0,
             out: VecDeque::new(),
@@ -256,7 +263,7 @@ impl Connection {
             }
             In::Leases(id, leases) => {
                 if self.sessions.contains_key(&id) {
-                    self.write(&Message::RequestVariableLeaseSet(id, leases));
+                    self.ask_for_lease_set(id, leases);
                 }
             }
             In::Payload(id, payload) => self.on_payload(id, payload),
@@ -338,16 +345,15 @@ impl Connection {
     fn on_message(&mut self, now: Now, message: Message) {
         match message {
             Message::GetDate { version, .. } => {
+                self.takes_ends = version.as_deref().is_some_and(|version| Version::parse(version) >= LEASES_WITH_ENDS);
                 // INTEROP: programs that name no version of theirs are older than the answer's.
                 self.write(&Message::SetDate(now.wall, version.map(|_| VERSION.to_owned())));
             }
             Message::CreateSession(config) => self.create(now.wall, &config),
             Message::ReconfigureSession(id, config) => self.reconfigure(now.wall, id, &config),
             Message::DestroySession(id) => self.destroy(id),
-            Message::CreateLeaseSet2(id, bytes) => self.on_lease_set(now.wall, id, &bytes),
-            Message::CreateLeaseSet(..) => {
-                self.disconnect(Refused::LeaseSet, &super::grant::Refusal::Kind(1).to_string());
-            }
+            Message::CreateLeaseSet(id, bytes) => self.on_lease_set(id, |of| Grant::parse_first(&bytes, of, now.wall)),
+            Message::CreateLeaseSet2(id, bytes) => self.on_lease_set(id, |of| Grant::parse(&bytes, of, now.wall)),
             Message::Send(send) => self.on_send(now.wall, send),
             Message::ReceiveBegin(id, number) => self.on_receive(id, number),
             Message::ReceiveEnd(id, number) => {
@@ -378,6 +384,7 @@ impl Connection {
             | Message::Payload(..)
             | Message::SetDate(..)
             | Message::DestReply(_)
+            | Message::RequestLeaseSet(..)
             | Message::RequestVariableLeaseSet(..)
             | Message::HostReply(_)
             | Message::Unknown(_) => self.count(Refused::Unknown),
@@ -440,11 +447,22 @@ impl Connection {
         }
     }
 
-    fn on_lease_set(&mut self, now: Wall, id: SessionId, bytes: &Bytes) {
+    /// spec: i2cp §RequestLeaseSetMessage. INTEROP: in Java, too, who names no version is an old program.
+    fn ask_for_lease_set(&mut self, id: SessionId, leases: Vec<Lease>) {
+        let end = leases.iter().map(|lease| lease.end).min().unwrap_or_default();
+        self.write(&if self.takes_ends {
+            Message::RequestVariableLeaseSet(id, leases)
+        } else {
+            let tunnels = leases.iter().map(|lease| (lease.gateway, lease.tunnel)).collect();
+            Message::RequestLeaseSet(id, tunnels, end)
+        });
+    }
+
+    fn on_lease_set(&mut self, id: SessionId, parse: impl FnOnce(&Request) -> Result<Grant, grant::Refusal>) {
         let Some(session) = self.sessions.get(&id) else {
             return self.disconnect(Refused::NoSession, "CreateLeaseSet invalid session");
         };
-        match Grant::parse(bytes, &session.request, now) {
+        match parse(&session.request) {
             Ok(grant) => self.out.push_back(Out::Granted(id, Box::new(grant))),
             Err(refusal) => self.disconnect(Refused::LeaseSet, &refusal.to_string()),
         }

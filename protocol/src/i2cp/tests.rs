@@ -9,9 +9,12 @@ use super::session::{Refusal, SessionConfig};
 use super::*;
 use crate::base64;
 use crate::blinding::{self, Blinding, Readers};
+use crate::data::entry::Entry;
 use crate::data::key_type::EncType;
+use crate::data::key_type::SigType;
 use crate::data::keys_and_cert::Destination;
 use crate::data::lease::Lease;
+use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2Builder;
 use crate::data::mapping::MappingBuf;
 use crate::data::private_keys::PrivateKeys;
@@ -22,6 +25,7 @@ use crate::ratchet::handshake::Secrets;
 use crate::time::{Now, Wall};
 use crate::wire::Writer;
 use proptest::prelude::*;
+use ramson_crypto::elgamal;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::sign::SigningKey;
 use ramson_crypto::x25519::SecretKey;
@@ -98,7 +102,11 @@ impl Router {
 fn grant(of: &PrivateKeys, secret: &SecretKey, keys: &[(EncType, Vec<u8>)]) -> Grant {
     let builder = LeaseSet2Builder { keys: keys.to_vec(), leases: vec![lease(1)], ..LeaseSet2Builder::default() };
     let lease_set = builder.sign(&of.destination, &of.key, of.offline.as_deref(), NOW.wall).unwrap();
-    Grant { stored: lease_set.clone().into(), lease_set, secrets: Secrets::one(secret.clone(), Some(Kem::MlKem768)) }
+    Grant {
+        stored: lease_set.clone().into(),
+        lease_set: lease_set.into(),
+        secrets: Secrets::one(secret.clone(), Some(Kem::MlKem768)),
+    }
 }
 
 fn offline(n: u8) -> PrivateKeys {
@@ -158,8 +166,8 @@ fn a_program_and_a_router_come_to_a_session_and_change_its_lease_set_with_or_wit
             }
         }
         assert_eq!(granted.len(), 2);
-        assert!(granted[1].lease_set.published() > granted[0].lease_set.published(), "versions rise");
-        assert_eq!(granted[1].lease_set.leases().collect::<Vec<_>>().len(), 1);
+        assert!(granted[1].lease_set.version() > granted[0].lease_set.version(), "versions rise");
+        assert_eq!(granted[1].lease_set.leases().len(), 1);
         assert_eq!(
             told,
             [
@@ -316,7 +324,7 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
         (grant(&keys(2), &secret, std::slice::from_ref(&public)).to_bytes(), "Different destination"),
         (grant(&owner, &other, std::slice::from_ref(&public)).to_bytes(), "mismatch"),
         (grant(&owner, &secret, &[(EncType::MlKem768X25519, vec![1; 32])]).to_bytes(), "mismatch"),
-        (grant(&owner, &secret, &[]).to_bytes(), "Unsupported crypto type: 0"),
+        (grant(&owner, &secret, &[]).to_bytes(), "No crypto keys"),
         (unsigned.into(), "Invalid leaseset"),
         (kind.into(), "Invalid leaseset"),
         (Bytes::from_static(&[7]), "Unsupported leaseset type: 7"),
@@ -334,7 +342,101 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
     assert_eq!(router.reason(), "CreateLeaseSet invalid session");
     let mut router = Router::new(Config::default());
     router.say(&Message::CreateLeaseSet(SessionId(5), Bytes::new()));
-    assert!(router.reason().contains("i2cp.leaseSetType=3"));
+    assert_eq!(router.reason(), "CreateLeaseSet invalid session");
+}
+
+/// A key as long as Java's.
+fn old(n: u8) -> elgamal::SecretKey {
+    elgamal::SecretKey::from_wide(&[n; elgamal::KEY_LEN]).unwrap()
+}
+
+fn first_grant(of: &PrivateKeys, named: &elgamal::SecretKey, secret: elgamal::SecretKey, end: Lease) -> Grant {
+    let lease_set = Entry::from(LeaseSet::sign(&of.destination, &of.key, &named.public(), &[end]).unwrap());
+    Grant { stored: lease_set.clone(), lease_set, secrets: Secrets::with_elgamal([], Some(secret)).unwrap() }
+}
+
+#[test]
+fn a_lease_set_of_the_first_kind_is_taken_from_its_owner_with_the_key_that_it_names_alone() {
+    let owner = PrivateKeys::generate_of(SigType::EcdsaP256, [1; 32], &[1; 32]).unwrap();
+    let ended = Lease { end: NOW.wall, ..lease(1) };
+    for owner in [&owner, &keys(1)] {
+        let good = first_grant(owner, &old(5), old(5), lease(1));
+        let mut forged = good.to_bytes().to_vec();
+        forged[800] ^= 1;
+        let mut cut = good.to_bytes().to_vec();
+        cut.pop();
+        for (bytes, words) in [
+            (good.to_bytes(), None),
+            (first_grant(&keys(2), &old(5), old(5), lease(1)).to_bytes(), Some("Different destination")),
+            (first_grant(owner, &old(5), old(6), lease(1)).to_bytes(), Some("mismatch")),
+            (first_grant(owner, &old(5), old(5), ended).to_bytes(), Some("it has expired")),
+            (forged.into(), Some("Invalid leaseset")),
+            (cut.into(), Some("Invalid leaseset")),
+            (Bytes::new(), Some("Invalid leaseset")),
+        ] {
+            let mut router = Router::new(Config::default());
+            let id = router.create(owner, &[]).unwrap();
+            router.say(&Message::CreateLeaseSet(id, bytes));
+            match words {
+                Some(words) => {
+                    let reason = router.reason();
+                    assert!(reason.contains(words), "{reason}");
+                }
+                None => {
+                    let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
+                    assert_eq!((&got.lease_set, &got.stored), (&good.lease_set, &good.stored));
+                    assert!(got.secrets.iter().next().is_none(), "nobody begins a handshake with it");
+                    assert_eq!(got.secrets.elgamal().unwrap().to_wide(), [5; elgamal::KEY_LEN]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_elgamal_in_a_lease_set_of_the_second_kind_are_taken_alone_and_beside_others() {
+    let (owner, secret) = (keys(1), SecretKey::from_bytes([9; 32]));
+    let new = (EncType::X25519, secret.public().0.to_vec());
+    let public = (EncType::ElGamal, old(5).public().as_bytes().to_vec());
+    for (named, key, taken) in [
+        (vec![public.clone()], old(5), true),
+        (vec![new.clone(), public.clone()], old(5), true),
+        (vec![public.clone(), new.clone()], old(5), true),
+        (vec![new, public], old(6), false),
+    ] {
+        let handshakes = named.iter().filter(|(kind, _)| *kind == EncType::X25519).map(|_| (None, secret.clone()));
+        let secrets = Secrets::with_elgamal(handshakes, Some(key)).unwrap();
+        let given = Grant { secrets, ..grant(&owner, &secret, &named) };
+        let mut router = Router::new(Config::default());
+        let id = router.create(&owner, &[]).unwrap();
+        router.say(&Message::CreateLeaseSet2(id, given.to_bytes()));
+        if taken {
+            let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
+            assert_eq!((got.secrets.iter().count(), got.secrets.elgamal().is_some()), (named.len() - 1, true));
+        } else {
+            assert!(router.reason().contains("mismatch"));
+        }
+    }
+}
+
+#[test]
+fn programs_from_before_leases_had_ends_of_their_own_are_asked_for_lease_sets_in_their_way() {
+    let leases = vec![Lease { end: lease(2).end.plus(Duration::from_secs(5)), ..lease(2) }, lease(1)];
+    let tunnels: Vec<_> = leases.iter().map(|lease| (lease.gateway, lease.tunnel)).collect();
+    for (said, is_old) in [(None, true), (Some("0.9.6"), true), (Some("0.9.7"), false), (Some("0.9.69"), false)] {
+        let mut router = Router::new(Config::default());
+        let version = said.map(str::to_owned);
+        router.say(&Message::GetDate { version, credentials: None });
+        router.messages.clear();
+        let id = router.create(&keys(1), &[]).unwrap();
+        router.input(In::Leases(id, leases.clone()));
+        let asked = if is_old {
+            Message::RequestLeaseSet(id, tunnels.clone(), lease(1).end)
+        } else {
+            Message::RequestVariableLeaseSet(id, leases.clone())
+        };
+        assert_eq!(router.messages.pop(), Some(asked), "{said:?}");
+    }
 }
 
 fn send(session: SessionId, nonce: u32, len: usize) -> Message {
@@ -603,6 +705,10 @@ fn message() -> impl Strategy<Value = Message> {
         hash().prop_map(Message::DestLookup),
         hash().prop_map(|hash| Message::DestReply(Err(hash))),
         destination().prop_map(|found| Message::DestReply(Ok(found))),
+        (id(), 0..17_u8, any::<u64>()).prop_map(|(id, count, end)| {
+            let tunnels = (0..count).map(|n| (lease(n).gateway, lease(n).tunnel)).collect();
+            Message::RequestLeaseSet(id, tunnels, Wall(end))
+        }),
         (id(), 0..17_u8).prop_map(|(id, count)| Message::RequestVariableLeaseSet(id, (0..count).map(lease).collect())),
         (id(), any::<u32>(), any::<u32>(), query).prop_map(|(session, request, timeout, (query, records))| {
             Message::HostLookup(HostLookup { session, request, timeout, query, records })
@@ -672,7 +778,8 @@ fn an_encrypted_lease_set_is_read_with_what_the_session_names_and_kept_as_it_cam
         (Readers::Psk(vec![psk]), vec![], false),
     ] {
         let blinding = Blinding::of(&owner.destination, &[]).unwrap();
-        let sealed = blinding::seal(&inner.lease_set, &owner.key, &blinding, &readers, &mut rng).unwrap();
+        let Entry::LeaseSet2(plain) = &inner.lease_set else { panic!() };
+        let sealed = blinding::seal(plain, &owner.key, &blinding, &readers, &mut rng).unwrap();
         let sealed = Grant { stored: sealed.into(), ..inner.clone() };
         let mut router = Router::new(Config::default());
         let options: Vec<_> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();

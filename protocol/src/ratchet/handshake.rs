@@ -13,6 +13,7 @@ use super::tag_set::{ReceiveTags, SendTags};
 use crate::garlic::one_time::{SESSION_TAG_LEN, SessionTag};
 use crate::noise::{Initial, Symmetric};
 use ramson_crypto::aead::{AeadKey, TAG_LEN};
+use ramson_crypto::elgamal;
 use ramson_crypto::elligator::{self, Hidden};
 use ramson_crypto::hash::{hkdf1, hkdf2};
 use ramson_crypto::kem::{Decapsulator, Kem};
@@ -50,13 +51,24 @@ pub fn reply_overhead(kind: Kind) -> usize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOurs;
 
-/// The private halves of the keys in a lease set, each with the kind of handshake that is made with it; one at least.
+/// The private halves of the keys in a lease set, each with the kind of handshake that is made with it, and that of ElGamal; one at least.
 #[derive(Clone)]
-pub struct Secrets(SmallVec<[(Kind, SecretKey); 2]>);
+pub struct Secrets {
+    handshakes: SmallVec<[(Kind, SecretKey); 2]>,
+    elgamal: Option<elgamal::SecretKey>,
+}
 
 impl Secrets {
     /// The first of each kind. `None` without any.
     pub fn new(all: impl IntoIterator<Item = (Kind, SecretKey)>) -> Option<Self> {
+        Self::with_elgamal(all, None)
+    }
+
+    /// The same with one of ElGamal, which may be all there is: then no handshake is taken.
+    pub fn with_elgamal(
+        all: impl IntoIterator<Item = (Kind, SecretKey)>,
+        elgamal: Option<elgamal::SecretKey>,
+    ) -> Option<Self> {
         let mut kept: SmallVec<[(Kind, SecretKey); 2]> = SmallVec::new();
         for (kind, secret) in all {
             if kept.iter().all(|(other, _)| *other != kind) {
@@ -65,18 +77,23 @@ impl Secrets {
         }
         // Hybrid handshakes come first: they fail sooner.
         kept.sort_by_key(|(kind, _)| kind.is_none());
-        (!kept.is_empty()).then_some(Self(kept))
+        (!kept.is_empty() || elgamal.is_some()).then_some(Self { handshakes: kept, elgamal })
     }
 
     /// The same for X25519 alone and, if there is a hybrid handshake, for that.
     pub fn one(secret: SecretKey, hybrid: Kind) -> Self {
         let hybrid = hybrid.map(|kem| (Some(kem), secret.clone()));
-        Self(hybrid.into_iter().chain([(None, secret)]).collect())
+        Self { handshakes: hybrid.into_iter().chain([(None, secret)]).collect(), elgamal: None }
     }
 
-    /// Each, hybrid ones first.
+    /// That of ElGamal.
+    pub fn elgamal(&self) -> Option<&elgamal::SecretKey> {
+        self.elgamal.as_ref()
+    }
+
+    /// Each that handshakes are made with, hybrid ones first.
     pub fn iter(&self) -> impl Iterator<Item = (Kind, &SecretKey)> {
-        self.0.iter().map(|(kind, secret)| (*kind, secret))
+        self.handshakes.iter().map(|(kind, secret)| (*kind, secret))
     }
 }
 
