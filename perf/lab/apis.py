@@ -1,9 +1,10 @@
 """SAM and I2CP side by side: what a session costs at Ramson, i2pd and Java I2P, and what its streams and datagrams carry.
 
-    1..6   relays   Ramson, the hops of all tunnels      10 ramson, 12 i2pd   those whose SAM is asked
+    1..6   relays   the hops of all tunnels      10 ramson, 12 i2pd   those whose SAM is asked
 
 Each of the two carries the load of SAM between two of its own sessions, through tunnels of two hops each way: neither hands over to
-itself without tunnels. What is asked by I2CP, of Java's router, too, is in `apis_i2cp.py`; Java's SAM is in no public registry.
+itself without tunnels. The relays are Ramson, which the loads do not fill; for many sessions they are i2pd, since Ramson takes no
+thousands of tunnels of one neighbour. What is asked by I2CP, of Java's router, too, is in `apis_i2cp.py`; Java's SAM is in no public registry.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import time
 
 from . import apis_i2cp, sandbox
 from .ends import EndI2pd, EndRamson, WideRamson
+from .i2pd import I2pd
 from .network import Network
 from .options import parse
 from .outcome import eventually
@@ -31,11 +33,10 @@ _AT_ONCE = 50  # sessions that are asked for together, when many are
 class ApisNetwork(Network):
     """See the module."""
 
-    name = "apis"
-
-    def __init__(self, lab):
+    def __init__(self, lab, name="apis", relay=WideRamson):
+        self.name = name
         super().__init__(lab)
-        self.relays = [self.add(WideRamson(self, n, floodfill=n <= 3)) for n in range(1, 7)]
+        self.relays = [self.add(relay(self, n, floodfill=n <= 3)) for n in range(1, 7)]
         self.asked = {"ramson": self.add(EndRamson(self, 10)), "i2pd": self.add(EndI2pd(self, 12))}
         self.asked["ramson"].sam_port, self.asked["i2pd"].sam = PORT, True
 
@@ -44,17 +45,21 @@ def main():
     options = _options()
     work = sandbox.enter_in(options.keep, "ramson-apis-")
     lab = Lab(work=work, peers=peers_folder(), ramson=options.ramson, hostile=None, link=None, quick=False, seconds=None)
-    print(f"{os.cpu_count()} processors for all routers of a run together; Ramson relays, 2 hops each way, {time.strftime('%F')}.\n")
+    print(f"{os.cpu_count()} processors for all routers of a run together; 2 hops each way, {time.strftime('%F')}.\n")
     for api in options.apis:
         if api == "sam":
-            _table("SAM", ApisNetwork(lab), _ROWS, options)
+            _table("SAM", lambda: ApisNetwork(lab), _ROWS, options)
+            _table("SAM", lambda: ApisNetwork(lab, "apis-many", I2pd), _MANY, options)
         else:
-            _table("I2CP", apis_i2cp.I2cpNetwork(lab, options.routers), apis_i2cp.ROWS, options)
+            _table("I2CP", lambda: apis_i2cp.I2cpNetwork(lab, options.routers), apis_i2cp.ROWS, options)
     return 0
 
 
-def _table(title, net, rows, options):
+def _table(title, network, rows, options):
     chosen = [row for row in rows if not options.only or row.__name__.strip("_") in options.only]
+    if not chosen:
+        return
+    net = network()
     print(f"| {title} | {' | '.join(net.asked)} |")
     print(f"|---|{'--:|' * len(net.asked)}")
     try:
@@ -226,6 +231,7 @@ def _count_datagrams(drain, end, received):
 def _memory(router, options):
     """KiB for each of many sessions with one tunnel of one hop each way, how many stood, and until when."""
     options_of_each = {"inbound.length": 1, "outbound.length": 1, "inbound.quantity": 1, "outbound.quantity": 1}
+    _session(router, "first").close()
     before, begun, held, lock = router.usage().rss, time.monotonic(), [], threading.Lock()
     left = list(range(options.sessions))
 
@@ -238,6 +244,9 @@ def _memory(router, options):
             try:
                 session = Session(router.ip, f"held-{n}", **options_of_each)
             except (Refused, OSError):
+                time.sleep(0.2)
+                with lock:
+                    left.append(n)
                 continue
             with lock:
                 held.append(session)
@@ -254,4 +263,5 @@ def _memory(router, options):
     return f"{each:.0f} KiB, {len(held)} in {took:.0f} s"
 
 
-_ROWS = (_setup, _one_stream, _many_streams, _datagrams, _memory)
+_ROWS = (_setup, _one_stream, _many_streams, _datagrams)
+_MANY = (_memory,)
