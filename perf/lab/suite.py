@@ -39,7 +39,7 @@ def main():
         return 0
     chosen = _chosen(options.cases)
     lab = _lab(options, sandbox.enter_in(options.keep, "ramson-interop-"))
-    return Suite(lab).run(_part(chosen, options))
+    return Suite(lab, options.claims).run(chosen)
 
 
 def _options():
@@ -50,7 +50,7 @@ def _options():
     parser.add_argument("--keep", metavar="DIR", help="keep the folders of all routers there; it is emptied first")
     parser.add_argument("--ramson", metavar="PATH", help="the binary under test; default: target/release, then target/debug")
     parser.add_argument("--stand-in", choices=["i2pd"], help="test the laboratory: an i2pd in Ramson's place")
-    parser.add_argument("--part", metavar="K/N", default="1/1", help="every Nth case, from the Kth on: N parts run beside each other")
+    parser.add_argument("--claims", metavar="DIR", help="an empty folder that runs beside each other share: each takes networks that no other has")
     parser.add_argument("--seconds", type=int, help="how long to soak")
     return parser.parse_args()
 
@@ -58,16 +58,6 @@ def _options():
 def _too_slow(case, of):
     """Whether a run of these options, or a lab of it, leaves the case out."""
     return of.quick and getattr(case, "SLOW", False)
-
-
-def _part(chosen, options):
-    """Of the cases those of one part. The slow ones are not counted where they are left out."""
-    k, _, n = options.part.partition("/")
-    if not (k.isdigit() and n.isdigit() and 1 <= int(k) <= int(n)):
-        sys.exit(f"--part {options.part}: write K/N, such as 1/2 and 2/2 for two halves")
-    slow = [case for case in chosen if _too_slow(case, options)]
-    rest = [case for case in chosen if case not in slow]
-    return [*rest[int(k) - 1 :: int(n)], *(slow if int(k) == 1 else [])]
 
 
 def _chosen(names):
@@ -108,19 +98,33 @@ def _built(name, beside=None):
 class Suite:
     """Runs cases network by network, and counts."""
 
-    def __init__(self, lab):
-        self._lab = lab
+    def __init__(self, lab, claims=None):
+        self._lab, self._claims = lab, claims
         self._counts = collections.Counter()
 
     def run(self, chosen):
         """Runs them, and returns the exit status."""
         networks = {case.NETWORK: [c for c in chosen if c.NETWORK is case.NETWORK] for case in chosen}
-        for topology, members in networks.items():
+        # Those with the most cases first: who runs beside others is not to begin one when they have ended.
+        order = sorted(networks.items(), key=lambda network: -len(network[1])) if self._claims else networks.items()
+        for topology, members in order:
+            if not self._claim(cases.name(members[0])):
+                continue
             able = [case for case in members if self._able(case)]
             if able:
                 self._in_network(topology, able)
         print(f"{self._counts['ok']} passed, {self._counts['FAIL']} failed", flush=True)
         return 1 if self._counts["FAIL"] else 0
+
+    def _claim(self, name):
+        """Whether the network of this case is ours to start."""
+        if not self._claims:
+            return True
+        try:
+            os.close(os.open(os.path.join(self._claims, name), os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
 
     def _able(self, case):
         if _too_slow(case, self._lab):
