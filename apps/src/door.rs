@@ -11,12 +11,13 @@ use crate::listener::PAUSE;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +34,7 @@ pub enum Door {
     /// Plain.
     Tcp(TcpListener),
     /// By a path that only some may open.
+    #[cfg(unix)]
     Unix(UnixListener),
     /// Sealed, with this certificate.
     Tls(TcpListener, Arc<ServerConfig>),
@@ -47,6 +49,7 @@ where
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let accepted = match &door {
             Door::Tcp(listener) | Door::Tls(listener, _) => listener.accept().await.map(|(socket, _)| socket),
+            #[cfg(unix)]
             Door::Unix(listener) => match listener.accept().await {
                 Ok((socket, _)) => of_unix(socket),
                 Err(error) => Err(error),
@@ -81,8 +84,8 @@ where
 {
     socket.set_nodelay(true)?;
     let mut tls = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(socket)).await??;
-    let (mut outer, inner) = UnixStream::pair()?;
-    let mut served = pin!(serve(of_unix(inner)?));
+    let (mut outer, inner) = pair()?;
+    let mut served = pin!(serve(inner));
     let mut carried = pin!(async move { copy_bidirectional(&mut tls, &mut outer).await.map(|_| ()) });
     tokio::select! {
         // The pair has ended with it, which the server sees.
@@ -93,8 +96,30 @@ where
 }
 
 /// A UNIX socket as a server's. What belongs to TCP alone, an address and delays, fails on it.
+#[cfg(unix)]
 fn of_unix(socket: UnixStream) -> io::Result<TcpStream> {
-    TcpStream::from_std(OwnedFd::from(socket.into_std()?).into())
+    TcpStream::from_std(std::os::fd::OwnedFd::from(socket.into_std()?).into())
+}
+
+/// Two sockets that are each other's end.
+#[cfg(unix)]
+fn pair() -> io::Result<(UnixStream, TcpStream)> {
+    let (outer, inner) = UnixStream::pair()?;
+    Ok((outer, of_unix(inner)?))
+}
+
+/// The same where there is only TCP.
+#[cfg(not(unix))]
+fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let outer = std::net::TcpStream::connect(listener.local_addr()?)?;
+    let (inner, from) = listener.accept()?;
+    if from != outer.local_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    outer.set_nonblocking(true)?;
+    inner.set_nonblocking(true)?;
+    Ok((TcpStream::from_std(outer)?, TcpStream::from_std(inner)?))
 }
 
 /// Where a program is.

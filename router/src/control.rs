@@ -22,6 +22,7 @@
 
 use crate::Failure;
 use crate::name::NameCommand;
+use crate::platform::{self, LocalStream};
 use actix::clock::timeout;
 use ramson_actors::node::Node;
 use ramson_apps::names::Names;
@@ -32,13 +33,10 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream as Blocking;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 /// The socket's name in the data folder.
@@ -123,12 +121,7 @@ pub(crate) struct Banned {
 /// If the socket cannot be made.
 pub(crate) fn serve(data: &Path, node: Node, names: Names) -> io::Result<()> {
     let path = socket(data);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = platform::listen(&path)?;
     let places = Arc::new(Semaphore::new(CLIENTS));
     actix::spawn(async move {
         // The semaphore is never closed.
@@ -154,7 +147,7 @@ fn socket(data: &Path) -> PathBuf {
 }
 
 /// One question, one answer.
-async fn talk(mut client: UnixStream, node: &Node, names: Names) -> io::Result<()> {
+async fn talk(mut client: LocalStream, node: &Node, names: Names) -> io::Result<()> {
     let (read, mut write) = client.split();
     let mut line = String::new();
     // Who takes too long is left alone.
@@ -240,10 +233,11 @@ fn name(who: &str) -> Result<Who, String> {
 /// If none runs, or it refuses, with what to do.
 pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
     let path = socket(data);
-    let mut stream = Blocking::connect(&path).map_err(|error| match error.kind() {
+    let mut stream = platform::connect(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
             format!("no ramson runs with {}: start it, or name its folder with --data", data.display())
         }
+        ErrorKind::Unsupported => "routers take no commands on this system".to_owned(),
         ErrorKind::PermissionDenied => {
             format!("{} is not yours: ask as the user that the router runs as", path.display())
         }
@@ -267,12 +261,15 @@ pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::data_dir::DataDir;
     use crate::run::start_node;
     use crate::settings::Settings;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixStream as Blocking;
+    use tokio::net::UnixStream;
 
     const TEXT: &str = "[network]\nid = 99\nallow_private_addresses = true\n[router]\nio_threads = 1\n\
                         [ntcp2]\nlisten = \"127.0.0.1:0\"\n[ssu2]\nenabled = false\n[exploratory]\nquantity = 0\n";

@@ -6,17 +6,16 @@
 //! ```
 //! The first routers wrote the keys alone. Such a file is read, and written anew with what guards it.
 
+use crate::platform;
 use ramson_actors::disk;
 use ramson_actors::identity::NodeKeys;
 use ramson_crypto::hash::sha256;
 use ramson_protocol::data::router_info::RouterInfo;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -84,10 +83,11 @@ impl DataDir {
     /// If it cannot be made, or another process has it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let failed = |e| DataError::Io { what: "make the folder", path: path.to_owned(), source: e };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        platform::make_folder(path).map_err(failed)?;
         make_private(path);
         let lock_path = path.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock_path);
+        let mut options = OpenOptions::new();
+        let lock = disk::of_mode(options.create(true).truncate(false).write(true), 0o600).open(&lock_path);
         let lock = lock.map_err(|e| DataError::Io { what: "open", path: lock_path, source: e })?;
         lock.try_lock().map_err(|e| match e {
             fs::TryLockError::WouldBlock => DataError::InUse(path.to_owned()),
@@ -246,12 +246,10 @@ fn make_private(folder: &Path) {
     let files = fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
     for path in files.unwrap_or_default().iter().map(PathBuf::as_path).chain([folder]) {
         let Ok(about) = fs::symlink_metadata(path) else { continue };
-        let open = about.permissions().mode() & 0o077;
-        if open == 0 || about.is_symlink() {
+        if !platform::is_open_to_others(&about) || about.is_symlink() {
             continue;
         }
-        let private = Permissions::from_mode(about.permissions().mode() & 0o700);
-        match fs::set_permissions(path, private) {
+        match platform::close_to_others(path, &about) {
             Ok(()) if path.ends_with("router.keys") => {
                 tracing::warn!("router.keys could be read by other users of this machine; it cannot any more");
             }
@@ -284,9 +282,9 @@ const RESERVED: u64 = 192;
 /// As many descriptors as the system lets us have. Shells and service managers leave us 1,024 of them, and a busy router
 /// has a connection to each of several thousand peers.
 pub(crate) fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current < limit.maximum
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+    let (now, most) = platform::descriptor_limits();
+    if now < most
+        && let Err(error) = platform::raise_descriptor_limit()
     {
         tracing::warn!(%error, "the limit of open files stays low: raise it, with LimitNOFILE of systemd or ulimit -n");
     }
@@ -294,7 +292,7 @@ pub(crate) fn raise_descriptor_limit() {
 
 /// Connections of NTCP2 that there may be at once; the rest of the descriptors is for all else.
 pub(crate) fn connections() -> usize {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = platform::descriptor_limits().0.unwrap_or(u64::MAX);
     usize::try_from(limit.saturating_sub(RESERVED).max(64)).unwrap_or(usize::MAX / 2)
 }
 
@@ -304,9 +302,11 @@ fn descriptor_limit() -> u64 {
     line.and_then(|l| l.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

@@ -6,15 +6,13 @@ use crate::Failure;
 use crate::control::{Request, ask};
 use crate::data_dir::DataDir;
 use crate::output::say;
+use crate::platform;
 use crate::settings::Settings;
 use crate::settings::publish::ListenAt;
 use crate::start::{ports, try_port};
 use ramson_actors::calls_from;
-use rustix::fs::statvfs;
-use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Descriptors for a busy relay: one for each session of NTCP2.
@@ -101,7 +99,7 @@ pub(crate) fn doctor(config: Option<&Path>, data: &Path) -> Result<(), Failure> 
 
 fn descriptors() -> Finding {
     // The soft limit is raised to it at the start.
-    match getrlimit(Resource::Nofile).maximum {
+    match platform::descriptor_limits().1 {
         Some(most) if most < DESCRIPTORS => Bad(
             format!("{most} descriptors at most, one of which each session of NTCP2 takes"),
             "LimitNOFILE=65536 in the systemd unit, or as root: prlimit --nofile=65536:65536 --pid $$".to_owned(),
@@ -173,14 +171,12 @@ fn folder(data: &Path) -> Vec<Finding> {
         return vec![Note(format!("there is no {shown} yet"), format!("it is made by: ramson run --data {shown}"))];
     };
     let mut findings = Vec::new();
-    let mode = about.permissions().mode() & 0o777;
-    findings.push(if mode & 0o077 == 0 {
+    findings.push(if !platform::is_open_to_others(&about) {
         Good(format!("{shown} is private"))
     } else {
         Bad(format!("other users can look into {shown}, where our keys are"), format!("chmod -R go= {shown}"))
     });
-    if let Ok(disk) = statvfs(data) {
-        let free = disk.f_bavail * disk.f_frsize;
+    if let Some(free) = platform::free_disk(data) {
         findings.push(if free < DISK {
             Bad(
                 format!("{} MiB of disk are free at {shown}", free >> 20),
@@ -237,9 +233,10 @@ fn listening(settings: &Settings, port: u16, data: &Path) -> Vec<Finding> {
     ports(settings, port).into_iter().map(one).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Machine) {
         let folder = tempfile::tempdir().unwrap();

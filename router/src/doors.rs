@@ -3,13 +3,12 @@
 use crate::data_dir::DataDir;
 use crate::reseed::{https, tls};
 use ramson_apps::door::Door;
-use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+#[cfg(unix)]
 use std::path::Path;
 use std::sync::Arc;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 
 /// Where a server is to listen, beside each other.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +38,7 @@ pub(crate) async fn open(section: &str, places: &Places, certificate: &Certifica
         push("listen", TcpListener::bind(at).await.map(Door::Tcp).map_err(words), "false");
     }
     if !places.unix.is_empty() {
-        push("socket", bind(Path::new(&places.unix)).map(Door::Unix).map_err(words), "\"\"");
+        push("socket", at(&places.unix).map_err(words), "\"\"");
     }
     if let Some(at) = places.tls {
         let door = match (TcpListener::bind(at).await, certificate.config()) {
@@ -69,37 +68,19 @@ impl Certificate {
     }
 }
 
-/// A socket in the place of one that nobody listens at any more.
-///
-/// # Errors
-/// If somebody does, or something else is there.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    let is_left = || std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if is_left() && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
-    Ok(listener)
+#[cfg(unix)]
+fn at(path: &str) -> io::Result<Door> {
+    crate::platform::listen(Path::new(path)).map(Door::Unix)
+}
+
+#[cfg(not(unix))]
+fn at(_: &str) -> io::Result<Door> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn a_socket_takes_the_place_of_a_dead_one_and_of_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("i2cp.sock");
-        let first = bind(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(bind(&path).is_err(), "somebody listens there");
-        drop(first);
-        bind(&path).unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "mine").unwrap();
-        assert!(bind(&file).is_err() && std::fs::read(&file).unwrap() == b"mine");
-    }
 
     #[tokio::test]
     async fn what_can_be_opened_is() {

@@ -5,13 +5,13 @@
 //! ```
 
 use crate::Failure;
+use ramson_actors::disk;
 use ramson_protocol::netdb::family::FamilyKey;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -39,7 +39,8 @@ pub(crate) fn make(name: &str, file: &Path) -> Result<(), Failure> {
     }
     text.push('\n');
     let failed = |e: std::io::Error| format!("cannot write {}: {e}", file.display());
-    let mut out = OpenOptions::new().create_new(true).write(true).mode(0o600).open(file).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let mut out = disk::of_mode(options.create_new(true).write(true), 0o600).open(file).map_err(failed)?;
     out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(failed)?;
     Ok(())
 }

@@ -22,12 +22,14 @@ mod log;
 mod name;
 mod output;
 mod ping;
+mod platform;
 mod proxy;
 mod reload;
 mod reseed;
 mod run;
 mod sam;
 mod samples;
+#[cfg_attr(not(unix), path = "platform/no_service.rs")]
 mod service;
 mod settings;
 mod site;

@@ -8,10 +8,10 @@
 
 use crate::Failure;
 use crate::exporter::table;
+use crate::platform;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::{self, Write};
 use std::io::IsTerminal;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tracing::callsite::Identifier;
@@ -86,7 +86,7 @@ impl Reader {
 fn is_journal() -> bool {
     let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else { return false };
     let Ok(about) = std::fs::metadata("/proc/self/fd/2") else { return false };
-    stream == format!("{}:{}", about.dev(), about.ino())
+    platform::device_and_number(&about).is_some_and(|(device, number)| stream == format!("{device}:{number}"))
 }
 
 /// Begins to log.

@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::data_dir::{self, DataDir};
 use crate::doors::Certificate;
+use crate::platform::{self, SIGHUP};
 use crate::reload::{Reloader, live};
 use crate::settings::Settings;
 use crate::settings::publish::Published;
@@ -26,10 +27,7 @@ use ramson_actors::time_keeper::ClockConfig;
 use ramson_apps::Host;
 use ramson_apps::names::Names;
 use ramson_protocol::data::router_info::RouterInfo;
-use rustix::fs::Mode;
-use rustix::process::umask;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::SIGTERM;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::rc::Rc;
@@ -50,12 +48,11 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 /// Whatever keeps it from starting, with what to do.
 pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool, said: Said) -> Result<(), Failure> {
     // First of all: a signal that comes while we begin is kept, and does not end the process.
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let signals = platform::signals()?;
     let path = config.map(Path::to_owned);
     let settings = said.settings(config)?;
     let filter = log::start(&settings.log.level)?;
-    // What we write is nobody else's to read, whoever writes it.
-    umask(Mode::RWXG | Mode::RWXO);
+    platform::keep_files_private();
     start::check_limits(&settings)?;
     let prometheus = exporter::install()?;
     data_dir::raise_descriptor_limit();
@@ -88,7 +85,7 @@ pub(crate) fn run(config: Option<&Path>, data: &Path, while_stdin_is_open: bool,
             });
         }
         std::thread::spawn(move || {
-            for signal in signals.forever() {
+            for signal in signals {
                 if sender.send(signal).is_err() {
                     return;
                 }

@@ -3,9 +3,8 @@
 use super::page::Page;
 use super::{Began, table};
 use crate::data_dir::descriptors;
-use crate::version;
+use crate::{platform, version};
 use ramson_actors::identity::API_VERSION;
-use rustix::fs::statvfs;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -38,8 +37,8 @@ pub(super) fn put_disk(page: &mut Page, database: &Path) {
         let written = about.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         page.put(&table::DATABASE_WRITTEN.0, [], written.unwrap_or_default().as_secs_f64());
     }
-    if let Some(disk) = database.parent().and_then(|folder| statvfs(folder).ok()) {
-        page.put(&table::DISK_FREE.0, [], (disk.f_bavail * disk.f_frsize) as f64);
+    if let Some(free) = database.parent().and_then(platform::free_disk) {
+        page.put(&table::DISK_FREE.0, [], free as f64);
     }
 }
 

@@ -13,6 +13,7 @@ use ramson_protocol::ntcp2::block::{Block, write_i2np_header};
 use ramson_protocol::ntcp2::frame::{FrameError, FrameOpener, FrameSealer, LEN_LEN};
 use ramson_protocol::time::Mono;
 use rand::{Rng, RngExt};
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::time::Duration;
