@@ -261,7 +261,8 @@ pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use crate::data_dir::DataDir;

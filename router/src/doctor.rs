@@ -233,7 +233,8 @@ fn listening(settings: &Settings, port: u16, data: &Path) -> Vec<Finding> {
     ports(settings, port).into_iter().map(one).collect()
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -92,7 +92,8 @@ pub(crate) fn connect(path: &Path) -> io::Result<BlockingStream> {
 /// # Errors
 /// The operating system's.
 pub(crate) fn signals() -> io::Result<impl Iterator<Item = i32> + Send> {
-    Ok(Signals::new([SIGTERM, SIGINT, SIGHUP])?.forever_owned())
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    Ok(std::iter::from_fn(move || signals.forever().next()))
 }
 
 #[cfg(test)]
