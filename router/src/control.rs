@@ -121,6 +121,10 @@ pub(crate) struct Banned {
 /// If the socket cannot be made.
 pub(crate) fn serve(data: &Path, node: Node, names: Names) -> io::Result<()> {
     let path = socket(data);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let listener = platform::listen(&path)?;
     let places = Arc::new(Semaphore::new(CLIENTS));
     actix::spawn(async move {
