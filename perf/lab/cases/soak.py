@@ -11,7 +11,7 @@ from ..subject import subject
 
 _TUNNELS = 20
 _FIRST_PORT = 4500
-_SECONDS, _QUICK_SECONDS = 1800, 240
+_SECONDS, _QUICK_SECONDS = 1800, 120
 # Of the mean memory, last third against first; what an allocator may round. The filter of repeated cells is left out of
 # it: it holds the cells of two tunnel lifetimes, so it is as large as it becomes only after 22 minutes.
 _GROWTH, _SLACK = 1.10, 4 << 20
