@@ -555,7 +555,7 @@ mod tests {
                     self.ends[at].tick(self.now);
                     self.ends[at].drain(self.now, &mut self.rng, &mut sent);
                     if self.questions[at].try_recv().is_ok() {
-                        let answer = In::LeaseSet(self.lease_sets[1 - at].clone());
+                        let answer = In::LeaseSet(self.lease_sets[1 - at].clone().into());
                         self.ends[at].input(self.now, answer);
                     }
                     for message in sent.0 {

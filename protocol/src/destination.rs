@@ -18,8 +18,6 @@ pub mod raw;
 mod remote;
 
 use crate::data::entry::Entry;
-use crate::data::lease_set::LeaseSet;
-use crate::data::lease_set2::LeaseSet2;
 use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
 use crate::i2np::database_store::DatabaseStore;
 use crate::i2np::header::{Freshness, freshness};
@@ -100,10 +98,8 @@ impl Default for Config {
 pub enum In {
     /// The encrypted part of a Garlic message came out of a tunnel of this destination.
     Garlic(Bytes),
-    /// A lease set that was looked for, verified.
-    LeaseSet(LeaseSet2),
-    /// The same of the first kind, whose owner speaks by ElGamal.
-    FirstLeaseSet(LeaseSet),
+    /// A lease set that was looked for, of the first or the second kind, verified.
+    LeaseSet(Entry),
     /// One that was looked for and not found.
     NotFound(DestinationHash),
     /// Our own lease set is this from now on, of the first or the second kind.
@@ -271,7 +267,6 @@ impl Destination {
         match input {
             In::Garlic(bytes) => self.on_garlic(now, &bytes),
             In::LeaseSet(lease_set) => self.found(now, Known::of(&lease_set, self.sessions.kinds())),
-            In::FirstLeaseSet(lease_set) => self.found(now, Known::of_first(&lease_set)),
             In::NotFound(hash) => self.not_found(now, hash, Fate::NoLeaseSet),
             In::Published(lease_set) => {
                 let version = lease_set.version();
@@ -397,12 +392,13 @@ impl Destination {
     /// A lease set that came with a message: whoever has the session says who he is.
     fn on_store(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
         let entry = DatabaseStore::parse(body).map(|store| store.entry);
-        let (Some(from), Ok(Entry::LeaseSet2(lease_set))) = (from, entry) else {
+        let (Some(from), Ok(lease_set @ Entry::LeaseSet2(_))) = (from, entry) else {
             self.stats.bad_lease_sets += 1;
             return;
         };
-        let (hash, before) = (lease_set.hash(), self.remotes.get(&lease_set.hash()));
-        if before.is_some_and(|remote| remote.has(lease_set.published())) {
+        let hash = DestinationHash(lease_set.key().0);
+        let before = self.remotes.get(&hash);
+        if before.is_some_and(|remote| remote.has(lease_set.version())) {
             return;
         }
         let known = Known::of(&lease_set, self.sessions.kinds());

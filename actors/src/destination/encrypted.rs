@@ -184,7 +184,8 @@ impl LocalDestination {
                 if known.len() < MAX_KNOWN || known.contains_key(&whose) {
                     known.insert(whose, blinding);
                 }
-                self.tell_finders(key, &Ok(lease_set.clone().into()));
+                let lease_set = Entry::from(lease_set);
+                self.tell_finders(key, &Ok(lease_set.clone()));
                 self.encrypted.sought.remove(&key);
                 self.answer(ToCore::LeaseSet(lease_set));
                 self.feed(key, In::Found, ctx);

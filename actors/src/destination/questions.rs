@@ -229,13 +229,8 @@ impl LocalDestination {
         if self.is_own(key) {
             return self.on_own(key, entry.version(), ctx);
         }
-        let found = match entry.clone() {
-            Entry::LeaseSet(lease_set) => ToCore::FirstLeaseSet(lease_set),
-            Entry::LeaseSet2(lease_set) => ToCore::LeaseSet(lease_set),
-            _ => return ControlDrop::Unexpected.count(),
-        };
-        self.tell_finders(key, &Ok(entry));
-        self.answer(found);
+        self.tell_finders(key, &Ok(entry.clone()));
+        self.answer(ToCore::LeaseSet(entry));
         self.feed(key, In::Found, ctx);
     }
 

@@ -269,20 +269,17 @@ impl Destination {
     /// A lease set that came with such a message.
     fn on_old_store(&mut self, now: Now, body: &Bytes) {
         let entry = DatabaseStore::parse(body).map(|store| store.entry);
-        let is_old = |lease_set: &LeaseSet2| lease_set.encryption_keys().any(|(kind, _)| kind == EncType::ElGamal);
-        let known = match &entry {
-            Ok(Entry::LeaseSet(lease_set)) => Known::of_first(lease_set),
-            // Whoever has newer keys beside is answered by those.
-            Ok(Entry::LeaseSet2(lease_set)) if is_old(lease_set) => Known::of(lease_set, self.sessions.kinds()),
-            _ => {
-                self.stats.bad_lease_sets += 1;
-                return;
-            }
+        let is_old = |entry: &Entry| entry.encryption_keys().iter().any(|(kind, _)| *kind == EncType::ElGamal);
+        let Some(entry) = entry.ok().filter(is_old) else {
+            self.stats.bad_lease_sets += 1;
+            return;
         };
+        // Whoever has newer keys beside is answered by those.
+        let known = Known::of(&entry, self.sessions.kinds());
         if self.remotes.get(&known.hash).is_some_and(|remote| remote.has(known.version)) {
             return;
         }
-        let fits = known.hash != self.hash && entry.is_ok_and(|entry| entry.verify().is_ok());
+        let fits = known.hash != self.hash && entry.verify().is_ok();
         if !fits || !self.learn(now, known) {
             self.stats.bad_lease_sets += 1;
         }

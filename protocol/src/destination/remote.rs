@@ -1,9 +1,8 @@
 //! What a destination of ours keeps of another: its lease set, the way there, and what waits for it.
 
+use crate::data::entry::Entry;
 use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
-use crate::data::lease_set::LeaseSet;
-use crate::data::lease_set2::LeaseSet2;
 use crate::id::{DestinationHash, TunnelId};
 use crate::payload::STREAMING;
 use crate::ratchet::block::MessageRef;
@@ -59,10 +58,10 @@ pub(super) struct TheirKey {
 pub(super) type Keys = SmallVec<[TheirKey; 2]>;
 
 /// See [`Keys`].
-fn keys(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Keys {
+fn keys(named: &[(EncType, &[u8])], kinds: impl Iterator<Item = Kind>) -> Keys {
     let with = |kind: Kind| {
-        let of_kind = lease_set.encryption_keys().find(|(found, _)| *found == EncType::of_handshake(kind));
-        let key = of_kind.and_then(|(_, key)| key.try_into().ok()).map(PublicKey);
+        let of_kind = named.iter().find(|(found, _)| *found == EncType::of_handshake(kind));
+        let key = of_kind.and_then(|(_, key)| (*key).try_into().ok()).map(PublicKey);
         key.map(|key| TheirKey { kind, key })
     };
     kinds.filter_map(with).collect()
@@ -81,29 +80,18 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Of a lease set of our time, with the keys that we can use.
-    pub(super) fn of(lease_set: &LeaseSet2, kinds: impl Iterator<Item = Kind>) -> Self {
-        let keys = keys(lease_set, kinds);
-        let old = lease_set.encryption_keys().find(|(kind, _)| *kind == EncType::ElGamal).filter(|_| keys.is_empty());
+    /// Of a lease set of the first or the second kind, with the keys that we can use.
+    pub(super) fn of(lease_set: &Entry, kinds: impl Iterator<Item = Kind>) -> Self {
+        let named = lease_set.encryption_keys();
+        let keys = keys(&named, kinds);
+        let old = named.iter().find(|(kind, _)| *kind == EncType::ElGamal).filter(|_| keys.is_empty());
         Self {
-            hash: lease_set.hash(),
-            version: lease_set.published(),
-            expires: lease_set.expires(),
-            leases: lease_set.leases().collect(),
+            hash: DestinationHash(lease_set.key().0),
+            version: lease_set.version(),
+            expires: lease_set.expires().unwrap_or_default(),
+            leases: lease_set.leases(),
             keys,
             old: old.and_then(|(_, key)| elgamal::PublicKey::from_bytes(key)).map(Arc::new),
-        }
-    }
-
-    /// Of one of the first kind.
-    pub(super) fn of_first(lease_set: &LeaseSet) -> Self {
-        Self {
-            hash: lease_set.hash(),
-            version: lease_set.earliest(),
-            expires: lease_set.expires(),
-            leases: lease_set.leases().collect(),
-            keys: Keys::new(),
-            old: elgamal::PublicKey::from_bytes(lease_set.encryption_key()).map(Arc::new),
         }
     }
 

@@ -5,7 +5,8 @@ use super::*;
 use crate::data::key_type::EncType;
 use crate::data::keys_and_cert;
 use crate::data::lease::Lease;
-use crate::data::lease_set2::LeaseSet2Builder;
+use crate::data::lease_set::LeaseSet;
+use crate::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
 use crate::id::RouterHash;
 use crate::ratchet::handshake::Kind;
 use crate::streaming::stream::End;
@@ -162,9 +163,7 @@ impl Net {
                         assert_eq!(hash, self.nodes[1 - at].core.hash());
                         let answer = match self.nodes[1 - at].entry(self.now) {
                             _ if !self.answers => In::NotFound(hash),
-                            Entry::LeaseSet(first) => In::FirstLeaseSet(first),
-                            Entry::LeaseSet2(second) => In::LeaseSet(second),
-                            other => panic!("{other:?}"),
+                            lease_set => In::LeaseSet(lease_set),
                         };
                         self.nodes[at].core.handle_input(self.now, answer);
                     }
