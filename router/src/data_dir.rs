@@ -273,7 +273,7 @@ fn free_port() -> u16 {
 /// Descriptors that this process has open, and may have at most.
 pub(crate) fn descriptors() -> (u64, u64) {
     let open = fs::read_dir("/proc/self/fd").map_or(0, |d| d.count() as u64);
-    (open, descriptor_limit())
+    (open, platform::descriptor_limits().0.unwrap_or(0))
 }
 
 /// Descriptors that connections may not have: for the database, listeners and UDP, the exporter, the control socket, DNS.
@@ -294,12 +294,6 @@ pub(crate) fn raise_descriptor_limit() {
 pub(crate) fn connections() -> usize {
     let limit = platform::descriptor_limits().0.unwrap_or(u64::MAX);
     usize::try_from(limit.saturating_sub(RESERVED).max(64)).unwrap_or(usize::MAX / 2)
-}
-
-fn descriptor_limit() -> u64 {
-    let text = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = text.lines().find(|l| l.starts_with("Max open files"));
-    line.and_then(|l| l.split_whitespace().nth(3)?.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
