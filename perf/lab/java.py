@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from .outcome import eventually
+from .outcome import Failed, eventually
 from .router import NETWORK_ID, Router
 
 STATUS = 7657
@@ -157,3 +157,18 @@ class JavaRouter(Router):
         command += [self.ip, str(I2CP), f"http://{host}/{file.path}", str(limit), *options]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.dir, check=False, timeout=limit + 60)
         return (done.stdout + done.stderr).splitlines()
+
+    def download(self, server, name, file, patience, *options):
+        """Has a client of this router download a file from a tunnel of another, anew until it arrives within so many seconds; says how fast."""
+        lines = []
+
+        def done():
+            lines[:] = self.fetch(server.name_of(name), file, 120, *options)
+            return bool(lines) and lines[-1].startswith("sha256 ")
+
+        if not eventually(patience, done, 2):
+            raise Failed(f"to Java: {lines[-3:]}", server, self)
+        _, digest, length, milliseconds = lines[-1].split()
+        if (digest, int(length)) != (file.sha256, file.size):
+            raise Failed(f"to Java: {length} bytes with another SHA-256", server, self)
+        return f"to Java: {file.size // 1_000_000} MB at {file.size / int(milliseconds) / 1000:.2f} MB/s"

@@ -7,7 +7,7 @@ from ..download import Broken, Direct
 from ..i2pd import I2pd
 from ..java import JavaRouter
 from ..network import Network
-from ..outcome import Failed, eventually
+from ..outcome import Failed
 from ..subject import subject
 
 NEEDS_RAMSON = True
@@ -38,27 +38,12 @@ class NETWORK(Network):
 
 def run(net):
     size = _QUICK_SIZE if net.lab.quick else _SIZE
-    facts = [_to_java(net, size), _from_java(net, size), _programs(net)]
+    # Java finds the key of ElGamal in Ramson's LeaseSet.
+    facts = [net.java.download(net.subject, "site", net.web.file(size), 240, _OLD), _from_java(net, size), _programs(net)]
     new, more = (net.subject.metrics().total(_EVENTS, part="elgamal", event=event) for event in ("question_opened", "message_opened"))
     if not new or not more:
         raise Failed(f"{new:.0f} sessions and {more:.0f} messages by ElGamal", net.subject, net.java)
     return f"{'; '.join(facts)}; {new:.0f} sessions and {more:.0f} messages with tags opened"
-
-
-def _to_java(net, size):
-    """A client of Java, which finds the key of ElGamal in Ramson's LeaseSet."""
-    file, lines = net.web.file(size), []
-
-    def done():
-        lines[:] = net.java.fetch(net.subject.name_of("site"), file, 120, _OLD)
-        return bool(lines) and lines[-1].startswith("sha256 ")
-
-    if not eventually(240, done, 2):
-        raise Failed(f"to Java: {lines[-3:]}", net.subject, net.java)
-    _, digest, length, milliseconds = lines[-1].split()
-    if (digest, int(length)) != (file.sha256, size):
-        raise Failed(f"to Java: {length} bytes with another SHA-256", net.subject, net.java)
-    return f"to Java: {size // 1_000_000} MB at {size / int(milliseconds) / 1000:.2f} MB/s"
 
 
 def _from_java(net, size):

@@ -6,7 +6,7 @@ from ..download import Broken, Direct
 from ..i2pd import I2pd
 from ..java import JavaRouter
 from ..network import Network
-from ..outcome import Failed, eventually
+from ..outcome import Failed
 from ..subject import subject
 
 NEEDS_RAMSON = True
@@ -29,7 +29,7 @@ class NETWORK(Network):
 
 def run(net):
     size = _QUICK_SIZE if net.lab.quick else _SIZE
-    facts = [_to_java(net, size)]
+    facts = [net.java.download(net.subject, "site", net.web.file(size), 300)]
     name = net.java.serve("site", net.web)
     # It learns whom to reach only now.
     net.subject.reach("to-java", _PORT, name)
@@ -49,19 +49,3 @@ def run(net):
     facts.append(f"from Java: first byte page {first.seconds:.1f} s, {size // 1_000_000} MB at {transfer.rate:.2f} MB/s")
     facts.append(f"pings: {pinged.splitlines()[-1]}")
     return "; ".join(facts)
-
-
-def _to_java(net, size):
-    file = net.web.file(size)
-    lines = []
-
-    def done():
-        lines[:] = net.java.fetch(net.subject.name_of("site"), file, 120)
-        return bool(lines) and lines[-1].startswith("sha256 ")
-
-    if not eventually(300, done, 2):
-        raise Failed(f"to Java: {lines[-3:]}", net.subject, net.java)
-    _, digest, length, milliseconds = lines[-1].split()
-    if (digest, int(length)) != (file.sha256, size):
-        raise Failed(f"to Java: {length} bytes with another SHA-256", net.subject, net.java)
-    return f"to Java: {size // 1_000_000} MB at {size / int(milliseconds) / 1000:.2f} MB/s"
