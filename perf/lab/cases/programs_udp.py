@@ -1,5 +1,6 @@
 """dig asks dnsmasq by UDP through tunnels of datagrams of each kind, each way between Ramson and i2pd, and through Ramson's SOCKS proxy."""
 
+import shutil
 import socket
 import subprocess
 
@@ -15,7 +16,7 @@ _MANY, _QUICK_MANY = 200, 40  # questions one after the other, of which some may
 
 def run(net):
     dns = net.programs.dns
-    if not dns.path:
+    if not dns.path or not shutil.which("dig"):
         raise Skipped(f"no dnsmasq: apt-get install --no-install-recommends {dns.package} bind9-dnsutils")
     facts, many = [], _QUICK_MANY if net.lab.quick else _MANY
     for way, router, _ in net.ways():

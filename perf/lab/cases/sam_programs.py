@@ -8,6 +8,7 @@ from ..programs import ECHOES, both_ways
 from ..sam import Socket
 
 NEEDS_RAMSON = True
+SLOW = True
 NETWORK = Applications
 _SIZE = 300_000
 _LIMIT = 150  # seconds for one way
