@@ -28,9 +28,8 @@ use std::time::Duration;
 /// The span over which a neighbour's tunnels are counted. INTEROP: Java, a third of a lifetime and its margin.
 const NEIGHBOUR_SPAN: Duration = Duration::from_secs(220);
 
-/// A neighbour may always have this many in the span, and by the one-percent rule no more than the second.
+/// A neighbour may always have this many in the span.
 const NEIGHBOUR_MIN: usize = 4;
-const NEIGHBOUR_MAX: usize = 22;
 
 /// A neighbour within this multiple of the average is none that abuses us, however few neighbours there are.
 const FAIR_MULTIPLE: usize = 4;
@@ -383,30 +382,37 @@ impl Admission {
         self.transit_use.max(self.line_use).max(self.strain)
     }
 
-    /// INTEROP: above the limit refuse, far above it drop.
     fn neighbours(&mut self, request: &Request, now: Mono) -> Option<Verdict> {
         if now.saturating_sub(self.span.begun) >= NEIGHBOUR_SPAN || self.span.is_full() {
             self.span = Span { begun: now, ..Span::default() };
         }
         self.span.by_previous.count(request.previous);
+        let refused = self.over(&self.span.by_previous, request.previous, PEER_PARTS, Reason::PreviousHop);
+        if refused.is_some() {
+            return refused;
+        }
+        // A next hop is named by others: it takes several of them, with all that is theirs, to have the tunnels of
+        // everybody to it refused.
         self.span.by_next.count(request.next);
-        // With few tunnels there is nothing to be shared out, and the average says little: a peer that names a new next hop
-        // with each request would have everybody else's second request refused.
+        self.over(&self.span.by_next, request.next, NETWORK_PARTS, Reason::NextHop)
+    }
+
+    /// What a neighbour over its limit is told. INTEROP: above the limit refuse, far above it drop.
+    ///
+    /// With few tunnels there is nothing to be shared out. With many, an average alone would be made by those who come as
+    /// many, or name many: so everybody may have in the span what is his where tunnels are scarce, one of so many parts.
+    fn over(&self, counts: &Counts, who: Option<RouterHash>, parts: usize, reason: Reason) -> Option<Verdict> {
         if self.tunnels < self.config.max_tunnels / NEIGHBOURS_FROM {
             return None;
         }
-        let check = |counts: &Counts, who: Option<RouterHash>, reason| {
-            let have = counts.by.get(&who?).copied().unwrap_or(0);
-            let fair = FAIR_MULTIPLE * counts.total / counts.by.len().max(1);
-            let limit = (self.tunnels / 100).clamp(NEIGHBOUR_MIN, NEIGHBOUR_MAX).max(fair);
-            match have {
-                _ if have <= limit => None,
-                _ if have <= 2 * limit => Some(Verdict::Refuse(reason)),
-                _ => Some(Verdict::Drop(reason)),
-            }
-        };
-        check(&self.span.by_previous, request.previous, Reason::PreviousHop)
-            .or_else(|| check(&self.span.by_next, request.next, Reason::NextHop))
+        let have = counts.by.get(&who?).copied().unwrap_or(0);
+        let fair = FAIR_MULTIPLE * counts.total / counts.by.len().max(1);
+        let limit = fair.max(self.config.max_tunnels / parts).max(NEIGHBOUR_MIN);
+        match have {
+            _ if have <= limit => None,
+            _ if have <= 2 * limit => Some(Verdict::Refuse(reason)),
+            _ => Some(Verdict::Drop(reason)),
+        }
     }
 
     /// What we can promise, in KB/s; `Some(None)` if nothing was asked, `None` if it cannot be had.

@@ -57,7 +57,7 @@ fn a_neighbour_that_takes_more_than_its_part_is_refused_and_then_dropped() {
     }
     let greedy: Vec<Verdict> = (0..60).map(|n| a.decide(&request(5000, 2000 + n), Mono::ZERO)).collect();
     let taken = greedy.iter().filter(|v| matches!(v, Verdict::Accept { .. })).count();
-    assert!(taken <= 2 * NEIGHBOUR_MIN, "{taken}");
+    assert!(taken <= CONFIG.max_tunnels / PEER_PARTS, "{taken}");
     assert!(greedy.contains(&Verdict::Refuse(Reason::PreviousHop)));
     assert_eq!(greedy.last(), Some(&Verdict::Drop(Reason::PreviousHop)));
     // In the next span it begins anew.
@@ -204,4 +204,20 @@ fn while_there_are_few_tunnels_nobody_can_have_the_neighbours_of_others_refused(
     let mut a = admission();
     taken(&mut a, (0..20).map(|n| request(1, 5000 + n)));
     assert_eq!(taken(&mut a, (0..30).map(|n| request(100 + n % 3, 200 + n % 2))), 30);
+}
+
+/// Hundreds that call once each made the average one, and a neighbour who had built for a minute was refused.
+#[test]
+fn a_crowd_that_calls_once_each_or_names_a_new_next_hop_each_time_takes_nothing_from_others() {
+    let mut a = Admission::new(Config { max_tunnels: 10_000, ..CONFIG }, [7; 32], Mono::ZERO);
+    assert_eq!(taken(&mut a, (0..2000).map(|n| request(10_000 + n, 20_000 + n))), 2000);
+    assert_eq!(taken(&mut a, (0..600).map(|n| request(1 + n % 9, 1 + (n + 1) % 9))), 600);
+}
+
+#[test]
+fn nobody_alone_can_have_the_tunnels_of_others_to_a_router_refused() {
+    let mut a = Admission::new(Config { max_tunnels: 10_000, ..CONFIG }, [7; 32], Mono::ZERO);
+    taken(&mut a, (0..2000).map(|n| request(10_000 + n, 20_000 + n)));
+    taken(&mut a, (0..5000).map(|_| request(5000, 7)));
+    assert_eq!(taken(&mut a, (0..100).map(|n| request(100 + n % 10, 7))), 100);
 }
