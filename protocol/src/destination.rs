@@ -14,6 +14,7 @@
 pub mod datagrams;
 pub mod old;
 pub mod options;
+mod paths;
 pub mod raw;
 mod remote;
 
@@ -279,7 +280,7 @@ impl Destination {
             In::Outbound(tunnels) => {
                 self.outbound = tunnels;
                 for remote in self.remotes.values_mut() {
-                    remote.keep_tunnel(&self.outbound);
+                    remote.paths.keep_tunnels(&self.outbound);
                 }
                 self.flush_all(now);
             }
@@ -435,7 +436,7 @@ impl Destination {
     /// Nothing comes back from there.
     fn change_path(&mut self, now: Now, to: DestinationHash) {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
-        remote.change_path(&self.outbound, &mut self.rng);
+        remote.change_path(&self.outbound, now.mono, &mut self.rng);
         if let Some(key) = remote.old_key() {
             self.old.doubt(key);
         }
@@ -474,6 +475,11 @@ impl Destination {
         }
         // What is refused the streams count.
         let _: Result<(), streams::Refused> = self.streams.handle_packet(now, from, ports, &content);
+        if let Some((whose, sent, round_trip)) = self.streams.take_round_trip()
+            && let Some(remote) = self.remotes.get_mut(&whose)
+        {
+            remote.paths.measured(sent, round_trip);
+        }
     }
 
     /// Looks at the clock.
@@ -539,7 +545,9 @@ impl Destination {
             self.make_room();
         }
         let remote = self.remotes.entry(to).or_insert_with(|| Remote::new(now.mono));
-        remote.used = now.mono;
+        if remote.touch(&self.outbound, now, &mut self.rng) {
+            self.streams.new_path(now, &to);
+        }
         let lost = if remote.waiting.len() >= MAX_WAITING { remote.waiting.pop_front() } else { None };
         remote.waiting.push_back(new);
         self.lose(lost, Fate::Overflow);
@@ -583,7 +591,10 @@ impl Destination {
                 self.held.insert(to, until);
                 return;
             }
-            let Some((tunnel, lease)) = remote.path(&self.outbound, now.wall, &mut self.rng) else { return };
+            let Some((tunnel, lease, is_other)) = remote.path(&self.outbound, now, &mut self.rng) else { return };
+            if is_other {
+                self.streams.new_path(now, &to);
+            }
             let Some(Waiting { bytes, until: expiration, bundle, token }) = remote.waiting.pop_front() else { return };
             let wants = |version| new || bundle && remote.wants(version, now.mono);
             let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));

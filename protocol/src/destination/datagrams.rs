@@ -80,8 +80,8 @@ impl Destination {
             let Some(remote) = self.remotes.get_mut(&hash) else { continue };
             let waits = |theirs: &&TheirKey| self.sessions.is_unanswered(&theirs.key, now.mono);
             let key = remote.keys().iter().find(waits).copied();
-            let (Some(TheirKey { kind, key }), Some((tunnel, lease))) =
-                (key, remote.path(&self.outbound, now.wall, &mut self.rng))
+            let (Some(TheirKey { kind, key }), Some((tunnel, lease, _))) =
+                (key, remote.path(&self.outbound, now, &mut self.rng))
             else {
                 continue;
             };

@@ -144,7 +144,7 @@ impl Destination {
         loop {
             let Some(remote) = self.remotes.get_mut(&to) else { return };
             let Some(key) = remote.old_key().cloned() else { return };
-            let Some((tunnel, lease)) = remote.path(&self.outbound, now.wall, &mut self.rng) else { return };
+            let Some((tunnel, lease, _)) = remote.path(&self.outbound, now, &mut self.rng) else { return };
             let Some(waiting) = remote.waiting.pop_front() else { return };
             let wants = self.own.as_ref().is_some_and(|(_, version)| remote.wants(*version, now.mono));
             let body = self.seal_old(now, to, &key, &waiting, wants);

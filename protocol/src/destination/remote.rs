@@ -1,5 +1,6 @@
 //! What a destination of ours keeps of another: its lease set, the way there, and what waits for it.
 
+use super::paths::{PAUSE, Paths};
 use crate::data::entry::Entry;
 use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
@@ -10,15 +11,11 @@ use crate::ratchet::handshake::Kind;
 use crate::time::{Mono, Now, Wall};
 use ramson_crypto::elgamal;
 use ramson_crypto::x25519::PublicKey;
-use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// A lease that ends sooner is not chosen any more.
-const LEAST_LIFE: Duration = Duration::from_secs(15);
 
 /// A lease set that was told and not acknowledged is told again after this. INTEROP: four seconds in i2pd.
 const TELL_AGAIN: Duration = Duration::from_secs(4);
@@ -120,10 +117,7 @@ pub(super) struct Remote {
     lease_set: Option<Known>,
     /// Its hybrid handshakes were not answered.
     plain: bool,
-    /// The tunnel of ours and the lease that are used.
-    tunnel: Option<TunnelId>,
-    lease: Option<Lease>,
-    changes: u32,
+    pub(super) paths: Paths,
     /// Changes of the path since it was heard, or its lease set last came or was searched.
     in_vain: u32,
     pub(super) waiting: VecDeque<Waiting>,
@@ -145,9 +139,7 @@ impl Remote {
         Self {
             lease_set: None,
             plain: false,
-            tunnel: None,
-            lease: None,
-            changes: 0,
+            paths: Paths::default(),
             in_vain: 0,
             waiting: VecDeque::new(),
             looking: false,
@@ -194,7 +186,7 @@ impl Remote {
             return;
         }
         (self.in_vain, self.sought) = (0, None);
-        self.lease = self.lease.filter(|lease| known.leases.contains(lease));
+        self.paths.keep_leases(&known.leases);
         self.lease_set = Some(known);
     }
 
@@ -253,57 +245,27 @@ impl Remote {
         (!self.has_lease(now.wall)).then(|| std::mem::take(&mut self.waiting))
     }
 
-    /// The tunnel and the lease to use, chosen anew where the last ones are over.
+    /// The tunnel and the lease to use, and whether they are others than before.
     pub(super) fn path(
         &mut self,
         outbound: &[TunnelId],
-        now: Wall,
+        now: Now,
         rng: &mut ChaCha20Rng,
-    ) -> Option<(TunnelId, Lease)> {
-        if self.tunnel.is_none_or(|tunnel| !outbound.contains(&tunnel)) {
-            self.tunnel = pick(outbound, rng);
-        }
-        if self.lease.is_none_or(|lease| lease.end < now.plus(LEAST_LIFE)) {
-            let all = &self.lease_set.as_ref()?.leases;
-            let fresh: Vec<Lease> = all.iter().copied().filter(|lease| lease.end >= now.plus(LEAST_LIFE)).collect();
-            // One that ends soon is better than none.
-            self.lease = pick(&fresh, rng).or_else(|| all.iter().copied().max_by_key(|lease| lease.end));
-        }
-        Some((self.tunnel?, self.lease?))
+    ) -> Option<(TunnelId, Lease, bool)> {
+        self.paths.choose((outbound, leases(self.lease_set.as_ref())), now, rng)
     }
 
-    /// How often the way was changed since nothing came back.
-    #[cfg(test)]
-    pub(super) fn changes(&self) -> u32 {
-        self.changes
+    /// Something is to be sent. True if, after a pause, it takes another way than what was sent before.
+    pub(super) fn touch(&mut self, outbound: &[TunnelId], now: Now, rng: &mut ChaCha20Rng) -> bool {
+        let before = std::mem::replace(&mut self.used, now.mono);
+        let ends = (outbound, leases(self.lease_set.as_ref()));
+        now.mono >= before + PAUSE && self.paths.reconsider(ends, now, rng)
     }
 
-    /// The tunnel of ours that is used.
-    #[cfg(test)]
-    pub(super) fn used_tunnel(&self) -> Option<TunnelId> {
-        self.tunnel
-    }
-
-    /// The tunnel in use may have ended.
-    pub(super) fn keep_tunnel(&mut self, outbound: &[TunnelId]) {
-        self.tunnel = self.tunnel.filter(|tunnel| outbound.contains(tunnel));
-    }
-
-    /// Nothing comes back: another lease, then another tunnel of ours, in turn. INTEROP: as in i2pd.
-    pub(super) fn change_path(&mut self, outbound: &[TunnelId], rng: &mut ChaCha20Rng) {
-        self.changes += 1;
+    /// Nothing comes back: another way.
+    pub(super) fn change_path(&mut self, outbound: &[TunnelId], now: Mono, rng: &mut ChaCha20Rng) {
         self.in_vain += 1;
-        let others: Vec<TunnelId> = outbound.iter().copied().filter(|other| Some(*other) != self.tunnel).collect();
-        let leases: Vec<Lease> = match &self.lease_set {
-            Some(known) => known.leases.iter().copied().filter(|other| Some(*other) != self.lease).collect(),
-            None => Vec::new(),
-        };
-        // The other end knows best which of its tunnels live, ours may be the dead one.
-        if self.changes % 2 == 1 || others.is_empty() {
-            self.lease = pick(&leases, rng).or(self.lease);
-        } else {
-            self.tunnel = pick(&others, rng).or(self.tunnel);
-        }
+        self.paths.change((outbound, leases(self.lease_set.as_ref())), now, rng);
     }
 
     /// True if this version of our lease set is to go along with a message.
@@ -330,7 +292,6 @@ impl Remote {
     }
 }
 
-fn pick<T: Copy>(from: &[T], rng: &mut ChaCha20Rng) -> Option<T> {
-    let at = rng.next_u32() as usize;
-    from.get(at.checked_rem(from.len())?).copied()
+fn leases(lease_set: Option<&Known>) -> &[Lease] {
+    lease_set.map_or(&[], |known| &known.leases)
 }

@@ -31,6 +31,8 @@ struct Node {
     program: Option<Secrets>,
     /// The number of its inbound tunnel.
     tunnel: u32,
+    /// More such, each slower by so much.
+    slower: BTreeMap<u32, Duration>,
     accepted: Vec<u32>,
     read: Vec<u8>,
     datagrams: Vec<Datagram>,
@@ -56,6 +58,7 @@ impl Node {
             old: false,
             program: None,
             tunnel: u32::from(n) * 100,
+            slower: BTreeMap::new(),
             accepted: vec![],
             read: vec![],
             datagrams: vec![],
@@ -83,9 +86,10 @@ impl Node {
         Self { core: Destination::new(config, us, keys, self.key.public(), START), ..self }
     }
 
-    fn lease(&self, now: Now) -> Lease {
+    fn leases(&self, now: Now) -> Vec<Lease> {
         let end = now.wall.plus(Duration::from_secs(600));
-        Lease { gateway: RouterHash([9; 32]), tunnel: TunnelId(self.tunnel), end }
+        let lease = |tunnel| Lease { gateway: RouterHash([9; 32]), tunnel: TunnelId(tunnel), end };
+        [self.tunnel].into_iter().chain(self.slower.keys().copied()).map(lease).collect()
     }
 
     fn entry(&self, now: Now) -> Entry {
@@ -94,26 +98,26 @@ impl Node {
         let mut named: Vec<_> =
             keys.iter().map(|(kind, key)| (EncType::of_handshake(kind), key.public().0.to_vec())).collect();
         if let (true, Some(old)) = (named.is_empty(), &old) {
-            return LeaseSet::sign(&self.identity, &self.key.clone().into(), old, &[self.lease(now)]).unwrap().into();
+            return LeaseSet::sign(&self.identity, &self.key.clone().into(), old, &self.leases(now)).unwrap().into();
         }
         named.extend(old.map(|old| (EncType::ElGamal, old.as_bytes().to_vec())));
-        let builder = LeaseSet2Builder { keys: named, leases: vec![self.lease(now)], ..LeaseSet2Builder::default() };
+        let builder = LeaseSet2Builder { keys: named, leases: self.leases(now), ..LeaseSet2Builder::default() };
         builder.sign(&self.identity, &self.key, None, now.wall).unwrap().into()
     }
 
     fn lease_set(&self, now: Now) -> LeaseSet2 {
-        let lease = self.lease(now);
+        let leases = self.leases(now);
         if self.old {
             let key = old::key(&self.secret).public().as_bytes().to_vec();
             let keys = vec![(EncType::ElGamal, key)];
-            let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
+            let builder = LeaseSet2Builder { keys, leases, ..LeaseSet2Builder::default() };
             return builder.sign(&self.identity, &self.key, None, now.wall).unwrap();
         }
         let kinds = self.claims.map(Some).into_iter().chain([None]);
         let keys = kinds
             .map(|kind| (EncType::of_handshake(kind), self.core.sessions().public(None).unwrap().0.to_vec()))
             .collect();
-        let builder = LeaseSet2Builder { keys, leases: vec![lease], ..LeaseSet2Builder::default() };
+        let builder = LeaseSet2Builder { keys, leases, ..LeaseSet2Builder::default() };
         builder.sign(&self.identity, &self.key, None, now.wall).unwrap()
     }
 
@@ -150,7 +154,8 @@ impl Net {
                         let Delivery::Tunnel(_, tunnel) = delivery else { panic!("to a lease") };
                         self.serial += 1;
                         let data = garlic::parse(&body).unwrap();
-                        self.way.insert((self.now.mono + RTT / 2, self.serial), (tunnel.0, data));
+                        let slower = self.nodes[1 - at].slower.get(&tunnel.0).copied().unwrap_or_default();
+                        self.way.insert((self.now.mono + RTT / 2 + slower, self.serial), (tunnel.0, data));
                     }
                     Out::Onward { delivery, message, .. } => {
                         let Delivery::Tunnel(_, tunnel) = delivery else { panic!("to a lease") };
@@ -194,7 +199,8 @@ impl Net {
             self.nodes.iter_mut().for_each(|node| node.core.handle_timeout(self.now));
             while let Some(entry) = self.way.first_entry().filter(|entry| entry.key().0 <= self.now.mono) {
                 let (tunnel, data) = entry.remove();
-                if let Some(node) = self.nodes.iter_mut().find(|node| node.tunnel == tunnel) {
+                let is_its = |node: &&mut Node| node.tunnel == tunnel || node.slower.contains_key(&tunnel);
+                if let Some(node) = self.nodes.iter_mut().find(is_its) {
                     node.core.handle_input(self.now, In::Garlic(data));
                 }
             }
@@ -573,7 +579,11 @@ fn programs_speak_by_elgamal_if_their_lease_sets_name_such_a_key_alone_or_beside
             assert_eq!(node.raw, vec![Bytes::from(payload); 60]);
             let stats = node.core.elgamal_stats();
             assert!(stats.asked < 4 && stats.received > 50, "{stats:?}");
-            assert_eq!(node.core.remotes.values().map(Remote::changes).sum::<u32>(), 0, "what is confirmed is heard");
+            assert_eq!(
+                node.core.remotes.values().map(|remote| remote.paths.changes()).sum::<u32>(),
+                0,
+                "what is confirmed is heard"
+            );
             assert_eq!(node.core.stats().bad_cloves + node.core.stats().bad_lease_sets, 0);
         }
         assert_eq!(net.nodes[1].lookups, 0, "the lease set came with the first, as its program signed it");
@@ -607,7 +617,7 @@ fn when_nothing_is_heard_another_way_is_tried_and_when_something_is_the_way_stay
                 net.send_raw(1, b"yes", n);
                 net.run(Duration::from_secs(1));
             }
-            net.nodes[0].core.remotes.values_mut().for_each(|remote| tunnels.extend(remote.used_tunnel()));
+            net.nodes[0].core.remotes.values_mut().for_each(|remote| tunnels.extend(remote.paths.used().0));
         }
         assert_eq!(tunnels.len(), if heard { 1 } else { 2 });
     }
@@ -643,4 +653,34 @@ fn nobody_begins_by_elgamal_with_one_who_does_not_offer_it() {
     net.run(Duration::from_secs(5));
     assert!(net.nodes[1].accepted.is_empty());
     assert_eq!(net.nodes[1].core.elgamal_stats().heard, 0);
+}
+
+impl Net {
+    /// The lease that the first uses to the second.
+    fn lease_used(&self) -> u32 {
+        let remote = &self.nodes[0].core.remotes[&self.nodes[1].core.hash()];
+        remote.paths.used().1.unwrap().tunnel.0
+    }
+}
+
+#[test]
+fn between_bursts_other_leases_are_tried_and_the_shortest_way_is_kept() {
+    let mut second = Node::new(2, None);
+    second.slower = [(201, 300), (202, 600), (203, 150)].map(|(n, ms)| (n, Duration::from_millis(ms))).into();
+    let mut net = Net::of([Node::new(1, None), second]);
+    let mut used = Vec::new();
+    for burst in 0..16 {
+        let first = net.connect(b"GET /");
+        net.run(Duration::from_millis(400));
+        let before = net.lease_used();
+        net.connect(b"GET /picture");
+        net.run(Duration::from_millis(600));
+        assert_eq!(net.lease_used(), before, "within a burst nothing changes");
+        used.push(before);
+        let now = net.now;
+        net.nodes[0].core.streams_mut().close(now, first);
+        net.run(Duration::from_secs(20));
+        assert!(burst < 8 || before == 200, "{used:?}");
+    }
+    assert_eq!(used.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "all are tried: {used:?}");
 }

@@ -69,6 +69,8 @@ pub(super) struct SendHalf {
     /// When the youngest packet was sent that has come.
     newest: Mono,
     srtt: Option<Duration>,
+    /// The last round trip, and when it began.
+    sample: Option<(Mono, Duration)>,
     rttvar: Duration,
 }
 
@@ -85,6 +87,7 @@ impl SendHalf {
             delivered_at: now,
             newest: Mono::ZERO,
             srtt: None,
+            sample: None,
             rttvar: Duration::ZERO,
         }
     }
@@ -235,6 +238,7 @@ impl SendHalf {
             let rtt = (newest.transmissions == 1).then(|| now.saturating_sub(newest.sent_at));
             if let Some(rtt) = rtt {
                 self.measured(rtt);
+                self.sample = Some((newest.sent_at, rtt));
             }
             while self.flight.front().is_some_and(|sent| sent.state == State::Acked) {
                 self.flight.pop_front();
@@ -300,6 +304,11 @@ impl SendHalf {
                 self.srtt = Some((srtt * 7 + rtt) / 8);
             }
         }
+    }
+
+    /// A round trip that was not asked for yet, and when it began.
+    pub(super) fn take_sample(&mut self) -> Option<(Mono, Duration)> {
+        self.sample.take()
     }
 
     pub(super) fn srtt(&self) -> Option<Duration> {

@@ -359,6 +359,11 @@ impl Stream {
         self.send.srtt()
     }
 
+    /// A round trip as it was measured, once, and when it began.
+    pub fn take_round_trip(&mut self) -> Option<(Mono, Duration)> {
+        self.send.take_sample()
+    }
+
     /// True once after the path has let us wait in vain.
     pub fn take_suspicion(&mut self) -> bool {
         std::mem::take(&mut self.suspicious)

@@ -198,6 +198,8 @@ pub struct Streams {
     pings: Bucket,
     /// Pings of ours that are not answered, the oldest first.
     asked: VecDeque<(u32, DestinationHash)>,
+    /// With whom a round trip was measured last, when it began, and what it is.
+    round_trip: Option<(DestinationHash, Mono, Duration)>,
     out: VecDeque<Out>,
     rng: ChaCha20Rng,
     stats: Stats,
@@ -221,6 +223,7 @@ impl Streams {
             early: VecDeque::new(),
             pings: Bucket::default(),
             asked: VecDeque::new(),
+            round_trip: None,
             out: VecDeque::new(),
             rng: ChaCha20Rng::from_seed(seed),
             stats: Stats::default(),
@@ -394,6 +397,11 @@ impl Streams {
             entry.stream.reset();
             self.serve(id);
         }
+    }
+
+    /// The round trip that the last packet has shown, if it has: with whom, when it began, and what it is.
+    pub fn take_round_trip(&mut self) -> Option<(DestinationHash, Mono, Duration)> {
+        self.round_trip.take()
     }
 
     /// What goes to this destination takes another way from now on.

@@ -145,6 +145,7 @@ impl Streams {
             packet.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
         }
         entry.stream.handle_packet(now.mono, packet);
+        self.round_trip = entry.stream.take_round_trip().map(|(at, round_trip)| (entry.remote, at, round_trip));
         if entry.stream.take_suspicion() {
             self.out.push_back(Out::Suspicious(entry.remote));
         }

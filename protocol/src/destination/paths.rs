@@ -1,0 +1,293 @@
+//! The ways to another destination: through which tunnel of ours to which lease of its.
+//!
+//! ```text
+//! at first         any
+//! a round trip     is noted for the way that it was measured on, the shortest of each
+//! after a pause    another lease that was not tried yet, then another tunnel; once there is none, the shortest way of all
+//! nothing comes    another lease, then another tunnel, and not a way that has failed of late
+//! ```
+//! A way is changed between two bursts and not within one: what is on its way would be overtaken and taken for lost.
+//!
+//! INTEROP: i2pd and Java draw one, and change it when nothing comes back, lease and tunnel in turn.
+
+use crate::data::lease::Lease;
+use crate::id::{RouterHash, TunnelId};
+use crate::time::{Mono, Now, Wall};
+use rand::Rng;
+use rand_chacha::ChaCha20Rng;
+use std::time::Duration;
+
+/// A lease that ends sooner is not chosen any more.
+const LEAST_LIFE: Duration = Duration::from_secs(15);
+
+/// After so long with nothing to send another way may be taken.
+pub(super) const PAUSE: Duration = Duration::from_secs(2);
+
+/// A way with this round trip is as good as any: nothing else is tried.
+const GOOD: Duration = Duration::from_millis(100);
+
+/// A way on which nothing came back is not taken for so long, if there is another.
+const FAILED_FOR: Duration = Duration::from_secs(60);
+
+/// A tunnel of ours, and a lease by what does not change when it is published anew.
+type Way = (TunnelId, RouterHash, TunnelId);
+
+/// Our tunnels and the leases of the other.
+type Ends<'a> = (&'a [TunnelId], &'a [Lease]);
+
+/// What is known of a way that was taken.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    way: Way,
+    best: Option<Duration>,
+    failed: Option<Mono>,
+}
+
+impl Tried {
+    fn has_failed(&self, now: Mono) -> bool {
+        self.failed.is_some_and(|at| now < at + FAILED_FOR)
+    }
+}
+
+/// The ways to one destination.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    tunnel: Option<TunnelId>,
+    lease: Option<Lease>,
+    /// The way in use is used since then.
+    since: Mono,
+    /// How often the way was changed since nothing came back.
+    changes: u32,
+    tried: Vec<Tried>,
+}
+
+fn way(tunnel: TunnelId, lease: &Lease) -> Way {
+    (tunnel, lease.gateway, lease.tunnel)
+}
+
+impl Paths {
+    /// How often the way was changed because nothing came back.
+    #[cfg(test)]
+    pub(super) fn changes(&self) -> u32 {
+        self.changes
+    }
+
+    /// The tunnel of ours and the lease that are used.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> (Option<TunnelId>, Option<Lease>) {
+        (self.tunnel, self.lease)
+    }
+
+    /// The leases are these from now on.
+    pub(super) fn keep_leases(&mut self, leases: &[Lease]) {
+        let still = |of: &Way| leases.iter().find(|lease| (lease.gateway, lease.tunnel) == (of.1, of.2)).copied();
+        self.tried.retain(|tried| still(&tried.way).is_some());
+        self.lease = self.lease.and_then(|lease| still(&way(TunnelId(0), &lease)));
+    }
+
+    /// Our tunnels are these from now on.
+    pub(super) fn keep_tunnels(&mut self, outbound: &[TunnelId]) {
+        self.tried.retain(|tried| outbound.contains(&tried.way.0));
+        self.tunnel = self.tunnel.filter(|tunnel| outbound.contains(tunnel));
+    }
+
+    /// The way to use, drawn anew where its tunnel or its lease is over. True beside it if it is another than before.
+    pub(super) fn choose(
+        &mut self,
+        (outbound, leases): Ends<'_>,
+        now: Now,
+        rng: &mut ChaCha20Rng,
+    ) -> Option<(TunnelId, Lease, bool)> {
+        let before = self.way();
+        if self.tunnel.is_none_or(|tunnel| !outbound.contains(&tunnel)) {
+            self.tunnel = pick(outbound, rng);
+        }
+        if self.lease.is_none_or(|lease| lease.end < now.wall.plus(LEAST_LIFE)) {
+            let fresh: Vec<Lease> = fresh(leases, now.wall).collect();
+            // One that ends soon is better than none.
+            self.lease = pick(&fresh, rng).or_else(|| leases.iter().copied().max_by_key(|lease| lease.end));
+        }
+        let (tunnel, lease) = (self.tunnel?, self.lease?);
+        let is_new = before != Some(way(tunnel, &lease));
+        if is_new {
+            self.take(tunnel, lease, now.mono);
+        }
+        Some((tunnel, lease, is_new && before.is_some()))
+    }
+
+    fn way(&self) -> Option<Way> {
+        Some(way(self.tunnel?, self.lease.as_ref()?))
+    }
+
+    fn take(&mut self, tunnel: TunnelId, lease: Lease, now: Mono) {
+        (self.tunnel, self.lease, self.since) = (Some(tunnel), Some(lease), now);
+        let way = way(tunnel, &lease);
+        if !self.tried.iter().any(|tried| tried.way == way) {
+            self.tried.push(Tried { way, best: None, failed: None });
+        }
+    }
+
+    fn current(&mut self) -> Option<&mut Tried> {
+        let way = self.way()?;
+        self.tried.iter_mut().find(|tried| tried.way == way)
+    }
+
+    /// The round trip of something that was sent then.
+    pub(super) fn measured(&mut self, sent: Mono, round_trip: Duration) {
+        if sent >= self.since
+            && let Some(tried) = self.current()
+        {
+            tried.best = Some(tried.best.map_or(round_trip, |best| best.min(round_trip)));
+            tried.failed = None;
+        }
+    }
+
+    /// Nothing is on its way: the next burst may take another. True if it does.
+    pub(super) fn reconsider(&mut self, (outbound, leases): Ends<'_>, now: Now, rng: &mut ChaCha20Rng) -> bool {
+        // Without streams nothing is measured, and nothing could be chosen by it.
+        let Some((tunnel, lease)) = self.tunnel.zip(self.lease) else { return false };
+        if self.current().and_then(|tried| tried.best).is_none_or(|best| best <= GOOD) {
+            return false;
+        }
+        let fresh: Vec<Lease> = fresh(leases, now.wall).collect();
+        let is_new_lease = |other: &Lease| !self.tried.iter().any(|tried| tried.way == way(tried.way.0, other));
+        let is_new_tunnel = |other: &TunnelId| !self.tried.iter().any(|tried| tried.way.0 == *other);
+        let new_leases: Vec<Lease> = fresh.iter().copied().filter(is_new_lease).collect();
+        let new_tunnels: Vec<TunnelId> = outbound.iter().copied().filter(is_new_tunnel).collect();
+        let best = self.best(&fresh, now.mono).unwrap_or((tunnel, lease));
+        let next = match pick(&new_leases, rng) {
+            Some(lease) => (tunnel, lease),
+            None => pick(&new_tunnels, rng).map_or(best, |tunnel| (tunnel, best.1)),
+        };
+        let changes = next != (tunnel, lease);
+        if changes {
+            self.take(next.0, next.1, now.mono);
+        }
+        changes
+    }
+
+    /// The shortest way that has not failed.
+    fn best(&self, leases: &[Lease], now: Mono) -> Option<(TunnelId, Lease)> {
+        let good = self.tried.iter().filter(|tried| !tried.has_failed(now));
+        let with_lease = good.filter_map(|tried| {
+            let lease = leases.iter().find(|lease| way(tried.way.0, lease) == tried.way)?;
+            Some((tried.best?, tried.way.0, *lease))
+        });
+        with_lease.min_by_key(|(best, ..)| *best).map(|(_, tunnel, lease)| (tunnel, lease))
+    }
+
+    /// Nothing comes back: another lease, then another tunnel of ours, in turn.
+    pub(super) fn change(&mut self, (outbound, leases): Ends<'_>, now: Mono, rng: &mut ChaCha20Rng) {
+        self.changes += 1;
+        if let Some(tried) = self.current() {
+            (tried.best, tried.failed) = (None, Some(now));
+        }
+        let Some(tunnel) = self.tunnel else { return };
+        let Some(lease) = self.lease else { return };
+        let failed = |of: &Way| self.tried.iter().any(|tried| tried.way == *of && tried.has_failed(now));
+        let tunnels: Vec<TunnelId> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
+        let leases: Vec<Lease> = leases.iter().copied().filter(|other| *other != lease).collect();
+        let good_tunnels: Vec<TunnelId> =
+            tunnels.iter().copied().filter(|other| !failed(&way(*other, &lease))).collect();
+        let good_leases: Vec<Lease> = leases.iter().copied().filter(|other| !failed(&way(tunnel, other))).collect();
+        // The other end knows best which of its tunnels live, ours may be the dead one.
+        let next = if self.changes % 2 == 1 || tunnels.is_empty() {
+            pick(&good_leases, rng).or_else(|| pick(&leases, rng)).map(|lease| (tunnel, lease))
+        } else {
+            pick(&good_tunnels, rng).or_else(|| pick(&tunnels, rng)).map(|tunnel| (tunnel, lease))
+        };
+        if let Some((tunnel, lease)) = next {
+            self.take(tunnel, lease, now);
+        }
+    }
+}
+
+/// Those that last a while yet.
+fn fresh(leases: &[Lease], now: Wall) -> impl Iterator<Item = Lease> {
+    leases.iter().copied().filter(move |lease| lease.end >= now.plus(LEAST_LIFE))
+}
+
+fn pick<T: Copy>(from: &[T], rng: &mut ChaCha20Rng) -> Option<T> {
+    let at = rng.next_u32() as usize;
+    from.get(at.checked_rem(from.len())?).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use std::collections::BTreeSet;
+
+    const NOW: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
+    const OURS: [TunnelId; 3] = [TunnelId(1), TunnelId(2), TunnelId(3)];
+
+    fn leases(count: u32) -> Vec<Lease> {
+        let end = NOW.wall.plus(Duration::from_secs(600));
+        (0..count).map(|n| Lease { gateway: RouterHash([9; 32]), tunnel: TunnelId(n), end }).collect()
+    }
+
+    fn after(seconds: u64) -> Now {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn ways_that_have_failed_are_left_out_while_there_are_others() {
+        let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([1; 32]), leases(4));
+        let ends = (&OURS[..1], &leases[..]);
+        let mut used = BTreeSet::new();
+        for n in 0..4 {
+            let (_, lease, _) = paths.choose(ends, after(n), &mut rng).unwrap();
+            assert!(used.insert(lease.tunnel), "{used:?} and {lease:?} again");
+            paths.change(ends, after(n).mono, &mut rng);
+        }
+        assert!(paths.choose(ends, after(5), &mut rng).is_some(), "any is better than none");
+        assert_eq!(paths.changes(), 4);
+    }
+
+    /// Each tunnel of ours and each lease has a delay, and the round trip is their sum.
+    #[test]
+    fn the_shortest_of_all_ways_is_found_by_trying_each_end_once() {
+        for seed in 0..50 {
+            let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([seed; 32]), leases(5));
+            let delay =
+                |tunnel: TunnelId, lease: &Lease| 200 + 90 * u64::from(tunnel.0) + 70 * u64::from(lease.tunnel.0);
+            let mut turns = 0;
+            for n in 0..20 {
+                let now = after(10 * n);
+                let changed = paths.reconsider((&OURS, &leases), now, &mut rng);
+                let (tunnel, lease, _) = paths.choose((&OURS, &leases), now, &mut rng).unwrap();
+                turns += usize::from(changed);
+                paths.measured(now.mono, Duration::from_millis(delay(tunnel, &lease)));
+            }
+            let (tunnel, lease) = paths.used();
+            assert_eq!((tunnel, lease.map(|lease| lease.tunnel)), (Some(TunnelId(1)), Some(TunnelId(0))));
+            assert!(turns <= 8, "{turns}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_before_says_nothing_of_the_way_that_was_taken_since_and_a_quick_one_is_kept() {
+        let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([3; 32]), leases(2));
+        let ends = (&OURS[..1], &leases[..]);
+        paths.choose(ends, after(1), &mut rng).unwrap();
+        paths.measured(after(0).mono, Duration::from_millis(900));
+        assert!(!paths.reconsider(ends, after(5), &mut rng), "nothing is known of it");
+        paths.measured(after(5).mono, Duration::from_millis(30));
+        assert!(!paths.reconsider(ends, after(9), &mut rng));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_the_ends_that_there_are() {
+        let (mut paths, mut rng) = (Paths::default(), ChaCha20Rng::from_seed([4; 32]));
+        for n in 0..1000 {
+            let leases = leases(16);
+            let ours: Vec<TunnelId> = (n..n + 16).map(TunnelId).collect();
+            paths.keep_leases(&leases);
+            paths.keep_tunnels(&ours);
+            paths.choose((&ours, &leases), NOW, &mut rng).unwrap();
+            paths.measured(NOW.mono, Duration::from_millis(300));
+            paths.reconsider((&ours, &leases), NOW, &mut rng);
+            assert!(paths.tried.len() <= 256);
+        }
+    }
+}
