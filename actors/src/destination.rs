@@ -15,6 +15,7 @@
 mod encrypted;
 pub mod program;
 mod questions;
+mod standing;
 
 pub use encrypted::{FindError, Options, Told};
 
@@ -368,6 +369,7 @@ pub struct LocalDestination {
     searches: HashMap<NetDbKey, Search>,
     /// Who waits for what searches find.
     finders: questions::Finders,
+    standing: standing::Standing,
     encrypted: Encrypted,
     /// When another floodfill is asked whether it has our lease set, and which one confirmed it.
     verify_at: Option<(Mono, RouterHash)>,
@@ -445,6 +447,7 @@ impl LocalDestination {
             floodfills: Arc::default(),
             searches: HashMap::new(),
             finders: questions::Finders::new(),
+            standing: standing::Standing::new(),
             encrypted,
             verify_at: None,
             idle,

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let keys = PrivateKeys::generate(rand::random(), &rand::random());
     let encryption = secrets(types).ok_or("types are 4, 5, 6 and 7, with commas between")?;
     let options = ["inbound.length", "outbound.length"].map(|name| (name.to_owned(), "2".to_owned())).to_vec();
-    let config = Config { keys: keys.clone(), encryption, options, credentials: None };
+    let config = Config { keys: keys.clone(), encryption, options, credentials: None, stands: Vec::new() };
     let mut us = Client::open(TcpStream::connect(router).await?, config).await?;
     println!("{}", base64::encode(us.destination().as_bytes()));
     loop {

@@ -260,7 +260,7 @@ impl Local {
     }
 
     pub(crate) fn connect(&mut self, now: Now, pipe: Arc<Pipe>, remote: DestinationHash, ports: Ports) {
-        match self.core.streams_mut().connect(now, remote, ports) {
+        match self.core.connect(now, remote, ports) {
             Some(stream) => {
                 pipe.begun(stream);
                 self.pipes.insert(stream, pipe);
@@ -271,11 +271,11 @@ impl Local {
     }
 
     /// Asks whether another is there.
-    pub(crate) fn ping(&mut self, remote: DestinationHash, reply: oneshot::Sender<()>) {
+    pub(crate) fn ping(&mut self, now: Now, remote: DestinationHash, reply: oneshot::Sender<()>) {
         // Whoever asked longer ago than he waits is gone.
         self.pings.retain(|_, waiting| !waiting.is_closed());
         if self.pings.len() < PINGS {
-            self.pings.insert(self.core.streams_mut().ping(remote), reply);
+            self.pings.insert(self.core.ping(now, remote), reply);
         }
     }
 

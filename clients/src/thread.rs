@@ -264,7 +264,7 @@ impl ClientThread {
             Told::Datagram(datagram) => local.send(self.now, datagram, outbound),
             Told::Raw(raw) => local.send_raw(self.now, raw, outbound),
             Told::Connect(pipe, remote, ports) => local.connect(self.now, pipe, remote, ports),
-            Told::Ping(remote, reply) => local.ping(remote, reply),
+            Told::Ping(remote, reply) => local.ping(self.now, remote, reply),
             // Whoever asked may be gone.
             Told::Describe(reply) => drop(reply.send(local.describe())),
             Told::Close => {

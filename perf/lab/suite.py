@@ -29,6 +29,7 @@ class Lab:
     quick: bool
     seconds: int | None  # how long to soak, if told
     i2cp_echo: str | None = None  # the example that echoes datagrams by I2CP, if it is built
+    i2cp_meta: str | None = None  # the one for which others stand
 
 
 def main():
@@ -82,6 +83,7 @@ def _lab(options, work):
         hostile=_built("ramson-hostile", beside=ramson),
         link=_built("ramson-link", beside=ramson),
         i2cp_echo=_built(os.path.join("examples", "i2cp_echo"), beside=ramson),
+        i2cp_meta=_built(os.path.join("examples", "i2cp_meta"), beside=ramson),
         quick=options.quick,
         seconds=options.seconds,
     )

@@ -17,6 +17,7 @@ pub mod options;
 mod paths;
 pub mod raw;
 mod remote;
+mod standing;
 
 use crate::data::entry::Entry;
 use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
@@ -103,6 +104,15 @@ pub enum In {
     LeaseSet(Entry),
     /// One that was looked for and not found.
     NotFound(DestinationHash),
+    /// A MetaLeaseSet was found instead: another destination, whose lease set was told before, stands for the one that was looked for.
+    Stands {
+        /// For whom.
+        of: DestinationHash,
+        /// Who.
+        by: DestinationHash,
+        /// Until when.
+        until: Wall,
+    },
     /// Our own lease set is this from now on, of the first or the second kind.
     Published(Entry),
     /// Our outbound tunnels are these from now on.
@@ -190,6 +200,8 @@ pub struct Destination {
     streams: Streams,
     remotes: BTreeMap<DestinationHash, Remote>,
     by_key: BTreeMap<[u8; 32], DestinationHash>,
+    /// Who stands for another, and until when.
+    standing: BTreeMap<DestinationHash, (DestinationHash, Wall)>,
     /// Our lease set as others get it, and its version.
     own: Option<(Bytes, Wall)>,
     old: old::Old,
@@ -221,6 +233,7 @@ impl Destination {
             streams: Streams::new(config.stream, config.streams, us, config.listening, for_streams),
             remotes: BTreeMap::new(),
             by_key: BTreeMap::new(),
+            standing: BTreeMap::new(),
             own: None,
             outbound: Vec::new(),
             held: BTreeMap::new(),
@@ -269,6 +282,7 @@ impl Destination {
             In::Garlic(bytes) => self.on_garlic(now, &bytes),
             In::LeaseSet(lease_set) => self.found(now, Known::of(&lease_set, self.sessions.kinds())),
             In::NotFound(hash) => self.not_found(now, hash, Fate::NoLeaseSet),
+            In::Stands { of, by, until } => self.stands(now, of, by, until),
             In::Published(lease_set) => {
                 let version = lease_set.version();
                 self.old.published(&lease_set);
@@ -303,6 +317,7 @@ impl Destination {
     }
 
     fn not_found(&mut self, now: Now, hash: DestinationHash, why: Fate) {
+        self.stands_no_more(hash);
         let Some(remote) = self.remotes.get_mut(&hash) else { return };
         match remote.not_found(now, why == Fate::Unusable) {
             Some(lost) => {
@@ -448,12 +463,17 @@ impl Destination {
     fn make_room(&mut self) {
         while self.remotes.len() >= self.config.remotes {
             let oldest = self.remotes.iter().min_by_key(|(_, remote)| remote.used).map(|(hash, _)| *hash);
-            let Some(remote) = oldest.and_then(|hash| self.remotes.remove(&hash)) else { return };
-            for theirs in remote.keys() {
-                self.by_key.remove(&theirs.key.0);
-            }
+            let Some(remote) = oldest.and_then(|hash| self.forget(&hash)) else { return };
             self.lose(remote.waiting, Fate::Overflow);
         }
+    }
+
+    fn forget(&mut self, hash: &DestinationHash) -> Option<Remote> {
+        let remote = self.remotes.remove(hash)?;
+        for theirs in remote.keys() {
+            self.by_key.remove(&theirs.key.0);
+        }
+        Some(remote)
     }
 
     fn on_data(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {

@@ -92,7 +92,7 @@ impl LocalDestination {
             return;
         }
         if self.searches.len() >= MAX_SEARCHES {
-            return self.not_found(key);
+            return self.not_found(key, ctx);
         }
         let floodfills = self.netdb.floodfills();
         let search = Search::new(limits(self.hash), key, LookupKind::LeaseSet, &floodfills, self.shared.now());
@@ -110,13 +110,14 @@ impl LocalDestination {
         self.drain_search(key, ctx);
     }
 
-    fn is_own(&self, key: NetDbKey) -> bool {
+    pub(super) fn is_own(&self, key: NetDbKey) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.key() == key)
     }
 
     /// Nothing came of a search: nobody waits for it any more.
-    fn not_found(&mut self, key: NetDbKey) {
+    fn not_found(&mut self, key: NetDbKey, ctx: &mut Context<Self>) {
         self.finders.remove(&key);
+        self.stands_not(key, ctx);
         if let Some(hash) = self.encrypted.sought(key).unwrap_or(Some(DestinationHash(key.0))) {
             self.answer(ToCore::NotFound(hash));
         }
@@ -192,7 +193,7 @@ impl LocalDestination {
                     };
                     control::DESTINATION_LOOKUPS.add([how.label()], 1);
                     if outcome != Outcome::Found {
-                        self.not_found(key);
+                        self.not_found(key, ctx);
                     }
                 }
             }
@@ -231,6 +232,7 @@ impl LocalDestination {
         }
         self.tell_finders(key, &Ok(entry.clone()));
         self.answer(ToCore::LeaseSet(entry));
+        self.tell_standing(key);
         self.feed(key, In::Found, ctx);
     }
 
@@ -304,6 +306,11 @@ impl Handler<Incoming> for LocalDestination {
                 }
                 Ok(DatabaseStore { key, entry: Entry::EncryptedLeaseSet(sealed), .. }) if asked(key) => {
                     self.on_encrypted(key, &sealed, ctx);
+                }
+                Ok(DatabaseStore { key, entry: Entry::MetaLeaseSet(meta), .. })
+                    if DestinationHash(key.0) == meta.hash() && asked(key) =>
+                {
+                    self.on_meta(key, &meta, ctx);
                 }
                 Ok(_) => ControlDrop::Unexpected.count(),
                 Err(_) => ControlDrop::Malformed.count(),

@@ -25,7 +25,7 @@ NETWORK = Applications
 
 def run(net):
     os.makedirs(os.path.join(net.dir, "programs"), exist_ok=True)
-    return "; ".join(part(net) for part in (_kinds, _told, _records, _hybrid, _mistakes))
+    return "; ".join(part(net) for part in (_kinds, _told, _stands, _records, _hybrid, _mistakes))
 
 
 def _kinds(net):
@@ -83,6 +83,41 @@ def _told(net):
             if not times:
                 raise Failed(f"a LeaseSet of i2pd's for {scheme}: {lines[-3:]}", net.subject, net.partner)
     return f"told the keys for {', '.join(readers)} at i2pd"
+
+
+def _stands(net):
+    """A program at i2pd publishes a MetaLeaseSet: a stream from Ramson reaches the second that it lists, for nobody has the first."""
+    if not net.lab.i2cp_meta:
+        return "MetaLeaseSets not tried: cargo build -p ramson-apps --example i2cp_meta"
+    nobody = base64.b32encode(os.urandom(32)).decode().rstrip("=").lower() + ".b32.i2p"
+    with _EchoServer(net.web.ip) as server:
+        theirs, ours = Session(net.partner.ip, "stands"), Session(net.subject.ip, "calls")
+        theirs.control.ok(f"STREAM FORWARD ID=stands HOST={server.ip} PORT={server.port} SILENT=true")
+        command = [net.lab.i2cp_meta, f"{net.hops[-1].ip}:{PORT}", nobody, theirs.b32]
+        meta = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            name = meta.stdout.readline().strip()
+            stream = eventually(120, lambda: _connected(ours, name), 1)
+            if not stream:
+                raise Failed("nobody is reached by a MetaLeaseSet", net.subject, net.partner, net.hops[-1])
+            stream.socket.sendall(b"anybody?")
+            if stream.file.read(8) != b"anybody?":
+                raise Failed("who is reached by a MetaLeaseSet does not answer", net.subject, net.partner)
+            stream.close()
+        finally:
+            meta.kill()
+            meta.wait()
+            theirs.close()
+            ours.close()
+    return "one who stands for another is reached"
+
+
+def _connected(session, name):
+    """A stream to this name, or `None`."""
+    try:
+        return session.connect(name)
+    except (Refused, OSError):
+        return None
 
 
 class _EchoServer:

@@ -14,8 +14,9 @@ use super::mapping::Mapping;
 use super::offline::OfflineSignature;
 use crate::id::{DestinationHash, NetDbKey};
 use crate::time::Wall;
-use crate::wire::{Error, Reader, Result};
+use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
+use ramson_crypto::sign::Sign;
 
 /// The DatabaseStore type, which is signed with the content.
 pub const STORE_TYPE: u8 = 7;
@@ -52,6 +53,27 @@ impl MetaLeaseSet {
         r.take(header.signature_len)?;
         r.finish()?;
         Ok(Self { header, leases_at, revocations_at, signature_at, raw })
+    }
+
+    /// Signs one that lists these, published now and over with the last of them.
+    ///
+    /// # Errors
+    /// `TooLarge`; `Invalid` if the last one has ended or ends more than 18 hours later.
+    pub fn sign(destination: &Destination, key: &dyn Sign, leases: &[MetaLease], published: Wall) -> Result<Self> {
+        let last = leases.iter().map(|lease| lease.end).max().unwrap_or_default();
+        let expires = last.secs().checked_sub(published.secs()).and_then(|seconds| u16::try_from(seconds).ok());
+        let mut raw = vec![STORE_TYPE];
+        raw.put(destination.as_bytes());
+        raw.put_u32(published.secs());
+        raw.put_u16(expires.ok_or(Error::Invalid("lease end"))?);
+        raw.put_u16(0); // flags
+        raw.put_u16(0); // no options
+        raw.put_u8(u8::try_from(leases.len()).map_err(|_| Error::TooLarge("leases"))?);
+        leases.iter().for_each(|lease| lease.write(&mut raw));
+        raw.put_u8(0); // no revocations
+        let signature = key.sign(&raw);
+        raw.put(&signature);
+        Self::parse(Bytes::from(raw).slice(1..))
     }
 
     /// Verifies the signature, by way of the offline one if there is one.
@@ -124,7 +146,6 @@ impl std::fmt::Debug for MetaLeaseSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Writer;
     use ramson_crypto::sign::SigningKey;
 
     fn sample() -> Vec<u8> {
@@ -151,6 +172,23 @@ mod tests {
         assert_eq!(m.expires().secs(), 1_790_007_200);
         assert_eq!(m.leases().map(|l| (l.flags, l.cost)).collect::<Vec<_>>(), [(3, 9)]);
         assert_eq!(m.revocations().collect::<Vec<_>>(), [NetDbKey([2; 32])]);
+    }
+
+    #[test]
+    fn one_that_was_signed_is_read_back() {
+        let key = SigningKey::from_seed([4; 32]);
+        let destination = Destination::compose(&key.public(), &[8; 32]);
+        let lease = |n: u8| MetaLease {
+            key: NetDbKey([n; 32]),
+            flags: 3,
+            cost: n,
+            end: Wall::from_secs(1_790_000_000 + 600 * u32::from(n)),
+        };
+        let leases = [lease(1), lease(2)];
+        let signed = MetaLeaseSet::sign(&destination, &key, &leases, Wall::from_secs(1_790_000_000)).unwrap();
+        assert_eq!(signed.verify(), Ok(()));
+        assert_eq!((signed.hash(), signed.expires().secs()), (destination.hash(), 1_790_001_200));
+        assert!(signed.leases().eq(leases));
     }
 
     #[test]

@@ -43,7 +43,8 @@ impl Destination {
     /// Sends a datagram. False if it was not taken: nobody is named, or too much waits.
     pub fn send_datagram(&mut self, now: Now, datagram: Datagram) -> bool {
         let Datagram { peer, ports, protocol, content } = datagram;
-        let Some(to) = peer.filter(|to| self.takes_datagram(to)) else {
+        let to = peer.map(|peer| self.standing_for(now.wall, peer));
+        let Some(to) = to.filter(|to| self.takes_datagram(to)) else {
             self.stats.datagrams_refused += 1;
             return false;
         };

@@ -134,6 +134,8 @@ struct Net {
     serial: u64,
     /// Lookups are answered.
     answers: bool,
+    /// Another, for whom the second stands for so long from each lookup on.
+    other: Option<(DestinationHash, Duration)>,
 }
 
 impl Net {
@@ -143,7 +145,7 @@ impl Net {
 
     fn of(mut nodes: [Node; 2]) -> Self {
         nodes.iter_mut().for_each(|node| node.publish(START));
-        Self { now: START, nodes, way: BTreeMap::new(), serial: 0, answers: true }
+        Self { now: START, nodes, way: BTreeMap::new(), serial: 0, answers: true, other: None }
     }
 
     fn drain(&mut self) {
@@ -165,6 +167,13 @@ impl Net {
                     }
                     Out::LookUp(hash) => {
                         self.nodes[at].lookups += 1;
+                        if let Some((of, stands)) = self.other.filter(|(of, _)| *of == hash) {
+                            let (by, until) = (self.nodes[1 - at].core.hash(), self.now.wall.plus(stands));
+                            let lease_set = self.nodes[1 - at].entry(self.now);
+                            self.nodes[at].core.handle_input(self.now, In::LeaseSet(lease_set));
+                            self.nodes[at].core.handle_input(self.now, In::Stands { of, by, until });
+                            continue;
+                        }
                         assert_eq!(hash, self.nodes[1 - at].core.hash());
                         let answer = match self.nodes[1 - at].entry(self.now) {
                             _ if !self.answers => In::NotFound(hash),
@@ -683,4 +692,44 @@ fn between_bursts_other_leases_are_tried_and_the_shortest_way_is_kept() {
         assert!(burst < 8 || before == 200, "{used:?}");
     }
     assert_eq!(used.iter().collect::<std::collections::BTreeSet<_>>().len(), 4, "all are tried: {used:?}");
+}
+
+#[test]
+fn streams_with_one_for_whom_another_stands_go_on_with_that_one() {
+    let mut net = Net::new();
+    let other = DestinationHash([77; 32]);
+    net.other = Some((other, Duration::from_secs(300)));
+    for (question, lookups, pause) in [(&b"one"[..], 1, 1), (b"two", 1, 400), (b"three", 2, 1)] {
+        net.nodes[1].read.clear();
+        let now = net.now;
+        let stream = net.nodes[0].core.connect(now, other, Ports::default()).unwrap();
+        net.nodes[0].core.streams_mut().write(now, stream, question);
+        net.run(Duration::from_millis(900));
+        assert_eq!((net.nodes[1].read.as_slice(), net.nodes[0].lookups), (question, lookups));
+        let end = net.nodes[0].core.streams().get(stream).unwrap().is_connected();
+        assert!(end, "it answers in its own name");
+        net.run(Duration::from_secs(pause));
+    }
+    // It is not found any more: the other is asked for anew.
+    let (now, by) = (net.now, net.nodes[1].core.hash());
+    net.nodes[0].core.handle_input(now, In::NotFound(by));
+    net.nodes[0].core.connect(now, other, Ports::default()).unwrap();
+    net.run(Duration::from_millis(900));
+    assert_eq!(net.nodes[0].lookups, 3);
+}
+
+#[test]
+fn one_for_whom_nobody_can_stand_is_not_reached() {
+    let mut net = Net::new();
+    let (now, other) = (net.now, DestinationHash([77; 32]));
+    net.other = Some((other, Duration::from_secs(300)));
+    let stream = net.nodes[0].core.connect(now, other, Ports::default()).unwrap();
+    net.nodes[0].core.streams_mut().write(now, stream, b"is there somebody?");
+    while net.nodes[0].core.poll_output(now, true).is_some_and(|out| !matches!(out, Out::LookUp(_))) {}
+    let until = now.wall.plus(Duration::from_secs(9));
+    for by in [other, DestinationHash([78; 32])] {
+        net.nodes[0].core.handle_input(now, In::Stands { of: other, by, until });
+    }
+    net.run(Duration::from_millis(100));
+    assert_eq!(net.nodes[0].core.streams().get(stream).and_then(|stream| stream.ended()), Some(End::Unreachable));
 }

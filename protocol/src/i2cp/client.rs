@@ -11,13 +11,17 @@ use super::grant::Grant;
 use super::message::{HostLookup, HostReply, Message, Query, Send, SessionStatus};
 use super::session::SessionConfig;
 use super::{Frames, PROTOCOL_BYTE, SessionId, VERSION};
+use crate::data::entry::EntryKind;
 use crate::data::key_type::EncType;
 use crate::data::keys_and_cert::Destination;
-use crate::data::lease::Lease;
+use crate::data::lease::{Lease, MetaLease};
 use crate::data::lease_set2::{FLAG_UNPUBLISHED, LeaseSet2Builder};
+use crate::data::meta_lease_set::MetaLeaseSet;
 use crate::data::private_keys::PrivateKeys;
+use crate::id::DestinationHash;
 use crate::ratchet::handshake::Secrets;
 use crate::time::{Now, Wall};
+use crate::wire::{Result, Writer};
 use bytes::Bytes;
 use ramson_crypto::x25519::SecretKey;
 use std::collections::VecDeque;
@@ -34,12 +38,20 @@ pub struct Config {
     pub options: Vec<(String, String)>,
     /// The user and password, if the router asks for them.
     pub credentials: Option<(String, String)>,
+    /// Others who stand for it, the best first: what it publishes is a MetaLeaseSet with these, and nothing comes to itself then.
+    pub stands: Vec<DestinationHash>,
 }
 
 impl Config {
     /// One of these keys, with X25519 in its lease sets, and the tunnels that the router gives to those who do not ask.
     pub fn new(keys: PrivateKeys, encryption: SecretKey) -> Self {
-        Self { keys, encryption: Secrets::one(encryption, None), options: Vec::new(), credentials: None }
+        Self {
+            keys,
+            encryption: Secrets::one(encryption, None),
+            options: Vec::new(),
+            credentials: None,
+            stands: Vec::new(),
+        }
     }
 }
 
@@ -220,6 +232,35 @@ impl Client {
 
     fn sign(&mut self, now: Wall, leases: Vec<Lease>) {
         let State::Created(session) = self.state else { return };
+        // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
+        self.version = Wall::from_secs(now.secs()).max(self.version.plus(Duration::from_secs(1)));
+        let signed = if self.config.stands.is_empty() { self.lease_set(leases) } else { self.list(&leases) };
+        match signed {
+            Ok(bytes) => {
+                self.write(&Message::CreateLeaseSet2(session, bytes));
+                if !std::mem::replace(&mut self.is_ready, true) {
+                    self.out.push_back(Out::Ready);
+                }
+            }
+            Err(error) => self.end(&format!("the leases cannot be signed: {error}")),
+        }
+    }
+
+    /// A MetaLeaseSet for as long as there are leases, as what follows the session in a CreateLeaseSet2.
+    fn list(&self, leases: &[Lease]) -> Result<Bytes> {
+        let end = leases.iter().map(|lease| lease.end).max().unwrap_or_default();
+        let kind = u32::from(EntryKind::LeaseSet2.store_type());
+        let listed = |(hash, cost): (&DestinationHash, u8)| MetaLease { key: (*hash).into(), flags: kind, cost, end };
+        let listed: Vec<MetaLease> = self.config.stands.iter().zip(0..=u8::MAX).map(listed).collect();
+        let PrivateKeys { destination, key, .. } = &self.config.keys;
+        let mut bytes = vec![EntryKind::MetaLeaseSet.store_type()];
+        bytes.put(MetaLeaseSet::sign(destination, key, &listed, self.version)?.as_bytes());
+        bytes.put_u8(0); // no keys
+        Ok(bytes.into())
+    }
+
+    /// A lease set with the keys of the session, as what follows the session in a CreateLeaseSet2.
+    fn lease_set(&self, leases: Vec<Lease>) -> Result<Bytes> {
         let hidden =
             self.config.options.iter().any(|(key, value)| key == "i2cp.dontPublishLeaseSet" && value == "true");
         let builder = LeaseSet2Builder {
@@ -233,20 +274,10 @@ impl Client {
             leases,
             ..LeaseSet2Builder::default()
         };
-        // spec: common-structures §LeaseSet2 — the version is in seconds, and must rise.
-        self.version = Wall::from_secs(now.secs()).max(self.version.plus(Duration::from_secs(1)));
         let PrivateKeys { destination, key, offline } = &self.config.keys;
-        match builder.sign(destination, key, offline.as_deref(), self.version) {
-            Ok(lease_set) => {
-                let stored = lease_set.clone().into();
-                let grant = Grant { lease_set: lease_set.into(), stored, secrets: self.config.encryption.clone() };
-                self.write(&Message::CreateLeaseSet2(session, grant.to_bytes()));
-                if !std::mem::replace(&mut self.is_ready, true) {
-                    self.out.push_back(Out::Ready);
-                }
-            }
-            Err(error) => self.end(&format!("the leases cannot be signed: {error}")),
-        }
+        let lease_set = builder.sign(destination, key, offline.as_deref(), self.version)?;
+        let stored = lease_set.clone().into();
+        Ok(Grant { lease_set: lease_set.into(), stored, secrets: self.config.encryption.clone() }.to_bytes())
     }
 
     fn write(&mut self, message: &Message) {

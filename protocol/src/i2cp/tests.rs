@@ -17,6 +17,7 @@ use crate::data::lease::Lease;
 use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2Builder;
 use crate::data::mapping::MappingBuf;
+use crate::data::meta_lease_set::MetaLeaseSet;
 use crate::data::private_keys::PrivateKeys;
 use crate::destination::raw::Fate;
 use crate::id::{DestinationHash, RouterHash, TunnelId};
@@ -178,6 +179,38 @@ fn a_program_and_a_router_come_to_a_session_and_change_its_lease_set_with_or_wit
             ]
         );
     }
+}
+
+#[test]
+fn a_program_for_which_others_stand_signs_a_list_of_them() {
+    let stands = vec![DestinationHash([3; 32]), DestinationHash([4; 32])];
+    let config = client::Config { stands, ..client::Config::new(keys(1), SecretKey::from_bytes([9; 32])) };
+    let mut program = Client::new(config);
+    let session = SessionId(5);
+    for message in [
+        Message::SetDate(NOW.wall, Some(VERSION.to_owned())),
+        Message::SessionStatus(session, SessionStatus::Created),
+        Message::RequestVariableLeaseSet(session, vec![lease(1)]),
+    ] {
+        let mut bytes = Vec::new();
+        message.write(&mut bytes).unwrap();
+        program.handle_input(NOW, client::In::Bytes(&bytes));
+    }
+    let (mut frames, mut signed) = (Frames::default(), None);
+    while let Some(out) = program.poll_output() {
+        let client::Out::Write(bytes) = out else { continue };
+        frames.feed(bytes.strip_prefix(&[PROTOCOL_BYTE]).unwrap_or(&bytes));
+        while let Ok(Some((kind, body))) = frames.cut() {
+            if let Message::CreateLeaseSet2(_, rest) = Message::parse(kind, &body).unwrap() {
+                signed = Some(rest);
+            }
+        }
+    }
+    let signed = signed.unwrap();
+    let list = MetaLeaseSet::parse(signed.slice(1..signed.len() - 1)).unwrap();
+    assert_eq!((signed[0], signed[signed.len() - 1], list.verify()), (7, 0, Ok(())), "and no keys");
+    let listed: Vec<_> = list.leases().map(|one| (one.key.0, one.cost, one.end)).collect();
+    assert_eq!(listed, [([3; 32], 0, lease(1).end), ([4; 32], 1, lease(1).end)]);
 }
 
 #[test]

@@ -337,6 +337,13 @@ impl Stream {
         self.congestion.on_new_path(now);
     }
 
+    /// What was sent has reached nobody, and begins anew with somebody else.
+    pub fn begin_anew(&mut self, now: Mono) {
+        self.send.time_out();
+        (self.timeout, self.probe, self.first_again, self.backoff) = (None, None, None, 0);
+        self.settle(now);
+    }
+
     /// So many packets may be on their way of which nothing is known yet; see [`Congestion::share`].
     pub fn share(&mut self, packets: u32) {
         self.congestion.share(packets);

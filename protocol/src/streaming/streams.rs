@@ -277,6 +277,11 @@ impl Streams {
     /// Asks a destination whether it is there; the number that its answer bears.
     pub fn ping(&mut self, remote: DestinationHash) -> u32 {
         let id = self.free_id();
+        self.send_ping(id, remote);
+        id
+    }
+
+    fn send_ping(&mut self, id: u32, remote: DestinationHash) {
         if self.asked.len() >= ASKED {
             self.asked.pop_front();
         }
@@ -286,7 +291,6 @@ impl Streams {
         if let Some(bytes) = encode(&self.us, &remote, packet) {
             self.out.push_back(Out::Packet { to: remote, ports: Ports::default(), stream: 0, bytes });
         }
-        id
     }
 
     /// A browser has many short streams: those that are over take nobody's place, whether or not somebody says that their end has come.
@@ -408,6 +412,33 @@ impl Streams {
     pub fn new_path(&mut self, now: Now, remote: &DestinationHash) {
         for entry in self.entries.values_mut().filter(|entry| entry.remote == *remote) {
             entry.stream.new_path(now.mono);
+        }
+    }
+
+    /// Another destination stands for this one: what was begun with it and is not answered begins anew with the other.
+    pub fn redirect(&mut self, now: Now, from: DestinationHash, to: DestinationHash) {
+        let waiting = |entry: &Entry| entry.remote == from && !entry.stream.is_connected() && !entry.stream.is_done();
+        let ids: Vec<u32> = self.entries.iter().filter(|(_, entry)| waiting(entry)).map(|(id, _)| *id).collect();
+        for id in ids {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            entry.remote = to;
+            entry.stream.begin_anew(now.mono);
+            if let Some(way) = self.ways.get_mut(&from) {
+                way.streams -= 1;
+                way.is_busy(entry.busy, false);
+                if way.streams == 0 {
+                    self.ways.remove(&from);
+                }
+            }
+            let way = self.ways.entry(to).or_default();
+            way.streams += 1;
+            way.is_busy(false, entry.busy);
+            self.serve(id);
+        }
+        let pings: Vec<u32> = self.asked.iter().filter(|(_, asked)| *asked == from).map(|(id, _)| *id).collect();
+        for id in pings {
+            self.asked.retain(|(asked, _)| *asked != id);
+            self.send_ping(id, to);
         }
     }
 
