@@ -11,6 +11,7 @@ use crate::series::control;
 use crate::series::outcomes::{Publication, SearchOutcome};
 use actix::prelude::*;
 use ramson_protocol::b32::B32;
+use ramson_protocol::blinding::Blinding;
 use ramson_protocol::data::entry::Entry;
 use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::garlic::one_time::OneTimeKey;
@@ -65,6 +66,15 @@ pub(super) struct Find(pub(super) B32, pub(super) oneshot::Sender<Finding>);
 #[rtype(result = "bool")]
 pub(super) struct IsSought(pub(super) B32);
 
+/// Where the lease set of a destination is looked for.
+struct Place {
+    key: NetDbKey,
+    /// How it is read there, if it is encrypted.
+    blinding: Option<Blinding>,
+    /// Whose it is, as far as that is known.
+    hash: Option<DestinationHash>,
+}
+
 /// Who waits for a search, by what it looks for.
 pub(super) type Finders = HashMap<NetDbKey, Vec<oneshot::Sender<Finding>>>;
 
@@ -78,11 +88,23 @@ pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr
 }
 
 impl LocalDestination {
-    /// Looks for the lease set of this destination, which may be known to be an encrypted one.
-    fn begin(&mut self, hash: DestinationHash, ctx: &mut Context<Self>) {
-        match self.encrypted.of_hash(&hash, self.shared.now().wall) {
-            Some(placed) => self.begin_blinded(placed, Some(hash), ctx),
-            None => self.search(hash.into(), ctx),
+    /// Where that of this destination is looked for. A hash may be that of one whose lease set was read before, and is encrypted.
+    fn place(&self, whom: &B32) -> Option<Place> {
+        let now = self.shared.now().wall;
+        let (found, hash) = match whom {
+            B32::Hash(hash) => (self.encrypted.of_hash(hash, now), Some(*hash)),
+            B32::Blinded(address) => (self.encrypted.of_address(address, now), None),
+        };
+        match found {
+            Some((key, blinding)) => Some(Place { key, blinding: Some(blinding), hash }),
+            None => Some(Place { key: hash?.into(), blinding: None, hash }),
+        }
+    }
+
+    fn begin(&mut self, Place { key, blinding, hash }: Place, ctx: &mut Context<Self>) {
+        match blinding {
+            Some(blinding) => self.begin_blinded((key, blinding), hash, ctx),
+            None => self.search(key, ctx),
         }
     }
 
@@ -248,7 +270,9 @@ impl Handler<Question> for LocalDestination {
     type Result = ();
 
     fn handle(&mut self, question: Question, ctx: &mut Context<Self>) {
-        self.begin(question.0, ctx);
+        if let Some(place) = self.place(&B32::Hash(question.0)) {
+            self.begin(place, ctx);
+        }
     }
 }
 
@@ -256,24 +280,15 @@ impl Handler<Find> for LocalDestination {
     type Result = ();
 
     fn handle(&mut self, Find(whom, finder): Find, ctx: &mut Context<Self>) {
-        let (key, placed) = match whom {
-            B32::Hash(hash) => (NetDbKey::from(hash), None),
-            B32::Blinded(address) => {
-                let Some(placed) = self.encrypted.of_address(&address, self.shared.now().wall) else { return };
-                (placed.0, Some(placed))
-            }
-        };
+        let Some(place) = self.place(&whom) else { return };
         // Whose own it is knows himself.
-        if self.is_own(key) || key == self.hash.into() {
+        if self.is_own(place.key) || place.hash == Some(self.hash) {
             return;
         }
-        let finders = self.finders.entry(key).or_default();
+        let finders = self.finders.entry(place.key).or_default();
         if finders.len() < MAX_FINDERS {
             finders.push(finder);
-            match placed {
-                Some(placed) => self.begin_blinded(placed, None, ctx),
-                None => self.begin(DestinationHash(key.0), ctx),
-            }
+            self.begin(place, ctx);
         }
     }
 }
@@ -282,12 +297,7 @@ impl Handler<IsSought> for LocalDestination {
     type Result = bool;
 
     fn handle(&mut self, IsSought(whom): IsSought, _: &mut Context<Self>) -> bool {
-        let now = self.shared.now().wall;
-        let key = match whom {
-            B32::Hash(hash) => Some(self.encrypted.of_hash(&hash, now).map_or(hash.into(), |(key, _)| key)),
-            B32::Blinded(address) => self.encrypted.of_address(&address, now).map(|(key, _)| key),
-        };
-        key.is_some_and(|key| self.searches.contains_key(&key))
+        self.place(&whom).is_some_and(|place| self.searches.contains_key(&place.key))
     }
 }
 
