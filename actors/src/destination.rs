@@ -18,6 +18,7 @@ mod questions;
 mod standing;
 
 pub use encrypted::{FindError, Options, Told};
+pub use ramson_protocol::destination::options::hops;
 
 use crate::drops::ControlDrop;
 use crate::expected::{Via, Waiter};
@@ -222,7 +223,7 @@ impl Destinations {
         used: Arc<AtomicU64>,
     ) -> DestinationHandle {
         let (owner, purpose) = (Owner::Destination(id), Purpose::Client);
-        let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound });
+        let pool = self.pools.open(PoolConfig { owner, purpose, inbound, outbound, hops: options.hops.clone().into() });
         let given_up = Arc::new(AtomicBool::new(false));
         let idle = IdleTunnels {
             watch: Idle::new(options.idle, self.shared.now().mono),

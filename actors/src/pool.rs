@@ -44,6 +44,7 @@ use ramson_protocol::tunnel::Direction;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use tunnel::{End, Installed};
 
@@ -56,7 +57,7 @@ const BUILDERS: usize = 1;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What tunnels are wanted, whose they are, and what for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PoolConfig {
     /// Whose they are. It decides what may come out of them.
     pub owner: Owner,
@@ -66,6 +67,8 @@ pub struct PoolConfig {
     pub inbound: Wanted,
     /// Tunnels that lead away.
     pub outbound: Wanted,
+    /// Their hops, the nearest first, if its user names them; without any they are chosen.
+    pub hops: Arc<[RouterHash]>,
 }
 
 impl PoolConfig {
@@ -73,7 +76,13 @@ impl PoolConfig {
     /// build: we are both ends ourselves.
     pub fn exploratory(count: usize, length: usize) -> Self {
         let wanted = Wanted::new(count, length);
-        Self { owner: Owner::Router, purpose: Purpose::Exploratory, inbound: wanted, outbound: wanted }
+        Self {
+            owner: Owner::Router,
+            purpose: Purpose::Exploratory,
+            inbound: wanted,
+            outbound: wanted,
+            hops: Arc::default(),
+        }
     }
 
     fn label(&self) -> &'static str {
@@ -211,7 +220,6 @@ impl TunnelPool {
             profiles: pools.profiles.clone(),
             in_use: pools.in_use.clone(),
             builder: pools.builder.clone(),
-            config,
             core: Pool::new(core, seed, now),
             order: Peers::order_key(&mut rng),
             rng,
@@ -227,6 +235,7 @@ impl TunnelPool {
             exported: Exported::new(),
             exported_tests: Exported::new(),
             _vital: (config.owner == Owner::Router).then(|| shared.vitals().guard("the pool of exploratory tunnels")),
+            config,
             shared,
         }
     }

@@ -33,6 +33,7 @@ use ramson_protocol::tunnel::Direction;
 use rand_chacha::ChaCha20Rng;
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const MAILBOX: usize = 4096;
@@ -68,6 +69,8 @@ pub(crate) struct Choose {
     pub(crate) avoid: Vec<RouterHash>,
     /// The pool's secret order of hops.
     pub(crate) order: [u8; 32],
+    /// The hops that its user has named, the nearest first; if there are any, so many of them.
+    pub(crate) named: Arc<[RouterHash]>,
 }
 
 /// How single hops did.
@@ -170,7 +173,10 @@ impl Profiles {
         let (us, now, own) = (self.shared.hash(), self.shared.now(), self.shared.router_info());
         let published = own.addresses().filter_map(|address| address.socket());
         let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
-        let Choose { hops, direction, last_calls_us, purpose, ref avoid, order } = *wish;
+        let Choose { hops, direction, last_calls_us, purpose, ref avoid, order, ref named } = *wish;
+        if !named.is_empty() {
+            return self.peers.named(&named[..hops.min(named.len())], direction);
+        }
         // Who cannot call us, or cannot find out where we are, is no last hop that must.
         let found = self.shared.is_known() && self.shared.reach().view.is_reachable();
         let hidden = last_calls_us && !found;

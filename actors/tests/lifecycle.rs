@@ -10,6 +10,7 @@ use ramson_protocol::i2np::ways::Owner;
 use ramson_protocol::id::DestinationId;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -105,7 +106,8 @@ async fn pools_stand_side_by_side_each_with_its_own_tunnels_and_end() {
     }
     let owner = Owner::Destination(DestinationId(7));
     let (inbound, outbound) = (Wanted { backups: 1, ..Wanted::new(2, 1) }, Wanted { variance: 1, ..Wanted::new(2, 1) });
-    let pool = nodes[0].pools().open(PoolConfig { owner, purpose: Purpose::Client, inbound, outbound });
+    let pool =
+        nodes[0].pools().open(PoolConfig { owner, purpose: Purpose::Client, inbound, outbound, hops: Arc::default() });
     until("the destination's tunnels, one of them a backup", || {
         let paths = pool.paths().get();
         (paths.inbound.len(), paths.outbound.len()) == (3, 2)

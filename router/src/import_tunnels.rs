@@ -90,6 +90,17 @@ impl Found {
         if let Some(most) = quantities.iter().filter_map(|key| self.number(key, &TUNNELS, notes)).max() {
             tunnel.quantity = most;
         }
+        // i2pd's keys are read in lower case, Java's as they are.
+        let option = |name: &str| self.get(&key(name)).or_else(|| self.get(&key(&name.to_ascii_lowercase())));
+        let number = |name: &str| {
+            let of = |way: &&str| option(&format!("{way}.{name}"))?.parse::<i8>().ok();
+            ["inbound", "outbound"].iter().find_map(|way| of(way)).unwrap_or_default()
+        };
+        tunnel.length_variance = number("lengthVariance").clamp(-6, 6);
+        let backups = usize::try_from(number("backupQuantity")).unwrap_or_default();
+        tunnel.backup_quantity = backups.min(TUNNELS.end() - tunnel.quantity);
+        let hops = option("explicitPeers").unwrap_or_default().split(',').map(|hop| hop.trim().to_owned());
+        tunnel.explicit_peers = hops.filter(|hop| !hop.is_empty()).collect();
     }
 }
 

@@ -66,9 +66,8 @@ impl Identity {
 struct Shape {
     tunnel: String,
     keys: String,
-    inbound_length: usize,
-    outbound_length: usize,
-    quantity: usize,
+    /// Inbound and outbound.
+    wanted: [Wanted; 2],
     /// One of its tunnels is a server's.
     published: bool,
     /// One of its tunnels carries datagrams.
@@ -166,8 +165,8 @@ impl Tunnels {
             DestinationConfig {
                 signer: signing,
                 encryption,
-                inbound: Wanted::new(of.quantity, of.inbound_length),
-                outbound: Wanted::new(of.quantity, of.outbound_length),
+                inbound: of.wanted[0],
+                outbound: of.wanted[1],
                 published: of.published,
                 options: of.options.clone(),
             }
@@ -208,9 +207,7 @@ fn shapes(tunnels: &[Tunnel]) -> BTreeMap<Identity, Shape> {
         shapes.entry(identity).or_insert_with(|| Shape {
             tunnel: tunnel.name.clone(),
             keys: tunnel.keys.clone(),
-            inbound_length: tunnel.inbound_length,
-            outbound_length: tunnel.outbound_length,
-            quantity: tunnel.quantity,
+            wanted: tunnel.wanted(),
             published,
             datagrams,
             delayed,

@@ -31,6 +31,7 @@ use ramson_protocol::tunnel::build::{Build, Outcome, Path, Started, Tunnel, Verd
 use ramson_protocol::tunnel::record::Form;
 use ramson_protocol::tunnel::{Delivery, Direction};
 use ramson_transports::hop::NextHop;
+use std::sync::Arc;
 
 /// A build under way. What it reserved is given back when it is dropped without a tunnel.
 pub(super) struct Building {
@@ -97,7 +98,8 @@ impl TunnelPool {
         // The hops of the paired tunnel are left out if there are others: the message does not pass through one router twice,
         // and nobody stands in both directions.
         let last_calls_us = direction == Direction::Inbound || pair.is_none();
-        let wish = Choose { hops: length, direction, last_calls_us, purpose, avoid, order };
+        let named = Arc::clone(&self.config.hops);
+        let wish = Choose { hops: length, direction, last_calls_us, purpose, avoid, order, named };
         ctx.spawn(self.profiles.send(wish).into_actor(self).map(move |chosen, actor, ctx| match chosen {
             Ok(Ok(chosen)) => actor.seal(id, chosen, ctx),
             Ok(Err(_)) | Err(_) => {

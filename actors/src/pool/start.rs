@@ -14,6 +14,7 @@ use ramson_protocol::i2np::MessageType;
 use ramson_protocol::i2np::database_store::DatabaseStore;
 use ramson_protocol::time::Mono;
 use ramson_protocol::tunnel::Direction;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The first build of a router that has just begun waits so long for the database to tell what it knows. Who comes first is not chosen
@@ -53,7 +54,7 @@ impl TunnelPool {
     /// Calls a router that may be a first hop. What it is told there it hears in the handshake anyway.
     fn call_somebody(&mut self, ctx: &mut Context<Self>) {
         let (purpose, order, direction) = (self.config.purpose, self.order, Direction::Outbound);
-        let wish = Choose { hops: 1, direction, purpose, last_calls_us: false, avoid: Vec::new(), order };
+        let wish = Choose { hops: 1, direction, purpose, last_calls_us: false, avoid: Vec::new(), order, named: Arc::default() };
         ctx.spawn(self.profiles.send(wish).into_actor(self).map(|chosen, actor, _| {
             let Ok(Ok(chosen)) = chosen else { return };
             let info = DatabaseStore::new(Entry::from((*actor.shared.router_info()).clone()));

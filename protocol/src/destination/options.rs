@@ -8,13 +8,16 @@
 //! i2cp.leaseSetSecret=base 64                     what must be known beside the address
 //! i2cp.leaseSetPrivKey=base 64                    the key with which others' are read
 //! i2cp.leaseSetOption.N=key=value                 a record in the lease set, which others can ask for
+//! explicitPeers=hash,hash                         the hops of its tunnels, the nearest first
 //! ```
 //! spec: i2cp §Options. INTEROP: i2pd and Java agree on all of these but the secret, which i2pd does not have.
 
 use crate::blinding::{ClientKey, MAX_READERS, Readers};
 use crate::data::key_type::EncType;
 use crate::data::mapping::MappingBuf;
+use crate::id::RouterHash;
 use crate::idle;
+use crate::pool::LENGTH_MAX;
 use crate::sam::session::decode;
 use ramson_crypto::kem::Kem;
 use ramson_crypto::x25519::PublicKey;
@@ -37,6 +40,8 @@ pub struct Options {
     pub client_key: Option<ClientKey>,
     /// Records in its lease set, which others can ask for.
     pub records: MappingBuf,
+    /// The hops of its tunnels, the nearest first; without any they are chosen.
+    pub hops: Vec<RouterHash>,
     /// What it gives up while nobody uses it. A program that speaks for itself has its own rules.
     pub idle: idle::Config,
 }
@@ -51,6 +56,7 @@ impl Default for Options {
             secret: String::new(),
             client_key: None,
             records: MappingBuf::new(),
+            hops: Vec::new(),
             idle: idle::Config::default(),
         }
     }
@@ -77,6 +83,9 @@ pub enum OptionError {
     /// What should be a secret is none.
     #[error("i2cp.leaseSetSecret is not text in base 64")]
     Secret,
+    /// What should be routers are none, or more than a tunnel has.
+    #[error("explicitPeers is a list of 1 to {LENGTH_MAX} router hashes in base 64")]
+    Hops,
     /// More records than there is room for, or one without a value.
     #[error("i2cp.leaseSetOption.N is key=value, {MAX_RECORDS} times at most")]
     Record,
@@ -91,6 +100,9 @@ impl Options {
         let (mut options, mut dh, mut psk) = (Self::default(), Vec::new(), Vec::new());
         let (mut encrypted, mut scheme, mut records) = (false, 0, 0);
         for (name, value) in pairs {
+            if name == "explicitPeers" && !value.is_empty() {
+                options.hops = hops(value.split(',')).ok_or(OptionError::Hops)?;
+            }
             let Some(name) = name.strip_prefix("i2cp.leaseSet") else { continue };
             match name {
                 // INTEROP: what old programs ask for, lease sets of the first kind, is never published any more.
@@ -134,6 +146,12 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// The routers of these hashes. `None` if one is none, or if there are more than a tunnel has.
+pub fn hops<'a>(list: impl Iterator<Item = &'a str>) -> Option<Vec<RouterHash>> {
+    let hash = |word: &str| decode(word.trim()).and_then(|bytes| bytes.try_into().ok()).map(RouterHash);
+    list.map(hash).collect::<Option<Vec<_>>>().filter(|hops| hops.len() <= LENGTH_MAX)
 }
 
 /// The first hybrid type of a list, and whether the old one is in it.
@@ -228,12 +246,21 @@ mod tests {
             ("i2cp.leaseSetClient.dh.1=a:AAAA", OptionError::Key("i2cp.leaseSetClient.dh.1".to_owned())),
             ("i2cp.leaseSetSecret=!", OptionError::Secret),
             ("i2cp.leaseSetOption.0=nothing", OptionError::Record),
+            ("explicitPeers=router", OptionError::Hops),
         ] {
             assert_eq!(parse(text), Err(error), "{text}");
         }
         let key = base64::encode(&[1; 32]);
         let many = (0..=MAX_READERS).map(|n| format!("i2cp.leaseSetClient.dh.{n}=x:{key} ")).collect::<String>();
         assert_eq!(parse(&many), Err(OptionError::Readers));
+    }
+
+    #[test]
+    fn hops_are_named_the_nearest_first_as_many_as_a_tunnel_has() {
+        let list = |count: u8| (1..=count).map(|n| base64::encode(&[n; 32])).collect::<Vec<_>>().join(",");
+        let of = |count| parse(&format!("explicitPeers={}", list(count))).map(|options| options.hops);
+        assert_eq!(of(2), Ok(vec![RouterHash([1; 32]), RouterHash([2; 32])]));
+        assert_eq!(of(8), Err(OptionError::Hops));
     }
 
     #[test]

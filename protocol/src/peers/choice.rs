@@ -261,6 +261,25 @@ impl Peers {
         Chosen { hops, form: if short { Form::Short } else { Form::Long } }
     }
 
+    /// The hops that a user has named, the nearest first: all that count for others do not count for these.
+    ///
+    /// # Errors
+    /// [`TooFew`] if one of them is not known.
+    pub fn named(&self, nearest_first: &[RouterHash], direction: Direction) -> Result<Chosen, TooFew> {
+        let known = |hash: &RouterHash| self.index.get(hash).and_then(|at| self.entries[*at].facts.as_ref());
+        let facts: Vec<_> = nearest_first.iter().filter_map(|hash| Some((*hash, known(hash)?))).collect();
+        if facts.len() < nearest_first.len() {
+            return Err(TooFew { found: facts.len() });
+        }
+        let short = facts.iter().all(|(_, facts)| facts.version >= facts::SHORT_BUILDS);
+        let mut hops: Vec<HopSpec> =
+            facts.iter().map(|(hash, facts)| HopSpec { hash: *hash, key: facts.key }).collect();
+        if direction == Direction::Inbound {
+            hops.reverse();
+        }
+        Ok(Chosen { hops, form: if short { Form::Short } else { Form::Long } })
+    }
+
     /// From 0 (not to be used) to 1.
     pub(super) fn weight(&self, entry: &Entry, purpose: Purpose, now: Now, step: Strictness) -> f32 {
         let Some(facts) = &entry.facts else { return 0.0 };

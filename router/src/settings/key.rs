@@ -70,7 +70,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(u8, u16, u32, usize, f64);
+numbers!(i8, u8, u16, u32, usize, f64);
 
 impl Value for String {
     const KIND: &'static str = "text";

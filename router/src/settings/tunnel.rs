@@ -5,7 +5,8 @@ use super::key::{Change, Life};
 use super::proxies::{accounts, check_outproxies};
 use super::section::section;
 use crate::units::Span;
-use ramson_actors::destination::Options;
+use ramson_actors::destination::{Options, hops};
+use ramson_actors::pool::Wanted;
 use ramson_apps::http_server::Posts;
 use ramson_apps::services::filter::FilterFile;
 use ramson_apps::services::limits::{Limits, PerTime};
@@ -167,8 +168,15 @@ section! {
         inbound_length: usize = 3 => Live;
         /// Hops of each tunnel that leads away.
         outbound_length: usize = 3 => Live;
+        /// How far the length of a tunnel may differ, at random: by up to so many hops more, or with a negative number more or fewer.
+        length_variance: i8 = 0 => Live;
         /// Tunnels in each direction.
         quantity: usize = 3 => Live;
+        /// Tunnels in each direction that are kept beside them, to take over when one fails.
+        backup_quantity: usize = 0 => Live;
+        /// The hops of its tunnels, hashes of routers in base 64, the nearest first: for tests, and for whoever knows them all. Whoever
+        /// chooses always the same is known again. Without any they are chosen by the rules.
+        explicit_peers: Vec<String> = Vec::new() => Live;
     }
 }
 
@@ -284,6 +292,16 @@ impl Tunnel {
         }
     }
 
+    /// Its tunnels, inbound and outbound.
+    pub(crate) fn wanted(&self) -> [Wanted; 2] {
+        [self.inbound_length, self.outbound_length].map(|length| Wanted {
+            count: self.quantity,
+            length,
+            variance: self.length_variance,
+            backups: self.backup_quantity,
+        })
+    }
+
     /// What its destination is otherwise than others.
     ///
     /// # Errors
@@ -326,6 +344,11 @@ impl Tunnel {
                 "" => None,
                 _ => Some(ClientKey(key("reader_key", &self.reader_key)?)),
             },
+            hops: hops(self.explicit_peers.iter().map(String::as_str)).ok_or_else(|| {
+                format!(
+                    "tunnel {name}: explicit_peers is up to 7 hashes of routers in base 64, as `ramson info` shows one"
+                )
+            })?,
             idle: idle::Config {
                 reduce: self.reduce_on_idle.then_some((self.reduce_after.0, self.reduce_quantity)),
                 close: self.close_on_idle.then_some(self.close_after.0),
@@ -432,6 +455,14 @@ impl Tunnel {
         }
         if !TUNNELS.contains(&self.quantity) {
             return Err(format!("tunnel {name}: quantity is 1 to 16; 3 is usual"));
+        }
+        if self.quantity + self.backup_quantity > *TUNNELS.end() {
+            return Err(format!(
+                "tunnel {name}: quantity and backup_quantity are 16 together at most; 3 and 0 are usual"
+            ));
+        }
+        if self.length_variance.unsigned_abs() > 6 {
+            return Err(format!("tunnel {name}: length_variance is -6 to 6; 0 is usual"));
         }
         Ok(())
     }
