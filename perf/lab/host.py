@@ -4,6 +4,7 @@ Every router has an address of its own because routers judge each other by it: a
 not publish is banned, and two routers on one address look like one operator with many.
 """
 
+import json
 import subprocess
 
 from .nat import Nat, nft
@@ -36,6 +37,11 @@ class Host:
     def run(self, command):
         """Runs a command in its network namespace."""
         sh(f"nsenter -t {self.namespace} -n {command}")
+
+    def sent(self):
+        """Bytes that it has sent so far."""
+        shown = subprocess.check_output(["ip", "-s", "-j", "link", "show", f"v{self.n}"])
+        return json.loads(shown)[0]["stats64"]["rx"]["bytes"]
 
     @property
     def address(self):

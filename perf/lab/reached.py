@@ -3,7 +3,8 @@
     1, 2, 8 bobs      i2pd, 2 with SSU2 alone          9 subject   Ramson with both transports, behind what the case says;
     3 to 7, 10 to 19  i2pd that are known to it late,            it knows bobs, 3, and the Java
                       and so can show something in a   13 java     Java I2P
-                      test; 3 and 4 are floodfills
+                      test; 3 and 4 are floodfills, 6, 10, 14
+                      and 18 have SSU2 alone
 """
 
 import itertools

@@ -94,7 +94,7 @@ impl Found {
         let option = |name: &str| self.get(&key(name)).or_else(|| self.get(&key(&name.to_ascii_lowercase())));
         let number = |name: &str| {
             let of = |way: &&str| option(&format!("{way}.{name}"))?.parse::<i8>().ok();
-            ["inbound", "outbound"].iter().find_map(|way| of(way)).unwrap_or_default()
+            ["inbound", "outbound"].iter().find_map(of).unwrap_or_default()
         };
         tunnel.length_variance = number("lengthVariance").clamp(-6, 6);
         let backups = usize::try_from(number("backupQuantity")).unwrap_or_default();

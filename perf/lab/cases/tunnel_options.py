@@ -1,4 +1,4 @@
-"""Options of Ramson's tunnels with i2pd and real programs: TLS to a server, text compressed on the way, tunnels built at first use, streamr, squid as an outproxy for HTTP and SOCKS."""
+"""Options of Ramson's tunnels with i2pd and real programs: hops that are named, TLS to a server, text compressed on the way, tunnels built at first use, streamr, squid as an outproxy for HTTP and SOCKS."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ from ..sandbox import GATE
 from ..squid import OUTSIDE, Squid
 
 NEEDS_RAMSON = True
-_RAW, _LATE, _STREAM, _HEARD, _SOCKS, _PARTNER_OUTSIDE, _TLS = 4620, 4621, 4622, 4623, 4624, 4625, 8443
+_RAW, _LATE, _STREAM, _HEARD, _SOCKS, _PARTNER_OUTSIDE, _NAMED, _TLS = 4620, 4621, 4622, 4623, 4624, 4625, 4626, 8443
 _PATIENCE = 120  # seconds for the tunnels of new destinations
 _TEXT = b"the same words again and again\n" * 2000
 _READS = "X-Accept-Encoding: x-i2p-gzip;q=1.0, identity;q=0.5, deflate;q=0, gzip;q=0, *;q=0"  # as Java's client says
@@ -49,6 +49,9 @@ class NETWORK(Applications):
         self.subject.outproxies = [outproxy]
         self.subject.reach("outside", _SOCKS, "", kind="socks", outproxies=[outproxy])
         self.subject.reach("late", _LATE, plain, delay_open=True, keys="transient-late")
+        self.named = self.hops[-3:-1]
+        hops = [hop.hash() for hop in self.named]
+        self.subject.reach("named", _NAMED, plain, quantity=1, explicit_peers=hops)
         options = {"kind": "httpproxy", "outproxy": f"http://{self.subject.name_of('squid')}"}
         self.partner.reach("outside", _PARTNER_OUTSIDE, "", **options)
         self.partner.reach("raw", _RAW, self.subject.name_of("folder"))
@@ -96,7 +99,7 @@ class _TlsWeb:
 def run(net):
     if not net.squid.path:
         raise Skipped(f"no squid: apt-get install --no-install-recommends {net.squid.package}")
-    return ", ".join(check(net) for check in (_delayed, _tls, _compressed, _outside, _streamr))
+    return ", ".join(check(net) for check in (_delayed, _named, _tls, _compressed, _outside, _streamr))
 
 
 def _delayed(net):
@@ -109,6 +112,17 @@ def _delayed(net):
     if tunnels() < before + 2:
         raise Failed(f"{before} tunnels before the first use of one with delay_open, {tunnels()} after it", ramson)
     return "tunnels at first use"
+
+
+def _named(net):
+    """What comes passes through the hops that are named, and is as much as was asked for at each of them."""
+    file = net.web.file(5_000_000)
+    before = [hop.sent() for hop in net.named]
+    download(net, file, f"http://{net.subject.ip}:{_NAMED}/{file.path}", patience=_PATIENCE)
+    passed = [hop.sent() - bytes for hop, bytes in zip(net.named, before)]
+    if min(passed) < file.size:
+        raise Failed(f"{file.size} bytes came, and through the hops that were named only {passed}", net.subject)
+    return "hops as named"
 
 
 def _is_steady(value):
