@@ -54,7 +54,15 @@ impl TunnelPool {
     /// Calls a router that may be a first hop. What it is told there it hears in the handshake anyway.
     fn call_somebody(&mut self, ctx: &mut Context<Self>) {
         let (purpose, order, direction) = (self.config.purpose, self.order, Direction::Outbound);
-        let wish = Choose { hops: 1, direction, purpose, last_calls_us: false, avoid: Vec::new(), order, named: Arc::default() };
+        let wish = Choose {
+            hops: 1,
+            direction,
+            purpose,
+            last_calls_us: false,
+            avoid: Vec::new(),
+            order,
+            named: Arc::default(),
+        };
         ctx.spawn(self.profiles.send(wish).into_actor(self).map(|chosen, actor, _| {
             let Ok(Ok(chosen)) = chosen else { return };
             let info = DatabaseStore::new(Entry::from((*actor.shared.router_info()).clone()));

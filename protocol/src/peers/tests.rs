@@ -181,6 +181,17 @@ fn one_pool_never_has_two_routers_in_either_order_and_we_can_reach_the_first() {
 }
 
 #[test]
+fn hops_that_are_named_are_taken_as_they_are_the_nearest_first() {
+    let peers = network(5, |_, _| {});
+    let named = [hash(3), hash(1)];
+    let hashes = |chosen: Chosen| chosen.hops.iter().map(|hop| hop.hash).collect::<Vec<_>>();
+    let of = |direction| peers.named(&named, direction).unwrap();
+    assert_eq!((hashes(of(Direction::Outbound)), of(Direction::Outbound).form), (named.to_vec(), Form::Short));
+    assert_eq!(hashes(of(Direction::Inbound)), [hash(1), hash(3)]);
+    assert_eq!(peers.named(&[hash(1), hash(99)], Direction::Outbound), Err(TooFew { found: 1 }));
+}
+
+#[test]
 fn the_form_is_short_if_all_hops_know_it() {
     let mut peers = network(3, |i, f| f.version = Version(0, 9, 50 + i as u16));
     assert!(peers.select(&wish(3), &Usage::default(), NOW, &mut rng()).is_err());

@@ -28,6 +28,9 @@ destination = irc.ilita.i2p
 destinationport = 6667
 keys = shareddest
 inbound.quantity = 2
+outbound.lengthVariance = -1
+inbound.backupQuantity = 20
+explicitPeers = AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=, AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=
 [udp]
 type = udpserver
 host = 127.0.0.1
@@ -132,6 +135,7 @@ fn a_file_of_i2pd_becomes_tunnels_that_do_the_same_and_says_what_is_left_out() {
         (irc.destination.as_str(), irc.port, irc.keys.as_str(), irc.quantity),
         ("irc.ilita.i2p", 6667, "transient-shared", 2)
     );
+    assert_eq!((irc.length_variance, irc.backup_quantity, irc.explicit_peers.len()), (-1, 14, 2));
     assert_eq!(proxy.outproxies, ["exit.i2p:8080"]);
     assert_eq!((irc.listen.0, proxy.quantity), (Some("0.0.0.0:6668".parse().unwrap()), 5));
     assert_eq!((proxy.r#type.as_str(), proxy.keys.as_str()), ("http-proxy", "transient"));
