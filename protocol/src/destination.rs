@@ -14,6 +14,7 @@
 pub mod datagrams;
 pub mod old;
 pub mod options;
+mod outgoing;
 mod paths;
 pub mod raw;
 mod remote;
@@ -23,8 +24,8 @@ use crate::data::entry::Entry;
 use crate::garlic::clove::{Block, Clove, CloveDelivery, blocks};
 use crate::i2np::database_store::DatabaseStore;
 use crate::i2np::header::{Freshness, freshness};
-use crate::i2np::{Message, MessageType, ShortHeader, data, garlic};
-use crate::id::{DestinationHash, MessageId, TunnelId};
+use crate::i2np::{Message, MessageType, data};
+use crate::id::{DestinationHash, TunnelId};
 use crate::payload::{Payload, STREAMING};
 use crate::ratchet::handshake::Secrets;
 use crate::ratchet::sessions::{self, Event, Opened, Sessions};
@@ -32,25 +33,18 @@ use crate::streaming::stream;
 use crate::streaming::streams::{self, Limits, Ports, Signer, Streams};
 use crate::time::{Mono, Now, Wall};
 use crate::tunnel::Delivery;
-use crate::wire::Writer;
 use bytes::Bytes;
 use datagrams::Datagram;
 use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use raw::Fate;
-use remote::{Known, Remote, TheirKey, Waiting};
+use remote::{Known, Remote, Waiting};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A message to another destination lives so long. INTEROP: eight seconds in i2pd, up to sixty in Java.
 const LIFETIME: Duration = Duration::from_secs(12);
-
-/// What a destination sends before it may: see [`Remote::waiting`].
-const MAX_WAITING: usize = 512;
-
-/// Whom hybrid handshakes do not reach for so long is asked without. INTEROP: i2pd 2.59 has a fault in them.
-const HYBRID_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often sessions are looked through.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -310,12 +304,6 @@ impl Destination {
         }
     }
 
-    fn flush_all(&mut self, now: Now) {
-        let waiting = self.remotes.iter().filter(|(_, remote)| !remote.waiting.is_empty());
-        let waiting: Vec<DestinationHash> = waiting.map(|(hash, _)| *hash).collect();
-        waiting.into_iter().for_each(|hash| self.flush(now, hash));
-    }
-
     fn not_found(&mut self, now: Now, hash: DestinationHash, why: Fate) {
         self.stands_no_more(hash);
         let Some(remote) = self.remotes.get_mut(&hash) else { return };
@@ -549,101 +537,6 @@ impl Destination {
                     }
                 }
             }
-        }
-    }
-
-    /// Sends a payload, now or when that becomes possible.
-    fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload) {
-        let mut bytes = Vec::with_capacity(payload.content.len() + 32);
-        if payload.write(&mut bytes).is_ok() {
-            self.queue(now, to, Waiting { bytes, until: now.wall.plus(LIFETIME), bundle: true, token: None });
-        }
-    }
-
-    fn queue(&mut self, now: Now, to: DestinationHash, new: Waiting) {
-        if !self.remotes.contains_key(&to) {
-            self.make_room();
-        }
-        let remote = self.remotes.entry(to).or_insert_with(|| Remote::new(now.mono));
-        if remote.touch(&self.outbound, now, &mut self.rng) {
-            self.streams.new_path(now, &to);
-        }
-        let lost = if remote.waiting.len() >= MAX_WAITING { remote.waiting.pop_front() } else { None };
-        remote.waiting.push_back(new);
-        self.lose(lost, Fate::Overflow);
-        self.flush(now, to);
-    }
-
-    /// Sends what waits for a remote, as far as that is possible.
-    fn flush(&mut self, now: Now, to: DestinationHash) {
-        self.held.remove(&to);
-        // Nobody could answer: it is sent when there are leases of ours.
-        if self.own.is_none() || self.outbound.is_empty() {
-            return;
-        }
-        let Some(remote) = self.remotes.get_mut(&to) else { return };
-        while !remote.waiting.is_empty() {
-            if remote.old_key().is_some() && remote.has_lease(now.wall) {
-                return self.flush_old(now, to);
-            }
-            let is_ready = |key: &PublicKey| self.sessions.is_ready(key, now.mono);
-            let Some(TheirKey { kind, key }) = remote.key(is_ready).filter(|_| remote.has_lease(now.wall)) else {
-                if remote.look_up(now.mono) {
-                    self.out.push_back(Out::LookUp(to));
-                } else if let Some(again) = remote.searched_again() {
-                    self.held.insert(to, again);
-                }
-                return;
-            };
-            let new = !is_ready(&key);
-            if new
-                && kind.is_some()
-                && self.sessions.asking_since(&key).is_some_and(|since| since + HYBRID_PATIENCE <= now.mono)
-                && remote.go_plain()
-            {
-                self.stats.hybrid_given_up += 1;
-                continue;
-            }
-            if new
-                && let Some(until) =
-                    self.sessions.asked_at(&key).map(|at| at + remote.hold()).filter(|until| *until > now.mono)
-            {
-                self.held.insert(to, until);
-                return;
-            }
-            let Some((tunnel, lease, is_other)) = remote.path(&self.outbound, now, &mut self.rng) else { return };
-            if is_other {
-                self.streams.new_path(now, &to);
-            }
-            let Some(Waiting { bytes, until: expiration, bundle, token }) = remote.waiting.pop_front() else { return };
-            let wants = |version| new || bundle && remote.wants(version, now.mono);
-            let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
-            let (id, clove_id) = (MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32()));
-            let sealed = self.sessions.seal(now, &key, kind, bundle.is_some(), |out| {
-                if let Some((store, _)) = bundle {
-                    let header = ShortHeader { kind: MessageType::DatabaseStore, id: clove_id, expiration };
-                    // It is far shorter than a block.
-                    let _ = Clove { delivery: CloveDelivery::Local, header, body: store }.write(out);
-                }
-                let mut body = Vec::with_capacity(bytes.len() + 4);
-                body.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-                body.put(&bytes);
-                let header = ShortHeader { kind: MessageType::Data, id, expiration };
-                // Nor does a payload reach the length of a block.
-                let _ = Clove { delivery: CloveDelivery::Destination(to.into()), header, body: &body }.write(out);
-            });
-            let Some(sealed) = sealed else {
-                self.out.extend(token.map(|token| Out::Fate(token, Fate::Unusable)));
-                continue;
-            };
-            if let Some((_, version)) = bundle {
-                remote.tell(*version, sealed.message, now.mono);
-            }
-            if let Ok(body) = garlic::to_body(&sealed.data) {
-                let delivery = Delivery::Tunnel(lease.gateway, lease.tunnel);
-                self.out.push_back(Out::Garlic { tunnel, delivery, body, expiration });
-            }
-            self.out.extend(token.map(|token| Out::Fate(token, Fate::Sent)));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Two destinations over a network that carries what one sends to a lease of the other.
 
+use super::outgoing::HYBRID_PATIENCE;
 use super::raw::Raw;
 use super::*;
 use crate::data::key_type::EncType;
@@ -7,6 +8,7 @@ use crate::data::keys_and_cert;
 use crate::data::lease::Lease;
 use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
+use crate::i2np::garlic;
 use crate::id::RouterHash;
 use crate::ratchet::handshake::Kind;
 use crate::streaming::stream::End;
