@@ -30,7 +30,7 @@ def _visit(net, chromium, proxy, server):
     site, file, proxy = server.name_of("page"), net.web.file(1_000), "http://{}:{}".format(*proxy)
     download(net, file, "--proxy", proxy, f"http://{server.name_of('plain' if server is net.partner else 'site')}/{file.path}")
     eventually(_PATIENCE, lambda: b"<h1>lab" in curl("--proxy", proxy, f"http://{site}/")[1], 1)
-    with tempfile.TemporaryDirectory(prefix="ramson-chromium-") as home:
+    with tempfile.TemporaryDirectory(prefix="ramson-chromium-", ignore_cleanup_errors=True) as home:
         browser = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={home}", f"--proxy-server={proxy}"]
         _read(net, [*browser, "--remote-debugging-port=0", f"http://{site}/"], home)
         if server is net.subject:
