@@ -198,6 +198,8 @@ pub struct Destination {
     standing: BTreeMap<DestinationHash, (DestinationHash, Wall)>,
     /// Our lease set as others get it, and its version.
     own: Option<(Bytes, Wall)>,
+    /// Since when it is that.
+    published_at: Mono,
     old: old::Old,
     outbound: Vec<TunnelId>,
     /// Remotes for whom something waits for the answer to a New Session message.
@@ -229,6 +231,7 @@ impl Destination {
             by_key: BTreeMap::new(),
             standing: BTreeMap::new(),
             own: None,
+            published_at: now.mono,
             outbound: Vec::new(),
             held: BTreeMap::new(),
             askers: BTreeMap::new(),
@@ -282,7 +285,9 @@ impl Destination {
                 self.old.published(&lease_set);
                 if let Ok(body) = DatabaseStore::new(lease_set).to_body() {
                     self.own = Some((body, version));
+                    self.published_at = now.mono;
                     self.flush_all(now);
+                    self.tell_leases(now);
                 }
             }
             In::Outbound(tunnels) => {
@@ -501,6 +506,7 @@ impl Destination {
             self.sessions.expire(now.mono);
             self.old.expire(now.mono);
             self.drop_expired(now.wall);
+            self.tell_leases(now);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::tunnel::Delivery;
 use crate::wire::Writer;
 use ramson_crypto::x25519::PublicKey;
 use rand::Rng;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What a destination sends before it may: see [`Remote::waiting`].
@@ -20,7 +21,24 @@ const MAX_WAITING: usize = 512;
 /// Whom hybrid handshakes do not reach for so long is asked without. INTEROP: i2pd 2.59 has a fault in them.
 pub(super) const HYBRID_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Whoever has streams with us is told of new leases for so long, until he says that he has heard.
+const TOLD_FOR: Duration = Duration::from_secs(60);
+
 impl Destination {
+    /// Tells those of our leases who have streams with us and may only send, while these are new: of those that they know all may have died
+    /// with one hop, and then nothing would come any more that we could answer. INTEROP: i2pd tries for eighty seconds.
+    pub(super) fn tell_leases(&mut self, now: Now) {
+        let Some((_, version)) = &self.own else { return };
+        if now.mono >= self.published_at + TOLD_FOR {
+            return;
+        }
+        let untold = self.remotes.iter().filter(|(_, remote)| remote.wants(*version, now.mono));
+        let untold: BTreeSet<DestinationHash> = untold.map(|(hash, _)| *hash).collect();
+        if !untold.is_empty() {
+            self.streams.speak(now, untold);
+        }
+    }
+
     /// Sends a payload, now or when that becomes possible.
     pub(super) fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload) {
         let mut bytes = Vec::with_capacity(payload.content.len() + 32);

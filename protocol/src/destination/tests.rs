@@ -735,3 +735,23 @@ fn one_for_whom_nobody_can_stand_is_not_reached() {
     net.run(Duration::from_millis(100));
     assert_eq!(net.nodes[0].core.streams().get(stream).and_then(|stream| stream.ended()), Some(End::Unreachable));
 }
+
+/// One hop may be in all tunnels that lead to us: who downloads hears nothing any more, and has nothing to answer.
+#[test]
+fn who_only_sends_is_told_of_our_new_leases_before_he_gives_up() {
+    let mut net = Net::new();
+    net.connect(b"GET /");
+    net.run(Duration::from_secs(2));
+    net.answers = false;
+    let (now, other) = (net.now, net.nodes[1].accepted[0]);
+    let written = net.nodes[1].core.streams_mut().write(now, other, &[7; 50_000]);
+    net.run(Duration::from_millis(100));
+    net.nodes[0].tunnel += 50;
+    let entry = net.nodes[0].entry(net.now);
+    net.nodes[0].core.handle_input(net.now, In::Published(entry));
+    net.run(Duration::from_secs(30));
+    assert_eq!(net.nodes[0].read.len(), written);
+    let sent = net.nodes[0].core.streams().stats().sent;
+    net.run(Duration::from_secs(60));
+    assert!(net.nodes[0].core.streams().stats().sent <= sent + 2, "who has heard is not told again");
+}

@@ -337,6 +337,11 @@ impl Stream {
         self.congestion.on_new_path(now);
     }
 
+    /// Says what has come so far, though nothing new has.
+    pub fn speak(&mut self, now: Mono) {
+        self.receive.want_ack_now(now);
+    }
+
     /// What was sent has reached nobody, and begins anew with somebody else.
     pub fn begin_anew(&mut self, now: Mono) {
         self.send.time_out();

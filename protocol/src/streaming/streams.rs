@@ -415,6 +415,19 @@ impl Streams {
         }
     }
 
+    /// Says a word to each of these with whom there is a stream, by one of them.
+    pub fn speak(&mut self, now: Now, mut to: BTreeSet<DestinationHash>) {
+        let is_live = |stream: &Stream| stream.is_connected() && !stream.is_over();
+        let mut spoken = Vec::new();
+        for (id, entry) in self.entries.iter_mut().filter(|(_, entry)| is_live(&entry.stream)) {
+            if to.remove(&entry.remote) {
+                entry.stream.speak(now.mono);
+                spoken.push(*id);
+            }
+        }
+        spoken.into_iter().for_each(|id| self.serve(id));
+    }
+
     /// Another destination stands for this one: what was begun with it and is not answered begins anew with the other.
     pub fn redirect(&mut self, now: Now, from: DestinationHash, to: DestinationHash) {
         let waiting = |entry: &Entry| entry.remote == from && !entry.stream.is_connected() && !entry.stream.is_done();
