@@ -55,18 +55,20 @@ impl MetaLeaseSet {
         Ok(Self { header, leases_at, revocations_at, signature_at, raw })
     }
 
-    /// Signs one that lists these, published now and over with the last of them.
+    /// Signs one that lists these, published then and over with the last of them. `key` is the destination's own, or a transient one
+    /// with the bytes of its OfflineSignature.
     ///
     /// # Errors
     /// `TooLarge`; `Invalid` if the last one has ended or ends more than 18 hours later.
-    pub fn sign(destination: &Destination, key: &dyn Sign, leases: &[MetaLease], published: Wall) -> Result<Self> {
+    pub fn sign(
+        destination: &Destination,
+        key: &dyn Sign,
+        offline: Option<&[u8]>,
+        leases: &[MetaLease],
+        published: Wall,
+    ) -> Result<Self> {
         let last = leases.iter().map(|lease| lease.end).max().unwrap_or_default();
-        let expires = last.secs().checked_sub(published.secs()).and_then(|seconds| u16::try_from(seconds).ok());
-        let mut raw = vec![STORE_TYPE];
-        raw.put(destination.as_bytes());
-        raw.put_u32(published.secs());
-        raw.put_u16(expires.ok_or(Error::Invalid("lease end"))?);
-        raw.put_u16(0); // flags
+        let mut raw = Header::begin(STORE_TYPE, destination, (published, last), 0, offline)?;
         raw.put_u16(0); // no options
         raw.put_u8(u8::try_from(leases.len()).map_err(|_| Error::TooLarge("leases"))?);
         leases.iter().for_each(|lease| lease.write(&mut raw));
@@ -185,7 +187,7 @@ mod tests {
             end: Wall::from_secs(1_790_000_000 + 600 * u32::from(n)),
         };
         let leases = [lease(1), lease(2)];
-        let signed = MetaLeaseSet::sign(&destination, &key, &leases, Wall::from_secs(1_790_000_000)).unwrap();
+        let signed = MetaLeaseSet::sign(&destination, &key, None, &leases, Wall::from_secs(1_790_000_000)).unwrap();
         assert_eq!(signed.verify(), Ok(()));
         assert_eq!((signed.hash(), signed.expires().secs()), (destination.hash(), 1_790_001_200));
         assert!(signed.leases().eq(leases));

@@ -252,9 +252,9 @@ impl Client {
         let kind = u32::from(EntryKind::LeaseSet2.store_type());
         let listed = |(hash, cost): (&DestinationHash, u8)| MetaLease { key: (*hash).into(), flags: kind, cost, end };
         let listed: Vec<MetaLease> = self.config.stands.iter().zip(0..=u8::MAX).map(listed).collect();
-        let PrivateKeys { destination, key, .. } = &self.config.keys;
+        let PrivateKeys { destination, key, offline } = &self.config.keys;
         let mut bytes = vec![EntryKind::MetaLeaseSet.store_type()];
-        bytes.put(MetaLeaseSet::sign(destination, key, &listed, self.version)?.as_bytes());
+        bytes.put(MetaLeaseSet::sign(destination, key, offline.as_deref(), &listed, self.version)?.as_bytes());
         bytes.put_u8(0); // no keys
         Ok(bytes.into())
     }

@@ -1,6 +1,6 @@
 //! Making LeaseSet2s for our own destinations.
 
-use super::{FLAG_OFFLINE, LeaseSet2, STORE_TYPE};
+use super::{Header, LeaseSet2, STORE_TYPE};
 use crate::data::key_type::EncType;
 use crate::data::keys_and_cert::Destination;
 use crate::data::lease::{Lease, MAX_LEASES};
@@ -36,19 +36,7 @@ impl LeaseSet2Builder {
         published: Wall,
     ) -> Result<LeaseSet2> {
         let last = self.leases.iter().map(|l| l.end).max().unwrap_or_default();
-        let expires = last.secs().checked_sub(published.secs()).and_then(|d| u16::try_from(d).ok());
-        let mut raw = Vec::with_capacity(1024);
-        raw.push(STORE_TYPE);
-        raw.put(destination.as_bytes());
-        raw.put_u32(published.secs());
-        raw.put_u16(expires.ok_or(Error::Invalid("lease end"))?);
-        match offline {
-            None => raw.put_u16(self.flags & !FLAG_OFFLINE),
-            Some(signature) => {
-                raw.put_u16(self.flags | FLAG_OFFLINE);
-                raw.put(signature);
-            }
-        }
+        let mut raw = Header::begin(STORE_TYPE, destination, (published, last), self.flags, offline)?;
         self.options.write(&mut raw)?;
         raw.put_u8(u8::try_from(self.keys.len()).map_err(|_| Error::TooLarge("encryption keys"))?);
         for (kind, key) in &self.keys {

@@ -5,7 +5,7 @@ use crate::data::keys_and_cert::{self, KeysAndCert};
 use crate::data::offline::{self, OfflineSignature};
 use crate::id::DestinationHash;
 use crate::time::Wall;
-use crate::wire::{Error, Reader, Result};
+use crate::wire::{Error, Reader, Result, Writer};
 use ramson_crypto::hash::sha256;
 use std::time::Duration;
 
@@ -56,6 +56,31 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// What is signed of such a structure, as far as its header: it expires with what `last` ends. `offline` are the bytes of the
+    /// OfflineSignature of a transient key.
+    pub(crate) fn begin(
+        store_type: u8,
+        destination: &keys_and_cert::Destination,
+        (published, last): (Wall, Wall),
+        flags: u16,
+        offline: Option<&[u8]>,
+    ) -> Result<Vec<u8>> {
+        let expires = last.secs().checked_sub(published.secs()).and_then(|seconds| u16::try_from(seconds).ok());
+        let mut raw = Vec::with_capacity(1024);
+        raw.push(store_type);
+        raw.put(destination.as_bytes());
+        raw.put_u32(published.secs());
+        raw.put_u16(expires.ok_or(Error::Invalid("lease end"))?);
+        match offline {
+            None => raw.put_u16(flags & !FLAG_OFFLINE),
+            Some(signature) => {
+                raw.put_u16(flags | FLAG_OFFLINE);
+                raw.put(signature);
+            }
+        }
+        Ok(raw)
+    }
+
     /// Receipt a header at the start of a structure.
     pub(crate) fn walk(r: &mut Reader<'_>) -> Result<Self> {
         let (signing, _) = KeysAndCert::walk(r)?;
