@@ -17,14 +17,13 @@ use crate::garlic::clove::{Clove, CloveDelivery};
 use crate::i2np::database_store::DatabaseStore;
 use crate::i2np::delivery_status::DeliveryStatus;
 use crate::i2np::header::{Freshness, freshness};
-use crate::i2np::{Message, MessageType, ShortHeader, garlic};
+use crate::i2np::{Message, MessageType, ShortHeader, data, garlic};
 use crate::id::{DestinationHash, MessageId};
 use crate::ratchet::handshake::Secrets;
 use crate::ratchet::sessions;
 use crate::streaming::streams::Signer;
 use crate::time::{Mono, Now, Wall};
 use crate::tunnel::Delivery;
-use crate::wire::Writer;
 use bytes::Bytes;
 use ramson_crypto::elgamal::{PublicKey, SecretKey};
 use ramson_crypto::hash::sha256;
@@ -168,9 +167,7 @@ impl Destination {
         let confirm = self.old.lease(now.wall).filter(|_| self.old.sessions.wants_confirmation(now.mono, key));
         let confirm = confirm.map(|lease| (lease, self.old.sessions.confirmation(now, expiration)));
         let bundle = if confirm.is_some() || waiting.bundle && wants { self.old.lease_set() } else { None };
-        let mut body = Vec::with_capacity(waiting.bytes.len() + 4);
-        body.put_u32(u32::try_from(waiting.bytes.len()).unwrap_or(u32::MAX));
-        body.put(&waiting.bytes);
+        let body = data::to_body(&waiting.bytes).ok()?;
         let mut header = |kind| ShortHeader { kind, id: MessageId(self.rng.next_u32()), expiration };
         let mut cloves = vec![Clove {
             delivery: CloveDelivery::Destination(to.into()),

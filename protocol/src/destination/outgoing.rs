@@ -4,12 +4,11 @@ use super::raw::Fate;
 use super::remote::{Remote, TheirKey, Waiting};
 use super::{Destination, LIFETIME, Out};
 use crate::garlic::clove::{Clove, CloveDelivery};
-use crate::i2np::{MessageType, ShortHeader, garlic};
+use crate::i2np::{MessageType, ShortHeader, data, garlic};
 use crate::id::{DestinationHash, MessageId};
 use crate::payload::Payload;
 use crate::time::{Now, Wall};
 use crate::tunnel::Delivery;
-use crate::wire::Writer;
 use ramson_crypto::x25519::PublicKey;
 use rand::Rng;
 use std::collections::BTreeSet;
@@ -146,10 +145,9 @@ fn write_cloves(
         // It is far shorter than a block.
         let _ = Clove { delivery: CloveDelivery::Local, header, body }.write(out);
     }
-    let mut body = Vec::with_capacity(payload.len() + 4);
-    body.put_u32(u32::try_from(payload.len()).unwrap_or(u32::MAX));
-    body.put(payload);
-    let header = ShortHeader { kind: MessageType::Data, id, expiration };
-    // Nor does a payload reach the length of a block.
-    let _ = Clove { delivery: CloveDelivery::Destination(to.into()), header, body: &body }.write(out);
+    // Nor does a payload reach the length of a message or a block.
+    if let Ok(body) = data::to_body(payload) {
+        let header = ShortHeader { kind: MessageType::Data, id, expiration };
+        let _ = Clove { delivery: CloveDelivery::Destination(to.into()), header, body: &body }.write(out);
+    }
 }
