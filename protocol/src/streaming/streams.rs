@@ -352,14 +352,7 @@ impl Streams {
         if let Some(timer) = entry.timer {
             self.timers.remove(&(timer, id));
         }
-        if let Some(way) = self.ways.get_mut(&entry.remote) {
-            way.streams -= 1;
-            way.over -= usize::from(entry.over);
-            way.is_busy(entry.busy, false);
-            if way.streams == 0 {
-                self.ways.remove(&entry.remote);
-            }
-        }
+        leave_way(&mut self.ways, &entry);
     }
 
     /// Takes what there is room for.
@@ -434,15 +427,9 @@ impl Streams {
         let ids: Vec<u32> = self.entries.iter().filter(|(_, entry)| waiting(entry)).map(|(id, _)| *id).collect();
         for id in ids {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
+            leave_way(&mut self.ways, entry);
             entry.remote = to;
             entry.stream.begin_anew(now.mono);
-            if let Some(way) = self.ways.get_mut(&from) {
-                way.streams -= 1;
-                way.is_busy(entry.busy, false);
-                if way.streams == 0 {
-                    self.ways.remove(&from);
-                }
-            }
             let way = self.ways.entry(to).or_default();
             way.streams += 1;
             way.is_busy(false, entry.busy);
@@ -573,6 +560,17 @@ impl Streams {
     /// Streams that have ended.
     pub fn ended(&self) -> Vec<u32> {
         self.entries.iter().filter(|(_, entry)| entry.stream.ended().is_some()).map(|(id, _)| *id).collect()
+    }
+}
+
+/// A stream does not take its way any more.
+fn leave_way(ways: &mut BTreeMap<DestinationHash, Way>, entry: &Entry) {
+    let Some(way) = ways.get_mut(&entry.remote) else { return };
+    way.streams -= 1;
+    way.over -= usize::from(entry.over);
+    way.is_busy(entry.busy, false);
+    if way.streams == 0 {
+        ways.remove(&entry.remote);
     }
 }
 
