@@ -29,8 +29,11 @@ const GOOD: Duration = Duration::from_millis(100);
 /// A way on which nothing came back is not taken for so long, if there is another.
 const FAILED_FOR: Duration = Duration::from_secs(60);
 
-/// A tunnel of ours, and a lease by what does not change when it is published anew.
-type Way = (TunnelId, RouterHash, TunnelId);
+/// What of a lease does not change when it is published anew.
+type Place = (RouterHash, TunnelId);
+
+/// A tunnel of ours, and a lease.
+type Way = (TunnelId, Place);
 
 /// Our tunnels and the leases of the other.
 type Ends<'a> = (&'a [TunnelId], &'a [Lease]);
@@ -56,13 +59,17 @@ pub(super) struct Paths {
     lease: Option<Lease>,
     /// The way in use is used since then.
     since: Mono,
-    /// How often the way was changed since nothing came back.
+    /// How often the way was changed because nothing came back.
     changes: u32,
     tried: Vec<Tried>,
 }
 
-fn way(tunnel: TunnelId, lease: &Lease) -> Way {
-    (tunnel, lease.gateway, lease.tunnel)
+fn place(lease: &Lease) -> Place {
+    (lease.gateway, lease.tunnel)
+}
+
+fn at(place: Place, leases: &[Lease]) -> Option<Lease> {
+    leases.iter().find(|lease| (lease.gateway, lease.tunnel) == place).copied()
 }
 
 impl Paths {
@@ -80,9 +87,8 @@ impl Paths {
 
     /// The leases are these from now on.
     pub(super) fn keep_leases(&mut self, leases: &[Lease]) {
-        let still = |of: &Way| leases.iter().find(|lease| (lease.gateway, lease.tunnel) == (of.1, of.2)).copied();
-        self.tried.retain(|tried| still(&tried.way).is_some());
-        self.lease = self.lease.and_then(|lease| still(&way(TunnelId(0), &lease)));
+        self.tried.retain(|tried| at(tried.way.1, leases).is_some());
+        self.lease = self.lease.and_then(|lease| at(place(&lease), leases));
     }
 
     /// Our tunnels are these from now on.
@@ -108,7 +114,7 @@ impl Paths {
             self.lease = pick(&fresh, rng).or_else(|| leases.iter().copied().max_by_key(|lease| lease.end));
         }
         let (tunnel, lease) = (self.tunnel?, self.lease?);
-        let is_new = before != Some(way(tunnel, &lease));
+        let is_new = before != Some((tunnel, place(&lease)));
         if is_new {
             self.take(tunnel, lease, now.mono);
         }
@@ -116,12 +122,12 @@ impl Paths {
     }
 
     fn way(&self) -> Option<Way> {
-        Some(way(self.tunnel?, self.lease.as_ref()?))
+        Some((self.tunnel?, place(self.lease.as_ref()?)))
     }
 
     fn take(&mut self, tunnel: TunnelId, lease: Lease, now: Mono) {
         (self.tunnel, self.lease, self.since) = (Some(tunnel), Some(lease), now);
-        let way = way(tunnel, &lease);
+        let way = (tunnel, place(&lease));
         if !self.tried.iter().any(|tried| tried.way == way) {
             self.tried.push(Tried { way, best: None, failed: None });
         }
@@ -150,7 +156,7 @@ impl Paths {
             return false;
         }
         let fresh: Vec<Lease> = fresh(leases, now.wall).collect();
-        let is_new_lease = |other: &Lease| !self.tried.iter().any(|tried| tried.way == way(tried.way.0, other));
+        let is_new_lease = |other: &Lease| !self.tried.iter().any(|tried| tried.way.1 == place(other));
         let is_new_tunnel = |other: &TunnelId| !self.tried.iter().any(|tried| tried.way.0 == *other);
         let new_leases: Vec<Lease> = fresh.iter().copied().filter(is_new_lease).collect();
         let new_tunnels: Vec<TunnelId> = outbound.iter().copied().filter(is_new_tunnel).collect();
@@ -170,8 +176,8 @@ impl Paths {
     fn best(&self, leases: &[Lease], now: Mono) -> Option<(TunnelId, Lease)> {
         let good = self.tried.iter().filter(|tried| !tried.has_failed(now));
         let with_lease = good.filter_map(|tried| {
-            let lease = leases.iter().find(|lease| way(tried.way.0, lease) == tried.way)?;
-            Some((tried.best?, tried.way.0, *lease))
+            let (tunnel, lease) = tried.way;
+            Some((tried.best?, tunnel, at(lease, leases)?))
         });
         with_lease.min_by_key(|(best, ..)| *best).map(|(_, tunnel, lease)| (tunnel, lease))
     }
@@ -182,19 +188,15 @@ impl Paths {
         if let Some(tried) = self.current() {
             (tried.best, tried.failed) = (None, Some(now));
         }
-        let Some(tunnel) = self.tunnel else { return };
-        let Some(lease) = self.lease else { return };
-        let failed = |of: &Way| self.tried.iter().any(|tried| tried.way == *of && tried.has_failed(now));
+        let Some((tunnel, lease)) = self.tunnel.zip(self.lease) else { return };
+        let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now));
         let tunnels: Vec<TunnelId> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
         let leases: Vec<Lease> = leases.iter().copied().filter(|other| *other != lease).collect();
-        let good_tunnels: Vec<TunnelId> =
-            tunnels.iter().copied().filter(|other| !failed(&way(*other, &lease))).collect();
-        let good_leases: Vec<Lease> = leases.iter().copied().filter(|other| !failed(&way(tunnel, other))).collect();
         // The other end knows best which of its tunnels live, ours may be the dead one.
         let next = if self.changes % 2 == 1 || tunnels.is_empty() {
-            pick(&good_leases, rng).or_else(|| pick(&leases, rng)).map(|lease| (tunnel, lease))
+            pick_good(&leases, |other| !failed((tunnel, place(other))), rng).map(|lease| (tunnel, lease))
         } else {
-            pick(&good_tunnels, rng).or_else(|| pick(&tunnels, rng)).map(|tunnel| (tunnel, lease))
+            pick_good(&tunnels, |other| !failed((*other, place(&lease))), rng).map(|tunnel| (tunnel, lease))
         };
         if let Some((tunnel, lease)) = next {
             self.take(tunnel, lease, now);
@@ -205,6 +207,12 @@ impl Paths {
 /// Those that last a while yet.
 fn fresh(leases: &[Lease], now: Wall) -> impl Iterator<Item = Lease> {
     leases.iter().copied().filter(move |lease| lease.end >= now.plus(LEAST_LIFE))
+}
+
+/// One of those that are good, or any if none is.
+fn pick_good<T: Copy>(from: &[T], is_good: impl Fn(&T) -> bool, rng: &mut ChaCha20Rng) -> Option<T> {
+    let good: Vec<T> = from.iter().copied().filter(is_good).collect();
+    pick(&good, rng).or_else(|| pick(from, rng))
 }
 
 fn pick<T: Copy>(from: &[T], rng: &mut ChaCha20Rng) -> Option<T> {
