@@ -170,13 +170,13 @@ impl Profiles {
 
     /// Chooses hops, nobody of whom stands where we do.
     fn choose(&mut self, wish: &Choose) -> Result<Chosen, TooFew> {
-        let (us, now, own) = (self.shared.hash(), self.shared.now(), self.shared.router_info());
-        let published = own.addresses().filter_map(|address| address.socket());
-        let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
         let Choose { hops, direction, last_calls_us, purpose, ref avoid, order, ref named } = *wish;
         if !named.is_empty() {
             return self.peers.named(&named[..hops.min(named.len())], direction);
         }
+        let (us, now, own) = (self.shared.hash(), self.shared.now(), self.shared.router_info());
+        let published = own.addresses().filter_map(|address| address.socket());
+        let near: Vec<Subnet> = published.map(|socket| Subnet::of(socket.ip())).collect();
         // Who cannot call us, or cannot find out where we are, is no last hop that must.
         let found = self.shared.is_known() && self.shared.reach().view.is_reachable();
         let hidden = last_calls_us && !found;

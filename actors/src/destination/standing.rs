@@ -17,7 +17,7 @@ use ramson_protocol::destination::In as ToCore;
 use ramson_protocol::id::{DestinationHash, NetDbKey};
 use ramson_protocol::netdb::search::In;
 use ramson_protocol::time::Wall;
-use rand::Rng;
+use rand::seq::SliceRandom;
 use std::collections::HashMap;
 
 /// Lists that list lists are followed so far: of those that list each other there is no end.
@@ -63,12 +63,12 @@ impl LocalDestination {
             let kind = lease.flags & 0xf;
             lease.end > now && kind != EntryKind::EncryptedLeaseSet as u32 && !self.is_own(lease.key)
         };
-        let mut choice: Vec<(u8, u32, MetaLease)> =
-            meta.leases().filter(may).map(|lease| (lease.cost, 0, lease)).collect();
-        choice.iter_mut().for_each(|(_, chance, _)| *chance = self.rng.next_u32());
-        choice.sort_unstable_by_key(|(cost, chance, _)| (*cost, *chance));
+        let mut choice: Vec<MetaLease> = meta.leases().filter(may).collect();
+        choice.shuffle(&mut self.rng);
+        choice.sort_by_key(|lease| lease.cost);
         choice.truncate(MAX_CHOICE);
-        choice.into_iter().rev().map(|(_, _, lease)| lease).collect()
+        choice.reverse();
+        choice
     }
 
     /// Looks for the next who may stand for somebody.
