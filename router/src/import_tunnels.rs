@@ -11,7 +11,7 @@ mod i2pd;
 mod java;
 
 use crate::Failure;
-use crate::settings::tunnel::{self, HOPS, TUNNELS, Tunnel};
+use crate::settings::tunnel::{self, HOPS, TUNNELS, Tunnel, VARIANCE};
 use ramson_protocol::base64;
 use ramson_protocol::id::DestinationHash;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ impl Found {
             let of = |way: &&str| option(&format!("{way}.{name}"))?.parse::<i8>().ok();
             ["inbound", "outbound"].iter().find_map(of).unwrap_or_default()
         };
-        tunnel.length_variance = number("lengthVariance").clamp(-6, 6);
+        tunnel.length_variance = number("lengthVariance").clamp(*VARIANCE.start(), *VARIANCE.end());
         let backups = usize::try_from(number("backupQuantity")).unwrap_or_default();
         tunnel.backup_quantity = backups.min(TUNNELS.end() - tunnel.quantity);
         let hops = option("explicitPeers").unwrap_or_default().split(',').map(|hop| hop.trim().to_owned());

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// Hops that a tunnel can have beside us. spec: tunnel-creation-ecies §Build Request Records
 pub(crate) const HOPS: RangeInclusive<usize> = 1..=7;
 
+/// How far the length of a tunnel may differ.
+pub(crate) const VARIANCE: RangeInclusive<i8> = -6..=6;
+
 /// Tunnels of a destination in each direction: a lease set has no room for more.
 pub(crate) const TUNNELS: RangeInclusive<usize> = 1..=16;
 
@@ -461,7 +464,7 @@ impl Tunnel {
                 "tunnel {name}: quantity and backup_quantity are 16 together at most; 3 and 0 are usual"
             ));
         }
-        if self.length_variance.unsigned_abs() > 6 {
+        if !VARIANCE.contains(&self.length_variance) {
             return Err(format!("tunnel {name}: length_variance is -6 to 6; 0 is usual"));
         }
         Ok(())
