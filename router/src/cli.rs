@@ -138,7 +138,8 @@ pub(crate) enum Command {
         #[arg(required = true)]
         paths: Vec<PathBuf>,
     },
-    /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. The node must not run.
+    /// Take RouterInfos into the database: files, or netDb folders of i2pd, Java I2P or Ramson. A node that runs is given
+    /// them.
     Import {
         /// The configuration file, for the number of the network; without it, that of our RouterInfo counts, or the live one.
         #[arg(long)]
@@ -214,7 +215,7 @@ pub(crate) enum BansCommand {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Reseeding {
-    /// What to do with bundles; without it one is taken into the database, while the node does not run.
+    /// What to do with bundles; without it one is taken into the database, or given to the node that runs.
     #[command(subcommand)]
     pub command: Option<ReseedCommand>,
     /// The bundle: a file, or an address that begins with https://.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DATA/control.sock            UNIX stream socket, mode 0600
-//! request   {"command": "...", ...} \n       one line of JSON, 4 KiB at most; one request per connection
+//! request   {"command": "...", ...} \n       one line of JSON, 2 MiB at most; one request per connection
 //! answer    {"ok": ...} \n                   what was asked for
 //!           {"error": "words for the operator"} \n
 //! ```
@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | `status` | | what `ramson status --json` prints |
 //! | `routers` | `private` | RouterInfos in base 64 that are fit to be given to newcomers, [`MOST_ROUTERS`] of them at most |
+//! | `learn` | `routers` | what became of these RouterInfos in base 64, [`MOST_LEARNED`] of them at most, as [`Learned`] |
 //! | `bans` | | a list of `{"who", "kind", "seconds_left", "times", "reason"}` |
 //! | `ban` | `who`, `seconds`, `reason` | `null` |
 //! | `name` | `what`, as the command line says it | what `ramson name` prints, as one text |
@@ -21,6 +22,7 @@
 //! for [`PATIENCE`] at most beside that, whatever they do.
 
 use crate::Failure;
+use crate::intake::Learned;
 use crate::name::NameCommand;
 use crate::platform::{self, LocalStream};
 use actix::clock::timeout;
@@ -42,8 +44,11 @@ use tokio::sync::Semaphore;
 /// The socket's name in the data folder.
 const NAME: &str = "control.sock";
 
-/// The longest request.
-const MAX_REQUEST: u64 = 4096;
+/// The longest request: the RouterInfos of a few bundles.
+const MAX_REQUEST: u64 = 2 << 20;
+
+/// RouterInfos in one request: they fit it if each is as long as one can be.
+pub(crate) const MOST_LEARNED: usize = 128;
 
 /// Clients that are served at once; others wait in the kernel's queue.
 const CLIENTS: usize = 4;
@@ -69,6 +74,11 @@ pub(crate) enum Request {
     Routers {
         /// Also those at addresses that are not public.
         private: bool,
+    },
+    /// Take these into the database.
+    Learn {
+        /// As they are on the wire, in base 64.
+        routers: Vec<String>,
     },
     /// Who is banned?
     Bans {},
@@ -192,6 +202,10 @@ async fn answer(request: Request, node: &Node) -> Result<Value, String> {
         Request::Status {} => Ok(crate::status::gather(node)),
         Request::Destinations {} => Ok(crate::destinations::gather(node).await),
         Request::Routers { private } => Ok(json!(fit_routers(node, private).await)),
+        Request::Learn { routers } => {
+            let found = routers.iter().take(MOST_LEARNED).map(|text| base64::decode(text).unwrap_or_default().into());
+            Ok(json!(Learned::from(node.netdb().bootstrap(found.collect()).await)))
+        }
         Request::Bans {} => {
             let now = node.shared().now().mono;
             let bans = node.bans().await.into_iter().map(|ban| Banned {
@@ -248,7 +262,7 @@ pub(crate) fn ask(data: &Path, request: &Request) -> Result<Value, Failure> {
         _ => format!("cannot speak with the router at {}: {error}", path.display()),
     })?;
     let patience = match request {
-        Request::Name { .. } => LISTS,
+        Request::Name { .. } | Request::Learn { .. } => LISTS,
         Request::Ping { .. } => crate::ping::WHOLE,
         _ => PATIENCE,
     };
@@ -341,7 +355,8 @@ mod tests {
         let node = start_node(&Settings::parse(TEXT).unwrap(), &data, None).unwrap();
         serve(folder.path(), node.clone(), Names::new(data.names_path())).unwrap();
         let mut nonsense = UnixStream::connect(socket(folder.path())).await.unwrap();
-        nonsense.write_all(&[b'x'; 8192]).await.unwrap();
+        // The rest of a line that is too long may not be read any more.
+        let _ = nonsense.write_all(&vec![b'x'; 4 << 20]).await;
         let mut line = String::new();
         tokio::io::BufReader::new(nonsense).read_line(&mut line).await.unwrap();
         assert!(line.contains("no such request"), "{line}");
@@ -375,6 +390,44 @@ mod tests {
         assert_eq!(asked(folder.path(), name(remove)).await, Ok(json!("")));
         assert!(asked(folder.path(), name(lookup("listed.i2p"))).await.is_err());
         node.stop().await;
+    }
+
+    #[actix::test]
+    async fn routers_that_are_given_by_hand_are_known_at_once_to_a_router_that_runs_and_to_one_that_will() {
+        use ramson_protocol::netdb::rules::Rules;
+        let [first, second] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        let settings = Settings::parse(TEXT).unwrap();
+        let other = DataDir::open(second.path()).unwrap();
+        let stranger = start_node(&settings, &other, None).unwrap();
+        let info = stranger.shared().router_info();
+        let rules = Rules { net_id: 99, own: Default::default(), floodfill: false };
+        for runs in [false, true] {
+            let data = DataDir::open(first.path()).unwrap();
+            let node = start_node(&settings, &data, None).unwrap();
+            serve(first.path(), node.clone(), Names::new(data.names_path())).unwrap();
+            let running = if runs {
+                Some((node, data))
+            } else {
+                node.stop().await;
+                drop((node, data));
+                None
+            };
+            let (folder, found) = (first.path().to_owned(), vec![info.as_bytes().clone(), vec![1, 2, 3].into()]);
+            let taken = tokio::task::spawn_blocking(move || {
+                crate::intake::take(&folder, found, &rules).map_err(|error| error.to_string())
+            });
+            let imported = taken.await.unwrap().unwrap();
+            assert_eq!(
+                (imported.taken + imported.known, imported.refused.get("malformed")),
+                (1, Some(&1)),
+                "{imported}"
+            );
+            if let Some((node, _data)) = running {
+                assert!(node.netdb().routers().await.iter().any(|known| known.hash() == info.hash()));
+                node.stop().await;
+            }
+        }
+        stranger.stop().await;
     }
 
     #[test]

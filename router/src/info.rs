@@ -1,14 +1,12 @@
-//! `ramson info` and `ramson import`: what can be done without a running node.
+//! `ramson info` and `ramson import`: our RouterInfo, and those of others.
 
 use crate::Failure;
 use crate::bootstrap;
-use crate::data_dir::DataDir;
+use crate::intake;
 use crate::output::say;
 use crate::settings::Settings;
-use ramson_actors::netdb;
 use ramson_protocol::data::router_info::RouterInfo;
 use ramson_protocol::netdb::rules::Rules;
-use ramson_transports::clock::Clock;
 use std::path::{Path, PathBuf};
 
 /// Prints our hash, RouterInfo file and addresses.
@@ -55,13 +53,13 @@ pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes RouterInfos into the database, by the rules of the network that the configuration names, or our RouterInfo.
+/// Takes RouterInfos into the database, by the rules of the network that the configuration names, or our RouterInfo. While a router runs it
+/// is given them, and has its own rules.
 ///
 /// # Errors
-/// If the folder is in use, something named cannot be read, or nothing is taken.
+/// If something named cannot be read, or nothing is taken.
 pub(crate) fn import(config: Option<&Path>, data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
-    let data = DataDir::open(data)?;
-    let own = std::fs::read(data.router_info_path()).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
+    let own = std::fs::read(data.join("router.info")).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
     let net_id = match (config, own.as_ref().and_then(RouterInfo::net_id)) {
         (None, Some(net_id)) => net_id,
         _ => Settings::load(config)?.network.id,
@@ -75,7 +73,7 @@ pub(crate) fn import(config: Option<&Path>, data: &Path, paths: &[PathBuf]) -> R
         found.extend(read.routers);
     }
     let rules = Rules { net_id, own: own.map(|info| info.hash()).unwrap_or_default(), floodfill: false };
-    let imported = netdb::import(&data.database_path(), found, &rules, Clock::system())?;
+    let imported = intake::take(data, found, &rules)?;
     say(&format!("{imported}\n"))?;
     if imported.taken + imported.known == 0 {
         return Err(format!("nothing was taken: {}", imported.advice(net_id)).into());

@@ -18,6 +18,7 @@ mod i2cp;
 mod i2pcontrol;
 mod import_tunnels;
 mod info;
+mod intake;
 mod log;
 mod name;
 mod output;

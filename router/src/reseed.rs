@@ -17,12 +17,11 @@ mod signer;
 
 use crate::Failure;
 use crate::cli::{Making, ReseedCommand, Serving};
-use crate::data_dir::DataDir;
+use crate::intake;
 use crate::output::say;
 use crate::settings::Settings;
 use offer::Offer;
 use ramson_actors::disk;
-use ramson_actors::netdb;
 use ramson_protocol::id::RouterHash;
 use ramson_protocol::netdb::rules::Rules;
 use ramson_protocol::reseed::bundle;
@@ -44,13 +43,12 @@ pub(crate) fn command(command: &ReseedCommand) -> Result<(), Failure> {
     }
 }
 
-/// `ramson reseed FILE|URL`: takes a bundle into the database. One signer is enough here: the operator has chosen him.
+/// `ramson reseed FILE|URL`: takes a bundle into the database, or gives it to the router that runs. One signer is enough here: the operator has chosen him.
 ///
 /// # Errors
 /// If there is no such bundle, or nothing in it is good.
 pub(crate) fn take(source: &str, config: Option<&Path>, data: &Path) -> Result<(), Failure> {
     let settings = Settings::load(config)?;
-    let data = DataDir::open(data)?;
     let signers = hosts::signers(&settings)?;
     let file = if source.contains("://") {
         let source = hosts::address(source, settings.network.id)?;
@@ -61,7 +59,7 @@ pub(crate) fn take(source: &str, config: Option<&Path>, data: &Path) -> Result<(
     let rules = Rules { net_id: settings.network.id, own: RouterHash::default(), floodfill: false };
     let bundle = bundle::open(&file, &signers, &rules, Clock::system()).map_err(|e| format!("{source}: {e}"))?;
     let found = bundle.routers.iter().map(|info| info.as_bytes().clone()).collect();
-    let imported = netdb::import(&data.database_path(), found, &rules, Clock::system())?;
+    let imported = intake::take(data, found, &rules)?;
     say(&format!("{imported}\nsigned by {}\n", bundle.signer))?;
     if !bundle.refused.is_empty() {
         say(&format!("left out: {}\n", bundle::counted(&bundle.refused)))?;

@@ -1,6 +1,7 @@
 //! What became of RouterInfos that came from outside of the network: files, folders, bundles.
 
 use ramson_protocol::netdb::rules::Refusal;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -12,7 +13,7 @@ pub struct Imported {
     /// Known already, as new or newer, or our own.
     pub known: usize,
     /// Refused, by the name of the cause.
-    pub refused: BTreeMap<&'static str, usize>,
+    pub refused: BTreeMap<Cow<'static, str>, usize>,
 }
 
 impl Imported {
@@ -21,7 +22,16 @@ impl Imported {
         if [Refusal::NotNewer.name(), Refusal::Own.name()].contains(&cause) {
             self.known += 1;
         } else {
-            *self.refused.entry(cause).or_default() += 1;
+            *self.refused.entry(cause.into()).or_default() += 1;
+        }
+    }
+
+    /// And what became of others.
+    pub fn add(&mut self, others: Self) {
+        self.taken += others.taken;
+        self.known += others.known;
+        for (cause, count) in others.refused {
+            *self.refused.entry(cause).or_default() += count;
         }
     }
 
@@ -39,7 +49,7 @@ impl Imported {
 
     /// What to do about the commonest cause of refusals, in a network with this number.
     pub fn advice(&self, net_id: u8) -> String {
-        let most = self.refused.iter().max_by_key(|(_, n)| **n).map(|(cause, _)| *cause);
+        let most = self.refused.iter().max_by_key(|(_, n)| **n).map(|(cause, _)| &**cause);
         let is = |refusal: Refusal| most == Some(refusal.name());
         if self.total() == 0 {
             "there is no RouterInfo in it: name files called routerInfo-*.dat, or a folder with them".to_owned()

@@ -187,11 +187,11 @@ fn import_takes_the_good_and_counts_the_bad_by_cause() {
     *forged.last_mut().unwrap() ^= 1;
     let found = vec![good.clone(), forged.into(), Bytes::from_static(b"nothing"), good.clone()];
     let rules = Rules { net_id: 99, own: RouterHash([0; 32]), floodfill: false };
-    let refused = [("bad_signature", 1), ("malformed", 1)].into();
+    let refused = [("bad_signature".into(), 1), ("malformed".into(), 1)].into();
     assert_eq!(import(&path, found, &rules, wall()).unwrap(), Imported { taken: 1, known: 1, refused });
     let other = Rules { net_id: 2, ..rules };
     let imported = import(&path, vec![stranger().as_bytes().clone()], &other, wall()).unwrap();
-    assert_eq!(imported, Imported { refused: [("wrong_network", 1)].into(), ..Imported::default() });
+    assert_eq!(imported, Imported { refused: [("wrong_network".into(), 1)].into(), ..Imported::default() });
     let held = storage::read_offline(&path).unwrap();
     assert_eq!(held.iter().map(|loaded| loaded.info.as_bytes()).collect::<Vec<_>>(), [&good]);
 }
