@@ -8,12 +8,13 @@
 //! ```text
 //! Startup --- the rate has not grown for three rounds ---> Drain --- no more than the product is on its way ---> Cruise
 //! Cruise: eight rounds, the first somewhat faster to find out, the second slower to make up for it
+//! Cruise --- no shorter round trip for ten seconds ---> Empty: three quarters of the product, until they have gone once round ---> Cruise
 //! ```
 //! Acknowledgements come in lumps: Java I2P holds them back for longer than a short round trip takes. What comes in a lump beyond the rate
 //! is added to the window, or the sender would wait for each lump, measure a lower rate, and have a smaller window yet.
 //!
-//! It follows the ideas of BBR (draft-ietf-ccwg-bbr), without its phases of a smallest window: what a minimum of the round trip
-//! is worth when tunnels change every ten minutes it forgets by age.
+//! It follows the ideas of BBR (draft-ietf-ccwg-bbr). Without its phases that empty the queue the shortest round trip would be measured
+//! with our own queue in it, the window grow by that, and with it the queue: hops of i2pd keep five seconds of it.
 
 use crate::time::Mono;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub trait Congestion: std::fmt::Debug + Send {
     fn limit(&mut self, packets: u32);
     /// So many packets may be on their way of which nothing is known yet: others share the way.
     fn share(&mut self, packets: u32);
+    /// What the path bears is known.
+    fn is_settled(&self) -> bool;
     /// Bytes that may be on their way.
     fn window(&self) -> u64;
     /// Bytes a second at which packets are to leave; `None`: as they come.
@@ -75,9 +78,13 @@ const STARTUP_WINDOW: f64 = 3.0;
 const CYCLE: [f64; 8] = [1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
 /// Rounds over which the highest rate counts.
 const RATE_ROUNDS: u64 = 10;
-/// For how long the shortest round trip counts. Then it moves towards what is measured by a quarter of the way, not at once: what is measured
-/// has our own queue in it.
+/// For how long the shortest round trip counts. Then the queue is emptied to measure it. Where that is not possible, it moves towards what is
+/// measured by a quarter of the way, not at once: what is measured has our own queue in it.
 const RTT_LIFE: Duration = Duration::from_secs(10);
+/// What is on its way meanwhile, of the product.
+const EMPTIED: f64 = 0.75;
+/// It takes no longer than so many of the shortest round trips: what is measured by then counts.
+const EMPTIED_TRIPS: u32 = 8;
 /// Of what is sent in a round so much may be lost without an answer. Hops drop what is above their share, and that looks like this.
 const TOLERATED: f64 = 0.10;
 /// And so many packets, so that chance alone does not count in a small window.
@@ -95,7 +102,15 @@ const RESTART: f64 = 0.7;
 enum Phase {
     Startup,
     Drain,
-    Cruise { step: usize },
+    Cruise {
+        step: usize,
+    },
+    /// Since when the queue is being emptied, since when it is empty, and the shortest round trip since then.
+    Empty {
+        since: Mono,
+        empty: Option<Mono>,
+        least: Option<Duration>,
+    },
 }
 
 /// A model of the path: its rate and its shortest round trip.
@@ -165,6 +180,47 @@ impl Model {
         (rate > 0.0).then_some(rate * rtt.as_secs_f64())
     }
 
+    fn measure_round_trip(&mut self, ack: &Ack) {
+        let Some(rtt) = ack.rtt else { return };
+        let is_old = |(_, at): (Duration, Mono)| ack.now > at + RTT_LIFE;
+        match (self.min_rtt.filter(|_| !self.moved), &mut self.phase) {
+            (Some((least, _)), _) if rtt <= least => self.min_rtt = Some((rtt, ack.now)),
+            (Some(_), Phase::Empty { empty, least, .. }) => {
+                if empty.is_some_and(|empty| ack.now >= empty + rtt) {
+                    *least = Some(least.map_or(rtt, |least| least.min(rtt)));
+                }
+            }
+            (Some(before), Phase::Cruise { .. }) if is_old(before) && ack.limited => {
+                self.phase = Phase::Empty { since: ack.now, empty: None, least: None };
+            }
+            (Some(before), _) if is_old(before) => {
+                self.min_rtt = Some((before.0 + rtt.saturating_sub(before.0) / 4, ack.now));
+            }
+            (Some(_), _) => {}
+            (None, _) => (self.min_rtt, self.moved) = (Some((rtt, ack.now)), false),
+        }
+    }
+
+    /// While the queue is emptied: whether it is, and whether the round trip without it is known.
+    fn empty(&mut self, ack: &Ack) {
+        let (Some((known, _)), target) = (self.min_rtt, self.emptied()) else { return };
+        let Phase::Empty { since, empty, least } = &mut self.phase else { return };
+        if empty.is_none() && ack.in_flight <= target {
+            *empty = Some(ack.now);
+        }
+        // All that was sent into the empty queue has come when so long has passed since the first of it.
+        let measured = empty.zip(*least).is_some_and(|(empty, least)| ack.now >= empty + least + least / 4);
+        if measured || ack.now >= *since + known * EMPTIED_TRIPS + RTT_LIFE / 10 {
+            self.min_rtt = Some((least.or(ack.rtt).unwrap_or(known), ack.now));
+            self.phase = Phase::Cruise { step: 2 };
+        }
+    }
+
+    /// What may be on its way while the queue is emptied.
+    fn emptied(&self) -> u64 {
+        self.product().map_or(0, |product| (product * EMPTIED) as u64).max(self.share.min(LEAST))
+    }
+
     fn measure_lump(&mut self, ack: &Ack) {
         let explained = |since: Mono, rate: f64| (rate * ack.now.saturating_sub(since).as_secs_f64()) as u64;
         let rate = self.rate();
@@ -180,6 +236,7 @@ impl Model {
             Phase::Startup => STARTUP,
             Phase::Drain => 1.0 / STARTUP,
             Phase::Cruise { step } => CYCLE[step % CYCLE.len()],
+            Phase::Empty { .. } => 1.0,
         }
     }
 
@@ -216,7 +273,7 @@ impl Model {
                     self.phase = Phase::Cruise { step: 0 };
                 }
             }
-            Phase::Drain => {}
+            Phase::Drain | Phase::Empty { .. } => {}
             Phase::Cruise { step } => {
                 let before = self.rates[1..].iter().copied().fold(0.0, f64::max);
                 let grows = *step == 0 && self.rates[0] > before * GROWTH;
@@ -239,13 +296,7 @@ impl Congestion for Model {
 
     fn on_ack(&mut self, ack: &Ack) {
         self.acked_in_round += ack.bytes;
-        if let Some(rtt) = ack.rtt
-            && (self.moved || self.min_rtt.is_none_or(|(least, at)| rtt <= least || ack.now > at + RTT_LIFE))
-        {
-            let before = self.min_rtt.filter(|_| !std::mem::take(&mut self.moved));
-            let least = before.map_or(rtt, |(least, _)| rtt.min(least + rtt.saturating_sub(least) / 4));
-            self.min_rtt = Some((least, ack.now));
-        }
+        self.measure_round_trip(ack);
         if let Some((bytes, within)) = ack.delivered {
             // Less than a round trip would show a burst of acknowledgements, not the path.
             let within = within.max(self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt)).max(Duration::from_millis(1));
@@ -263,6 +314,7 @@ impl Congestion for Model {
         if self.phase == Phase::Drain && self.product().is_none_or(|product| ack.in_flight as f64 <= product) {
             self.phase = Phase::Cruise { step: 2 };
         }
+        self.empty(ack);
     }
 
     fn on_loss(&mut self, sent: Mono, bytes: u64) {
@@ -296,12 +348,19 @@ impl Congestion for Model {
         self.share = (u64::from(packets) * PACKET).clamp(PACKET, INITIAL);
     }
 
+    fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Cruise { .. } | Phase::Empty { .. })
+    }
+
     fn window(&self) -> u64 {
+        if matches!(self.phase, Phase::Empty { .. }) {
+            return self.emptied().min(self.max_window);
+        }
         let gain = match self.phase {
             // Where many share the way, one packet more each round is much in sum.
             _ if self.share < LEAST => 1.0,
             Phase::Startup => STARTUP_WINDOW,
-            Phase::Drain | Phase::Cruise { .. } => WINDOW,
+            Phase::Drain | Phase::Cruise { .. } | Phase::Empty { .. } => WINDOW,
         };
         let lump = self.lumps.iter().copied().max().unwrap_or(0);
         let steady = self.product().map(|product| (product * gain) as u64 + self.share.min(3 * PACKET));
@@ -412,6 +471,42 @@ mod tests {
         run(&mut model, 1e6, 0.0, 30);
         let product = 1e6 * 0.6;
         assert!((model.window() as f64) < 3.0 * product, "{}", model.window());
+    }
+
+    /// The bottleneck serves in turns, so that the rate seems higher than it is now and then, and the queue never empties by itself.
+    #[test]
+    fn a_queue_of_our_own_is_not_taken_for_the_length_of_the_path() {
+        let mut model = Model::new(4096);
+        let (rate, trip, turn) = (2e5, Duration::from_millis(100), Duration::from_millis(37));
+        let (mut now, mut total, mut next) = (Duration::ZERO, 0u64, Duration::ZERO);
+        let mut flight: std::collections::VecDeque<(Mono, u64)> = std::collections::VecDeque::new();
+        let (mut credit, mut longest) = (0.0, Duration::ZERO);
+        for step in 0..300_000u64 {
+            now += Duration::from_millis(1);
+            while (flight.len() as u64 + 1) * PACKET <= model.window() && next <= now {
+                flight.push_back((now, total));
+                let gap = model.pace().map_or(Duration::ZERO, |pace| Duration::from_secs_f64(PACKET as f64 / pace));
+                next = next.max(now.saturating_sub(gap * 4)) + gap;
+            }
+            if step % turn.as_millis() as u64 != 0 {
+                continue;
+            }
+            credit = (credit + rate * turn.as_secs_f64() / PACKET as f64).min(6.0);
+            while credit >= 1.0 && flight.front().is_some_and(|(at, _)| *at + trip <= now) {
+                let Some((at, prior)) = flight.pop_front() else { break };
+                credit -= 1.0;
+                total += PACKET;
+                let (delivered, in_flight) = (Some((total - prior, now - at)), flight.len() as u64 * PACKET);
+                let rtt = Some(now - at);
+                if now > Duration::from_secs(30) {
+                    longest = longest.max(now - at);
+                }
+                model.on_ack(&Ack { now, bytes: PACKET, rtt, delivered, prior, total, limited: true, in_flight });
+            }
+        }
+        assert!(longest < trip * 6, "{longest:?}");
+        let carried = total as f64 / now.as_secs_f64();
+        assert!(carried > 0.85 * rate, "{carried}");
     }
 
     #[test]
