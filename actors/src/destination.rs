@@ -7,7 +7,7 @@
 //! client thread --> Question --> search, through its own tunnels --> client thread
 //! ```
 //! An encrypted lease set goes to the floodfills in the plain one's stead, under a key that changes with the day.
-//! State owned: the identity, the lease set in force, a publisher, running searches. In: [`questions::Question`] from the client thread,
+//! State owned: the identity, the lease set in force, a publisher, running searches. In: [`questions::Asked`] from the client thread,
 //! stores and search replies out of its own tunnels, confirmations. Out: lookups and stores, in garlic to the floodfills. What it knows of
 //! others never enters the router's database, and nobody can ask for it: its tunnels bring answers only. Mailbox: 256; what does not
 //! fit is as if it had been lost on the way.

@@ -118,6 +118,11 @@ struct Want {
     wanted: Wanted,
 }
 
+/// What goes through the tunnels seems not to arrive.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+struct Doubt;
+
 /// The pool is not wanted any more.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
@@ -154,6 +159,11 @@ impl PoolHandle {
     /// Changes what is wanted; tunnels that stand live to their end.
     pub fn want(&self, direction: Direction, wanted: Wanted) {
         wait_for_room(&self.actor, Want { direction, wanted });
+    }
+
+    /// What goes through the tunnels seems not to arrive: they are tested.
+    pub(crate) fn doubt(&self) {
+        wait_for_room(&self.actor, Doubt);
     }
 
     /// Ends the pool and its tunnels.
@@ -415,6 +425,15 @@ impl Handler<Want> for TunnelPool {
         }
         self.input(In::Want { direction: want.direction, wanted: want.wanted });
         self.changed = true;
+        self.settle(ctx);
+    }
+}
+
+impl Handler<Doubt> for TunnelPool {
+    type Result = ();
+
+    fn handle(&mut self, _: Doubt, ctx: &mut Context<Self>) {
+        self.input(In::Doubted);
         self.settle(ctx);
     }
 }

@@ -38,6 +38,15 @@ const ENOUGH: usize = QUEUE_BYTES / 4;
 /// Answers that are waited for.
 const PINGS: usize = 16;
 
+/// What a destination asks of whoever has its slow life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Whose leases are these?
+    LeaseSet(DestinationHash),
+    /// Do our tunnels still carry anything?
+    Tunnels,
+}
+
 /// A destination that begins.
 pub struct NewDestination {
     /// Its number in this process.
@@ -49,7 +58,7 @@ pub struct NewDestination {
     /// The private half of the key in its lease sets.
     pub encryption: Secrets,
     /// Where its questions go.
-    pub questions: mpsc::Sender<DestinationHash>,
+    pub questions: mpsc::Sender<Question>,
     /// Where streams go that others begin; none are taken without.
     pub accepted: Option<mpsc::Sender<Stream>>,
     /// Where datagrams go; none are taken without.
@@ -190,7 +199,7 @@ pub(crate) struct Local {
     /// Who waits for the answer to which ping.
     pings: FxHashMap<u32, oneshot::Sender<()>>,
     outbound: Vec<TunnelId>,
-    questions: mpsc::Sender<DestinationHash>,
+    questions: mpsc::Sender<Question>,
     accepted: Option<mpsc::Sender<Stream>>,
     datagrams: Option<mpsc::Sender<Datagram>>,
     datagrams_lost: u64,
@@ -376,6 +385,11 @@ impl Local {
 
     /// Does what the core wants done, as far as the tunnels take it.
     pub(crate) fn drain(&mut self, now: Now, rng: &mut ChaCha20Rng, tunnels: &mut impl Tunnels) {
+    /// A tunnel of ours may have died. Who asks often enough is heard in the end.
+    pub(crate) fn doubt(&self) {
+        let _ = self.questions.try_send(Question::Tunnels);
+    }
+
         loop {
             let room = self.outbound.iter().all(|tunnel| tunnels.waiting(*tunnel).is_none_or(|bytes| bytes < ENOUGH));
             match self.core.poll_output(now, room) {
@@ -388,12 +402,13 @@ impl Local {
                 Some(Out::Onward { tunnel, delivery, message }) => tunnels.send(tunnel, delivery, message),
                 Some(Out::LookUp(hash)) => {
                     // Whoever cannot be asked finds nothing.
-                    if self.questions.try_send(hash).is_err() {
+                    if self.questions.try_send(Question::LeaseSet(hash)).is_err() {
                         self.core.handle_input(now, In::NotFound(hash));
                     }
                 }
                 Some(Out::Accepted { stream, remote }) => self.accept(now, stream, remote),
                 Some(Out::Changed(stream)) => self.look(now, stream),
+                Some(Out::Doubt) => self.doubt(),
                 Some(Out::Pong(id)) => {
                     // Whoever asked may be gone.
                     self.pings.remove(&id).map(|reply| reply.send(()));
@@ -484,13 +499,13 @@ mod tests {
         rng: ChaCha20Rng,
         ends: [Local; 2],
         lease_sets: [LeaseSet2; 2],
-        questions: [mpsc::Receiver<DestinationHash>; 2],
+        questions: [mpsc::Receiver<Question>; 2],
         accepted: mpsc::Receiver<Stream>,
         port: Arc<Port>,
         _poll: Poll,
     }
 
-    fn end(n: u8, port: &Arc<Port>) -> (Local, LeaseSet2, mpsc::Receiver<DestinationHash>, mpsc::Receiver<Stream>) {
+    fn end(n: u8, port: &Arc<Port>) -> (Local, LeaseSet2, mpsc::Receiver<Question>, mpsc::Receiver<Stream>) {
         let key = SigningKey::from_seed([n; 32]);
         let destination = keys_and_cert::Destination::compose(&key.public(), &[n; 32]);
         let encryption = SecretKey::from_bytes([n; 32]);

@@ -30,23 +30,40 @@ pub struct Stats {
     pub bad_messages: u64,
 }
 
+/// Cells in a second that tell of something which flows.
+const FLOWS: u64 = 16;
+
+/// It flows when it has done so for so many seconds, and has fallen silent when nothing comes for so many.
+const FLOWING: u32 = 3;
+const SILENT: u32 = 2;
+
 /// One inbound tunnel's end.
 pub struct OwnIn {
     ciphers: Vec<LayerCipher>,
     reassembler: Reassembler,
     stats: Stats,
+    /// Cells that had come a second ago.
+    before: u64,
+    /// For how many seconds it has flowed, and for how many nothing has come since.
+    flow: (u32, u32),
 }
 
 impl OwnIn {
     /// The end of a tunnel with these layers, the gateway's first.
     pub fn new(ciphers: Vec<LayerCipher>) -> Self {
-        Self { ciphers, reassembler: Reassembler::new(reassembly::Limits::default()), stats: Stats::default() }
+        Self {
+            ciphers,
+            reassembler: Reassembler::new(reassembly::Limits::default()),
+            stats: Stats::default(),
+            before: 0,
+            flow: (0, 0),
+        }
     }
 
     /// Takes cells as they came, in their order, and hands out each message that is complete with them. The cells are
     /// decrypted in place.
     pub fn handle_cells(&mut self, now: Mono, cells: &mut [Body], mut out: impl FnMut(Message)) {
-        let Self { ciphers, reassembler, stats } = self;
+        let Self { ciphers, reassembler, stats, .. } = self;
         stats.cells += cells.len() as u64;
         // So many at a time that they are still in the cache when they are read.
         for cells in cells.chunks_mut(LANES) {
@@ -75,6 +92,25 @@ impl OwnIn {
         self.reassembler.expire(now);
     }
 
+    /// To be called once a second. True if something flowed here and all at once nothing does: it has ended, or the tunnel has died, whose
+    /// other hops nobody here would hear of.
+    pub fn fell_silent(&mut self) -> bool {
+        let cells = self.stats.cells - std::mem::replace(&mut self.before, self.stats.cells);
+        let (flowing, silent) = self.flow;
+        self.flow = match cells {
+            0 if flowing >= FLOWING => (flowing, silent + 1),
+            FLOWS.. => (flowing + 1, 0),
+            // A trickle is what is left of a flow.
+            _ if flowing >= FLOWING => (flowing, 0),
+            _ => (0, 0),
+        };
+        let fell = self.flow.1 >= SILENT;
+        if fell {
+            self.flow = (0, 0);
+        }
+        fell
+    }
+
     /// Bytes of messages that are not complete.
     pub fn held(&self) -> usize {
         self.reassembler.held()
@@ -88,5 +124,29 @@ impl OwnIn {
     /// Counters.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In which seconds an end falls silent to which so many cells come in each.
+    fn silences(cells: &[u64]) -> Vec<usize> {
+        let mut end = OwnIn::new(Vec::new());
+        let fell = |(second, cells): (usize, &u64)| {
+            end.stats.cells += cells;
+            end.fell_silent().then_some(second)
+        };
+        cells.iter().enumerate().filter_map(fell).collect()
+    }
+
+    #[test]
+    fn what_has_flowed_and_stops_all_at_once_is_noticed_once() {
+        assert_eq!(silences(&[100, 200, 90, 0, 0, 0, 0, 0]), [4]);
+        assert_eq!(silences(&[100, 200, 90, 0, 1, 0, 0, 0]), [6], "a trickle is not what there was");
+        assert_eq!(silences(&[20, 0, 20, 0, 20, 0, 0, 0]), [0; 0], "that was no flow");
+        assert_eq!(silences(&[1, 2, 3, 2, 1, 0, 0, 0]), [0; 0]);
+        assert_eq!(silences(&[50, 50, 50, 0, 0, 50, 50, 50, 50, 0, 0]), [4, 10]);
     }
 }

@@ -360,10 +360,15 @@ impl ClientThread {
             ended.chain(self.inbound.iter().filter(|(_, own)| over(&own.over)).map(|(id, _)| *id)).collect();
         ended.into_iter().for_each(|tunnel| self.close(tunnel));
         self.tick_destinations();
-        for Inbound { end, .. } in self.inbound.values_mut() {
+        for Inbound { end, destination, .. } in self.inbound.values_mut() {
             let before = end.reassembly();
             end.handle_timeout(self.now.mono);
             self.stats.reassembled(before, end.reassembly());
+            if end.fell_silent()
+                && let Some(local) = destination.and_then(|id| self.seats.get_mut(id))
+            {
+                local.doubt();
+            }
         }
         // What waits may have expired; and an I/O thread that could not tell of credit is not waited for.
         let waiting: Vec<TunnelId> =

@@ -139,6 +139,8 @@ pub enum Out {
     /// Look for the lease set of this destination, and say what came of it.
     LookUp(DestinationHash),
     /// The other side has begun a stream.
+    /// What is sent, or its answers, do not arrive: our tunnels may be why.
+    Doubt,
     Accepted {
         /// Its number.
         stream: u32,
@@ -446,6 +448,7 @@ impl Destination {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         remote.change_path(&self.outbound, now.mono, &mut self.rng);
         if let Some(key) = remote.old_key() {
+        self.out.push_back(Out::Doubt);
             self.old.doubt(key);
         }
         if remote.look_up_anew(now.mono) {

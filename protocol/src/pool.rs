@@ -53,12 +53,20 @@ struct Test {
     outbound: PoolTunnelId,
     inbound: PoolTunnelId,
     sent: Mono,
+    deadline: Mono,
 }
 
 /// A tunnel is dropped after so many failed tests in a row.
 const FAILED_TESTS_MAX: u8 = 2;
 /// After a failed test the next one comes so soon.
 const RETEST: Duration = Duration::from_secs(5);
+
+/// A tunnel that is doubted is not tested so soon after another test.
+const DOUBTED_AGAIN: Duration = Duration::from_secs(8);
+/// A test of one that is doubted fails after so many of its usual round trips, and not sooner than after this: what it carries may make it
+/// wait.
+const DOUBTED_TRIPS: u32 = 3;
+const DOUBTED_LEAST: Duration = Duration::from_secs(3);
 
 impl Pool {
     /// A pool without tunnels; call [`Pool::handle_timeout`] to begin.
@@ -91,6 +99,7 @@ impl Pool {
             }
             In::TestPassed { test } => self.on_test_passed(now, test),
             In::Broken { id } => self.drop_tunnel(id),
+            In::Doubted => self.on_doubted(now),
             In::Want { direction, wanted } => self.side_mut(direction).wanted = wanted.bounded(),
         }
         self.run(now);
@@ -117,7 +126,7 @@ impl Pool {
         let building = sides.iter().flat_map(|side| &side.building).map(|b| Some(b.deadline));
         let paused =
             sides.iter().map(|side| Some(side.paused_until).filter(|_| side.wants_build(self.config.parallel)));
-        let tests = self.tests.iter().map(|test| Some(test.sent + self.config.test_timeout));
+        let tests = self.tests.iter().map(|test| Some(test.deadline));
         held.chain(building).chain(paused).chain(tests).flatten().min()
     }
 
@@ -158,7 +167,15 @@ impl Pool {
         let rebuild = expires.saturating_sub(self.config.rebuild_before + jitter);
         // Soon after the build, and not all at once.
         let next_test = now + self.config.test_interval.mul_f64(self.rng.random_range(0.1..0.5));
-        self.side_mut(direction).tunnels.push(Held { id, expires, rebuild, next_test, failed_tests: 0 });
+        self.side_mut(direction).tunnels.push(Held::new(id, expires, rebuild, next_test));
+    }
+
+    fn on_doubted(&mut self, now: Mono) {
+        for tunnel in self.inbound.tunnels.iter_mut().chain(&mut self.outbound.tunnels) {
+            if now >= tunnel.tested + DOUBTED_AGAIN {
+                (tunnel.doubted, tunnel.next_test) = (true, now);
+            }
+        }
     }
 
     fn direction_of_build(&self, id: PoolTunnelId) -> Option<Direction> {
@@ -190,14 +207,15 @@ impl Pool {
         let test = self.tests.swap_remove(at);
         self.stats.passed += 1;
         let interval = self.config.test_interval;
+        let rtt = now.saturating_sub(test.sent);
         for (direction, id) in [(Direction::Outbound, test.outbound), (Direction::Inbound, test.inbound)] {
             let chance = self.rng.random_range(0.75..1.25);
-            if let Some(tunnel) = self.side_mut(direction).tunnels.iter_mut().find(|t| t.id == id) {
-                tunnel.failed_tests = 0;
+            if let Some(tunnel) = self.side_mut(direction).get_mut(id) {
+                (tunnel.failed_tests, tunnel.doubted) = (0, false);
+                (tunnel.tested, tunnel.round_trip) = (now, Some(rtt));
                 tunnel.next_test = now + interval.mul_f64(chance);
             }
         }
-        let rtt = now.saturating_sub(test.sent);
         self.out.push_back(Out::Proven { outbound: test.outbound, inbound: test.inbound, rtt });
     }
 
@@ -213,15 +231,13 @@ impl Pool {
     }
 
     fn end_tests(&mut self, now: Mono) {
-        let timeout = self.config.test_timeout;
-        while let Some(at) = self.tests.iter().position(|test| now >= test.sent + timeout) {
+        while let Some(at) = self.tests.iter().position(|test| now >= test.deadline) {
             let test = self.tests.swap_remove(at);
             self.stats.failed += 1;
             for (direction, id) in [(Direction::Outbound, test.outbound), (Direction::Inbound, test.inbound)] {
-                let tunnels = &mut self.side_mut(direction).tunnels;
-                let Some(tunnel) = tunnels.iter_mut().find(|t| t.id == id) else { continue };
+                let Some(tunnel) = self.side_mut(direction).get_mut(id) else { continue };
                 tunnel.failed_tests += 1;
-                tunnel.next_test = now + RETEST;
+                tunnel.next_test = if tunnel.doubted { now } else { now + RETEST };
                 if tunnel.failed_tests >= FAILED_TESTS_MAX {
                     self.drop_tunnel(id);
                 }
@@ -281,19 +297,28 @@ impl Pool {
                     Direction::Outbound => (id, partner),
                     Direction::Inbound => (partner, id),
                 };
-                // While this test is out, neither of the two needs another.
-                let later = now + self.config.test_timeout + RETEST;
-                for t in self.outbound.tunnels.iter_mut().chain(&mut self.inbound.tunnels) {
-                    if t.id == outbound || t.id == inbound {
-                        t.next_test = t.next_test.max(later);
-                    }
-                }
-                let test = TestId(self.next());
-                self.stats.tests += 1;
-                self.tests.push(Test { id: test, outbound, inbound, sent: now });
-                self.out.push_back(Out::Test { test, outbound, inbound });
+                self.start_test(now, outbound, inbound);
             }
         }
+    }
+
+    fn start_test(&mut self, now: Mono, outbound: PoolTunnelId, inbound: PoolTunnelId) {
+        let tunnels = self.outbound.tunnels.iter_mut().chain(&mut self.inbound.tunnels);
+        let mut both: Vec<&mut Held> = tunnels.filter(|t| t.id == outbound || t.id == inbound).collect();
+        let round_trip = both.iter().filter_map(|t| t.round_trip).max();
+        let patience = match round_trip.filter(|_| both.iter().any(|t| t.doubted)) {
+            Some(round_trip) => (round_trip * DOUBTED_TRIPS).clamp(DOUBTED_LEAST, self.config.test_timeout),
+            None => self.config.test_timeout,
+        };
+        for tunnel in &mut both {
+            tunnel.tested = now;
+            // While this test is out, neither of the two needs another.
+            tunnel.next_test = tunnel.next_test.max(now + patience + RETEST);
+        }
+        let test = TestId(self.next());
+        self.stats.tests += 1;
+        self.tests.push(Test { id: test, outbound, inbound, sent: now, deadline: now + patience });
+        self.out.push_back(Out::Test { test, outbound, inbound });
     }
 
     /// A tunnel of the other direction to test with, or to build through: a proven one if there is any, so that a

@@ -10,6 +10,7 @@ use crate::messages::Incoming;
 use crate::series::control;
 use crate::series::outcomes::{Publication, SearchOutcome};
 use actix::prelude::*;
+use ramson_clients::destination::Question;
 use ramson_protocol::b32::B32;
 use ramson_protocol::blinding::Blinding;
 use ramson_protocol::data::entry::Entry;
@@ -48,10 +49,10 @@ fn limits(hash: DestinationHash) -> Config {
     }
 }
 
-/// Look for the lease set of this destination.
+/// What the client thread asks.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Question(pub(super) DestinationHash);
+pub(super) struct Asked(Question);
 
 /// What is told of a search.
 type Finding = Result<Entry, FindError>;
@@ -79,9 +80,9 @@ struct Place {
 pub(super) type Finders = HashMap<NetDbKey, Vec<oneshot::Sender<Finding>>>;
 
 /// Hands questions of the client thread to the actor, until one of them has ended.
-pub(super) async fn forward(mut asked: mpsc::Receiver<DestinationHash>, to: Addr<LocalDestination>) {
-    while let Some(hash) = asked.recv().await {
-        if to.send(Question(hash)).await.is_err() {
+pub(super) async fn forward(mut asked: mpsc::Receiver<Question>, to: Addr<LocalDestination>) {
+    while let Some(question) = asked.recv().await {
+        if to.send(Asked(question)).await.is_err() {
             return;
         }
     }
@@ -266,12 +267,17 @@ impl LocalDestination {
     }
 }
 
-impl Handler<Question> for LocalDestination {
+impl Handler<Asked> for LocalDestination {
     type Result = ();
 
-    fn handle(&mut self, question: Question, ctx: &mut Context<Self>) {
-        if let Some(place) = self.place(&B32::Hash(question.0)) {
-            self.begin(place, ctx);
+    fn handle(&mut self, Asked(question): Asked, ctx: &mut Context<Self>) {
+        match question {
+            Question::LeaseSet(hash) => {
+                if let Some(place) = self.place(&B32::Hash(hash)) {
+                    self.begin(place, ctx);
+                }
+            }
+            Question::Tunnels => self.pool.doubt(),
         }
     }
 }

@@ -187,7 +187,7 @@ impl Net {
                     Out::Raw(payload) => self.nodes[at].raw.push(payload),
                     Out::Fate(token, fate) => self.nodes[at].fates.push((token, fate)),
                     Out::Accepted { stream, .. } => self.nodes[at].accepted.push(stream),
-                    Out::Pong(_) => {}
+                    Out::Pong(_) | Out::Doubt => {}
                     Out::Changed(stream) => {
                         let node = &mut self.nodes[at];
                         while let Some(bytes) = node.core.streams_mut().read(self.now, stream) {

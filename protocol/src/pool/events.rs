@@ -60,6 +60,8 @@ pub enum In {
         /// The tunnel.
         id: PoolTunnelId,
     },
+    /// What goes through the tunnels seems not to arrive: each is tested now, unless it was a moment ago.
+    Doubted,
     /// From now on, want this.
     Want {
         /// Inbound or outbound.

@@ -4,6 +4,7 @@ use super::config::Wanted;
 use super::events::PoolTunnelId;
 use crate::time::Mono;
 use crate::tunnel::Direction;
+use std::time::Duration;
 
 pub(super) struct Side {
     pub(super) direction: Direction,
@@ -25,6 +26,12 @@ pub(super) struct Held {
     pub(super) rebuild: Mono,
     pub(super) next_test: Mono,
     pub(super) failed_tests: u8,
+    /// When a test of it was begun or passed last.
+    pub(super) tested: Mono,
+    /// The round trip of the last one that passed.
+    pub(super) round_trip: Option<Duration>,
+    /// Its tests are to tell quickly.
+    pub(super) doubted: bool,
 }
 
 impl Side {
@@ -32,6 +39,10 @@ impl Side {
         let wanted = wanted.bounded();
         let (building, tunnels) = (Vec::new(), Vec::new());
         Self { direction, wanted, building, tunnels, failures: 0, paused_until: Mono::ZERO }
+    }
+
+    pub(super) fn get_mut(&mut self, id: PoolTunnelId) -> Option<&mut Held> {
+        self.tunnels.iter_mut().find(|tunnel| tunnel.id == id)
     }
 
     /// One more build is needed, and allowed beside those under way. After a failure only one at a time is.
@@ -43,6 +54,12 @@ impl Side {
 }
 
 impl Held {
+    /// One that was built now.
+    pub(super) fn new(id: PoolTunnelId, expires: Mono, rebuild: Mono, next_test: Mono) -> Self {
+        let (failed_tests, tested, round_trip, doubted) = (0, Mono::ZERO, None, false);
+        Self { id, expires, rebuild, next_test, failed_tests, tested, round_trip, doubted }
+    }
+
     /// Its successor is due: it no longer counts as one that lasts.
     pub(super) fn replaced(&self) -> bool {
         self.rebuild == Mono::MAX

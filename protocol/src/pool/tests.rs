@@ -205,6 +205,47 @@ fn one_bad_tunnel_is_found_without_losing_the_good_ones() {
 }
 
 #[test]
+fn a_dead_tunnel_that_is_doubted_is_found_within_seconds_and_only_it() {
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        let mut world = World::new(Config::default());
+        world.run(secs(70));
+        let bad = world.pool.usable(direction).next().unwrap();
+        world.tests = Fate::Silent;
+        let (since, mut dropped) = (world.now.mono, Vec::new());
+        // Tests over it are lost, others carried by hand. Whoever doubts says so again and again.
+        for _ in 0..40 {
+            world.pool.handle_input(world.now, In::Doubted);
+            let before = world.log.len();
+            world.run(Duration::from_millis(250));
+            for (at, out) in &world.log[before..] {
+                match out {
+                    Out::Test { test, outbound, inbound } if *outbound != bad && *inbound != bad => {
+                        world.due.push((*at + Duration::from_millis(400), In::TestPassed { test: *test }));
+                    }
+                    Out::Dropped { id } => dropped.push((*id, *at - since)),
+                    _ => {}
+                }
+            }
+        }
+        assert!(matches!(dropped[..], [(id, after)] if id == bad && after <= secs(8)), "{dropped:?}");
+    }
+}
+
+#[test]
+fn doubts_without_end_do_not_make_tests_without_end() {
+    let mut world = World::new(Config::default());
+    world.run(secs(70));
+    let before = world.pool.stats().tests;
+    for _ in 0..120 {
+        world.pool.handle_input(world.now, In::Doubted);
+        world.run(Duration::from_millis(500));
+    }
+    let tests = world.pool.stats().tests - before;
+    // A minute, four tunnels, each no more than every eight seconds.
+    assert!((7..=32).contains(&tests) && world.pool.stats().dropped == 0, "{tests}");
+}
+
+#[test]
 fn a_broken_tunnel_is_replaced_at_once() {
     let mut world = World::new(Config::default());
     world.run(secs(10));
@@ -238,16 +279,19 @@ proptest! {
 
     #[test]
     fn whatever_happens_numbers_stay_bounded_and_timers_lie_ahead(
-        script in prop::collection::vec((0u8..4, 0u8..2, 1u64..120), 1..40),
+        script in prop::collection::vec((0u8..4, 0u8..2, any::<bool>(), 1u64..120), 1..40),
     ) {
         let mut world = World::new(Config::default());
-        for (build, test, time) in script {
+        for (build, test, doubted, time) in script {
             world.builds = match build {
                 0 => Fate::Silent,
                 1 => Fate::Fails(secs(2), BuildFailure::Refused),
                 _ => Fate::After(secs(u64::from(build))),
             };
             world.tests = if test == 0 { Fate::Silent } else { Fate::After(secs(1)) };
+            if doubted {
+                world.pool.handle_input(world.now, In::Doubted);
+            }
             world.run(secs(time));
             let (inbound, outbound) = world.usable();
             prop_assert!(inbound <= 6 && outbound <= 6);
