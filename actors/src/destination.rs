@@ -20,6 +20,7 @@ mod standing;
 
 pub use encrypted::{FindError, Options, Told};
 pub use handle::DestinationHandle;
+use ramson_protocol::destination::OwnTunnel;
 pub use ramson_protocol::destination::options::hops;
 
 use crate::drops::ControlDrop;
@@ -256,7 +257,7 @@ pub struct LocalDestination {
     published: bool,
     pool: PoolHandle,
     /// What the client thread and the lease set know of the tunnels.
-    outbound: Vec<TunnelId>,
+    outbound: Vec<OwnTunnel>,
     inbound: Vec<TunnelId>,
     changed_at: Option<Mono>,
     /// The version of the lease set in force, and since when it is.
@@ -405,9 +406,10 @@ impl LocalDestination {
     }
 
     fn tell_outbound(&mut self, own: &OwnTunnels) {
-        let ids: Vec<TunnelId> = own.outbound.iter().map(|tunnel| tunnel.id).collect();
-        if ids != self.outbound && self.tell(ToCore::Outbound(ids.clone())) {
-            self.outbound = ids;
+        let now = |tunnel: &OutboundTunnelRef| OwnTunnel { id: tunnel.id, first_hop: tunnel.first_hop };
+        let tunnels: Vec<OwnTunnel> = own.outbound.iter().map(now).collect();
+        if tunnels != self.outbound && self.tell(ToCore::Outbound(tunnels.clone())) {
+            self.outbound = tunnels;
         }
     }
 

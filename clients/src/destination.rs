@@ -155,6 +155,8 @@ impl DestinationStats {
             ("accepted", t.accepted),
             ("packet_sent", t.sent),
             ("packet_sent_again", t.retransmitted),
+            ("lane_opened", t.lanes_opened),
+            ("lane_kept", t.lanes_kept),
             ("packet_received", t.received),
             ("ping_answered", t.pongs),
         ];
@@ -241,7 +243,7 @@ impl Local {
 
     pub(crate) fn input(&mut self, now: Now, input: In) {
         if let In::Outbound(tunnels) = &input {
-            self.outbound.clone_from(tunnels);
+            self.outbound = tunnels.iter().map(|tunnel| tunnel.id).collect();
         }
         self.core.handle_input(now, input);
     }
@@ -383,13 +385,13 @@ impl Local {
         }
     }
 
-    /// Does what the core wants done, as far as the tunnels take it.
-    pub(crate) fn drain(&mut self, now: Now, rng: &mut ChaCha20Rng, tunnels: &mut impl Tunnels) {
     /// A tunnel of ours may have died. Who asks often enough is heard in the end.
     pub(crate) fn doubt(&self) {
         let _ = self.questions.try_send(Question::Tunnels);
     }
 
+    /// Does what the core wants done, as far as the tunnels take it.
+    pub(crate) fn drain(&mut self, now: Now, rng: &mut ChaCha20Rng, tunnels: &mut impl Tunnels) {
         loop {
             let room = self.outbound.iter().all(|tunnel| tunnels.waiting(*tunnel).is_none_or(|bytes| bytes < ENOUGH));
             match self.core.poll_output(now, room) {
@@ -406,9 +408,9 @@ impl Local {
                         self.core.handle_input(now, In::NotFound(hash));
                     }
                 }
+                Some(Out::Doubt) => self.doubt(),
                 Some(Out::Accepted { stream, remote }) => self.accept(now, stream, remote),
                 Some(Out::Changed(stream)) => self.look(now, stream),
-                Some(Out::Doubt) => self.doubt(),
                 Some(Out::Pong(id)) => {
                     // Whoever asked may be gone.
                     self.pings.remove(&id).map(|reply| reply.send(()));
@@ -472,6 +474,7 @@ mod tests {
     use ramson_protocol::data::keys_and_cert;
     use ramson_protocol::data::lease::Lease;
     use ramson_protocol::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
+    use ramson_protocol::destination::OwnTunnel;
     use ramson_protocol::id::RouterHash;
     use ramson_protocol::time::Wall;
     use rand::SeedableRng;
@@ -532,7 +535,7 @@ mod tests {
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
         local.input(START, In::Published(lease_set.clone().into()));
-        local.input(START, In::Outbound(vec![TunnelId(9)]));
+        local.input(START, In::Outbound(vec![OwnTunnel { id: TunnelId(9), first_hop: RouterHash([9; 32]) }]));
         (local, lease_set, asked, accepted)
     }
 

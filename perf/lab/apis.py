@@ -14,7 +14,7 @@ import threading
 import time
 
 from . import apis_i2cp, sandbox
-from .ends import EndI2pd, EndRamson, WideRamson
+from .leaves import EndI2pd, EndRamson, WideRamson
 from .i2pd import I2pd
 from .network import Network
 from .options import parse

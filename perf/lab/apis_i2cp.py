@@ -14,7 +14,7 @@ import threading
 import time
 
 from . import i2cp
-from .ends import EndI2pd, EndRamson, WideRamson
+from .leaves import EndI2pd, EndRamson, WideRamson
 from .java import I2CP as JAVA_PORT
 from .java import JavaRouter, class_path
 from .network import Network

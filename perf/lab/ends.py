@@ -14,10 +14,9 @@ import time
 from dataclasses import dataclass, replace
 
 from . import flows, sandbox
-from .i2pd import I2pd
+from .leaves import EndI2pd, EndRamson, WideRamson
 from .link import Link
 from .network import Network
-from .ramson import Ramson
 from .options import parse
 from .router import peers_folder
 from .suite import Lab
@@ -34,35 +33,6 @@ PAIRS = (("ramson", "ramson"), ("ramson", "i2pd"), ("i2pd", "ramson"), ("i2pd", 
 _HOPS, _QUANTITY = 3, 3
 _PAUSE = 5  # seconds until what was on its way has come and is forgotten
 _IDLE, _HELD = 40, 200  # destinations and streams whose memory is measured
-
-
-class WideRamson(Ramson):
-    """One whose limits no load reaches."""
-
-    def _configuration(self):
-        return super()._configuration().replace("25MB/s", "500MB/s")
-
-
-class EndRamson(WideRamson):
-    """One that carries nothing for others."""
-
-    def _configuration(self):
-        return super()._configuration().replace("max_tunnels = 2000", "max_tunnels = 0")
-
-
-class EndI2pd(I2pd):
-    """One that carries nothing for others."""
-
-    def _configuration(self):
-        return "notransit = true\n" + super()._configuration()
-
-    def serve(self, name, web, length=2, quantity=2):
-        self._tunnel(name, length, length, quantity, type="server", host=web.ip, port=web.port)
-
-    def reach(self, name, port, destination, length=2, quantity=2):
-        """A client tunnel on `port`."""
-        options = {"type": "client", "address": self.ip, "port": port, "destination": destination}
-        self._tunnel(name, length, length, quantity, **options)
 
 
 class EndsNetwork(Network):

@@ -15,7 +15,7 @@ import sys
 import time
 
 from . import sandbox
-from .ends import EndI2pd, EndRamson, WideRamson
+from .leaves import EndI2pd, EndRamson, WideRamson
 from .network import Network
 from .options import parse
 from .router import peers_folder

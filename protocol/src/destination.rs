@@ -35,6 +35,7 @@ use crate::time::{Mono, Now, Wall};
 use crate::tunnel::Delivery;
 use bytes::Bytes;
 use datagrams::Datagram;
+pub use paths::OwnTunnel;
 use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -110,7 +111,7 @@ pub enum In {
     /// Our own lease set is this from now on, of the first or the second kind.
     Published(Entry),
     /// Our outbound tunnels are these from now on.
-    Outbound(Vec<TunnelId>),
+    Outbound(Vec<OwnTunnel>),
 }
 
 /// What is to be done.
@@ -138,9 +139,9 @@ pub enum Out {
     },
     /// Look for the lease set of this destination, and say what came of it.
     LookUp(DestinationHash),
-    /// The other side has begun a stream.
     /// What is sent, or its answers, do not arrive: our tunnels may be why.
     Doubt,
+    /// The other side has begun a stream.
     Accepted {
         /// Its number.
         stream: u32,
@@ -203,7 +204,7 @@ pub struct Destination {
     /// Since when it is that.
     published_at: Mono,
     old: old::Old,
-    outbound: Vec<TunnelId>,
+    outbound: Vec<OwnTunnel>,
     /// Remotes for whom something waits for the answer to a New Session message.
     held: BTreeMap<DestinationHash, Mono>,
     /// Who has begun a session with a datagram, and when the session is answered without one.
@@ -447,8 +448,8 @@ impl Destination {
     fn change_path(&mut self, now: Now, to: DestinationHash) {
         let Some(remote) = self.remotes.get_mut(&to) else { return };
         remote.change_path(&self.outbound, now.mono, &mut self.rng);
-        if let Some(key) = remote.old_key() {
         self.out.push_back(Out::Doubt);
+        if let Some(key) = remote.old_key() {
             self.old.doubt(key);
         }
         if remote.look_up_anew(now.mono) {
@@ -527,22 +528,28 @@ impl Destination {
                 return Some(out);
             }
             match self.streams.poll_output(now, room)? {
-                streams::Out::Packet { to, ports, bytes, .. } => {
+                streams::Out::Packet { to, ports, lane, bytes, .. } => {
                     let payload = Payload {
                         from_port: ports.from,
                         to_port: ports.to,
                         protocol: STREAMING,
                         content: bytes.into(),
                     };
-                    self.send(now, to, &payload);
+                    self.send(now, to, &payload, lane);
                 }
                 streams::Out::Accepted { stream, remote } => return Some(Out::Accepted { stream, remote }),
                 streams::Out::Changed(stream) => return Some(Out::Changed(stream)),
                 streams::Out::Pong(id) => return Some(Out::Pong(id)),
-                streams::Out::Suspicious(remote) => {
+                streams::Out::Suspicious(remote, 0) => {
                     if self.remotes.contains_key(&remote) {
                         self.change_path(now, remote);
-                        self.streams.new_path(now, &remote);
+                        self.streams.new_path(now, &remote, 0);
+                    }
+                }
+                streams::Out::Suspicious(remote, lane) => {
+                    if let Some(remote) = self.remotes.get_mut(&remote) {
+                        remote.paths.leave_other(lane, now.mono);
+                        self.out.push_back(Out::Doubt);
                     }
                 }
             }

@@ -96,8 +96,8 @@ impl Far {
             while let Some(out) = self.ends[side].poll_output(now, true) {
                 if let Out::Accepted { stream, .. } = out {
                     self.accepted = Some(stream);
-                } else if let Out::Suspicious(remote) = out {
-                    self.ends[side].new_path(now, &remote);
+                } else if let Out::Suspicious(remote, lane) = out {
+                    self.ends[side].new_path(now, &remote, lane);
                 } else if let Out::Packet { ports, bytes, .. } = out {
                     let first = self.next;
                     self.next += 2;

@@ -49,7 +49,7 @@ impl Destination {
             return false;
         };
         self.stats.datagrams_sent += 1;
-        self.send(now, to, &Payload { from_port: ports.from, to_port: ports.to, protocol, content });
+        self.send(now, to, &Payload { from_port: ports.from, to_port: ports.to, protocol, content }, 0);
         true
     }
 

@@ -241,7 +241,7 @@ impl Destination {
             (CloveDelivery::Tunnel(gateway, id), kind @ (MessageType::DeliveryStatus | MessageType::Garlic))
                 if !std::mem::replace(onward, true) =>
             {
-                let Some(tunnel) = self.outbound.first().copied() else { return };
+                let Some(tunnel) = self.outbound.first().map(|tunnel| tunnel.id) else { return };
                 let ShortHeader { id: message, expiration, .. } = clove.header;
                 let expiration = expiration.min(now.wall.plus(LIFETIME));
                 let message = Message { kind, id: message, expiration, body };

@@ -39,10 +39,10 @@ impl Destination {
     }
 
     /// Sends a payload, now or when that becomes possible.
-    pub(super) fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload) {
+    pub(super) fn send(&mut self, now: Now, to: DestinationHash, payload: &Payload, lane: usize) {
         let mut bytes = Vec::with_capacity(payload.content.len() + 32);
         if payload.write(&mut bytes).is_ok() {
-            self.queue(now, to, Waiting { bytes, until: now.wall.plus(LIFETIME), bundle: true, token: None });
+            self.queue(now, to, Waiting { bytes, until: now.wall.plus(LIFETIME), bundle: true, token: None, lane });
         }
     }
 
@@ -52,7 +52,7 @@ impl Destination {
         }
         let remote = self.remotes.entry(to).or_insert_with(|| Remote::new(now.mono));
         if remote.touch(&self.outbound, now, &mut self.rng) {
-            self.streams.new_path(now, &to);
+            self.streams.new_path(now, &to, 0);
         }
         let lost = if remote.waiting.len() >= MAX_WAITING { remote.waiting.pop_front() } else { None };
         remote.waiting.push_back(new);
@@ -97,11 +97,19 @@ impl Destination {
                 self.held.insert(to, until);
                 return;
             }
-            let Some((tunnel, lease, is_other)) = remote.path(&self.outbound, now, &mut self.rng) else { return };
-            if is_other {
-                self.streams.new_path(now, &to);
+            let lane = remote.waiting.front().map_or(0, |first| first.lane);
+            let mut way = remote.lane(lane, &self.outbound, now, &mut self.rng);
+            if way.is_none() && lane != 0 {
+                self.streams.no_lane(now, &to, lane);
+                way = remote.path(&self.outbound, now, &mut self.rng);
             }
-            let Some(Waiting { bytes, until: expiration, bundle, token }) = remote.waiting.pop_front() else { return };
+            let Some((tunnel, lease, is_other)) = way else { return };
+            if is_other {
+                self.streams.new_path(now, &to, lane);
+            }
+            let Some(Waiting { bytes, until: expiration, bundle, token, .. }) = remote.waiting.pop_front() else {
+                return;
+            };
             let wants = |version| new || bundle && remote.wants(version, now.mono);
             let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
             let ids = [MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32())];

@@ -5,6 +5,7 @@
 //! a round trip     is noted for the way that it was measured on, the shortest of each
 //! after a pause    another lease that was not tried yet, then another tunnel; once there is none, the shortest way of all
 //! nothing comes    another lease, then another tunnel, and not a way that has failed of late
+//! other lanes      ways that have neither tunnel, nor first hop, nor lease in common with any in use, nor a gateway where others are
 //! ```
 //! A way is changed between two bursts and not within one: what is on its way would be overtaken and taken for lost.
 //!
@@ -12,6 +13,7 @@
 
 use crate::data::lease::Lease;
 use crate::id::{RouterHash, TunnelId};
+use crate::streaming::lanes::MOST_LANES;
 use crate::time::{Mono, Now, Wall};
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -36,7 +38,16 @@ type Place = (RouterHash, TunnelId);
 type Way = (TunnelId, Place);
 
 /// Our tunnels and the leases of the other.
-type Ends<'a> = (&'a [TunnelId], &'a [Lease]);
+type Ends<'a> = (&'a [OwnTunnel], &'a [Lease]);
+
+/// An outbound tunnel of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnTunnel {
+    /// Its number.
+    pub id: TunnelId,
+    /// The router that it begins at.
+    pub first_hop: RouterHash,
+}
 
 /// What is known of a way that was taken.
 #[derive(Clone, Copy, Debug)]
@@ -55,13 +66,15 @@ impl Tried {
 /// The ways to one destination.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    tunnel: Option<TunnelId>,
+    tunnel: Option<OwnTunnel>,
     lease: Option<Lease>,
     /// The way in use is used since then.
     since: Mono,
     /// How often the way was changed because nothing came back.
     changes: u32,
     tried: Vec<Tried>,
+    /// What the lanes beside the first take.
+    others: [Option<(OwnTunnel, Lease)>; MOST_LANES - 1],
 }
 
 fn place(lease: &Lease) -> Place {
@@ -82,19 +95,71 @@ impl Paths {
     /// The tunnel of ours and the lease that are used.
     #[cfg(test)]
     pub(super) fn used(&self) -> (Option<TunnelId>, Option<Lease>) {
-        (self.tunnel, self.lease)
+        (self.tunnel.map(|tunnel| tunnel.id), self.lease)
     }
 
     /// The leases are these from now on.
     pub(super) fn keep_leases(&mut self, leases: &[Lease]) {
         self.tried.retain(|tried| at(tried.way.1, leases).is_some());
         self.lease = self.lease.and_then(|lease| at(place(&lease), leases));
+        for way in &mut self.others {
+            *way = way.and_then(|(tunnel, lease)| Some((tunnel, at(place(&lease), leases)?)));
+        }
+    }
+
+    /// The way that a lane beside the first takes, drawn anew where its tunnel or its lease is over, or in use by another. True beside it if
+    /// it is another than before. `None` if there is no way of its own for it.
+    pub(super) fn choose_other(
+        &mut self,
+        lane: usize,
+        (outbound, leases): Ends<'_>,
+        now: Now,
+        rng: &mut ChaCha20Rng,
+    ) -> Option<(TunnelId, Lease, bool)> {
+        let at = lane.checked_sub(1)?;
+        let before = *self.others.get(at)?;
+        let is_free = |(tunnel, lease): &(OwnTunnel, Lease)| {
+            !self.others_than(at).any(|(other, with)| {
+                other.id == tunnel.id || other.first_hop == tunnel.first_hop || place(&with) == place(lease)
+            })
+        };
+        if let Some((tunnel, lease)) = before.filter(|way| way.1.end >= now.wall.plus(LEAST_LIFE) && is_free(way)) {
+            return Some((tunnel.id, lease, false));
+        }
+        let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now.mono));
+        let ways = outbound.iter().flat_map(|tunnel| fresh(leases, now.wall).map(|lease| (*tunnel, lease)));
+        let free: Vec<(OwnTunnel, Lease)> = ways.filter(is_free).collect();
+        let has_gateway_of_its_own =
+            |lease: &Lease| !self.others_than(at).any(|(_, with)| with.gateway == lease.gateway);
+        let apart: Vec<_> = free.iter().copied().filter(|(_, lease)| has_gateway_of_its_own(lease)).collect();
+        let from = if apart.is_empty() { &free } else { &apart };
+        let next = pick_good(from, |(tunnel, lease)| !failed((tunnel.id, place(lease))), rng);
+        self.others[at] = next;
+        let (tunnel, lease) = next?;
+        Some((tunnel.id, lease, before.is_some()))
+    }
+
+    /// What the first lane takes, and all others than that at this place.
+    fn others_than(&self, this: usize) -> impl Iterator<Item = (OwnTunnel, Lease)> {
+        let others = self.others.iter().enumerate().filter(move |(at, _)| *at != this).filter_map(|(_, way)| *way);
+        self.tunnel.zip(self.lease).into_iter().chain(others)
+    }
+
+    /// Nothing comes back on a lane beside the first, which takes another way the next time.
+    pub(super) fn leave_other(&mut self, lane: usize, now: Mono) {
+        let way = lane.checked_sub(1).and_then(|at| self.others.get_mut(at)?.take());
+        let Some(way) = way.map(|(tunnel, lease)| (tunnel.id, place(&lease))) else { return };
+        match self.tried.iter_mut().find(|tried| tried.way == way) {
+            Some(tried) => (tried.best, tried.failed) = (None, Some(now)),
+            None => self.tried.push(Tried { way, best: None, failed: Some(now) }),
+        }
     }
 
     /// Our tunnels are these from now on.
-    pub(super) fn keep_tunnels(&mut self, outbound: &[TunnelId]) {
-        self.tried.retain(|tried| outbound.contains(&tried.way.0));
+    pub(super) fn keep_tunnels(&mut self, outbound: &[OwnTunnel]) {
+        self.tried.retain(|tried| outbound.iter().any(|tunnel| tunnel.id == tried.way.0));
         self.tunnel = self.tunnel.filter(|tunnel| outbound.contains(tunnel));
+        self.others.iter_mut().for_each(|way| *way = way.filter(|(tunnel, _)| outbound.contains(tunnel)));
     }
 
     /// The way to use, drawn anew where its tunnel or its lease is over. True beside it if it is another than before.
@@ -114,20 +179,20 @@ impl Paths {
             self.lease = pick(&fresh, rng).or_else(|| leases.iter().copied().max_by_key(|lease| lease.end));
         }
         let (tunnel, lease) = (self.tunnel?, self.lease?);
-        let is_new = before != Some((tunnel, place(&lease)));
+        let is_new = before != Some((tunnel.id, place(&lease)));
         if is_new {
             self.take(tunnel, lease, now.mono);
         }
-        Some((tunnel, lease, is_new && before.is_some()))
+        Some((tunnel.id, lease, is_new && before.is_some()))
     }
 
     fn way(&self) -> Option<Way> {
-        Some((self.tunnel?, place(self.lease.as_ref()?)))
+        Some((self.tunnel?.id, place(self.lease.as_ref()?)))
     }
 
-    fn take(&mut self, tunnel: TunnelId, lease: Lease, now: Mono) {
+    fn take(&mut self, tunnel: OwnTunnel, lease: Lease, now: Mono) {
         (self.tunnel, self.lease, self.since) = (Some(tunnel), Some(lease), now);
-        let way = (tunnel, place(&lease));
+        let way = (tunnel.id, place(&lease));
         if !self.tried.iter().any(|tried| tried.way == way) {
             self.tried.push(Tried { way, best: None, failed: None });
         }
@@ -157,10 +222,10 @@ impl Paths {
         }
         let fresh: Vec<Lease> = fresh(leases, now.wall).collect();
         let is_new_lease = |other: &Lease| !self.tried.iter().any(|tried| tried.way.1 == place(other));
-        let is_new_tunnel = |other: &TunnelId| !self.tried.iter().any(|tried| tried.way.0 == *other);
+        let is_new_tunnel = |other: &OwnTunnel| !self.tried.iter().any(|tried| tried.way.0 == other.id);
         let new_leases: Vec<Lease> = fresh.iter().copied().filter(is_new_lease).collect();
-        let new_tunnels: Vec<TunnelId> = outbound.iter().copied().filter(is_new_tunnel).collect();
-        let best = self.best(&fresh, now.mono).unwrap_or((tunnel, lease));
+        let new_tunnels: Vec<OwnTunnel> = outbound.iter().copied().filter(is_new_tunnel).collect();
+        let best = self.best(outbound, &fresh, now.mono).unwrap_or((tunnel, lease));
         let next = match pick(&new_leases, rng) {
             Some(lease) => (tunnel, lease),
             None => pick(&new_tunnels, rng).map_or(best, |tunnel| (tunnel, best.1)),
@@ -173,11 +238,12 @@ impl Paths {
     }
 
     /// The shortest way that has not failed.
-    fn best(&self, leases: &[Lease], now: Mono) -> Option<(TunnelId, Lease)> {
+    fn best(&self, outbound: &[OwnTunnel], leases: &[Lease], now: Mono) -> Option<(OwnTunnel, Lease)> {
         let good = self.tried.iter().filter(|tried| !tried.has_failed(now));
         let with_lease = good.filter_map(|tried| {
-            let (tunnel, lease) = tried.way;
-            Some((tried.best?, tunnel, at(lease, leases)?))
+            let (id, lease) = tried.way;
+            let tunnel = outbound.iter().find(|tunnel| tunnel.id == id)?;
+            Some((tried.best?, *tunnel, at(lease, leases)?))
         });
         with_lease.min_by_key(|(best, ..)| *best).map(|(_, tunnel, lease)| (tunnel, lease))
     }
@@ -190,13 +256,13 @@ impl Paths {
         }
         let Some((tunnel, lease)) = self.tunnel.zip(self.lease) else { return };
         let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now));
-        let tunnels: Vec<TunnelId> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
+        let tunnels: Vec<OwnTunnel> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
         let leases: Vec<Lease> = leases.iter().copied().filter(|other| *other != lease).collect();
         // The other end knows best which of its tunnels live, ours may be the dead one.
         let next = if self.changes % 2 == 1 || tunnels.is_empty() {
-            pick_good(&leases, |other| !failed((tunnel, place(other))), rng).map(|lease| (tunnel, lease))
+            pick_good(&leases, |other| !failed((tunnel.id, place(other))), rng).map(|lease| (tunnel, lease))
         } else {
-            pick_good(&tunnels, |other| !failed((*other, place(&lease))), rng).map(|tunnel| (tunnel, lease))
+            pick_good(&tunnels, |other| !failed((other.id, place(&lease))), rng).map(|tunnel| (tunnel, lease))
         };
         if let Some((tunnel, lease)) = next {
             self.take(tunnel, lease, now);
@@ -227,7 +293,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     const NOW: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
-    const OURS: [TunnelId; 3] = [TunnelId(1), TunnelId(2), TunnelId(3)];
+    const OURS: [OwnTunnel; 3] = [ours(1, 1), ours(2, 2), ours(3, 3)];
+
+    const fn ours(id: u32, first_hop: u8) -> OwnTunnel {
+        OwnTunnel { id: TunnelId(id), first_hop: RouterHash([first_hop; 32]) }
+    }
 
     fn leases(count: u32) -> Vec<Lease> {
         let end = NOW.wall.plus(Duration::from_secs(600));
@@ -274,6 +344,48 @@ mod tests {
     }
 
     #[test]
+    fn lanes_have_neither_tunnel_nor_lease_in_common() {
+        let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([5; 32]), leases(5));
+        let ends = (&OURS[..], &leases[..]);
+        let (tunnel, lease, _) = paths.choose(ends, NOW, &mut rng).unwrap();
+        let second = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
+        let third = paths.choose_other(2, ends, NOW, &mut rng).unwrap();
+        let ways = [(tunnel, lease), (second.0, second.1), (third.0, third.1)];
+        assert_eq!(ways.map(|way| way.0).into_iter().collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(ways.map(|way| way.1.tunnel).into_iter().collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(paths.choose_other(3, ends, NOW, &mut rng), None, "there are three tunnels");
+        assert_eq!(paths.choose_other(1, ends, NOW, &mut rng), Some(second), "it stays");
+        // One on which nothing comes back is not taken again while there is another.
+        paths.leave_other(1, NOW.mono);
+        let next = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
+        assert_ne!((next.0, next.1), (second.0, second.1));
+        // The first lane takes a tunnel of another's, since its own is gone: the other makes way.
+        let left: Vec<OwnTunnel> = OURS.into_iter().filter(|ours| ours.id != tunnel).collect();
+        paths.keep_tunnels(&left);
+        let ends = (&left[..], &leases[..]);
+        let (taken, ..) = paths.choose(ends, NOW, &mut rng).unwrap();
+        let lanes: Vec<_> = [1, 2].iter().filter_map(|lane| paths.choose_other(*lane, ends, NOW, &mut rng)).collect();
+        assert!(matches!(lanes[..], [(other, ..)] if other != taken), "{lanes:?}");
+    }
+
+    #[test]
+    fn lanes_begin_at_different_routers_and_end_at_different_ones_where_there_are() {
+        let (mut paths, mut rng) = (Paths::default(), ChaCha20Rng::from_seed([6; 32]));
+        let mut leases = leases(5);
+        leases[4].gateway = RouterHash([8; 32]);
+        let (two, one) = ([ours(1, 1), ours(2, 1), ours(3, 2)], [ours(1, 1), ours(2, 1)]);
+        let (_, first, _) = paths.choose((&two[..1], &leases[..4]), NOW, &mut rng).unwrap();
+        let (tunnel, lease, _) = paths.choose_other(1, (&two, &leases), NOW, &mut rng).unwrap();
+        assert_eq!((tunnel, lease.gateway), (TunnelId(3), leases[4].gateway));
+        assert_eq!(paths.choose_other(2, (&two, &leases), NOW, &mut rng), None);
+        let mut paths = Paths::default();
+        paths.choose((&one, &leases[..4]), NOW, &mut rng).unwrap();
+        assert_eq!(paths.choose_other(1, (&one, &leases), NOW, &mut rng), None, "both begin at one router");
+        let (_, lease, _) = paths.choose_other(1, (&two, &leases[..4]), NOW, &mut rng).unwrap();
+        assert_eq!(lease.gateway, first.gateway, "there is but one");
+    }
+
+    #[test]
     fn what_was_sent_before_says_nothing_of_the_way_that_was_taken_since_and_a_quick_one_is_kept() {
         let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([3; 32]), leases(2));
         let ends = (&OURS[..1], &leases[..]);
@@ -289,7 +401,7 @@ mod tests {
         let (mut paths, mut rng) = (Paths::default(), ChaCha20Rng::from_seed([4; 32]));
         for n in 0..1000 {
             let leases = leases(16);
-            let ours: Vec<TunnelId> = (n..n + 16).map(TunnelId).collect();
+            let ours: Vec<OwnTunnel> = (n..n + 16).map(|id| ours(id, 1)).collect();
             paths.keep_leases(&leases);
             paths.keep_tunnels(&ours);
             paths.choose((&ours, &leases), NOW, &mut rng).unwrap();

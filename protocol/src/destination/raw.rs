@@ -70,7 +70,7 @@ impl Destination {
         let least = now.wall.plus(LIFETIME);
         let until = expires.map_or(least, |at| at.min(now.wall.plus(MAX_LIFETIME)));
         self.watch_path(now, to);
-        self.queue(now, to, Waiting { bytes: payload.to_vec(), until, bundle, token });
+        self.queue(now, to, Waiting { bytes: payload.to_vec(), until, bundle, token, lane: 0 });
     }
 
     fn refuses(&self, now: Now, to: &DestinationHash, payload: &Bytes, expires: Option<Wall>) -> Option<Fate> {

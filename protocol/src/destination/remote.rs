@@ -1,6 +1,6 @@
 //! What a destination of ours keeps of another: its lease set, the way there, and what waits for it.
 
-use super::paths::{PAUSE, Paths};
+use super::paths::{OwnTunnel, PAUSE, Paths};
 use crate::data::entry::Entry;
 use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
@@ -109,6 +109,8 @@ pub(super) struct Waiting {
     pub(super) bundle: bool,
     /// Whoever wants to know what becomes of it knows it by this number.
     pub(super) token: Option<u32>,
+    /// The lane of a stream's packet; zero for all else.
+    pub(super) lane: usize,
 }
 
 /// Another destination.
@@ -248,22 +250,36 @@ impl Remote {
     /// The tunnel and the lease to use, and whether they are others than before.
     pub(super) fn path(
         &mut self,
-        outbound: &[TunnelId],
+        outbound: &[OwnTunnel],
         now: Now,
         rng: &mut ChaCha20Rng,
     ) -> Option<(TunnelId, Lease, bool)> {
         self.paths.choose((outbound, leases(self.lease_set.as_ref())), now, rng)
     }
 
+    /// The same for a lane; beside the first there may be none.
+    pub(super) fn lane(
+        &mut self,
+        lane: usize,
+        outbound: &[OwnTunnel],
+        now: Now,
+        rng: &mut ChaCha20Rng,
+    ) -> Option<(TunnelId, Lease, bool)> {
+        if lane == 0 {
+            return self.path(outbound, now, rng);
+        }
+        self.paths.choose_other(lane, (outbound, leases(self.lease_set.as_ref())), now, rng)
+    }
+
     /// Something is to be sent. True if, after a pause, it takes another way than what was sent before.
-    pub(super) fn touch(&mut self, outbound: &[TunnelId], now: Now, rng: &mut ChaCha20Rng) -> bool {
+    pub(super) fn touch(&mut self, outbound: &[OwnTunnel], now: Now, rng: &mut ChaCha20Rng) -> bool {
         let before = std::mem::replace(&mut self.used, now.mono);
         let ends = (outbound, leases(self.lease_set.as_ref()));
         now.mono >= before + PAUSE && self.paths.reconsider(ends, now, rng)
     }
 
     /// Nothing comes back: another way.
-    pub(super) fn change_path(&mut self, outbound: &[TunnelId], now: Mono, rng: &mut ChaCha20Rng) {
+    pub(super) fn change_path(&mut self, outbound: &[OwnTunnel], now: Mono, rng: &mut ChaCha20Rng) {
         self.in_vain += 1;
         self.paths.change((outbound, leases(self.lease_set.as_ref())), now, rng);
     }

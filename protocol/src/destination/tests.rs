@@ -125,7 +125,10 @@ impl Node {
 
     fn publish(&mut self, now: Now) {
         self.core.handle_input(now, In::Published(self.entry(now)));
-        self.core.handle_input(now, In::Outbound(vec![TunnelId(1), TunnelId(2)]));
+        self.core.handle_input(
+            now,
+            In::Outbound([1, 2].map(|n| OwnTunnel { id: TunnelId(n.into()), first_hop: RouterHash([n; 32]) }).to_vec()),
+        );
     }
 }
 

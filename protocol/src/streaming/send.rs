@@ -5,13 +5,15 @@
 //!                   ^    | not among what has come, though younger ones are: lost
 //!                   '----'
 //! ```
-//! A packet counts as lost when one that was sent sufficiently later has come and it has not (as RFC 8985 has it): paths here
-//! overtake each other, so numbers alone say little.
+//! A packet counts as lost when one that was sent sufficiently later on the same way has come and it has not (as RFC 8985 has it): paths
+//! here overtake each other, so numbers alone say little. Where a stream takes several ways it counts as lost, too, when it should have come
+//! long ago, and its way has brought nothing since.
 
-use super::congestion::Ack;
+use super::lanes::{Acked, Lane, MOST_LANES};
 use super::memory::{Memory, Share};
 use crate::time::Mono;
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::{SmallVec, smallvec};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -24,14 +26,22 @@ const FULL: usize = 255;
 /// What such an acknowledgement does not speak of is given up after so many round trips.
 const UNSPOKEN_TRIPS: u32 = 2;
 
+/// Where others come, one that is reported missing after so many should have come.
+const LATE_TRIPS: u32 = 2;
+
+/// The last packet is asked about after so many.
+const PROBE_TRIPS: u32 = 2;
+
 /// A packet on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) payload: Bytes,
     /// The flags that it needs again when it is sent again.
     pub(super) flags: u16,
+    /// The way that it takes.
+    pub(super) lane: u8,
     sent_at: Mono,
-    /// What had been delivered when it was sent, and when that was.
+    /// What had been delivered on its way when it was sent, and when that was.
     delivered: (u64, Mono),
     limited: bool,
     pub(super) transmissions: u32,
@@ -45,14 +55,28 @@ enum State {
     Acked,
 }
 
-/// What became of packets by an acknowledgement.
-#[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) ack: Option<Ack>,
-    /// When each packet that was lost had been sent, and its bytes.
-    pub(super) lost: Vec<(Mono, u64)>,
-    /// Something is acknowledged that was not before.
-    pub(super) progress: bool,
+impl Sent {
+    /// It is not on its way any more.
+    fn lose(&mut self, lanes: &mut [Lane]) {
+        self.state = State::Lost;
+        lanes[usize::from(self.lane)].left(size(&self.payload));
+    }
+
+    /// It has come, with the others of its way.
+    fn add_to(&self, acked: &mut Option<Acked>) {
+        let bytes = acked.map_or(0, |acked| acked.bytes) + size(&self.payload);
+        let newest = acked.filter(|acked| acked.sent_at > self.sent_at);
+        *acked = Some(newest.map_or(
+            Acked {
+                bytes,
+                sent_at: self.sent_at,
+                progress: self.delivered,
+                limited: self.limited,
+                once: self.transmissions == 1,
+            },
+            |newest| Acked { bytes, ..newest },
+        ));
+    }
 }
 
 #[derive(Debug)]
@@ -63,32 +87,29 @@ pub(super) struct SendHalf {
     flight: VecDeque<Sent>,
     first: u32,
     lost: BTreeSet<u32>,
-    in_flight: u64,
+    /// The ways that packets take; the first is always open.
+    lanes: SmallVec<[Lane; 1]>,
+    /// Packets on their way on each, at most.
+    max_packets: u32,
+    /// Bytes that have been delivered in all.
     delivered: u64,
-    delivered_at: Mono,
-    /// When the youngest packet was sent that has come.
-    newest: Mono,
-    srtt: Option<Duration>,
-    /// The last round trip, and when it began.
+    /// The last round trip on the first way, and when it began.
     sample: Option<(Mono, Duration)>,
-    rttvar: Duration,
 }
 
 impl SendHalf {
-    pub(super) fn new(now: Mono, memory: &Memory) -> Self {
+    /// Never more than `max_packets` are to be on their way.
+    pub(super) fn new(now: Mono, memory: &Memory, max_packets: u32) -> Self {
         Self {
             waiting: BytesMut::new(),
             held: memory.share(),
             flight: VecDeque::new(),
             first: 0,
             lost: BTreeSet::new(),
-            in_flight: 0,
+            lanes: smallvec![Lane::new(now, max_packets)],
+            max_packets,
             delivered: 0,
-            delivered_at: now,
-            newest: Mono::ZERO,
-            srtt: None,
             sample: None,
-            rttvar: Duration::ZERO,
         }
     }
 
@@ -122,9 +143,38 @@ impl SendHalf {
         self.first.wrapping_add(u32::try_from(self.flight.len()).unwrap_or(u32::MAX))
     }
 
-    /// Bytes on their way.
-    pub(super) fn in_flight(&self) -> u64 {
-        self.in_flight
+    /// The ways, by their numbers; some may be closed.
+    pub(super) fn lanes(&self) -> &[Lane] {
+        &self.lanes
+    }
+
+    /// See [`SendHalf::lanes`].
+    pub(super) fn lanes_mut(&mut self) -> &mut [Lane] {
+        &mut self.lanes
+    }
+
+    /// The first way, which is always there.
+    fn first_lane(&self) -> &Lane {
+        &self.lanes[0]
+    }
+
+    /// Opens another way. `None` if there are enough, or what was sent on one that was closed may still come.
+    pub(super) fn open_lane(&mut self, now: Mono) -> Option<usize> {
+        let free = self.lanes.iter().position(|lane| !lane.open && lane.in_flight() == 0);
+        let at = free.unwrap_or(self.lanes.len());
+        let lane = Lane::new(now, self.max_packets);
+        match self.lanes.get_mut(at) {
+            Some(free) => *free = lane,
+            None if at < MOST_LANES => self.lanes.push(lane),
+            None => return None,
+        }
+        Some(at)
+    }
+
+    /// Never more than so many packets are to be on their way.
+    pub(super) fn limit(&mut self, packets: u32) {
+        self.max_packets = packets;
+        self.lanes.iter_mut().for_each(|lane| lane.congestion.limit(packets));
     }
 
     /// Packets that are not acknowledged.
@@ -141,29 +191,30 @@ impl SendHalf {
         !self.lost.is_empty()
     }
 
-    /// A new packet has gone out.
-    pub(super) fn sent(&mut self, now: Mono, payload: Bytes, flags: u16, limited: bool) -> u32 {
+    /// A new packet has gone out on this way.
+    pub(super) fn sent(&mut self, now: Mono, at: usize, payload: Bytes, flags: u16, limited: bool) -> u32 {
         let sequence = self.next_sequence();
-        if self.flight.is_empty() {
-            // A pause says nothing about the path.
-            self.delivered_at = now;
+        let is_first = self.flight.is_empty();
+        let lane = &mut self.lanes[at];
+        if is_first {
+            lane.rested(now);
         }
-        self.in_flight += size(&payload);
-        let delivered = (self.delivered, self.delivered_at);
-        let state = State::OnItsWay;
-        self.flight.push_back(Sent { payload, flags, sent_at: now, delivered, limited, transmissions: 1, state });
+        let (delivered, state) = (lane.progress(), State::OnItsWay);
+        lane.sent(now, size(&payload));
+        let lane = number(at);
+        self.flight.push_back(Sent { payload, flags, lane, sent_at: now, delivered, limited, transmissions: 1, state });
         sequence
     }
 
-    /// The first packet that was lost, which goes out again with this.
-    pub(super) fn resend(&mut self, now: Mono) -> Option<(u32, Sent)> {
+    /// The first packet that was lost, which goes out again on this way.
+    pub(super) fn resend(&mut self, now: Mono, at: usize) -> Option<(u32, Sent)> {
         let sequence = self.lost.pop_first()?;
-        let delivered = (self.delivered, self.delivered_at);
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let sent = self.flight.get_mut(index)?;
-        (sent.sent_at, sent.delivered, sent.state) = (now, delivered, State::OnItsWay);
+        let lane = &mut self.lanes[at];
+        (sent.lane, sent.sent_at, sent.delivered, sent.state) = (number(at), now, lane.progress(), State::OnItsWay);
         sent.transmissions += 1;
-        self.in_flight += size(&sent.payload);
+        lane.sent(now, size(&sent.payload));
         Some((sequence, sent.clone()))
     }
 
@@ -171,8 +222,7 @@ impl SendHalf {
     pub(super) fn repeat_first(&mut self) {
         let Some(sent) = self.flight.front_mut().filter(|_| self.first == 0) else { return };
         if sent.state == State::OnItsWay && sent.transmissions == 1 {
-            sent.state = State::Lost;
-            self.in_flight -= size(&sent.payload);
+            sent.lose(&mut self.lanes);
             self.lost.insert(0);
         }
     }
@@ -181,8 +231,7 @@ impl SendHalf {
     pub(super) fn repeat_last(&mut self) {
         let last = self.next_sequence().wrapping_sub(1);
         if let Some(sent) = self.flight.back_mut().filter(|sent| sent.state == State::OnItsWay) {
-            sent.state = State::Lost;
-            self.in_flight -= size(&sent.payload);
+            sent.lose(&mut self.lanes);
             self.lost.insert(last);
         }
     }
@@ -190,149 +239,139 @@ impl SendHalf {
     /// All packets that are on their way are taken for lost but the first is the one that finds out: for when nothing comes
     /// back. How often that packet has been sent.
     pub(super) fn time_out(&mut self) -> u32 {
-        for (index, sent) in (0u32..).zip(self.flight.iter_mut()) {
-            if sent.state == State::OnItsWay {
-                sent.state = State::Lost;
-                self.in_flight -= size(&sent.payload);
-                self.lost.insert(self.first.wrapping_add(index));
-            }
-        }
+        (0..self.lanes.len()).for_each(|at| self.time_out_lane(at));
         self.flight.front().map_or(0, |sent| sent.transmissions)
     }
 
-    /// The other side says what has come: all up to `through` but `nacks`. What was never sent is no matter.
-    pub(super) fn acked(&mut self, now: Mono, through: u32, nacks: &[u32]) -> Outcome {
-        let mut outcome = Outcome::default();
+    /// All packets that are on this way are taken for lost: nothing comes back from it.
+    pub(super) fn time_out_lane(&mut self, at: usize) {
+        let (first, lane) = (self.first, number(at));
+        for (index, sent) in (0u32..).zip(self.flight.iter_mut()) {
+            if sent.lane == lane && sent.state == State::OnItsWay {
+                sent.lose(&mut self.lanes);
+                self.lost.insert(first.wrapping_add(index));
+            }
+        }
+    }
+
+    /// The other side says what has come: all up to `through` but `nacks`. What was never sent is no matter. True if it says of something
+    /// for the first time that it has come.
+    pub(super) fn acked(&mut self, now: Mono, through: u32, nacks: &[u32]) -> bool {
         let behind = through.wrapping_sub(self.first);
         let count = usize::try_from(behind).unwrap_or(usize::MAX).saturating_add(1);
         // An acknowledgement of older packets, or of what was never sent.
         if count > self.flight.len() {
-            return outcome;
+            return false;
         }
         let mut nacks = nacks.to_vec();
         nacks.sort_unstable();
-        let (mut bytes, mut newest): (u64, Option<Sent>) = (0, None);
+        let mut acked = [None; MOST_LANES];
         for (index, sent) in (0u32..).zip(self.flight.iter_mut()).take(count) {
             let sequence = self.first.wrapping_add(index);
             if sent.state == State::Acked || nacks.binary_search(&sequence).is_ok() {
                 continue;
             }
             if sent.state == State::OnItsWay {
-                self.in_flight -= size(&sent.payload);
+                self.lanes[usize::from(sent.lane)].left(size(&sent.payload));
             } else {
                 self.lost.remove(&sequence);
             }
             sent.state = State::Acked;
-            bytes += size(&sent.payload);
+            sent.add_to(&mut acked[usize::from(sent.lane)]);
             self.held.remove(sent.payload.len());
             sent.payload = Bytes::new();
-            if newest.as_ref().is_none_or(|newest| newest.sent_at <= sent.sent_at) {
-                newest = Some(sent.clone());
-            }
         }
-        if let Some(newest) = newest {
-            outcome.progress = true;
-            self.newest = self.newest.max(newest.sent_at);
-            self.delivered += bytes;
-            self.delivered_at = now;
-            let rtt = (newest.transmissions == 1).then(|| now.saturating_sub(newest.sent_at));
-            if let Some(rtt) = rtt {
-                self.measured(rtt);
-                self.sample = Some((newest.sent_at, rtt));
-            }
-            while self.flight.front().is_some_and(|sent| sent.state == State::Acked) {
-                self.flight.pop_front();
-                self.first = self.first.wrapping_add(1);
-            }
-            let (prior, prior_at) = newest.delivered;
-            outcome.ack = Some(Ack {
-                now,
-                bytes,
-                rtt,
-                delivered: Some((self.delivered - prior, now.saturating_sub(prior_at))),
-                prior,
-                total: self.delivered,
-                limited: newest.limited,
-                in_flight: self.in_flight,
-            });
+        let mut acks = [None; MOST_LANES];
+        for ((acked, ack), lane) in acked.iter().zip(&mut acks).zip(&mut self.lanes) {
+            *ack = acked.as_ref().map(|acked| lane.acked(now, acked));
         }
-        outcome.lost = self.find_lost(&nacks);
+        self.delivered += acked.iter().flatten().map(|acked| acked.bytes).sum::<u64>();
+        if let (Some(acked), Some(ack)) = (&acked[0], &acks[0])
+            && let Some(rtt) = ack.rtt
+        {
+            self.sample = Some((acked.sent_at, rtt));
+        }
+        while self.flight.front().is_some_and(|sent| sent.state == State::Acked) {
+            self.flight.pop_front();
+            self.first = self.first.wrapping_add(1);
+        }
+        self.find_lost(now, &nacks);
         if nacks.len() >= FULL {
             self.give_up_unspoken(now, through);
         }
-        outcome
+        for (ack, lane) in acks.iter().zip(&mut self.lanes) {
+            ack.iter().for_each(|ack| lane.congestion.on_ack(ack));
+        }
+        acks.iter().any(Option::is_some)
     }
 
     /// An acknowledgement that names as many missing packets as it can says nothing of those behind, which may be thousands. What should
     /// have been acknowledged long ago is sent again then, some of it in vain: to wait until all before it is repaired takes a round
     /// trip for each 255 packets.
     fn give_up_unspoken(&mut self, now: Mono, through: u32) {
-        let Some(srtt) = self.srtt else { return };
-        let patience = srtt * UNSPOKEN_TRIPS + 4 * self.rttvar;
         let spoken = usize::try_from(through.wrapping_sub(self.first).wrapping_add(1)).unwrap_or(usize::MAX);
         for (index, sent) in (0u32..).zip(self.flight.iter_mut()).skip(spoken) {
-            if sent.state == State::OnItsWay && sent.sent_at + patience <= now {
-                sent.state = State::Lost;
-                self.in_flight -= size(&sent.payload);
+            let patience = self.lanes[usize::from(sent.lane)].patience(UNSPOKEN_TRIPS);
+            if sent.state == State::OnItsWay && patience.is_some_and(|patience| sent.sent_at + patience <= now) {
+                sent.lose(&mut self.lanes);
                 self.lost.insert(self.first.wrapping_add(index));
             }
         }
     }
 
     /// Packets that are reported missing, and were sent long enough before one that has come.
-    fn find_lost(&mut self, nacks: &[u32]) -> Vec<(Mono, u64)> {
-        let reordering = self.srtt.unwrap_or(Duration::from_millis(500)) / 4;
-        let mut lost = Vec::new();
+    fn find_lost(&mut self, now: Mono, nacks: &[u32]) {
+        let several = self.lanes.len() > 1;
         for nack in nacks {
             let index = usize::try_from(nack.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-            let Some(sent) = self.flight.get_mut(index) else { continue };
-            if sent.state == State::OnItsWay && sent.sent_at + reordering.max(Duration::from_millis(5)) <= self.newest {
-                sent.state = State::Lost;
-                self.in_flight -= size(&sent.payload);
-                lost.push((sent.sent_at, size(&sent.payload)));
+            let Some(sent) = self.flight.get_mut(index).filter(|sent| sent.state == State::OnItsWay) else { continue };
+            let at = usize::from(sent.lane);
+            let patience = self.lanes[at].patience(LATE_TRIPS).filter(|_| several);
+            if self.lanes[at].is_overdue(sent.sent_at) || patience.is_some_and(|within| sent.sent_at + within <= now) {
+                sent.lose(&mut self.lanes);
+                self.lanes[at].congestion.on_loss(sent.sent_at, size(&sent.payload));
                 self.lost.insert(*nack);
             }
         }
-        lost
     }
 
-    fn measured(&mut self, rtt: Duration) {
-        match self.srtt {
-            None => (self.srtt, self.rttvar) = (Some(rtt), rtt / 2),
-            Some(srtt) => {
-                self.rttvar = (self.rttvar * 3 + srtt.abs_diff(rtt)) / 4;
-                self.srtt = Some((srtt * 7 + rtt) / 8);
-            }
-        }
-    }
-
-    /// A round trip that was not asked for yet, and when it began.
+    /// A round trip on the first way that was not asked for yet, and when it began.
     pub(super) fn take_sample(&mut self) -> Option<(Mono, Duration)> {
         self.sample.take()
     }
 
+    /// The round trip of the first way.
     pub(super) fn srtt(&self) -> Option<Duration> {
-        self.srtt
+        self.first_lane().srtt()
     }
 
-    /// How long to wait for an answer.
+    /// Bytes that have been delivered in all.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// How long to wait for an answer, whichever way it was asked on.
     pub(super) fn timeout(&self, first: Duration) -> Duration {
-        // INTEROP: acknowledgements are held back for up to half a second (Java).
-        const LEAST: Duration = Duration::from_millis(600);
-        self.srtt.map_or(first, |srtt| (srtt + 4 * self.rttvar).max(srtt + srtt / 4).max(LEAST))
+        self.lanes.iter().filter(|lane| lane.open).map(|lane| lane.timeout(first)).max().unwrap_or(first)
     }
 
     /// How long to wait until the last packet is asked about, which no later one shows to be lost. `None` as long as no round trip is known.
     pub(super) fn probe_timeout(&self) -> Option<Duration> {
         // An acknowledgement that is asked for comes at once, where processors are not busy.
         const LEAST: Duration = Duration::from_millis(150);
-        self.srtt.map(|srtt| (2 * srtt + 4 * self.rttvar).max(LEAST))
+        let patience = self.lanes.iter().filter(|lane| lane.open).filter_map(|lane| lane.patience(PROBE_TRIPS)).max();
+        patience.map(|patience| patience.max(LEAST))
     }
 
     /// Nothing is left of what the application gave.
     pub(super) fn is_empty(&self) -> bool {
         !self.waiting.has_remaining() && self.flight.is_empty()
     }
+}
+
+/// A way's number, of which there are few.
+fn number(at: usize) -> u8 {
+    u8::try_from(at).unwrap_or(u8::MAX)
 }
 
 fn size(payload: &Bytes) -> u64 {
@@ -348,9 +387,9 @@ mod tests {
     }
 
     fn half(packets: u64) -> SendHalf {
-        let mut half = SendHalf::new(at(0), &Memory::new(usize::MAX));
+        let mut half = SendHalf::new(at(0), &Memory::new(usize::MAX), 128);
         for n in 0..packets {
-            assert_eq!(u64::from(half.sent(at(n * 10), Bytes::from_static(b"x"), 0, true)), n);
+            assert_eq!(u64::from(half.sent(at(n * 10), 0, Bytes::from_static(b"x"), 0, true)), n);
         }
         half
     }
@@ -358,29 +397,28 @@ mod tests {
     #[test]
     fn what_has_come_is_gone_and_what_is_missing_is_sent_again_once() {
         let mut half = half(10);
-        let outcome = half.acked(at(300), 9, &[2, 5]);
-        assert_eq!(outcome.ack.map(|ack| (ack.bytes, ack.rtt)), Some((8 * 23, Some(at(210)))));
+        assert!(half.acked(at(300), 9, &[2, 5]));
+        assert_eq!((half.delivered(), half.srtt()), (8 * 23, Some(at(210))));
         assert_eq!(
-            (outcome.lost, half.unacked()),
-            (vec![(at(20), 23)], 8),
+            (half.lost.len(), half.unacked()),
+            (1, 8),
             "packet 5 was sent too shortly before the last that came"
         );
-        assert_eq!(half.resend(at(310)).map(|(n, sent)| (n, sent.transmissions)), Some((2, 2)));
-        assert!(half.resend(at(310)).is_none());
-        let outcome = half.acked(at(320), 9, &[2, 5]);
-        assert!(!outcome.progress && outcome.lost.is_empty());
+        assert_eq!(half.resend(at(310), 0).map(|(n, sent)| (n, sent.transmissions)), Some((2, 2)));
+        assert!(half.resend(at(310), 0).is_none());
+        assert!(!half.acked(at(320), 9, &[2, 5]) && !half.has_lost());
         half.acked(at(600), 9, &[]);
-        assert!(half.is_empty() && half.in_flight() == 0);
+        assert!(half.is_empty() && half.first_lane().in_flight() == 0);
     }
 
     #[test]
     fn acknowledgements_of_what_was_never_sent_and_of_the_past_change_nothing() {
         let mut half = half(5);
         for through in [5, 1000, u32::MAX, u32::MAX / 2] {
-            assert!(!half.acked(at(100), through, &[]).progress, "{through}");
+            assert!(!half.acked(at(100), through, &[]), "{through}");
         }
         half.acked(at(100), 2, &[]);
-        assert!(!half.acked(at(110), 1, &[0, 1]).progress);
+        assert!(!half.acked(at(110), 1, &[0, 1]));
         assert_eq!(half.unacked(), 2);
         half.acked(at(120), 4, &[7, 9, 0]);
         assert_eq!(half.unacked(), 0);
@@ -390,10 +428,28 @@ mod tests {
     fn after_a_silence_all_goes_out_again_in_its_order() {
         let mut half = half(3);
         assert_eq!(half.time_out(), 1);
-        assert_eq!(half.in_flight(), 0);
-        assert_eq!(half.resend(at(900)).unwrap().0, 0);
+        assert_eq!(half.first_lane().in_flight(), 0);
+        assert_eq!(half.resend(at(900), 0).unwrap().0, 0);
         assert_eq!(half.time_out(), 2);
-        let again: Vec<u32> = std::iter::from_fn(|| half.resend(at(2000)).map(|(n, _)| n)).collect();
+        let again: Vec<u32> = std::iter::from_fn(|| half.resend(at(2000), 0).map(|(n, _)| n)).collect();
         assert_eq!(again, [0, 1, 2]);
+    }
+
+    /// Two ways, the second far shorter than the first.
+    #[test]
+    fn what_comes_on_another_way_says_nothing_of_what_is_missing_on_this() {
+        let mut half = half(0);
+        assert_eq!(half.open_lane(at(0)), Some(1));
+        for n in 0..10 {
+            half.sent(at(n * 100), usize::from(n % 2 == 1), Bytes::from_static(b"x"), 0, true);
+        }
+        assert!(half.acked(at(950), 9, &[0, 2, 4, 6, 8]));
+        assert!(!half.has_lost(), "they are on a longer way");
+        assert!(half.acked(at(1500), 9, &[0, 2, 6, 8]) && half.has_lost(), "packet 0 was sent long before packet 4");
+        assert_eq!(half.resend(at(1500), 1).map(|(n, sent)| (n, sent.lane)), Some((0, 1)));
+        half.time_out_lane(0);
+        let again: Vec<u32> = std::iter::from_fn(|| half.resend(at(1600), 1).map(|(n, _)| n)).collect();
+        assert_eq!(again, [2, 6, 8], "what is on the other way is left alone");
+        assert_eq!(half.lanes().iter().map(|lane| lane.in_flight()).collect::<Vec<_>>(), [0, 4 * 23]);
     }
 }

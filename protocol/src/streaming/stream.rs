@@ -12,13 +12,15 @@
 //!
 //! spec: streaming
 
+mod room;
 mod transmit;
 
-use super::congestion::{Congestion, Model};
+use super::lanes::{Lane, MOST_LANES, MOST_TOLD};
 use super::memory::{self, Memory};
 use super::packet::{CHOKE, Packet, flag};
 use super::receive::{ReceiveHalf, Taken};
 use super::send::SendHalf;
+use super::spread::{Counts, Spread, Verdict};
 use crate::time::Mono;
 use bytes::Bytes;
 use std::time::Duration;
@@ -49,12 +51,6 @@ const UNTIL_FIRST: usize = 2;
 /// The answer to a first packet is sent twice when another follows it and it has not been acknowledged after this. INTEROP: i2pd gives
 /// up a stream whose first packet comes 200 ms later than another.
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
-
-/// Packets that may leave at once, when the pace would have them leave one by one.
-const BURST: u32 = 4;
-
-/// And what it would have let go in this time: whoever serves the stream looks at it only every other millisecond.
-const BURST_TIME: Duration = Duration::from_millis(5);
 
 /// A stream that both sides have closed is done when our closing packet has gone out so often, even if nobody says that it came. INTEROP:
 /// i2pd forgets a stream that it has closed itself, and acknowledges nothing of it any more. Fewer, and where one packet in seven is
@@ -156,7 +152,10 @@ pub struct Stream {
     ids: (u32, u32),
     send: SendHalf,
     receive: ReceiveHalf,
-    congestion: Box<dyn Congestion>,
+    /// Whether it takes more than one way.
+    spread: Spread,
+    /// It shares its ways with no other stream.
+    alone: bool,
     /// The most packets from the first that is not acknowledged on: what the other side keeps while that one is missing.
     span: u32,
     /// The most that goes into a packet to the other side.
@@ -173,7 +172,6 @@ pub struct Stream {
     /// Its answer is waited for until then; how often that was in vain.
     timeout: Option<Mono>,
     backoff: u32,
-    next_paced: Mono,
     first_again: Option<Mono>,
     /// The last packet goes out once more then, if nothing was acknowledged since the timeout was set.
     probe: Option<Mono>,
@@ -182,8 +180,8 @@ pub struct Stream {
     last_sent: Mono,
     since_urgent: u32,
     keep_alive_due: bool,
-    /// The path seems to be broken.
-    suspicious: bool,
+    /// The ways that seem to be broken.
+    suspicious: [bool; MOST_LANES],
     /// Since when nothing new comes, only what came before.
     repeats_since: Option<Mono>,
     retransmitted: u64,
@@ -210,9 +208,10 @@ impl Stream {
         Self {
             phase,
             ids,
-            send: SendHalf::new(now, memory),
+            send: SendHalf::new(now, memory, config.max_window.min(MAX_TO_JAVA)),
             receive: ReceiveHalf::new(config.receive_buffer, memory),
-            congestion: Box::new(Model::new(config.max_window.min(MAX_TO_JAVA))),
+            spread: Spread::new(),
+            alone: true,
             span: config.max_window.min(MAX_TO_JAVA),
             payload: USUAL_PAYLOAD.min(config.max_payload).into(),
             begun: false,
@@ -222,7 +221,6 @@ impl Stream {
             choked: false,
             timeout: None,
             backoff: 0,
-            next_paced: now,
             first_again: None,
             probe: None,
             flush: None,
@@ -230,7 +228,7 @@ impl Stream {
             last_sent: now,
             since_urgent: 0,
             keep_alive_due: false,
-            suspicious: false,
+            suspicious: [false; MOST_LANES],
             repeats_since: None,
             retransmitted: 0,
             config,
@@ -269,7 +267,7 @@ impl Stream {
             return 0;
         }
         // What the window takes next must be here when it does.
-        let wanted = usize::try_from(self.congestion.window()).unwrap_or(usize::MAX).saturating_mul(2);
+        let wanted = usize::try_from(self.windows()).unwrap_or(usize::MAX).saturating_mul(2);
         let most = wanted.max(memory::FLOOR).min(self.config.send_buffer);
         self.send.allowed(most).saturating_sub(self.send.held())
     }
@@ -332,9 +330,18 @@ impl Stream {
         }
     }
 
-    /// The packets go another way from now on.
-    pub fn new_path(&mut self, now: Mono) {
-        self.congestion.on_new_path(now);
+    /// Packets of this lane go another way from now on.
+    pub fn new_path(&mut self, now: Mono, lane: usize) {
+        if let Some(lane) = self.send.lanes_mut().get_mut(lane) {
+            lane.new_path(now);
+        }
+    }
+
+    /// There is no way for this lane but that of the first.
+    pub fn no_lane(&mut self, now: Mono, lane: usize) {
+        if self.close_lane(lane) {
+            self.spread.failed(now);
+        }
     }
 
     /// Says what has come so far, though nothing new has.
@@ -349,9 +356,11 @@ impl Stream {
         self.settle(now);
     }
 
-    /// So many packets may be on their way of which nothing is known yet; see [`Congestion::share`].
-    pub fn share(&mut self, packets: u32) {
-        self.congestion.share(packets);
+    /// So many packets may be on their way of which nothing is known yet; see [`super::congestion::Congestion::share`]. `alone`: no other
+    /// stream shares the way.
+    pub fn share(&mut self, packets: u32, alone: bool) {
+        self.alone = alone;
+        self.send.lanes_mut().iter_mut().for_each(|lane| lane.congestion.share(packets));
     }
 
     /// True if it has something to send, or something on its way.
@@ -376,14 +385,21 @@ impl Stream {
         self.send.take_sample()
     }
 
-    /// True once after the path has let us wait in vain.
-    pub fn take_suspicion(&mut self) -> bool {
-        std::mem::take(&mut self.suspicious)
+    /// A lane that has let us wait in vain, once each.
+    pub fn take_suspicion(&mut self) -> Option<usize> {
+        let at = self.suspicious.iter().position(|suspicious| *suspicious)?;
+        self.suspicious[at] = false;
+        Some(at)
+    }
+
+    /// What became of further lanes since this was asked last.
+    pub(super) fn take_lane_counts(&mut self) -> Counts {
+        self.spread.take_counts()
     }
 
     /// The round trip, the window in bytes, and packets sent again.
     pub fn figures(&self) -> (Option<Duration>, u64, u64) {
-        (self.send.srtt(), self.congestion.window(), self.retransmitted)
+        (self.send.srtt(), self.windows(), self.retransmitted)
     }
 
     /// Takes a packet of this stream.
@@ -440,7 +456,7 @@ impl Stream {
     /// No more than so many packets are taken by the other side.
     fn limit(&mut self, packets: u32) {
         self.span = packets.min(self.config.max_window);
-        self.congestion.limit(self.span);
+        self.send.limit(self.span);
     }
 
     /// When the same comes again and again, what we answer does not arrive, and only a change of our own way can help: we wait for
@@ -450,7 +466,7 @@ impl Stream {
             (Taken::New, _) => self.repeats_since = None,
             (Taken::Before, None) => self.repeats_since = Some(now),
             (Taken::Before, Some(since)) if now >= since + REPEATS => {
-                (self.suspicious, self.repeats_since) = (true, Some(now));
+                (self.suspicious[0], self.repeats_since) = (true, Some(now));
             }
             (Taken::Before, Some(_)) | (Taken::NoRoom, _) => {}
         }
@@ -466,17 +482,11 @@ impl Stream {
     fn acknowledged(&mut self, now: Mono, packet: &Packet) {
         // The numbers in a first packet are the hash of its target.
         let nacks: &[u32] = if packet.has(flag::SYNCHRONIZE) { &[] } else { &packet.nacks };
-        let outcome = self.send.acked(now, packet.ack_through, nacks);
-        for (sent, bytes) in &outcome.lost {
-            self.congestion.on_loss(*sent, *bytes);
-        }
-        if let Some(ack) = &outcome.ack {
-            self.congestion.on_ack(ack);
-        }
-        if outcome.progress {
+        if self.send.acked(now, packet.ack_through, nacks) {
             self.backoff = 0;
             (self.timeout, self.probe) = (None, None);
             self.arm(now);
+            self.judge_lanes(now);
         }
     }
 
@@ -487,14 +497,6 @@ impl Stream {
             // spec: RFC 8985 §7 — when the end of what was sent is lost, nothing that comes shows it.
             self.probe =
                 self.send.probe_timeout().filter(|probe| self.backoff == 0 && *probe < wait).map(|probe| now + probe);
-        }
-    }
-
-    /// Looks whether both sides are done.
-    fn settle(&mut self, now: Mono) {
-        let said = self.close_sent.is_some() && self.send.is_empty();
-        if said && self.receive.is_complete() && self.phase == Phase::Open {
-            self.phase = Phase::Lingering { until: now + self.config.linger };
         }
     }
 
@@ -517,6 +519,7 @@ impl Stream {
         if self.timeout.is_some_and(|timeout| now >= timeout) {
             self.timed_out(now);
         }
+        self.end_silent_lanes(now);
         if self.first_again.take_if(|at| now >= *at).is_some() {
             self.send.repeat_first();
         }
@@ -546,12 +549,13 @@ impl Stream {
             self.phase = Phase::Ended(if unreachable { End::Unreachable } else { End::TimedOut });
             return;
         }
-        self.congestion.on_timeout(now);
+        self.send.lanes_mut().iter_mut().for_each(|lane| lane.congestion.on_timeout(now));
+        self.back_to_one_lane(now);
         // Where something comes back the way is alive, and has lost a burst: another way would have to be tried out from the beginning.
-        self.suspicious |=
+        self.suspicious[0] |=
             self.backoff > 1 || now >= self.last_heard + self.send.timeout(self.config.first_timeout) / 2;
         // What finds out whether the path lives again is one packet; the others wait for its answer.
-        self.next_paced = now;
+        self.send.lanes_mut().iter_mut().for_each(|lane| lane.next_paced = now);
         self.arm(now);
     }
 
@@ -568,9 +572,9 @@ impl Stream {
             Phase::Open => {
                 let silence = self.last_heard.max(self.last_sent) + self.config.keep_alive;
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
-                let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.fits());
+                let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.has_room());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
-                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again, self.probe]
+                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again, self.probe, self.silence()]
                     .into_iter()
                     .flatten()
                     .min()
@@ -586,23 +590,16 @@ impl Stream {
     /// When the pace lets something go that could go otherwise.
     fn paced(&self) -> Option<Mono> {
         let full = self.begun && self.phase == Phase::Open && self.send.waiting() >= self.payload;
-        (self.send.has_lost() && self.fits_again() || full && self.fits()).then_some(self.next_paced)
+        let again = self.paced_lane(|lane| self.fits_again(lane)).filter(|_| self.send.has_lost());
+        let new = self.paced_lane(|lane| self.fits(lane)).filter(|_| full && self.fits_span());
+        [again, new].into_iter().flatten().map(|at| self.send.lanes()[at].next_paced).min()
     }
 
-    /// True if the window has room for a packet, and the other side keeps it even if the first of those under way is lost.
-    fn fits(&self) -> bool {
-        let most = if self.choked { 1 } else { self.window() };
-        let span = if self.send.has_first() { self.span as usize } else { UNTIL_FIRST };
-        self.send.in_flight() < most && self.send.unacked() < span
-    }
-
-    /// True if a packet that was lost may go. Who has no room has it again when what is missing has come, so that goes all the same.
-    fn fits_again(&self) -> bool {
-        let window = self.window();
-        self.send.in_flight() < if self.choked { window.min(AGAIN_TO_CHOKED) } else { window }
-    }
-
-    fn window(&self) -> u64 {
-        if self.backoff > 0 { 1 } else { self.congestion.window() }
+    /// Looks whether both sides are done.
+    fn settle(&mut self, now: Mono) {
+        let said = self.close_sent.is_some() && self.send.is_empty();
+        if said && self.receive.is_complete() && self.phase == Phase::Open {
+            self.phase = Phase::Lingering { until: now + self.config.linger };
+        }
     }
 }

@@ -119,6 +119,8 @@ pub enum Out {
         ports: Ports,
         /// The stream, for whoever asks it later.
         stream: u32,
+        /// Its lane: packets of different lanes go different ways, if there are.
+        lane: usize,
         /// The bytes.
         bytes: Vec<u8>,
     },
@@ -131,8 +133,8 @@ pub enum Out {
     },
     /// Something may be read or written, or the stream has ended: look at it.
     Changed(u32),
-    /// Nothing comes back from this destination: another way may be better.
-    Suspicious(DestinationHash),
+    /// Nothing comes back from this destination on this lane: another way may be better.
+    Suspicious(DestinationHash, usize),
     /// The ping of this number was answered.
     Pong(u32),
 }
@@ -148,6 +150,10 @@ pub struct Stats {
     pub sent: u64,
     /// Packets sent again.
     pub retransmitted: u64,
+    /// Lanes beside the first that were opened.
+    pub lanes_opened: u64,
+    /// Those of them that were worth it.
+    pub lanes_kept: u64,
     /// Packets received.
     pub received: u64,
     /// Pings answered.
@@ -289,7 +295,7 @@ impl Streams {
         let mut packet = Packet::new(id, 0, 0);
         packet.flags = flag::ECHO | flag::NO_ACK | flag::FROM | flag::SIGNATURE;
         if let Some(bytes) = encode(&self.us, &remote, packet) {
-            self.out.push_back(Out::Packet { to: remote, ports: Ports::default(), stream: 0, bytes });
+            self.out.push_back(Out::Packet { to: remote, ports: Ports::default(), stream: 0, lane: 0, bytes });
         }
     }
 
@@ -401,10 +407,17 @@ impl Streams {
         self.round_trip.take()
     }
 
-    /// What goes to this destination takes another way from now on.
-    pub fn new_path(&mut self, now: Now, remote: &DestinationHash) {
+    /// What goes to this destination on this lane takes another way from now on.
+    pub fn new_path(&mut self, now: Now, remote: &DestinationHash, lane: usize) {
         for entry in self.entries.values_mut().filter(|entry| entry.remote == *remote) {
-            entry.stream.new_path(now.mono);
+            entry.stream.new_path(now.mono, lane);
+        }
+    }
+
+    /// To this destination there is no way for this lane but that of the first.
+    pub fn no_lane(&mut self, now: Now, remote: &DestinationHash, lane: usize) {
+        for entry in self.entries.values_mut().filter(|entry| entry.remote == *remote) {
+            entry.stream.no_lane(now.mono, lane);
         }
     }
 
@@ -469,8 +482,8 @@ impl Streams {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.timer = None;
                 entry.stream.handle_timeout(now.mono);
-                if entry.stream.take_suspicion() {
-                    self.out.push_back(Out::Suspicious(entry.remote));
+                while let Some(lane) = entry.stream.take_suspicion() {
+                    self.out.push_back(Out::Suspicious(entry.remote, lane));
                 }
                 if entry.stream.is_done() {
                     self.out.push_back(Out::Changed(id));
@@ -510,22 +523,25 @@ impl Streams {
         entry.queued = false;
         let way = self.ways.entry(entry.remote).or_default();
         way.is_busy(std::mem::replace(&mut entry.busy, entry.stream.is_busy()), entry.busy);
-        entry.stream.share(way.share());
+        entry.stream.share(way.share(), way.is_alone());
         let mut count = 0;
         while count < TURN
-            && let Some(packet) = entry.stream.poll_packet(now.mono)
+            && let Some((lane, packet)) = entry.stream.poll_packet(now.mono)
         {
             count += 1;
             self.stats.sent += 1;
             let (remote, ports) = (entry.remote, entry.ports);
             if let Some(bytes) = encode(&self.us, &remote, packet) {
-                self.out.push_back(Out::Packet { to: remote, ports, stream: id, bytes });
+                self.out.push_back(Out::Packet { to: remote, ports, stream: id, lane, bytes });
             }
         }
         way.is_busy(std::mem::replace(&mut entry.busy, entry.stream.is_busy()), entry.busy);
         way.round_trip = entry.stream.round_trip().or(way.round_trip);
         let again = entry.stream.figures().2;
         self.stats.retransmitted += again - std::mem::replace(&mut entry.retransmitted, again);
+        let lanes = entry.stream.take_lane_counts();
+        self.stats.lanes_opened += lanes.opened;
+        self.stats.lanes_kept += lanes.kept;
         let is_over = entry.stream.is_over() && !std::mem::replace(&mut entry.over, true);
         way.over += usize::from(is_over);
         let timer = entry.stream.poll_timeout();

@@ -1,44 +1,40 @@
 //! What a stream sends, and when: first what was lost, then what is new, and acknowledgements with either or alone.
 
-use super::{BURST, BURST_TIME, FIRST_AGAIN, Phase, Stream, USUAL_PAYLOAD};
+use super::{FIRST_AGAIN, Phase, Stream, USUAL_PAYLOAD};
 use crate::streaming::packet::{Packet, flag};
 use crate::time::Mono;
 use bytes::Bytes;
-use std::time::Duration;
 
 impl Stream {
-    /// The next packet, if one is to go now. Who sends it puts in who we are and signs, as its flags ask.
-    pub fn poll_packet(&mut self, now: Mono) -> Option<Packet> {
+    /// The next packet, if one is to go now, and the lane that it takes. Who sends it puts in who we are and signs, as its flags ask.
+    pub fn poll_packet(&mut self, now: Mono) -> Option<(usize, Packet)> {
         if std::mem::take(&mut self.reset_due) {
             // INTEROP: i2pd takes a number of zero for an acknowledgement alone, and goes on to send.
             let mut packet = Packet::new(self.ids.1, self.ids.0, self.send.next_sequence());
             packet.flags = flag::RESET | flag::SIGNATURE;
-            return Some(packet);
+            return Some((0, packet));
         }
         match self.phase {
             Phase::Ended(_) => return None,
-            Phase::Lingering { .. } => return self.plain_ack(now),
+            Phase::Lingering { .. } => return Some((0, self.plain_ack(now)?)),
             Phase::Connecting { .. } | Phase::Open => {}
         }
         let packet = self.retransmission(now).or_else(|| self.new_packet(now));
-        packet.or_else(|| self.plain_ack(now))
+        packet.or_else(|| Some((0, self.plain_ack(now)?)))
     }
 
-    fn retransmission(&mut self, now: Mono) -> Option<Packet> {
-        if !self.fits_again() || now < self.next_paced {
-            return None;
-        }
-        let (sequence, sent) = self.send.resend(now)?;
+    fn retransmission(&mut self, now: Mono) -> Option<(usize, Packet)> {
+        let lane = self.lane_now(now, |lane| self.fits_again(lane))?;
+        let (sequence, sent) = self.send.resend(now, lane)?;
         self.retransmitted += 1;
-        self.went(now, sent.payload.len());
-        Some(self.packet(sequence, sent.flags, sent.payload, true))
+        self.went(now);
+        Some((lane, self.packet(sequence, sent.flags, sent.payload, true)))
     }
 
-    fn new_packet(&mut self, now: Mono) -> Option<Packet> {
+    fn new_packet(&mut self, now: Mono) -> Option<(usize, Packet)> {
         let keep_alive = std::mem::take(&mut self.keep_alive_due);
-        if !self.is_new_due(now) && !keep_alive {
-            return None;
-        }
+        let due = self.new_due(now);
+        let lane = due.or_else(|| keep_alive.then_some(0))?;
         let mut flags = 0;
         if !self.begun {
             flags |= flag::SYNCHRONIZE;
@@ -61,43 +57,38 @@ impl Stream {
             self.flush = Some(now);
         }
         self.begun = true;
-        let (len, limited) = (payload.len(), !last);
-        let sequence = self.send.sent(now, payload.clone(), flags, limited);
-        self.went(now, len);
+        let sequence = self.send.sent(now, lane, payload.clone(), flags, !last);
+        self.went(now);
         if sequence == 1 && self.send.unacked() == 2 {
             self.first_again = Some(now + FIRST_AGAIN);
         }
-        let urgent = last || !self.fits() || self.since_urgent >= 8;
+        let urgent = last || !self.has_room() || self.since_urgent >= 8;
         self.since_urgent = if urgent { 0 } else { self.since_urgent + 1 };
-        Some(self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0))
+        Some((lane, self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0)))
     }
 
-    /// Whether a new packet is to go now.
-    fn is_new_due(&self, now: Mono) -> bool {
+    /// The lane of a new packet that is to go now.
+    fn new_due(&self, now: Mono) -> Option<usize> {
         let flush = self.flush.is_some_and(|flush| now >= flush);
         if !self.begun {
-            return flush;
+            return flush.then_some(0);
         }
         // INTEROP: i2pd sends one packet only before it is answered, and others drop what they cannot place.
-        if matches!(self.phase, Phase::Connecting { .. }) || !self.fits() || self.close_sent.is_some() {
-            return false;
+        if matches!(self.phase, Phase::Connecting { .. }) || !self.fits_span() || self.close_sent.is_some() {
+            return None;
         }
         let (waiting, close) = (self.send.waiting(), self.closing);
         if waiting >= self.payload {
-            return now >= self.next_paced;
+            return self.lane_now(now, |lane| self.fits(lane));
         }
-        if waiting == 0 { close } else { flush || self.send.unacked() == 0 }
+        // What is less than a packet does not wait for the pace.
+        let due = if waiting == 0 { close } else { flush || self.send.unacked() == 0 };
+        self.paced_lane(|lane| self.fits(lane)).filter(|_| due)
     }
 
-    /// A packet of so much payload goes out.
-    fn went(&mut self, now: Mono, len: usize) {
+    /// A packet goes out.
+    fn went(&mut self, now: Mono) {
         self.last_sent = now;
-        self.congestion.on_sent(now, self.send.in_flight());
-        if let Some(pace) = self.congestion.pace() {
-            let gap = Duration::from_secs_f64((len + 22) as f64 / pace.max(1.0)).min(Duration::from_secs(1));
-            // Time that was not used is made up for by a short burst.
-            self.next_paced = self.next_paced.max(now.saturating_sub(BURST_TIME.max(gap * BURST))) + gap;
-        }
         self.arm(now);
     }
 

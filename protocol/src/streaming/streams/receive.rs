@@ -90,7 +90,7 @@ impl Streams {
         if let Ok(bytes) = pong.to_bytes() {
             self.stats.pongs += 1;
             let ports = Ports { from: ports.to, to: ports.from };
-            self.out.push_back(Out::Packet { to: remote, ports, stream: 0, bytes });
+            self.out.push_back(Out::Packet { to: remote, ports, stream: 0, lane: 0, bytes });
         }
         Ok(())
     }
@@ -146,8 +146,8 @@ impl Streams {
         }
         entry.stream.handle_packet(now.mono, packet);
         self.round_trip = entry.stream.take_round_trip().map(|(at, round_trip)| (entry.remote, at, round_trip));
-        if entry.stream.take_suspicion() {
-            self.out.push_back(Out::Suspicious(entry.remote));
+        while let Some(lane) = entry.stream.take_suspicion() {
+            self.out.push_back(Out::Suspicious(entry.remote, lane));
         }
         self.out.push_back(Out::Changed(id));
         self.serve(id);

@@ -1,6 +1,9 @@
 //! Two ends in virtual time over a path that loses, delays, overtakes and repeats.
 
+mod lanes;
+
 use super::*;
+use crate::streaming::lanes::MOST_LANES;
 use crate::time::Wall;
 use proptest::prelude::*;
 use ramson_crypto::sign::SigningKey;
@@ -34,9 +37,15 @@ struct End2 {
 struct Pair {
     now: Now,
     path: Path,
+    /// Those that the other lanes take; where there are none they take the first.
+    beside: Vec<Path>,
     ends: [End2; 2],
     way: BTreeMap<(Mono, u64), (usize, Ports, Bytes)>,
-    free: [Mono; 2],
+    free: [[Mono; MOST_LANES]; 2],
+    /// How many packets each lane was given.
+    lanes: [u64; MOST_LANES],
+    /// Nothing passes to the second end on this lane.
+    dead: Option<usize>,
     serial: u64,
     rng: ChaCha20Rng,
     /// The sender is known by his session.
@@ -65,7 +74,10 @@ impl Pair {
             path,
             ends: [end(1, config), end(2, config)],
             way: BTreeMap::new(),
-            free: [Mono::ZERO; 2],
+            free: [[Mono::ZERO; MOST_LANES]; 2],
+            beside: Vec::new(),
+            lanes: [0; MOST_LANES],
+            dead: None,
             serial: 0,
             rng: ChaCha20Rng::from_seed([9; 32]),
             bound: true,
@@ -83,16 +95,20 @@ impl Pair {
         self.rng.next_u32() % 1000 < of_thousand
     }
 
-    fn send(&mut self, to: usize, ports: Ports, bytes: Vec<u8>) {
-        let copies = if self.chance(self.path.repeat) { 2 } else { 1 };
-        self.free[to] = self.free[to].max(self.now.mono) + Duration::from_secs_f64(bytes.len() as f64 / self.path.rate);
+    fn send(&mut self, to: usize, lane: usize, ports: Ports, bytes: Vec<u8>) {
+        self.lanes[lane] += 1;
+        let (lane, path) = self.beside.get(lane.wrapping_sub(1)).map_or((0, self.path), |path| (lane, *path));
+        let copies = if self.chance(path.repeat) { 2 } else { 1 };
+        let free = &mut self.free[to][lane];
+        *free = (*free).max(self.now.mono) + Duration::from_secs_f64(bytes.len() as f64 / path.rate);
+        let free = *free;
         for _ in 0..copies {
-            if self.cut || self.cut_to == Some(to) || self.chance(self.path.loss) {
+            if self.cut || self.cut_to == Some(to) || (self.dead == Some(lane) && to == 1) || self.chance(path.loss) {
                 continue;
             }
-            let jitter = self.path.jitter.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
+            let jitter = path.jitter.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
             self.serial += 1;
-            let at = self.free[to] + self.path.delay + jitter;
+            let at = free + path.delay + jitter;
             self.way.insert((at, self.serial), (to, ports, bytes.clone().into()));
         }
     }
@@ -101,9 +117,9 @@ impl Pair {
         for at in [0, 1] {
             while let Some(out) = self.ends[at].streams.poll_output(self.now, true) {
                 match out {
-                    Out::Packet { to, ports, bytes, .. } => {
+                    Out::Packet { to, ports, lane, bytes, .. } => {
                         assert_eq!(to, self.ends[1 - at].hash);
-                        self.send(1 - at, ports, bytes);
+                        self.send(1 - at, lane, ports, bytes);
                     }
                     Out::Accepted { stream, remote } => {
                         assert_eq!(remote, self.ends[1 - at].hash);
@@ -111,7 +127,7 @@ impl Pair {
                     }
                     Out::Changed(_) => {}
                     Out::Pong(id) => self.ends[at].pongs.push(id),
-                    Out::Suspicious(_) => self.ends[at].suspicions += 1,
+                    Out::Suspicious(..) => self.ends[at].suspicions += 1,
                 }
             }
         }

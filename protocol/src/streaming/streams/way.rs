@@ -35,6 +35,11 @@ impl Way {
         AT_ONCE / self.busy.max(1)
     }
 
+    /// True if no more than one stream has something to send, or something on its way.
+    pub(super) fn is_alone(&self) -> bool {
+        self.busy < 2
+    }
+
     /// How long the answer to a first packet is waited for, if there were streams before.
     pub(super) fn first_timeout(&self) -> Option<Duration> {
         self.round_trip.map(|round_trip| (round_trip * ROUND_TRIPS).max(LEAST))

@@ -1,0 +1,124 @@
+//! What a stream may send, and on which of its ways.
+
+use super::{AGAIN_TO_CHOKED, Lane, MOST_TOLD, Phase, Stream, UNTIL_FIRST, Verdict};
+use crate::time::Mono;
+use std::time::Duration;
+
+impl Stream {
+    /// The open ways, by their numbers.
+    fn open_lanes(&self) -> impl Iterator<Item = (usize, &Lane)> {
+        self.send.lanes().iter().enumerate().filter(|(_, lane)| lane.open)
+    }
+
+    /// Of the ways that this lets take a packet the one that does so first, and of several the shortest.
+    pub(super) fn paced_lane(&self, fits: impl Fn(&Lane) -> bool) -> Option<usize> {
+        let lanes = self.open_lanes().filter(|(_, lane)| fits(lane));
+        lanes.min_by_key(|(_, lane)| (lane.next_paced, lane.srtt())).map(|(at, _)| at)
+    }
+
+    /// The way that a packet takes now, if one may go: of those that may the shortest.
+    pub(super) fn lane_now(&self, now: Mono, fits: impl Fn(&Lane) -> bool) -> Option<usize> {
+        let lanes = self.open_lanes().filter(|(_, lane)| lane.next_paced <= now && fits(lane));
+        lanes.min_by_key(|(_, lane)| lane.srtt()).map(|(at, _)| at)
+    }
+
+    /// True if the window of this way has room for a packet. One that is silent has for one, to find out whether it lives again.
+    pub(super) fn fits(&self, lane: &Lane) -> bool {
+        lane.in_flight() < if self.choked || self.is_given_up(lane) { 1 } else { self.window(lane) }
+    }
+
+    /// True if a packet that was lost may go this way. Who has no room has it again when what is missing has come, so that goes all the same.
+    pub(super) fn fits_again(&self, lane: &Lane) -> bool {
+        let window = self.window(lane);
+        !self.is_given_up(lane) && lane.in_flight() < if self.choked { window.min(AGAIN_TO_CHOKED) } else { window }
+    }
+
+    /// True if nothing comes back on this way, and others do better.
+    fn is_given_up(&self, lane: &Lane) -> bool {
+        lane.silent && self.open_lanes().count() > 1
+    }
+
+    /// True if the other side keeps one packet more, even if the first of those under way is lost.
+    pub(super) fn fits_span(&self) -> bool {
+        let span = if self.send.has_first() { self.span as usize } else { UNTIL_FIRST };
+        self.send.unacked() < if self.open_lanes().count() > 1 { span.min(MOST_TOLD) } else { span }
+    }
+
+    /// True if a new packet has room.
+    pub(super) fn has_room(&self) -> bool {
+        self.fits_span() && self.open_lanes().any(|(_, lane)| self.fits(lane))
+    }
+
+    fn window(&self, lane: &Lane) -> u64 {
+        if self.backoff > 0 { 1 } else { lane.congestion.window() }
+    }
+
+    /// Bytes that may be on their way, over all ways.
+    pub(super) fn windows(&self) -> u64 {
+        self.open_lanes().map(|(_, lane)| lane.congestion.window()).sum()
+    }
+
+    /// Something has come: another way may be worth it, or the one on trial may not be.
+    pub(super) fn judge_lanes(&mut self, now: Mono) {
+        let settled = self.open_lanes().all(|(_, lane)| lane.congestion.is_settled());
+        // Java's bound on what it keeps is no other with more ways.
+        let limited = self.send.waiting() >= self.payload
+            && !self.choked
+            && self.send.unacked() < self.span as usize
+            && self.phase == Phase::Open;
+        let round_trip = self.open_lanes().filter_map(|(_, lane)| lane.srtt()).max().unwrap_or(Duration::ZERO);
+        let count = self.open_lanes().count();
+        match self.spread.judge(now, self.send.delivered(), limited, round_trip, count) {
+            Verdict::Stay => {}
+            // Ways that carry so much would be held back by one more.
+            Verdict::Open if !self.alone || !settled || self.send.unacked() > MOST_TOLD * count / (count + 1) => {}
+            Verdict::Open => match self.send.open_lane(now) {
+                Some(lane) => self.spread.opened(now, lane, round_trip),
+                None => self.spread.failed(now),
+            },
+            Verdict::Close(lane) => {
+                self.close_lane(lane);
+            }
+        }
+    }
+
+    /// No new packet takes this way. True if it was open; the first stays so.
+    pub(super) fn close_lane(&mut self, at: usize) -> bool {
+        let lane = self.send.lanes_mut().get_mut(at).filter(|_| at > 0);
+        lane.is_some_and(|lane| std::mem::take(&mut lane.open))
+    }
+
+    /// Nothing comes back on any way: it begins anew with one.
+    pub(super) fn back_to_one_lane(&mut self, now: Mono) {
+        let closed = (1..self.send.lanes().len()).filter(|at| self.close_lane(*at)).count();
+        if closed > 0 {
+            self.spread.failed(now);
+        }
+    }
+
+    /// Ways on which nothing comes back, while others bring something: what is on them goes out again on the others.
+    pub(super) fn end_silent_lanes(&mut self, now: Mono) {
+        while let Some((_, at)) = self.next_silence().filter(|(deadline, _)| *deadline <= now) {
+            self.send.time_out_lane(at);
+            let lane = &mut self.send.lanes_mut()[at];
+            (lane.silent, self.suspicious[at]) = (true, true);
+            lane.congestion.on_timeout(now);
+            if self.close_lane(at) {
+                self.spread.failed(now);
+            }
+        }
+    }
+
+    /// When to look for such ways.
+    pub(super) fn silence(&self) -> Option<Mono> {
+        self.next_silence().map(|(deadline, _)| deadline)
+    }
+
+    /// Where there is but one the time-out of the stream is its own.
+    fn next_silence(&self) -> Option<(Mono, usize)> {
+        let lanes = self.send.lanes().iter().enumerate().filter(|_| self.send.lanes().len() > 1);
+        let is_only = |lane: &Lane| lane.open && self.open_lanes().count() == 1;
+        let watched = lanes.filter(|(_, lane)| !is_only(lane));
+        watched.filter_map(|(at, lane)| Some((lane.deadline(self.config.first_timeout)?, at))).min()
+    }
+}
