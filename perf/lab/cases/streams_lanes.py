@@ -15,22 +15,24 @@ _WAY = "rate=0.2MB/s,queue=200ms,delay=20ms"  # of each hop, each way
 
 
 class NETWORK(Network):
-    """An i2pd that reads from Ramson, and from an i2pd to compare with. What they send passes one hop, any of ten; the tunnels of the reader
-    have none, so that nothing else is slow."""
+    """An i2pd that reads from Ramson, and from an i2pd to compare with. What they send passes one hop, any of ten, and the reader's tunnels
+    one that is fast; it is slow for the two alone, should they choose it."""
 
     name = "streams-lanes"
 
     def __init__(self, lab):
         super().__init__(lab)
         self.reader = self.add(EndI2pd(self, 1))
-        self.hops = [self.add(I2pd(self, n, floodfill=n < 6)) for n in range(2, 12)]
+        self.gate = self.add(I2pd(self, 2))
+        self.hops = [self.add(I2pd(self, n, floodfill=n < 7)) for n in range(3, 13)]
         self.subject, self.reference = self.add(EndRamson(self, 20)), self.add(EndI2pd(self, 21))
         for server in (self.subject, self.reference):
             server.serve("site", self.web, 1, 4)
         self._links = [Link(lab.link, router, forth=_WAY) for router in self.hops]
+        self._links += [Link(lab.link, self.gate, server, forth=_WAY) for server in (self.subject, self.reference)]
 
     def configure(self):
-        self.reader.proxy("proxy", _PROXY, inbound=0, outbound=0, quantity=4)
+        self.reader.proxy("proxy", _PROXY, inbound=[self.gate], outbound=[self.gate], quantity=4)
 
     def stop(self):
         for link in self._links:
