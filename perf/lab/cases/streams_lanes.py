@@ -1,5 +1,7 @@
 """Where each hop is slow, a stream from Ramson to i2pd takes several of its tunnels and i2pd's leases at once, and is faster for it."""
 
+import time
+
 from ..download import Broken, Proxy
 from ..i2pd import I2pd
 from ..leaves import EndI2pd, EndRamson
@@ -11,6 +13,7 @@ NEEDS_RAMSON = True
 SLOW = True  # it takes a minute or two until a stream has found out what its ways bear
 _PROXY = 4601
 _SIZE = 30_000_000
+_HOME = 60  # seconds until Ramson has met several routers at which its tunnels may begin
 _WAY = "rate=0.2MB/s,queue=200ms,delay=20ms"  # of each hop, each way
 
 
@@ -26,8 +29,7 @@ class NETWORK(Network):
         self.gate = self.add(I2pd(self, 2))
         self.hops = [self.add(I2pd(self, n, floodfill=n < 7)) for n in range(3, 13)]
         self.subject, self.reference = self.add(EndRamson(self, 20)), self.add(EndI2pd(self, 21))
-        for server in (self.subject, self.reference):
-            server.serve("site", self.web, 1, 4)
+        self.reference.serve("site", self.web, 1, 4)
         self._links = [Link(lab.link, router, forth=_WAY) for router in self.hops]
         self._links += [Link(lab.link, self.gate, server, forth=_WAY) for server in (self.subject, self.reference)]
 
@@ -41,6 +43,9 @@ class NETWORK(Network):
 
 
 def run(net):
+    time.sleep(_HOME)
+    net.subject.serve("site", net.web, 1, 4)
+    net.subject.reload()
     rates = []
     for server in (net.subject, net.reference):
         way, host = Proxy(net.reader.ip, _PROXY), server.name_of("site")

@@ -5,7 +5,7 @@
 //! a round trip     is noted for the way that it was measured on, the shortest of each
 //! after a pause    another lease that was not tried yet, then another tunnel; once there is none, the shortest way of all
 //! nothing comes    another lease, then another tunnel, and not a way that has failed of late
-//! other lanes      ways that have neither tunnel, nor first hop, nor lease in common with any in use, nor a gateway where others are
+//! other lanes      ways whose first hop or whose gateway no other lane has, both where there are such
 //! ```
 //! A way is changed between two bursts and not within one: what is on its way would be overtaken and taken for lost.
 //!
@@ -118,25 +118,27 @@ impl Paths {
     ) -> Option<(TunnelId, Lease, bool)> {
         let at = lane.checked_sub(1)?;
         let before = *self.others.get(at)?;
-        let is_free = |(tunnel, lease): &(OwnTunnel, Lease)| {
-            !self.others_than(at).any(|(other, with)| {
-                other.id == tunnel.id || other.first_hop == tunnel.first_hop || place(&with) == place(lease)
-            })
-        };
-        if let Some((tunnel, lease)) = before.filter(|way| way.1.end >= now.wall.plus(LEAST_LIFE) && is_free(way)) {
+        let lasts = |way: &(OwnTunnel, Lease)| way.1.end >= now.wall.plus(LEAST_LIFE);
+        if let Some((tunnel, lease)) = before.filter(|way| lasts(way) && self.ends_of_its_own(way, at) > 0) {
             return Some((tunnel.id, lease, false));
         }
         let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now.mono));
         let ways = outbound.iter().flat_map(|tunnel| fresh(leases, now.wall).map(|lease| (*tunnel, lease)));
-        let free: Vec<(OwnTunnel, Lease)> = ways.filter(is_free).collect();
-        let has_gateway_of_its_own =
-            |lease: &Lease| !self.others_than(at).any(|(_, with)| with.gateway == lease.gateway);
-        let apart: Vec<_> = free.iter().copied().filter(|(_, lease)| has_gateway_of_its_own(lease)).collect();
-        let from = if apart.is_empty() { &free } else { &apart };
-        let next = pick_good(from, |(tunnel, lease)| !failed((tunnel.id, place(lease))), rng);
+        let ways: Vec<_> =
+            ways.map(|way| (self.ends_of_its_own(&way, at), way)).filter(|(ends, _)| *ends > 0).collect();
+        let most = ways.iter().map(|(ends, _)| *ends).max();
+        let best: Vec<_> = ways.iter().filter(|(ends, _)| Some(*ends) == most).map(|(_, way)| *way).collect();
+        let next = pick_good(&best, |(tunnel, lease)| !failed((tunnel.id, place(lease))), rng);
         self.others[at] = next;
         let (tunnel, lease) = next?;
         Some((tunnel.id, lease, before.is_some()))
+    }
+
+    /// How many of its ends no other lane than that at this place has.
+    fn ends_of_its_own(&self, (tunnel, lease): &(OwnTunnel, Lease), this: usize) -> usize {
+        let begins = self.others_than(this).all(|(other, _)| other.first_hop != tunnel.first_hop);
+        let ends = self.others_than(this).all(|(_, with)| with.gateway != lease.gateway);
+        usize::from(begins) + usize::from(ends)
     }
 
     /// What the first lane takes, and all others than that at this place.
@@ -344,45 +346,48 @@ mod tests {
     }
 
     #[test]
-    fn lanes_have_neither_tunnel_nor_lease_in_common() {
-        let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([5; 32]), leases(5));
-        let ends = (&OURS[..], &leases[..]);
-        let (tunnel, lease, _) = paths.choose(ends, NOW, &mut rng).unwrap();
-        let second = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
-        let third = paths.choose_other(2, ends, NOW, &mut rng).unwrap();
-        let ways = [(tunnel, lease), (second.0, second.1), (third.0, third.1)];
-        assert_eq!(ways.map(|way| way.0).into_iter().collect::<BTreeSet<_>>().len(), 3);
-        assert_eq!(ways.map(|way| way.1.tunnel).into_iter().collect::<BTreeSet<_>>().len(), 3);
-        assert_eq!(paths.choose_other(3, ends, NOW, &mut rng), None, "there are three tunnels");
-        assert_eq!(paths.choose_other(1, ends, NOW, &mut rng), Some(second), "it stays");
-        // One on which nothing comes back is not taken again while there is another.
-        paths.leave_other(1, NOW.mono);
-        let next = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
-        assert_ne!((next.0, next.1), (second.0, second.1));
-        // The first lane takes a tunnel of another's, since its own is gone: the other makes way.
-        let left: Vec<OwnTunnel> = OURS.into_iter().filter(|ours| ours.id != tunnel).collect();
-        paths.keep_tunnels(&left);
-        let ends = (&left[..], &leases[..]);
-        let (taken, ..) = paths.choose(ends, NOW, &mut rng).unwrap();
-        let lanes: Vec<_> = [1, 2].iter().filter_map(|lane| paths.choose_other(*lane, ends, NOW, &mut rng)).collect();
-        assert!(matches!(lanes[..], [(other, ..)] if other != taken), "{lanes:?}");
+    fn each_lane_has_a_first_hop_or_a_gateway_of_its_own_and_both_where_there_are() {
+        let mut rng = ChaCha20Rng::from_seed([5; 32]);
+        let mut leases = leases(5);
+        (0..5).for_each(|n| leases[usize::from(n)].gateway = RouterHash([10 + n; 32]));
+        let first = |taken: &[(TunnelId, Lease)]| -> BTreeSet<_> { taken.iter().map(|way| way.0).collect() };
+        let last = |taken: &[(TunnelId, Lease)]| -> BTreeSet<_> { taken.iter().map(|way| way.1.gateway.0).collect() };
+        let three_hops = [ours(1, 1), ours(2, 2), ours(3, 3)];
+        let one_hop = [ours(1, 1), ours(2, 1), ours(3, 1)];
+        for (outbound, leases, lanes, firsts, lasts) in [
+            (&three_hops[..], &leases[..], 4, 3, 4),
+            (&three_hops, &leases[..1], 3, 3, 1),
+            (&one_hop, &leases[..3], 3, 1, 3),
+            (&one_hop, &leases[..1], 1, 1, 1),
+        ] {
+            let (mut paths, ends) = (Paths::default(), (outbound, leases));
+            let mut taken: Vec<_> = paths.choose(ends, NOW, &mut rng).into_iter().collect();
+            let others = (1..4).map_while(|lane| paths.choose_other(lane, ends, NOW, &mut rng)).collect::<Vec<_>>();
+            taken.extend(others.iter().copied());
+            let taken: Vec<_> = taken.into_iter().map(|(tunnel, lease, _)| (tunnel, lease)).collect();
+            assert_eq!(taken.len(), lanes, "{taken:?}");
+            assert!(lasts == last(&taken).len() && first(&taken).len() >= firsts);
+            let again: Vec<_> = (1..lanes).filter_map(|lane| paths.choose_other(lane, ends, NOW, &mut rng)).collect();
+            assert_eq!(again, others, "they stay");
+        }
     }
 
     #[test]
-    fn lanes_begin_at_different_routers_and_end_at_different_ones_where_there_are() {
-        let (mut paths, mut rng) = (Paths::default(), ChaCha20Rng::from_seed([6; 32]));
-        let mut leases = leases(5);
-        leases[4].gateway = RouterHash([8; 32]);
-        let (two, one) = ([ours(1, 1), ours(2, 1), ours(3, 2)], [ours(1, 1), ours(2, 1)]);
-        let (_, first, _) = paths.choose((&two[..1], &leases[..4]), NOW, &mut rng).unwrap();
-        let (tunnel, lease, _) = paths.choose_other(1, (&two, &leases), NOW, &mut rng).unwrap();
-        assert_eq!((tunnel, lease.gateway), (TunnelId(3), leases[4].gateway));
-        assert_eq!(paths.choose_other(2, (&two, &leases), NOW, &mut rng), None);
-        let mut paths = Paths::default();
-        paths.choose((&one, &leases[..4]), NOW, &mut rng).unwrap();
-        assert_eq!(paths.choose_other(1, (&one, &leases), NOW, &mut rng), None, "both begin at one router");
-        let (_, lease, _) = paths.choose_other(1, (&two, &leases[..4]), NOW, &mut rng).unwrap();
-        assert_eq!(lease.gateway, first.gateway, "there is but one");
+    fn a_lane_that_failed_takes_another_way_and_makes_way_for_the_first() {
+        let (mut paths, mut rng, leases) = (Paths::default(), ChaCha20Rng::from_seed([6; 32]), leases(5));
+        let ends = (&OURS[..], &leases[..]);
+        let (tunnel, ..) = paths.choose(ends, NOW, &mut rng).unwrap();
+        let (second, lease, _) = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
+        paths.leave_other(1, NOW.mono);
+        let next = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
+        assert_ne!((next.0, next.1), (second, lease));
+        // The first lane's tunnel is gone, and it takes that of the other.
+        let left: Vec<OwnTunnel> = OURS.into_iter().filter(|ours| ours.id != tunnel).collect();
+        paths.keep_tunnels(&left[..1]);
+        paths.choose((&left[..1], &leases), NOW, &mut rng).unwrap();
+        assert_eq!(paths.choose_other(1, (&left[..1], &leases), NOW, &mut rng), None);
+        let (other, ..) = paths.choose_other(1, (&left, &leases), NOW, &mut rng).unwrap();
+        assert_eq!(other, left[1].id);
     }
 
     #[test]
