@@ -4,6 +4,7 @@ mod lanes;
 
 use super::*;
 use crate::streaming::lanes::MOST_LANES;
+use crate::streaming::stream::End;
 use crate::time::Wall;
 use proptest::prelude::*;
 use ramson_crypto::sign::SigningKey;
