@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Sockets of one other machine at a time. Every session and every stream takes one.
-const MAX_OF_ONE: usize = 512;
+const MAX_OF_ONE: usize = 4096;
 
 /// With so many sockets that have not spoken, each has less time for it.
 const MANY_SILENT: usize = 256;
