@@ -303,14 +303,13 @@ impl Pool {
     }
 
     fn start_test(&mut self, now: Mono, outbound: PoolTunnelId, inbound: PoolTunnelId) {
-        let tunnels = self.outbound.tunnels.iter_mut().chain(&mut self.inbound.tunnels);
-        let mut both: Vec<&mut Held> = tunnels.filter(|t| t.id == outbound || t.id == inbound).collect();
-        let round_trip = both.iter().filter_map(|t| t.round_trip).max();
-        let patience = match round_trip.filter(|_| both.iter().any(|t| t.doubted)) {
+        let both = [self.outbound.get_mut(outbound), self.inbound.get_mut(inbound)];
+        let round_trip = both.iter().flatten().filter_map(|t| t.round_trip).max();
+        let patience = match round_trip.filter(|_| both.iter().flatten().any(|t| t.doubted)) {
             Some(round_trip) => (round_trip * DOUBTED_TRIPS).clamp(DOUBTED_LEAST, self.config.test_timeout),
             None => self.config.test_timeout,
         };
-        for tunnel in &mut both {
+        for tunnel in both.into_iter().flatten() {
             tunnel.tested = now;
             // While this test is out, neither of the two needs another.
             tunnel.next_test = tunnel.next_test.max(now + patience + RETEST);

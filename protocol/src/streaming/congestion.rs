@@ -353,14 +353,12 @@ impl Congestion for Model {
     }
 
     fn window(&self) -> u64 {
-        if matches!(self.phase, Phase::Empty { .. }) {
-            return self.emptied().min(self.max_window);
-        }
         let gain = match self.phase {
+            Phase::Empty { .. } => return self.emptied().min(self.max_window),
             // Where many share the way, one packet more each round is much in sum.
             _ if self.share < LEAST => 1.0,
             Phase::Startup => STARTUP_WINDOW,
-            Phase::Drain | Phase::Cruise { .. } | Phase::Empty { .. } => WINDOW,
+            Phase::Drain | Phase::Cruise { .. } => WINDOW,
         };
         let lump = self.lumps.iter().copied().max().unwrap_or(0);
         let steady = self.product().map(|product| (product * gain) as u64 + self.share.min(3 * PACKET));

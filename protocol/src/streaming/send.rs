@@ -148,6 +148,11 @@ impl SendHalf {
         &self.lanes
     }
 
+    /// Those that new packets may take, and their numbers.
+    pub(super) fn open_lanes(&self) -> impl Iterator<Item = (usize, &Lane)> {
+        self.lanes.iter().enumerate().filter(|(_, lane)| lane.open)
+    }
+
     /// See [`SendHalf::lanes`].
     pub(super) fn lanes_mut(&mut self) -> &mut [Lane] {
         &mut self.lanes
@@ -352,14 +357,14 @@ impl SendHalf {
 
     /// How long to wait for an answer, whichever way it was asked on.
     pub(super) fn timeout(&self, first: Duration) -> Duration {
-        self.lanes.iter().filter(|lane| lane.open).map(|lane| lane.timeout(first)).max().unwrap_or(first)
+        self.open_lanes().map(|(_, lane)| lane.timeout(first)).max().unwrap_or(first)
     }
 
     /// How long to wait until the last packet is asked about, which no later one shows to be lost. `None` as long as no round trip is known.
     pub(super) fn probe_timeout(&self) -> Option<Duration> {
         // An acknowledgement that is asked for comes at once, where processors are not busy.
         const LEAST: Duration = Duration::from_millis(150);
-        let patience = self.lanes.iter().filter(|lane| lane.open).filter_map(|lane| lane.patience(PROBE_TRIPS)).max();
+        let patience = self.open_lanes().filter_map(|(_, lane)| lane.patience(PROBE_TRIPS)).max();
         patience.map(|patience| patience.max(LEAST))
     }
 

@@ -338,13 +338,6 @@ impl Stream {
         }
     }
 
-    /// There is no way for this lane but that of the first.
-    pub fn no_lane(&mut self, now: Mono, lane: usize) {
-        if self.close_lane(lane) {
-            self.spread.failed(now);
-        }
-    }
-
     /// Says what has come so far, though nothing new has.
     pub fn speak(&mut self, now: Mono) {
         self.receive.want_ack_now(now);

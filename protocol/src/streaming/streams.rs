@@ -290,7 +290,7 @@ impl Streams {
     /// To this destination there is no way for this lane but that of the first.
     pub fn no_lane(&mut self, now: Now, remote: &DestinationHash, lane: usize) {
         for entry in self.entries.values_mut().filter(|entry| entry.remote == *remote) {
-            entry.stream.no_lane(now.mono, lane);
+            entry.stream.give_up_lane(now.mono, lane);
         }
     }
 

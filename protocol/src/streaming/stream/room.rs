@@ -5,20 +5,15 @@ use crate::time::Mono;
 use std::time::Duration;
 
 impl Stream {
-    /// The open ways, by their numbers.
-    fn open_lanes(&self) -> impl Iterator<Item = (usize, &Lane)> {
-        self.send.lanes().iter().enumerate().filter(|(_, lane)| lane.open)
-    }
-
     /// Of the ways that this lets take a packet the one that does so first, and of several the shortest.
     pub(super) fn paced_lane(&self, fits: impl Fn(&Lane) -> bool) -> Option<usize> {
-        let lanes = self.open_lanes().filter(|(_, lane)| fits(lane));
+        let lanes = self.send.open_lanes().filter(|(_, lane)| fits(lane));
         lanes.min_by_key(|(_, lane)| (lane.next_paced, lane.srtt())).map(|(at, _)| at)
     }
 
     /// The way that a packet takes now, if one may go: of those that may the shortest.
     pub(super) fn lane_now(&self, now: Mono, fits: impl Fn(&Lane) -> bool) -> Option<usize> {
-        let lanes = self.open_lanes().filter(|(_, lane)| lane.next_paced <= now && fits(lane));
+        let lanes = self.send.open_lanes().filter(|(_, lane)| lane.next_paced <= now && fits(lane));
         lanes.min_by_key(|(_, lane)| lane.srtt()).map(|(at, _)| at)
     }
 
@@ -33,20 +28,25 @@ impl Stream {
         !self.is_given_up(lane) && lane.in_flight() < if self.choked { window.min(AGAIN_TO_CHOKED) } else { window }
     }
 
+    /// True if more than one way is open.
+    fn takes_several(&self) -> bool {
+        self.send.open_lanes().count() > 1
+    }
+
     /// True if nothing comes back on this way, and others do better.
     fn is_given_up(&self, lane: &Lane) -> bool {
-        lane.silent && self.open_lanes().count() > 1
+        lane.silent && self.takes_several()
     }
 
     /// True if the other side keeps one packet more, even if the first of those under way is lost.
     pub(super) fn fits_span(&self) -> bool {
         let span = if self.send.has_first() { self.span as usize } else { UNTIL_FIRST };
-        self.send.unacked() < if self.open_lanes().count() > 1 { span.min(MOST_TOLD) } else { span }
+        self.send.unacked() < if self.takes_several() { span.min(MOST_TOLD) } else { span }
     }
 
     /// True if a new packet has room.
     pub(super) fn has_room(&self) -> bool {
-        self.fits_span() && self.open_lanes().any(|(_, lane)| self.fits(lane))
+        self.fits_span() && self.send.open_lanes().any(|(_, lane)| self.fits(lane))
     }
 
     fn window(&self, lane: &Lane) -> u64 {
@@ -55,19 +55,19 @@ impl Stream {
 
     /// Bytes that may be on their way, over all ways.
     pub(super) fn windows(&self) -> u64 {
-        self.open_lanes().map(|(_, lane)| lane.congestion.window()).sum()
+        self.send.open_lanes().map(|(_, lane)| lane.congestion.window()).sum()
     }
 
     /// Something has come: another way may be worth it, or the one on trial may not be.
     pub(super) fn judge_lanes(&mut self, now: Mono) {
-        let settled = self.open_lanes().all(|(_, lane)| lane.congestion.is_settled());
+        let settled = self.send.open_lanes().all(|(_, lane)| lane.congestion.is_settled());
         // Java's bound on what it keeps is no other with more ways.
         let limited = self.send.waiting() >= self.payload
             && !self.choked
             && self.send.unacked() < self.span as usize
             && self.phase == Phase::Open;
-        let round_trip = self.open_lanes().filter_map(|(_, lane)| lane.srtt()).max().unwrap_or(Duration::ZERO);
-        let count = self.open_lanes().count();
+        let round_trip = self.send.open_lanes().filter_map(|(_, lane)| lane.srtt()).max().unwrap_or(Duration::ZERO);
+        let count = self.send.open_lanes().count();
         match self.spread.judge(now, self.send.delivered(), limited, round_trip, count) {
             Verdict::Stay => {}
             // Ways that carry so much would be held back by one more.
@@ -79,6 +79,13 @@ impl Stream {
             Verdict::Close(lane) => {
                 self.close_lane(lane);
             }
+        }
+    }
+
+    /// This way is worth nothing: there is none of its own for it, or nothing comes back. The first stays.
+    pub fn give_up_lane(&mut self, now: Mono, at: usize) {
+        if self.close_lane(at) {
+            self.spread.failed(now);
         }
     }
 
@@ -103,9 +110,7 @@ impl Stream {
             let lane = &mut self.send.lanes_mut()[at];
             (lane.silent, self.suspicious[at]) = (true, true);
             lane.congestion.on_timeout(now);
-            if self.close_lane(at) {
-                self.spread.failed(now);
-            }
+            self.give_up_lane(now, at);
         }
     }
 
@@ -116,9 +121,7 @@ impl Stream {
 
     /// Where there is but one the time-out of the stream is its own.
     fn next_silence(&self) -> Option<(Mono, usize)> {
-        let lanes = self.send.lanes().iter().enumerate().filter(|_| self.send.lanes().len() > 1);
-        let is_only = |lane: &Lane| lane.open && self.open_lanes().count() == 1;
-        let watched = lanes.filter(|(_, lane)| !is_only(lane));
+        let watched = self.send.lanes().iter().enumerate().filter(|(_, lane)| !lane.open || self.takes_several());
         watched.filter_map(|(at, lane)| Some((lane.deadline(self.config.first_timeout)?, at))).min()
     }
 }
