@@ -179,7 +179,12 @@ impl DataDir {
 
     /// Where our RouterInfo stands.
     pub(crate) fn router_info_path(&self) -> PathBuf {
-        self.path.join("router.info")
+        Self::router_info_in(&self.path)
+    }
+
+    /// Where the RouterInfo of a folder's router stands, whoever has the folder.
+    pub(crate) fn router_info_in(folder: &Path) -> PathBuf {
+        folder.join("router.info")
     }
 
     /// Where the address book stands.

@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::bootstrap;
+use crate::data_dir::DataDir;
 use crate::intake;
 use crate::output::say;
 use crate::settings::Settings;
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// If there is no RouterInfo yet.
 pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
-    let path = data.join("router.info");
+    let path = DataDir::router_info_in(data);
     let bytes = std::fs::read(&path).map_err(|e| {
         format!("cannot read {}: {e}; it is made at the first `ramson run --data {}`", path.display(), data.display())
     })?;
@@ -59,7 +60,7 @@ pub(crate) fn info(data: &Path, json: bool) -> Result<(), Failure> {
 /// # Errors
 /// If something named cannot be read, or nothing is taken.
 pub(crate) fn import(config: Option<&Path>, data: &Path, paths: &[PathBuf]) -> Result<(), Failure> {
-    let own = std::fs::read(data.join("router.info")).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
+    let own = std::fs::read(DataDir::router_info_in(data)).ok().and_then(|bytes| RouterInfo::parse(bytes.into()).ok());
     let net_id = match (config, own.as_ref().and_then(RouterInfo::net_id)) {
         (None, Some(net_id)) => net_id,
         _ => Settings::load(config)?.network.id,

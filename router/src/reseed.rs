@@ -43,7 +43,8 @@ pub(crate) fn command(command: &ReseedCommand) -> Result<(), Failure> {
     }
 }
 
-/// `ramson reseed FILE|URL`: takes a bundle into the database, or gives it to the router that runs. One signer is enough here: the operator has chosen him.
+/// `ramson reseed FILE|URL`: takes a bundle into the database, or gives it to the router that runs. One signer is enough here: the operator
+/// has chosen him.
 ///
 /// # Errors
 /// If there is no such bundle, or nothing in it is good.
