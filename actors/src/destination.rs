@@ -20,7 +20,6 @@ mod standing;
 
 pub use encrypted::{FindError, Options, Told};
 pub use handle::DestinationHandle;
-use ramson_protocol::destination::OwnTunnel;
 pub use ramson_protocol::destination::options::hops;
 
 use crate::drops::ControlDrop;
@@ -257,7 +256,7 @@ pub struct LocalDestination {
     published: bool,
     pool: PoolHandle,
     /// What the client thread and the lease set know of the tunnels.
-    outbound: Vec<OwnTunnel>,
+    outbound: Vec<OutboundTunnelRef>,
     inbound: Vec<TunnelId>,
     changed_at: Option<Mono>,
     /// The version of the lease set in force, and since when it is.
@@ -406,10 +405,8 @@ impl LocalDestination {
     }
 
     fn tell_outbound(&mut self, own: &OwnTunnels) {
-        let now = |tunnel: &OutboundTunnelRef| OwnTunnel { id: tunnel.id, first_hop: tunnel.first_hop };
-        let tunnels: Vec<OwnTunnel> = own.outbound.iter().map(now).collect();
-        if tunnels != self.outbound && self.tell(ToCore::Outbound(tunnels.clone())) {
-            self.outbound = tunnels;
+        if own.outbound != self.outbound && self.tell(ToCore::Outbound(own.outbound.clone())) {
+            self.outbound.clone_from(&own.outbound);
         }
     }
 

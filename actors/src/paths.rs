@@ -1,6 +1,7 @@
 //! The tunnels of one owner that are ready for use, as its pool publishes them.
 
 use arc_swap::ArcSwap;
+pub use ramson_protocol::destination::OutboundTunnelRef;
 use ramson_protocol::id::{RouterHash, TunnelId};
 use ramson_protocol::time::Mono;
 use std::sync::Arc;
@@ -13,15 +14,6 @@ pub struct OwnTunnels {
     pub outbound: Vec<OutboundTunnelRef>,
     /// Inbound tunnels.
     pub inbound: Vec<InboundTunnelRef>,
-}
-
-/// How to send through one of our outbound tunnels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutboundTunnelRef {
-    /// The number under which its gateway is installed here.
-    pub id: TunnelId,
-    /// Its first hop; ourselves if it has no hops.
-    pub first_hop: RouterHash,
 }
 
 /// How others reach one of our inbound tunnels.

@@ -474,7 +474,7 @@ mod tests {
     use ramson_protocol::data::keys_and_cert;
     use ramson_protocol::data::lease::Lease;
     use ramson_protocol::data::lease_set2::{LeaseSet2, LeaseSet2Builder};
-    use ramson_protocol::destination::OwnTunnel;
+    use ramson_protocol::destination::OutboundTunnelRef;
     use ramson_protocol::id::RouterHash;
     use ramson_protocol::time::Wall;
     use rand::SeedableRng;
@@ -535,7 +535,7 @@ mod tests {
         };
         let mut local = Local::new(new, Arc::clone(port), &mut ChaCha20Rng::from_seed([n; 32]), START);
         local.input(START, In::Published(lease_set.clone().into()));
-        local.input(START, In::Outbound(vec![OwnTunnel { id: TunnelId(9), first_hop: RouterHash([9; 32]) }]));
+        local.input(START, In::Outbound(vec![OutboundTunnelRef { id: TunnelId(9), first_hop: RouterHash([9; 32]) }]));
         (local, lease_set, asked, accepted)
     }
 

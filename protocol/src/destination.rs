@@ -35,7 +35,7 @@ use crate::time::{Mono, Now, Wall};
 use crate::tunnel::Delivery;
 use bytes::Bytes;
 use datagrams::Datagram;
-pub use paths::OwnTunnel;
+pub use paths::OutboundTunnelRef;
 use ramson_crypto::x25519::PublicKey;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -111,7 +111,7 @@ pub enum In {
     /// Our own lease set is this from now on, of the first or the second kind.
     Published(Entry),
     /// Our outbound tunnels are these from now on.
-    Outbound(Vec<OwnTunnel>),
+    Outbound(Vec<OutboundTunnelRef>),
 }
 
 /// What is to be done.
@@ -204,7 +204,7 @@ pub struct Destination {
     /// Since when it is that.
     published_at: Mono,
     old: old::Old,
-    outbound: Vec<OwnTunnel>,
+    outbound: Vec<OutboundTunnelRef>,
     /// Remotes for whom something waits for the answer to a New Session message.
     held: BTreeMap<DestinationHash, Mono>,
     /// Who has begun a session with a datagram, and when the session is answered without one.

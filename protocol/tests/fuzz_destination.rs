@@ -11,7 +11,7 @@ use ramson_crypto::x25519::SecretKey;
 use ramson_protocol::data::keys_and_cert;
 use ramson_protocol::data::private_keys::PrivateKeys;
 use ramson_protocol::datagram::{Claimed, Signed};
-use ramson_protocol::destination::{Config, Destination, In, OwnTunnel, old};
+use ramson_protocol::destination::{Config, Destination, In, OutboundTunnelRef, old};
 use ramson_protocol::elgamal;
 use ramson_protocol::garlic::aes_tag;
 use ramson_protocol::garlic::clove::{Clove, CloveDelivery};
@@ -113,7 +113,10 @@ fn fuzz_clove_sets_by_elgamal() {
     check!().with_iterations(300).with_generator(bytes()).cloned().for_each(|bytes: Vec<u8>| {
         let config = Config { listening: true, elgamal: true, ..Config::default() };
         let mut core = Destination::new(config, us.clone(), &Secrets::one(encryption.clone(), None), [1; 32], NOW);
-        core.handle_input(NOW, In::Outbound(vec![OwnTunnel { id: TunnelId(1), first_hop: RouterHash([1; 32]) }]));
+        core.handle_input(
+            NOW,
+            In::Outbound(vec![OutboundTunnelRef { id: TunnelId(1), first_hop: RouterHash([1; 32]) }]),
+        );
         // As they are, and as a message for us.
         let header = ShortHeader { kind: MessageType::Data, id: MessageId(1), expiration: NOW.wall };
         let clove = Clove { delivery: CloveDelivery::Destination(destination.hash().into()), header, body: &bytes };

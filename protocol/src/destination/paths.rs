@@ -38,14 +38,14 @@ type Place = (RouterHash, TunnelId);
 type Way = (TunnelId, Place);
 
 /// Our tunnels and the leases of the other.
-type Ends<'a> = (&'a [OwnTunnel], &'a [Lease]);
+type Ends<'a> = (&'a [OutboundTunnelRef], &'a [Lease]);
 
-/// An outbound tunnel of ours.
+/// How to send through one of our outbound tunnels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnTunnel {
-    /// Its number.
+pub struct OutboundTunnelRef {
+    /// The number under which its gateway is installed here.
     pub id: TunnelId,
-    /// The router that it begins at.
+    /// Its first hop; ourselves if it has no hops.
     pub first_hop: RouterHash,
 }
 
@@ -66,7 +66,7 @@ impl Tried {
 /// The ways to one destination.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    tunnel: Option<OwnTunnel>,
+    tunnel: Option<OutboundTunnelRef>,
     lease: Option<Lease>,
     /// The way in use is used since then.
     since: Mono,
@@ -74,7 +74,7 @@ pub(super) struct Paths {
     changes: u32,
     tried: Vec<Tried>,
     /// What the lanes beside the first take.
-    others: [Option<(OwnTunnel, Lease)>; MOST_LANES - 1],
+    others: [Option<(OutboundTunnelRef, Lease)>; MOST_LANES - 1],
 }
 
 fn place(lease: &Lease) -> Place {
@@ -118,31 +118,30 @@ impl Paths {
     ) -> Option<(TunnelId, Lease, bool)> {
         let at = lane.checked_sub(1)?;
         let before = *self.others.get(at)?;
-        let lasts = |way: &(OwnTunnel, Lease)| way.1.end >= now.wall.plus(LEAST_LIFE);
+        let lasts = |way: &(OutboundTunnelRef, Lease)| way.1.end >= now.wall.plus(LEAST_LIFE);
         if let Some((tunnel, lease)) = before.filter(|way| lasts(way) && self.ends_of_its_own(way, at) > 0) {
             return Some((tunnel.id, lease, false));
         }
-        let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now.mono));
         let ways = outbound.iter().flat_map(|tunnel| fresh(leases, now.wall).map(|lease| (*tunnel, lease)));
         let ways: Vec<_> =
             ways.map(|way| (self.ends_of_its_own(&way, at), way)).filter(|(ends, _)| *ends > 0).collect();
         let most = ways.iter().map(|(ends, _)| *ends).max();
         let best: Vec<_> = ways.iter().filter(|(ends, _)| Some(*ends) == most).map(|(_, way)| *way).collect();
-        let next = pick_good(&best, |(tunnel, lease)| !failed((tunnel.id, place(lease))), rng);
+        let next = pick_good(&best, |(tunnel, lease)| !self.has_failed(*tunnel, lease, now.mono), rng);
         self.others[at] = next;
         let (tunnel, lease) = next?;
         Some((tunnel.id, lease, before.is_some()))
     }
 
     /// How many of its ends no other lane than that at this place has.
-    fn ends_of_its_own(&self, (tunnel, lease): &(OwnTunnel, Lease), this: usize) -> usize {
+    fn ends_of_its_own(&self, (tunnel, lease): &(OutboundTunnelRef, Lease), this: usize) -> usize {
         let begins = self.others_than(this).all(|(other, _)| other.first_hop != tunnel.first_hop);
         let ends = self.others_than(this).all(|(_, with)| with.gateway != lease.gateway);
         usize::from(begins) + usize::from(ends)
     }
 
     /// What the first lane takes, and all others than that at this place.
-    fn others_than(&self, this: usize) -> impl Iterator<Item = (OwnTunnel, Lease)> {
+    fn others_than(&self, this: usize) -> impl Iterator<Item = (OutboundTunnelRef, Lease)> {
         let others = self.others.iter().enumerate().filter(move |(at, _)| *at != this).filter_map(|(_, way)| *way);
         self.tunnel.zip(self.lease).into_iter().chain(others)
     }
@@ -150,15 +149,27 @@ impl Paths {
     /// Nothing comes back on a lane beside the first, which takes another way the next time.
     pub(super) fn leave_other(&mut self, lane: usize, now: Mono) {
         let way = lane.checked_sub(1).and_then(|at| self.others.get_mut(at)?.take());
-        let Some(way) = way.map(|(tunnel, lease)| (tunnel.id, place(&lease))) else { return };
+        if let Some((tunnel, lease)) = way {
+            self.fail((tunnel.id, place(&lease)), now);
+        }
+    }
+
+    /// Nothing came back on this way.
+    fn fail(&mut self, way: Way, now: Mono) {
         match self.tried.iter_mut().find(|tried| tried.way == way) {
             Some(tried) => (tried.best, tried.failed) = (None, Some(now)),
             None => self.tried.push(Tried { way, best: None, failed: Some(now) }),
         }
     }
 
+    /// True if nothing came back on this way of late.
+    fn has_failed(&self, tunnel: OutboundTunnelRef, lease: &Lease, now: Mono) -> bool {
+        let way = (tunnel.id, place(lease));
+        self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now))
+    }
+
     /// Our tunnels are these from now on.
-    pub(super) fn keep_tunnels(&mut self, outbound: &[OwnTunnel]) {
+    pub(super) fn keep_tunnels(&mut self, outbound: &[OutboundTunnelRef]) {
         self.tried.retain(|tried| outbound.iter().any(|tunnel| tunnel.id == tried.way.0));
         self.tunnel = self.tunnel.filter(|tunnel| outbound.contains(tunnel));
         self.others.iter_mut().for_each(|way| *way = way.filter(|(tunnel, _)| outbound.contains(tunnel)));
@@ -192,7 +203,7 @@ impl Paths {
         Some((self.tunnel?.id, place(self.lease.as_ref()?)))
     }
 
-    fn take(&mut self, tunnel: OwnTunnel, lease: Lease, now: Mono) {
+    fn take(&mut self, tunnel: OutboundTunnelRef, lease: Lease, now: Mono) {
         (self.tunnel, self.lease, self.since) = (Some(tunnel), Some(lease), now);
         let way = (tunnel.id, place(&lease));
         if !self.tried.iter().any(|tried| tried.way == way) {
@@ -224,9 +235,9 @@ impl Paths {
         }
         let fresh: Vec<Lease> = fresh(leases, now.wall).collect();
         let is_new_lease = |other: &Lease| !self.tried.iter().any(|tried| tried.way.1 == place(other));
-        let is_new_tunnel = |other: &OwnTunnel| !self.tried.iter().any(|tried| tried.way.0 == other.id);
+        let is_new_tunnel = |other: &OutboundTunnelRef| !self.tried.iter().any(|tried| tried.way.0 == other.id);
         let new_leases: Vec<Lease> = fresh.iter().copied().filter(is_new_lease).collect();
-        let new_tunnels: Vec<OwnTunnel> = outbound.iter().copied().filter(is_new_tunnel).collect();
+        let new_tunnels: Vec<OutboundTunnelRef> = outbound.iter().copied().filter(is_new_tunnel).collect();
         let best = self.best(outbound, &fresh, now.mono).unwrap_or((tunnel, lease));
         let next = match pick(&new_leases, rng) {
             Some(lease) => (tunnel, lease),
@@ -240,7 +251,7 @@ impl Paths {
     }
 
     /// The shortest way that has not failed.
-    fn best(&self, outbound: &[OwnTunnel], leases: &[Lease], now: Mono) -> Option<(OwnTunnel, Lease)> {
+    fn best(&self, outbound: &[OutboundTunnelRef], leases: &[Lease], now: Mono) -> Option<(OutboundTunnelRef, Lease)> {
         let good = self.tried.iter().filter(|tried| !tried.has_failed(now));
         let with_lease = good.filter_map(|tried| {
             let (id, lease) = tried.way;
@@ -253,18 +264,15 @@ impl Paths {
     /// Nothing comes back: another lease, then another tunnel of ours, in turn.
     pub(super) fn change(&mut self, (outbound, leases): Ends<'_>, now: Mono, rng: &mut ChaCha20Rng) {
         self.changes += 1;
-        if let Some(tried) = self.current() {
-            (tried.best, tried.failed) = (None, Some(now));
-        }
         let Some((tunnel, lease)) = self.tunnel.zip(self.lease) else { return };
-        let failed = |way: Way| self.tried.iter().any(|tried| tried.way == way && tried.has_failed(now));
-        let tunnels: Vec<OwnTunnel> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
+        self.fail((tunnel.id, place(&lease)), now);
+        let tunnels: Vec<OutboundTunnelRef> = outbound.iter().copied().filter(|other| *other != tunnel).collect();
         let leases: Vec<Lease> = leases.iter().copied().filter(|other| *other != lease).collect();
         // The other end knows best which of its tunnels live, ours may be the dead one.
         let next = if self.changes % 2 == 1 || tunnels.is_empty() {
-            pick_good(&leases, |other| !failed((tunnel.id, place(other))), rng).map(|lease| (tunnel, lease))
+            pick_good(&leases, |other| !self.has_failed(tunnel, other, now), rng).map(|lease| (tunnel, lease))
         } else {
-            pick_good(&tunnels, |other| !failed((other.id, place(&lease))), rng).map(|tunnel| (tunnel, lease))
+            pick_good(&tunnels, |other| !self.has_failed(*other, &lease, now), rng).map(|tunnel| (tunnel, lease))
         };
         if let Some((tunnel, lease)) = next {
             self.take(tunnel, lease, now);
@@ -295,10 +303,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     const NOW: Now = Now { mono: Duration::from_secs(100), wall: Wall(1_750_000_000_000) };
-    const OURS: [OwnTunnel; 3] = [ours(1, 1), ours(2, 2), ours(3, 3)];
+    const OURS: [OutboundTunnelRef; 3] = [ours(1, 1), ours(2, 2), ours(3, 3)];
 
-    const fn ours(id: u32, first_hop: u8) -> OwnTunnel {
-        OwnTunnel { id: TunnelId(id), first_hop: RouterHash([first_hop; 32]) }
+    const fn ours(id: u32, first_hop: u8) -> OutboundTunnelRef {
+        OutboundTunnelRef { id: TunnelId(id), first_hop: RouterHash([first_hop; 32]) }
     }
 
     fn leases(count: u32) -> Vec<Lease> {
@@ -382,7 +390,7 @@ mod tests {
         let next = paths.choose_other(1, ends, NOW, &mut rng).unwrap();
         assert_ne!((next.0, next.1), (second, lease));
         // The first lane's tunnel is gone, and it takes that of the other.
-        let left: Vec<OwnTunnel> = OURS.into_iter().filter(|ours| ours.id != tunnel).collect();
+        let left: Vec<OutboundTunnelRef> = OURS.into_iter().filter(|ours| ours.id != tunnel).collect();
         paths.keep_tunnels(&left[..1]);
         paths.choose((&left[..1], &leases), NOW, &mut rng).unwrap();
         assert_eq!(paths.choose_other(1, (&left[..1], &leases), NOW, &mut rng), None);
@@ -406,7 +414,7 @@ mod tests {
         let (mut paths, mut rng) = (Paths::default(), ChaCha20Rng::from_seed([4; 32]));
         for n in 0..1000 {
             let leases = leases(16);
-            let ours: Vec<OwnTunnel> = (n..n + 16).map(|id| ours(id, 1)).collect();
+            let ours: Vec<OutboundTunnelRef> = (n..n + 16).map(|id| ours(id, 1)).collect();
             paths.keep_leases(&leases);
             paths.keep_tunnels(&ours);
             paths.choose((&ours, &leases), NOW, &mut rng).unwrap();

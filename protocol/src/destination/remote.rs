@@ -1,6 +1,6 @@
 //! What a destination of ours keeps of another: its lease set, the way there, and what waits for it.
 
-use super::paths::{OwnTunnel, PAUSE, Paths};
+use super::paths::{OutboundTunnelRef, PAUSE, Paths};
 use crate::data::entry::Entry;
 use crate::data::key_type::EncType;
 use crate::data::lease::Lease;
@@ -250,7 +250,7 @@ impl Remote {
     /// The tunnel and the lease to use, and whether they are others than before.
     pub(super) fn path(
         &mut self,
-        outbound: &[OwnTunnel],
+        outbound: &[OutboundTunnelRef],
         now: Now,
         rng: &mut ChaCha20Rng,
     ) -> Option<(TunnelId, Lease, bool)> {
@@ -261,7 +261,7 @@ impl Remote {
     pub(super) fn lane(
         &mut self,
         lane: usize,
-        outbound: &[OwnTunnel],
+        outbound: &[OutboundTunnelRef],
         now: Now,
         rng: &mut ChaCha20Rng,
     ) -> Option<(TunnelId, Lease, bool)> {
@@ -272,14 +272,14 @@ impl Remote {
     }
 
     /// Something is to be sent. True if, after a pause, it takes another way than what was sent before.
-    pub(super) fn touch(&mut self, outbound: &[OwnTunnel], now: Now, rng: &mut ChaCha20Rng) -> bool {
+    pub(super) fn touch(&mut self, outbound: &[OutboundTunnelRef], now: Now, rng: &mut ChaCha20Rng) -> bool {
         let before = std::mem::replace(&mut self.used, now.mono);
         let ends = (outbound, leases(self.lease_set.as_ref()));
         now.mono >= before + PAUSE && self.paths.reconsider(ends, now, rng)
     }
 
     /// Nothing comes back: another way.
-    pub(super) fn change_path(&mut self, outbound: &[OwnTunnel], now: Mono, rng: &mut ChaCha20Rng) {
+    pub(super) fn change_path(&mut self, outbound: &[OutboundTunnelRef], now: Mono, rng: &mut ChaCha20Rng) {
         self.in_vain += 1;
         self.paths.change((outbound, leases(self.lease_set.as_ref())), now, rng);
     }

@@ -127,7 +127,9 @@ impl Node {
         self.core.handle_input(now, In::Published(self.entry(now)));
         self.core.handle_input(
             now,
-            In::Outbound([1, 2].map(|n| OwnTunnel { id: TunnelId(n.into()), first_hop: RouterHash([n; 32]) }).to_vec()),
+            In::Outbound(
+                [1, 2].map(|n| OutboundTunnelRef { id: TunnelId(n.into()), first_hop: RouterHash([n; 32]) }).to_vec(),
+            ),
         );
     }
 }
