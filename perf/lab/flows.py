@@ -1,6 +1,7 @@
 """Plain TCP through tunnels, as much as passes: how fast, how evenly, how soon the first byte comes."""
 
 import hashlib
+import itertools
 import os
 import socket
 import socketserver
@@ -15,9 +16,12 @@ _STALL = 60  # seconds without a byte after which a flow has failed
 
 
 class Source:
-    """A server that answers anything with the same random megabyte again and again, and "idle" with one byte alone."""
+    """A server that answers anything with the same random megabyte again and again, and "idle" with one byte alone.
 
-    def __init__(self, port):
+    With a rate each answer has so many bytes a second. Those who read cannot set it: i2pd takes what comes, and keeps it.
+    """
+
+    def __init__(self, port, rate=None):
         self.ip, self.port = GATE, port
 
         class Handler(socketserver.BaseRequestHandler):
@@ -27,8 +31,11 @@ class Source:
                         self.request.sendall(_BLOCK[:1])
                         self.request.recv(64)
                         return
-                    while True:
+                    begin = time.monotonic()
+                    for n in itertools.count(1):
                         self.request.sendall(_BLOCK)
+                        if rate:
+                            time.sleep(max(0.0, begin + n * len(_BLOCK) / rate - time.monotonic()))
                 except OSError:
                     pass  # the client has what it wants
 

@@ -29,7 +29,7 @@ class NETWORK(Network):
         self.partner = self.add(I2pd(self, 1))
         self.hops = [self.add(I2pd(self, n, floodfill=n < 5)) for n in range(2, 9)]
         self.subject = self.add(subject(self, 10))
-        self.source = Source(8098)
+        self.source = Source(8098, _RATE)
         self.subject.serve("source", self.source)
         self.partner.serve("source", self.source, kind="server")
 
@@ -63,7 +63,6 @@ class _Download:
                         break
                     came.update(chunk)
                     self.received += len(chunk)
-                    time.sleep(max(0.0, begin + self.received / _RATE - time.monotonic()))
         except OSError as e:
             self.trouble = str(e)
         if came.hexdigest() != self._source.sha256(self.received):
