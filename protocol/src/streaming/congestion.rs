@@ -184,7 +184,13 @@ impl Model {
         let Some(rtt) = ack.rtt else { return };
         let is_old = |(_, at): (Duration, Mono)| ack.now > at + RTT_LIFE;
         match (self.min_rtt.filter(|_| !self.moved), &mut self.phase) {
-            (Some((least, _)), _) if rtt <= least => self.min_rtt = Some((rtt, ack.now)),
+            (Some((least, _)), phase) if rtt <= least => {
+                self.min_rtt = Some((rtt, ack.now));
+                // What the queue is emptied for is found.
+                if matches!(phase, Phase::Empty { .. }) {
+                    *phase = Phase::Cruise { step: 2 };
+                }
+            }
             (Some(_), Phase::Empty { empty, least, .. }) => {
                 if empty.is_some_and(|empty| ack.now >= empty + rtt) {
                     *least = Some(least.map_or(rtt, |least| least.min(rtt)));
@@ -505,6 +511,26 @@ mod tests {
         assert!(longest < trip * 6, "{longest:?}");
         let carried = total as f64 / now.as_secs_f64();
         assert!(carried > 0.85 * rate, "{carried}");
+    }
+
+    #[test]
+    fn a_round_trip_shorter_than_all_before_counts_while_the_queue_is_emptied() {
+        let mut model = Model::new(4096);
+        run(&mut model, 1e6, 0.0, 20);
+        let mut now = Duration::from_secs(20);
+        let mut ack = |model: &mut Model, step, rtt, in_flight| {
+            now += step;
+            let rtt = Some(rtt);
+            let (bytes, prior, total) = (PACKET, 6_000_000, 6_000_000);
+            model.on_ack(&Ack { now, bytes, rtt, delivered: None, prior, total, limited: true, in_flight });
+        };
+        ack(&mut model, RTT_LIFE * 2, RTT * 2, 1_000_000);
+        assert!(matches!(model.phase, Phase::Empty { .. }), "{:?}", model.phase);
+        ack(&mut model, RTT / 2, RTT / 3, 1_000_000);
+        for _ in 0..8 {
+            ack(&mut model, RTT, RTT * 2, 100_000);
+        }
+        assert_eq!(model.min_rtt.unwrap().0, RTT / 3);
     }
 
     #[test]
