@@ -4,6 +4,7 @@ The kernel gives a process the packets of a TUN device whole, cut to the size of
 them does what netem would, in any namespace and the same way each time.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -46,6 +47,9 @@ class Link:
         finally:
             for end in ends:
                 os.close(end)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # what it refuses it refuses at once
+            self._process.wait(timeout=0.2)
+            raise RuntimeError(f"ramson-link: {self._process.stderr.read().strip()}")
 
     def _replace(self, inner, outer, mtu):
         """Has the host reached by the link alone. Its device is called as the one before, which rules may name."""
