@@ -145,6 +145,30 @@ macro_rules! series {
     };
 }
 
+/// All words that a label of a series may have.
+#[derive(Clone, Debug)]
+pub struct Vocabulary {
+    /// The series.
+    pub series: Row,
+    /// Which of its labels.
+    pub label: &'static str,
+    /// The words, and what they mean.
+    pub words: Vec<(&'static str, &'static str)>,
+}
+
+impl Vocabulary {
+    /// Begins the series at zero under each of the words, if it has no other label.
+    #[expect(clippy::disallowed_macros, reason = "this is what all others go through")]
+    pub(crate) fn begin(&self) {
+        if self.series.labels == [self.label] {
+            for (word, _) in &self.words {
+                let label = metrics::Label::from_static_parts(self.label, word);
+                metrics::counter!(self.series.name, vec![label]).increment(0);
+            }
+        }
+    }
+}
+
 /// Exports the counters of a core, which tell what has happened so far: what has come since the last time is added.
 #[derive(Debug)]
 pub(crate) struct Exported<const N: usize>([u64; N]);

@@ -2,11 +2,11 @@
 
 use crate::drops::ControlDrop;
 use crate::series;
-use crate::series::Counter;
 use crate::series::outcomes::{
-    BuildOutcome, FetchOutcome, LookupOutcome, LookupWay, Publication, RequestAnswer, RequestReason, ReseedOutcome,
-    SearchOutcome, StoreOutcome, TestOutcome,
+    BuildOutcome, ClockOutcome, FetchOutcome, GatewayOutcome, LookupOutcome, LookupWay, Publication, RequestAnswer,
+    RequestReason, ReseedOutcome, SearchOutcome, StoreOutcome, TestOutcome,
 };
+use crate::series::{Counter, Vocabulary};
 use ramson_protocol::i2cp::server::Refused;
 
 series! {
@@ -137,6 +137,35 @@ series! {
     }
 }
 
+/// The words of labels that a list in this program ends, with what they mean.
+pub fn vocabularies() -> Vec<Vocabulary> {
+    macro_rules! words {
+        ($($series:ident $label:literal $words:ident,)*) => {
+            vec![$(Vocabulary {
+                series: $series.row(),
+                label: $label,
+                words: $words::ALL.iter().map(|word| (word.label(), word.about())).collect(),
+            }),*]
+        };
+    }
+    words! {
+        DROPS "reason" ControlDrop,
+        OWN_BUILDS "result" BuildOutcome,
+        TUNNEL_TESTS "result" TestOutcome,
+        BUILD_REQUESTS "answer" RequestAnswer,
+        BUILD_REQUESTS "reason" RequestReason,
+        NETDB_STORES "outcome" StoreOutcome,
+        NETDB_LOOKUPS "outcome" LookupOutcome,
+        NETDB_SEARCHES "outcome" SearchOutcome,
+        NETDB_QUERIES "via" LookupWay,
+        NETDB_PUBLISHES "outcome" Publication,
+        GATEWAY "outcome" GatewayOutcome,
+        CLOCK_SERVERS "outcome" ClockOutcome,
+        RESEEDS "outcome" ReseedOutcome,
+        RESEED_FETCHES "outcome" FetchOutcome,
+    }
+}
+
 /// Begins the counters at zero, under all values of their labels that are known beforehand: the first event is a step then,
 /// which a rate can see, and a rule over it has a value from the first scrape on.
 pub fn begin() {
@@ -153,16 +182,8 @@ pub fn begin() {
     for (counter, values) in known {
         values.iter().for_each(|value| counter.add([value], 0));
     }
-    StoreOutcome::ALL.iter().for_each(|outcome| NETDB_STORES.add([outcome.label()], 0));
-    LookupOutcome::ALL.iter().for_each(|outcome| NETDB_LOOKUPS.add([outcome.label()], 0));
-    SearchOutcome::ALL.iter().for_each(|outcome| NETDB_SEARCHES.add([outcome.label()], 0));
-    LookupWay::ALL.iter().for_each(|way| NETDB_QUERIES.add([way.label()], 0));
-    Publication::ALL.iter().for_each(|outcome| NETDB_PUBLISHES.add([outcome.label()], 0));
-    TestOutcome::ALL.iter().for_each(|outcome| TUNNEL_TESTS.add([outcome.label()], 0));
-    ReseedOutcome::ALL.iter().for_each(|outcome| RESEEDS.add([outcome.label()], 0));
-    FetchOutcome::ALL.iter().for_each(|outcome| RESEED_FETCHES.add([outcome.label()], 0));
+    vocabularies().iter().for_each(Vocabulary::begin);
     Refused::ALL.iter().for_each(|refused| I2CP_REFUSED.add([refused.label()], 0));
-    ControlDrop::ALL.iter().for_each(|drop| DROPS.add([drop.label()], 0));
     for direction in ["inbound", "outbound"] {
         BuildOutcome::ALL.iter().for_each(|result| OWN_BUILDS.add([direction, result.label()], 0));
     }

@@ -1,8 +1,7 @@
 //! The reference page of the metrics, made from the tables.
 
 use super::{series, table};
-use ramson_actors::drops::ControlDrop;
-use ramson_actors::series::{Row, control, outcomes};
+use ramson_actors::series::{Row, Vocabulary, control};
 use ramson_transports::stats::{DropCause, Role};
 use std::fmt::Write;
 
@@ -27,34 +26,8 @@ pub(crate) fn metrics() -> String {
         let _ = writeln!(page, "| `{}` | {} | {} | {labels} | {} |", row.name, row.kind.label(), row.unit(), row.help);
     }
     page += &values(&table::DROPS.row(), "cause", DropCause::ALL.iter().map(|cause| (cause.label(), cause.about())));
-    page += &values(
-        &control::DROPS.row(),
-        "reason",
-        ControlDrop::ALL.iter().map(|reason| (reason.label(), reason.about())),
-    );
-    macro_rules! words {
-        ($($series:ident $label:literal $words:ident,)*) => {
-            $(page += &values(
-                &control::$series.row(),
-                $label,
-                outcomes::$words::ALL.iter().map(|word| (word.label(), word.about())),
-            );)*
-        };
-    }
-    words! {
-        OWN_BUILDS "result" BuildOutcome,
-        TUNNEL_TESTS "result" TestOutcome,
-        BUILD_REQUESTS "answer" RequestAnswer,
-        BUILD_REQUESTS "reason" RequestReason,
-        NETDB_STORES "outcome" StoreOutcome,
-        NETDB_LOOKUPS "outcome" LookupOutcome,
-        NETDB_SEARCHES "outcome" SearchOutcome,
-        NETDB_QUERIES "via" LookupWay,
-        NETDB_PUBLISHES "outcome" Publication,
-        GATEWAY "outcome" GatewayOutcome,
-        CLOCK_SERVERS "outcome" ClockOutcome,
-        RESEEDS "outcome" ReseedOutcome,
-        RESEED_FETCHES "outcome" FetchOutcome,
+    for Vocabulary { series, label, words } in control::vocabularies() {
+        page += &values(&series, label, words.into_iter());
     }
     page += &values(&table::CELLS.row(), "role", Role::ALL.iter().map(|role| (role.label(), role.about())));
     page
