@@ -450,10 +450,11 @@ impl LocalDestination {
         }
     }
 
-    /// Our lease set is this from now on, and names these tunnels; floodfills get `stored`. False if the client thread does not keep up.
+    /// Our lease set is this from now on, and names these tunnels; floodfills get `stored`. False if the client thread does not keep up,
+    /// which does not hear of a MetaLeaseSet: that is for nobody whom it speaks with.
     fn put_in_force(&mut self, lease_set: Entry, stored: Entry, tunnels: Vec<TunnelId>) -> bool {
         let version = lease_set.version();
-        if !self.tell(ToCore::Published(lease_set)) {
+        if !matches!(lease_set, Entry::MetaLeaseSet(_)) && !self.tell(ToCore::Published(lease_set)) {
             return false;
         }
         let now = self.shared.now();

@@ -3,7 +3,8 @@
 //! ```text
 //! tunnels have changed --> leases --> the program --> Grant: its lease set, and the key for what comes by it
 //! ```
-//! The client thread knows such a destination from its first lease set on: only then are there keys. With others it begins anew.
+//! The client thread knows such a destination from its first lease set on: only then are there keys. With others it begins anew. One with a
+//! MetaLeaseSet it does not know: others stand for that.
 
 use super::{
     Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, SETTLE, questions,
@@ -132,9 +133,10 @@ impl LocalDestination {
         }
     }
 
-    /// The client thread has these keys from now on.
+    /// The client thread has these keys from now on, if there are any.
     fn set_keys(&mut self, grant: &Grant, ctx: &mut Context<Self>) -> bool {
         let AnyAuthor::Program(author) = &mut self.author else { return false };
+        let Some(secrets) = &grant.secrets else { return true };
         let named = grant.lease_set.encryption_keys();
         let public: Vec<_> = named.into_iter().map(|(kind, key)| (kind, key.to_vec())).collect();
         if author.keys == public {
@@ -150,7 +152,7 @@ impl LocalDestination {
             id: self.id,
             config: Config::default(),
             signer,
-            encryption: grant.secrets.clone(),
+            encryption: secrets.clone(),
             questions,
             accepted: None,
             datagrams: None,
@@ -182,13 +184,11 @@ impl Handler<Granted> for LocalDestination {
         let is_named = |tunnel: &&InboundTunnelRef| {
             leases.iter().any(|lease| (lease.gateway, lease.tunnel) == (tunnel.gateway, tunnel.gateway_tunnel))
         };
-        // It may be the answer to what was asked before: then that to the last question is still to come.
+        // It may be the answer to what was asked before: then that to the last question is still to come. A list names no tunnels.
+        let is_list = grant.secrets.is_none();
         let asked = author.asked.take_if(|(ids, _)| {
-            own.inbound
-                .iter()
-                .filter(|tunnel| ids.contains(&tunnel.id))
-                .take(MAX_LEASES.into())
-                .all(|one| is_named(&one))
+            let mut named = own.inbound.iter().filter(|tunnel| ids.contains(&tunnel.id)).take(MAX_LEASES.into());
+            is_list || named.all(|one| is_named(&one))
         });
         let named = || own.inbound.iter().filter(is_named).map(|tunnel| tunnel.id).collect();
         let tunnels = asked.map_or_else(named, |(ids, _)| ids);

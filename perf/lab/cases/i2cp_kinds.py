@@ -86,30 +86,36 @@ def _told(net):
 
 
 def _stands(net):
-    """A program at i2pd publishes a MetaLeaseSet: a stream from Ramson reaches the second that it lists, for nobody has the first."""
+    """A program publishes a MetaLeaseSet, at i2pd and at Ramson: a stream from Ramson reaches the second listed, for nobody has the first."""
     if not net.lab.i2cp_meta:
         return "MetaLeaseSets not tried: cargo build -p ramson-apps --example i2cp_meta"
     nobody = f"{'a' * 52}.b32.i2p"
     with _EchoServer(net.web.ip) as server:
         theirs, ours = Session(net.partner.ip, "stands"), Session(net.subject.ip, "calls")
         theirs.control.ok(f"STREAM FORWARD ID=stands HOST={server.ip} PORT={server.port} SILENT=true")
-        command = [net.lab.i2cp_meta, f"{net.hops[-1].ip}:{PORT}", nobody, theirs.b32]
-        meta = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
-            name = meta.stdout.readline().strip()
-            stream = eventually(120, lambda: _connected(ours, name), 1)
-            if not stream:
-                raise Failed("nobody is reached by a MetaLeaseSet", net.subject, net.partner, net.hops[-1])
-            stream.socket.sendall(b"anybody?")
-            if stream.file.read(8) != b"anybody?":
-                raise Failed("who is reached by a MetaLeaseSet does not answer", net.subject, net.partner)
-            stream.close()
+            for at in (net.hops[-1], net.subject):
+                command = [net.lab.i2cp_meta, f"{at.ip}:{PORT}", nobody, theirs.b32]
+                meta = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+                try:
+                    _reached(net, at, ours, meta.stdout.readline().strip())
+                finally:
+                    meta.kill()
+                    meta.wait()
         finally:
-            meta.kill()
-            meta.wait()
             theirs.close()
             ours.close()
-    return "one who stands for another is reached"
+    return "one who stands for another at i2pd and at Ramson is reached"
+
+
+def _reached(net, at, ours, name):
+    stream = eventually(120, lambda: _connected(ours, name), 1)
+    if not stream:
+        raise Failed(f"nobody is reached by a MetaLeaseSet that was published at {at}", net.subject, net.partner, at)
+    stream.socket.sendall(b"anybody?")
+    if stream.file.read(8) != b"anybody?":
+        raise Failed("who is reached by a MetaLeaseSet does not answer", net.subject, net.partner)
+    stream.close()
 
 
 def _connected(session, name):

@@ -37,10 +37,16 @@ impl MetaLeaseSet {
     /// # Errors
     /// `Truncated`, `Trailing`, `Invalid`, `TooLarge`.
     pub fn parse(raw: Bytes) -> Result<Self> {
-        if raw.len() > MAX_LEN {
-            return Err(Error::TooLarge("MetaLeaseSet"));
-        }
-        let mut r = Reader::new(&raw);
+        let (list, rest) = Self::parse_front(&raw)?;
+        if rest.is_empty() { Ok(list) } else { Err(Error::Trailing(rest.len())) }
+    }
+
+    /// The same with bytes behind it, which are returned.
+    ///
+    /// # Errors
+    /// `Truncated`, `Invalid`, `TooLarge`.
+    pub fn parse_front(bytes: &Bytes) -> Result<(Self, Bytes)> {
+        let mut r = Reader::new(bytes);
         let header = Header::walk(&mut r)?;
         Mapping::parse(&mut r)?;
         let leases_at = r.position();
@@ -51,8 +57,12 @@ impl MetaLeaseSet {
         r.take(usize::from(revocations) * 32)?;
         let signature_at = r.position();
         r.take(header.signature_len)?;
-        r.finish()?;
-        Ok(Self { header, leases_at, revocations_at, signature_at, raw })
+        let end = r.position();
+        if end > MAX_LEN {
+            return Err(Error::TooLarge("MetaLeaseSet"));
+        }
+        let raw = bytes.slice(..end);
+        Ok((Self { header, leases_at, revocations_at, signature_at, raw }, bytes.slice(end..)))
     }
 
     /// Signs one that lists these, published then and over with the last of them. `key` is the destination's own, or a transient one

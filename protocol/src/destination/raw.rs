@@ -48,6 +48,8 @@ pub enum Fate {
     NoLeaseSet,
     /// That lease set names no encryption that we have, or has ended.
     Unusable,
+    /// Its receiver has a MetaLeaseSet: whoever sends it may choose one of those who stand for it.
+    MetaLeaseSet,
     /// It waited for too long.
     Expired,
     /// There are no tunnels of ours, or no lease set that names them.

@@ -56,7 +56,7 @@ impl Destination {
             .into_iter()
             .filter(|one| self.config.raw || one.bytes.get(PROTOCOL_AT) != Some(&STREAMING))
             .partition(|_| !self.config.raw);
-        self.lose(lost, Fate::Unusable);
+        self.lose(lost, Fate::MetaLeaseSet);
         self.streams.redirect(now, of, by);
         moved.into_iter().for_each(|one| self.queue(now, by, one));
     }

@@ -741,6 +741,17 @@ fn one_for_whom_nobody_can_stand_is_not_reached() {
     assert_eq!(net.nodes[0].core.streams().get(stream).and_then(|stream| stream.ended()), Some(End::Unreachable));
 }
 
+#[test]
+fn a_program_whose_receiver_has_a_meta_lease_set_is_told_so() {
+    let mut net = Net::raw();
+    let (now, to) = (net.now, DestinationHash([77; 32]));
+    net.other = Some((to, Duration::from_secs(300)));
+    let payload = Bytes::from_static(b"is there somebody?");
+    net.nodes[0].core.send_raw(now, Raw { to, payload, expires: None, bundle: true, token: Some(5) });
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.nodes[0].fates, [(5, Fate::MetaLeaseSet)]);
+}
+
 /// One hop may be in all tunnels that lead to us: who downloads hears nothing any more, and has nothing to answer.
 #[test]
 fn who_only_sends_is_told_of_our_new_leases_before_he_gives_up() {

@@ -277,7 +277,7 @@ impl Client {
         let PrivateKeys { destination, key, offline } = &self.config.keys;
         let lease_set = builder.sign(destination, key, offline.as_deref(), self.version)?;
         let stored = lease_set.clone().into();
-        Ok(Grant { lease_set: lease_set.into(), stored, secrets: self.config.encryption.clone() }.to_bytes())
+        Ok(Grant { lease_set: lease_set.into(), stored, secrets: Some(self.config.encryption.clone()) }.to_bytes())
     }
 
     fn write(&mut self, message: &Message) {

@@ -4,7 +4,8 @@
 //! CreateLeaseSet2:  kind 1 | lease set | keys 1 | ( type 2 | length 2 | private key )*
 //! CreateLeaseSet:   unused 20 | private key of ElGamal 256 | lease set of the first kind
 //! ```
-//! One that is encrypted is read here as others read it: with what the options of the session name.
+//! One that is encrypted is read here as others read it: with what the options of the session name. A MetaLeaseSet has no keys: whoever
+//! publishes it is never spoken with itself.
 //!
 //! The first field of CreateLeaseSet is as long as a private key of DSA, whatever the destination signs with. INTEROP: Java fills it with
 //! random bytes if that is another type.
@@ -18,7 +19,8 @@ use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::EncType;
 use crate::data::lease_set::LeaseSet;
 use crate::data::lease_set2::LeaseSet2;
-use crate::ratchet::handshake::Secrets;
+use crate::data::meta_lease_set::MetaLeaseSet;
+use crate::ratchet::handshake::{Kind, Secrets};
 use crate::time::Wall;
 use crate::wire::{Error, Reader, Result, Writer};
 use bytes::Bytes;
@@ -31,12 +33,12 @@ const REVOKING_LEN: usize = 20;
 /// A lease set, and the private halves of the keys in it.
 #[derive(Clone)]
 pub struct Grant {
-    /// The lease set, of the first or the second kind, and never an encrypted one.
+    /// The lease set, of the first or the second kind or a MetaLeaseSet, and never an encrypted one.
     pub lease_set: Entry,
     /// What floodfills are given of it.
     pub stored: Entry,
-    /// The keys.
-    pub secrets: Secrets,
+    /// The keys; a MetaLeaseSet has none.
+    pub secrets: Option<Secrets>,
 }
 
 impl std::fmt::Debug for Grant {
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Grant {
 pub enum Refusal {
     /// It is of a kind that destinations here do not have.
     #[error(
-        "Unsupported leaseset type: {0}, only 3 and 5 are taken so: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4"
+        "Unsupported leaseset type: {0}, only 3, 5 and 7 are taken so: set i2cp.leaseSetType=3 and i2cp.leaseSetEncType=4"
     )]
     Kind(u8),
     /// It is encrypted, and cannot be read with what the options of the session name.
@@ -98,6 +100,16 @@ impl Grant {
                 let lease_set = blinding::open(&sealed, &blinding, of.client_key.as_ref())?;
                 (lease_set, sealed.into(), rest)
             }
+            Ok(EntryKind::MetaLeaseSet) => {
+                let (list, rest) = MetaLeaseSet::parse_front(&body)?;
+                // spec: i2cp §CreateLeaseSet2Message — their number is there, if at all, to say that there are none.
+                let none: &[u8] = &rest;
+                if !matches!(none, [] | [0]) {
+                    return Err(Refusal::Mismatch);
+                }
+                let lease_set = Self::checked(Entry::MetaLeaseSet(list), of, now)?;
+                return Ok(Self { stored: lease_set.clone(), lease_set, secrets: None });
+            }
             _ => return Err(Refusal::Kind(kind)),
         };
         Self::check(lease_set.into(), stored, &private_keys(&rest)?, of, now)
@@ -122,6 +134,13 @@ impl Grant {
         of: &Request,
         now: Wall,
     ) -> std::result::Result<Self, Refusal> {
+        let lease_set = Self::checked(lease_set, of, now)?;
+        let secrets = secrets(&lease_set.encryption_keys(), keys)?;
+        Ok(Self { lease_set, stored, secrets: Some(secrets) })
+    }
+
+    /// A lease set of this destination's, signed and in time.
+    fn checked(lease_set: Entry, of: &Request, now: Wall) -> std::result::Result<Entry, Refusal> {
         if lease_set.key() != of.destination.hash().into() {
             return Err(Refusal::Destination);
         }
@@ -129,15 +148,14 @@ impl Grant {
         if lease_set.expires().is_none_or(|end| end <= now) {
             return Err(Refusal::Expired);
         }
-        let secrets = secrets(&lease_set.encryption_keys(), keys)?;
-        Ok(Self { lease_set, stored, secrets })
+        Ok(lease_set)
     }
 
     /// What follows the session in a CreateLeaseSet2, or in a CreateLeaseSet if it is of the first kind.
     pub fn to_bytes(&self) -> Bytes {
         if let Entry::LeaseSet(first) = &self.lease_set {
             let mut out = vec![0; REVOKING_LEN];
-            out.put(&self.secrets.elgamal().map_or([0; elgamal::KEY_LEN], elgamal::SecretKey::to_wide));
+            out.put(&self.elgamal().map_or([0; elgamal::KEY_LEN], elgamal::SecretKey::to_wide));
             out.put(first.as_bytes());
             return out.into();
         }
@@ -145,8 +163,8 @@ impl Grant {
         out.put(self.stored.as_bytes());
         // In the order of the lease set. One that is refused has others' keys, or none.
         let of = |kind: EncType| match kind.handshake() {
-            Some(kind) => self.secrets.iter().find(|(ours, _)| kind == *ours).map(|(_, key)| key.to_bytes().to_vec()),
-            None => self.secrets.elgamal().filter(|_| kind == EncType::ElGamal).map(|key| key.to_wide().to_vec()),
+            Some(kind) => self.handshakes().find(|(ours, _)| kind == *ours).map(|(_, key)| key.to_bytes().to_vec()),
+            None => self.elgamal().filter(|_| kind == EncType::ElGamal).map(|key| key.to_wide().to_vec()),
         };
         let named = self.lease_set.encryption_keys();
         let keys: Vec<_> = named.iter().filter_map(|(kind, _)| Some((*kind, of(*kind)?))).collect();
@@ -157,6 +175,14 @@ impl Grant {
             out.put(&key);
         }
         out.into()
+    }
+
+    fn elgamal(&self) -> Option<&elgamal::SecretKey> {
+        self.secrets.as_ref().and_then(Secrets::elgamal)
+    }
+
+    fn handshakes(&self) -> impl Iterator<Item = (Kind, &SecretKey)> {
+        self.secrets.iter().flat_map(Secrets::iter)
     }
 }
 

@@ -155,6 +155,8 @@ pub mod status {
     pub const UNSUPPORTED_ENCRYPTION: u8 = 17;
     /// Its receiver's lease set was not found.
     pub const NO_LEASE_SET: u8 = 21;
+    /// Its receiver has published a MetaLeaseSet: who is to have it can be asked for by a HostLookup.
+    pub const META_LEASE_SET: u8 = 22;
 }
 
 impl Message {

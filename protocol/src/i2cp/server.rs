@@ -496,6 +496,7 @@ impl Connection {
             Fate::SentLocally => status::SENT_LOCALLY,
             Fate::NoLeaseSet => status::NO_LEASE_SET,
             Fate::Unusable => status::UNSUPPORTED_ENCRYPTION,
+            Fate::MetaLeaseSet => status::META_LEASE_SET,
             Fate::Expired => status::EXPIRED,
             Fate::NoTunnels => status::NO_TUNNELS,
             Fate::Overflow => status::FAILED,

@@ -9,7 +9,7 @@ use super::session::{Refusal, SessionConfig};
 use super::*;
 use crate::base64;
 use crate::blinding::{self, Blinding, Readers};
-use crate::data::entry::Entry;
+use crate::data::entry::{Entry, EntryKind};
 use crate::data::key_type::EncType;
 use crate::data::key_type::SigType;
 use crate::data::keys_and_cert::Destination;
@@ -106,7 +106,7 @@ fn grant(of: &PrivateKeys, secret: &SecretKey, keys: &[(EncType, Vec<u8>)]) -> G
     Grant {
         stored: lease_set.clone().into(),
         lease_set: lease_set.into(),
-        secrets: Secrets::one(secret.clone(), Some(Kem::MlKem768)),
+        secrets: Some(Secrets::one(secret.clone(), Some(Kem::MlKem768))),
     }
 }
 
@@ -209,8 +209,33 @@ fn a_program_for_which_others_stand_signs_a_list_of_them() {
     let signed = signed.unwrap();
     let list = MetaLeaseSet::parse(signed.slice(1..signed.len() - 1)).unwrap();
     assert_eq!((signed[0], signed[signed.len() - 1], list.verify()), (7, 0, Ok(())), "and no keys");
+    taken_as_a_list(&signed);
     let listed: Vec<_> = list.leases().map(|one| (one.key.0, one.cost, one.end)).collect();
     assert_eq!(listed, [([3; 32], 0, lease(1).end), ([4; 32], 1, lease(1).end)]);
+}
+
+/// A router takes it from its owner, without keys alone, and from nobody else.
+fn taken_as_a_list(signed: &Bytes) {
+    let with_keys = [&signed[..signed.len() - 1], &[1]].concat().into();
+    let without_number = signed.slice(..signed.len() - 1);
+    for (owner, bytes, words) in [
+        (1, signed.clone(), None),
+        (1, without_number, None),
+        (1, with_keys, Some("mismatch")),
+        (2, signed.clone(), Some("Different destination")),
+    ] {
+        let mut router = Router::new(Config::default());
+        let id = router.create(&keys(owner), &[]).unwrap();
+        router.say(&Message::CreateLeaseSet2(id, bytes));
+        match words {
+            Some(words) => assert!(router.reason().contains(words)),
+            None => {
+                let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
+                assert_eq!((got.stored.kind(), got.secrets.is_some()), (EntryKind::MetaLeaseSet, false));
+                assert_eq!(got.to_bytes(), signed);
+            }
+        }
+    }
 }
 
 #[test]
@@ -347,7 +372,7 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
         let id = router.create(&owner, &[]).unwrap();
         router.say(&Message::CreateLeaseSet2(id, grant(&owner, &secret, &keys).to_bytes()));
         let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
-        assert_eq!(got.secrets.iter().map(|(kind, _)| kind).collect::<Vec<_>>(), kinds);
+        assert_eq!(got.secrets.unwrap().iter().map(|(kind, _)| kind).collect::<Vec<_>>(), kinds);
     }
     let mut unsigned = good.to_bytes().to_vec();
     unsigned[500] ^= 1;
@@ -360,7 +385,8 @@ fn a_lease_set_is_taken_from_its_owner_with_the_keys_that_it_names_alone() {
         (grant(&owner, &secret, &[]).to_bytes(), "No crypto keys"),
         (unsigned.into(), "Invalid leaseset"),
         (kind.into(), "Invalid leaseset"),
-        (Bytes::from_static(&[7]), "Unsupported leaseset type: 7"),
+        (Bytes::from_static(&[7]), "Invalid leaseset"),
+        (Bytes::from_static(&[1]), "Unsupported leaseset type: 1"),
         (Bytes::new(), "Invalid leaseset"),
     ] {
         let mut router = Router::new(Config::default());
@@ -385,7 +411,7 @@ fn old(n: u8) -> elgamal::SecretKey {
 
 fn first_grant(of: &PrivateKeys, named: &elgamal::SecretKey, secret: elgamal::SecretKey, end: Lease) -> Grant {
     let lease_set = Entry::from(LeaseSet::sign(&of.destination, &of.key, &named.public(), &[end]).unwrap());
-    Grant { stored: lease_set.clone(), lease_set, secrets: Secrets::with_elgamal([], Some(secret)).unwrap() }
+    Grant { stored: lease_set.clone(), lease_set, secrets: Secrets::with_elgamal([], Some(secret)) }
 }
 
 #[test]
@@ -418,8 +444,9 @@ fn a_lease_set_of_the_first_kind_is_taken_from_its_owner_with_the_key_that_it_na
                 None => {
                     let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
                     assert_eq!((&got.lease_set, &got.stored), (&good.lease_set, &good.stored));
-                    assert!(got.secrets.iter().next().is_none(), "nobody begins a handshake with it");
-                    assert_eq!(got.secrets.elgamal().unwrap().to_wide(), [5; elgamal::KEY_LEN]);
+                    let secrets = got.secrets.unwrap();
+                    assert!(secrets.iter().next().is_none(), "nobody begins a handshake with it");
+                    assert_eq!(secrets.elgamal().unwrap().to_wide(), [5; elgamal::KEY_LEN]);
                 }
             }
         }
@@ -438,14 +465,15 @@ fn keys_of_elgamal_in_a_lease_set_of_the_second_kind_are_taken_alone_and_beside_
         (vec![new, public], old(6), false),
     ] {
         let handshakes = named.iter().filter(|(kind, _)| *kind == EncType::X25519).map(|_| (None, secret.clone()));
-        let secrets = Secrets::with_elgamal(handshakes, Some(key)).unwrap();
+        let secrets = Secrets::with_elgamal(handshakes, Some(key));
         let given = Grant { secrets, ..grant(&owner, &secret, &named) };
         let mut router = Router::new(Config::default());
         let id = router.create(&owner, &[]).unwrap();
         router.say(&Message::CreateLeaseSet2(id, given.to_bytes()));
         if taken {
             let Some(Out::Granted(_, got)) = router.outs.pop() else { panic!() };
-            assert_eq!((got.secrets.iter().count(), got.secrets.elgamal().is_some()), (named.len() - 1, true));
+            let secrets = got.secrets.unwrap();
+            assert_eq!((secrets.iter().count(), secrets.elgamal().is_some()), (named.len() - 1, true));
         } else {
             assert!(router.reason().contains("mismatch"));
         }
