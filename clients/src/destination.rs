@@ -166,6 +166,7 @@ impl DestinationStats {
             ("lost_waiting", other.lost_waiting),
             ("unknown_protocol", other.unknown_protocols),
             ("hybrid_given_up", other.hybrid_given_up),
+            ("given_up", other.sessions_given_up),
         ];
         let datagrams = [
             ("sent", other.datagrams_sent),

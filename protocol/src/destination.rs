@@ -173,6 +173,8 @@ pub struct Stats {
     pub lost_waiting: u64,
     /// Others who did not answer hybrid handshakes, and are asked without.
     pub hybrid_given_up: u64,
+    /// Sessions in which the other side spoke and nothing of ours came to it any more.
+    pub sessions_given_up: u64,
     /// Messages of protocols that nobody here speaks.
     pub unknown_protocols: u64,
     /// Datagrams that came.
@@ -452,6 +454,10 @@ impl Destination {
         if let Some(key) = remote.old_key() {
             self.old.doubt(key);
         }
+        if remote.is_deaf() {
+            self.stats.sessions_given_up += 1;
+            remote.keys().iter().for_each(|theirs| self.sessions.give_up(&theirs.key, now.mono));
+        }
         if remote.look_up_anew(now.mono) {
             self.out.push_back(Out::LookUp(to));
         }
@@ -476,7 +482,7 @@ impl Destination {
     fn on_data(&mut self, now: Now, from: Option<PublicKey>, body: &Bytes) {
         let from = from.and_then(|key| self.by_key.get(&key.0)).copied();
         if let Some(remote) = from.and_then(|from| self.remotes.get_mut(&from)) {
-            remote.heard();
+            remote.heard(now.mono);
         }
         if self.config.raw {
             return self.on_raw(now, from, body);

@@ -258,7 +258,7 @@ impl Destination {
             |key: &PublicKey, theirs: Option<&std::sync::Arc<PublicKey>>| theirs.is_some_and(|theirs| **theirs == *key);
         if let Some(remote) = self.remotes.values_mut().find(|remote| whose(&key, remote.old_key())) {
             remote.answered();
-            remote.heard();
+            remote.heard(now.mono);
             remote.unheard = None;
         }
     }

@@ -114,7 +114,8 @@ impl Destination {
             let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
             let ids = [MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32())];
             let store = bundle.map(|(store, _)| &store[..]);
-            let sealed = self.sessions.seal(now, &key, kind, store.is_some(), |out| {
+            let ask_ack = store.is_some() || !new && remote.asks(now.mono);
+            let sealed = self.sessions.seal(now, &key, kind, ask_ack, |out| {
                 write_cloves(out, to, &bytes, store, ids, expiration);
             });
             let Some(sealed) = sealed else {

@@ -44,6 +44,22 @@ const DOUBTED: u32 = 2;
 /// A lease set that is doubted is searched no more often than this.
 const DOUBTED_AGAIN: Duration = Duration::from_secs(10);
 
+/// While nothing of ours seems to come there, so often it is to be asked whether it does, no more often than this; and who has said
+/// something so long after the first question, and answered none, does not hear us.
+const PROBES: u8 = 3;
+const PROBED_AGAIN: Duration = Duration::from_secs(2);
+const PROBED: Duration = Duration::from_secs(6);
+
+/// Questions whether what is sent comes.
+#[derive(Debug, Default)]
+struct Probe {
+    asked: u8,
+    first: Mono,
+    last: Mono,
+    /// Something came so long after the first.
+    heard: bool,
+}
+
 /// A key of another destination's, and the handshake that is made with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TheirKey {
@@ -134,6 +150,8 @@ pub(super) struct Remote {
     pub(super) used: Mono,
     /// Since when we send and hear nothing, if nobody else watches whether the way there is good.
     pub(super) unheard: Option<Mono>,
+    /// Since the path was changed, until it says that something of ours has come.
+    probe: Option<Probe>,
 }
 
 impl Remote {
@@ -151,6 +169,7 @@ impl Remote {
             telling: None,
             used: now,
             unheard: None,
+            probe: None,
         }
     }
 
@@ -214,8 +233,31 @@ impl Remote {
     }
 
     /// Something came from there.
-    pub(super) fn heard(&mut self) {
+    pub(super) fn heard(&mut self, now: Mono) {
         self.in_vain = 0;
+        if let Some(probe) = &mut self.probe {
+            probe.heard |= probe.asked > 0 && now >= probe.first + PROBED;
+        }
+    }
+
+    /// True if a message in its session is to ask whether it has come.
+    pub(super) fn asks(&mut self, now: Mono) -> bool {
+        let Some(probe) = self.probe.as_mut().filter(|one| one.asked == 0 || now >= one.last + PROBED_AGAIN) else {
+            return false;
+        };
+        if probe.asked == 0 {
+            probe.first = now;
+        }
+        (probe.asked, probe.last) = (probe.asked.saturating_add(1), now);
+        true
+    }
+
+    /// True, once, if it speaks, and nothing of ours comes to it.
+    ///
+    /// INTEROP: a receiver has tags for so many messages ahead of the last that came, i2pd for 800. Where more are lost in a row it can open
+    /// none that follows, and cannot know.
+    pub(super) fn is_deaf(&mut self) -> bool {
+        self.probe.take_if(|probe| probe.asked >= PROBES && probe.heard).is_some()
     }
 
     /// True if a search is to begin for a newer lease set than the one that is known.
@@ -281,6 +323,7 @@ impl Remote {
     /// Nothing comes back: another way.
     pub(super) fn change_path(&mut self, outbound: &[OutboundTunnelRef], now: Mono, rng: &mut ChaCha20Rng) {
         self.in_vain += 1;
+        self.probe.get_or_insert_default();
         self.paths.change((outbound, leases(self.lease_set.as_ref())), now, rng);
     }
 
@@ -296,12 +339,14 @@ impl Remote {
 
     /// A session stands: what was in the question has come.
     pub(super) fn answered(&mut self) {
+        self.probe = None;
         if let Some((version, None, _)) = self.telling {
             self.told = self.told.max(Some(version));
         }
     }
 
     pub(super) fn acked(&mut self, message: MessageRef) {
+        self.probe = None;
         if let Some((version, _, _)) = self.telling.take_if(|(_, told, _)| *told == Some(message)) {
             self.told = self.told.max(Some(version));
         }

@@ -752,6 +752,27 @@ fn a_program_whose_receiver_has_a_meta_lease_set_is_told_so() {
     assert_eq!(net.nodes[0].fates, [(5, Fate::MetaLeaseSet)]);
 }
 
+/// A receiver has tags for so many messages ahead of the last that came: of those behind a longer gap it can open none.
+#[test]
+fn a_session_in_which_more_were_lost_in_a_row_than_the_other_has_tags_for_is_begun_anew() {
+    let mut net = Net::new();
+    net.connect(b"GET /");
+    net.run(Duration::from_secs(2));
+    let other = net.nodes[1].accepted[0];
+    for _ in 0..2000 {
+        assert!(net.datagram(18, b"lost"));
+        while net.nodes[0].core.poll_output(net.now, true).is_some() {}
+    }
+    net.connect(b"POST /");
+    // Who hears nothing goes on to speak.
+    for _ in 0..30 {
+        net.nodes[1].core.streams_mut().write(net.now, other, b"still there?");
+        net.run(Duration::from_secs(1));
+    }
+    assert_eq!(net.nodes[0].core.stats().sessions_given_up, 1);
+    assert_eq!(String::from_utf8_lossy(&net.nodes[1].read), "GET /POST /");
+}
+
 /// One hop may be in all tunnels that lead to us: who downloads hears nothing any more, and has nothing to answer.
 #[test]
 fn who_only_sends_is_told_of_our_new_leases_before_he_gives_up() {

@@ -70,6 +70,8 @@ pub(super) struct Session {
     pub(super) sent_at: Mono,
     /// Since when we send and nothing comes.
     pub(super) unanswered_since: Option<Mono>,
+    /// The other side speaks, and does not hear: more were lost in a row than it has tags for. None come to it any more.
+    pub(super) deaf: bool,
 }
 
 impl Session {
@@ -84,6 +86,7 @@ impl Session {
             heard_at: None,
             sent_at: now,
             unanswered_since: None,
+            deaf: false,
         }
     }
 
@@ -103,6 +106,7 @@ impl Session {
         match &self.state {
             State::Asking => false,
             State::Answering { replies, .. } => replies.len() < MAX_REPLIES,
+            State::Established { .. } if self.deaf => false,
             State::Established { send, .. } => send.used() <= u32::from(super::tag_set::LAST),
         }
     }

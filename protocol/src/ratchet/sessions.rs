@@ -295,6 +295,14 @@ impl Sessions {
         usable.max_by_key(|id| self.sessions.get(**id).map(rank)).copied()
     }
 
+    /// Nothing that is sent in the session with the holder of this key comes to him, though he speaks in it: what follows begins anew. He
+    /// is heard in the old one as before.
+    pub fn give_up(&mut self, remote: &PublicKey, now: Mono) {
+        if let Some(session) = self.usable(remote, now).and_then(|id| self.sessions.get_mut(id)) {
+            session.deaf = true;
+        }
+    }
+
     /// Seals cloves for the holder of `remote`, by a handshake of this kind if one is needed. With `ask_ack` the other side is asked to say that it came, where the protocol
     /// has that. `None` if `remote` is no key, or the payload too long for a message.
     pub fn seal(
