@@ -137,7 +137,7 @@ series! {
     }
 }
 
-/// The words of labels that a list in this program ends, with what they mean.
+/// The labels whose words all stand in a list, with what each word means.
 pub fn vocabularies() -> Vec<Vocabulary> {
     macro_rules! words {
         ($($series:ident $label:literal $words:ident,)*) => {

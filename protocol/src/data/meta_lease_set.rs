@@ -37,6 +37,9 @@ impl MetaLeaseSet {
     /// # Errors
     /// `Truncated`, `Trailing`, `Invalid`, `TooLarge`.
     pub fn parse(raw: Bytes) -> Result<Self> {
+        if raw.len() > MAX_LEN {
+            return Err(Error::TooLarge("MetaLeaseSet"));
+        }
         let (list, rest) = Self::parse_front(&raw)?;
         if rest.is_empty() { Ok(list) } else { Err(Error::Trailing(rest.len())) }
     }

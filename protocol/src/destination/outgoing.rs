@@ -110,8 +110,7 @@ impl Destination {
             let Some(Waiting { bytes, until: expiration, bundle, token, .. }) = remote.waiting.pop_front() else {
                 return;
             };
-            let wants = |version| new || bundle && remote.wants(version, now.mono);
-            let bundle = self.own.as_ref().filter(|(_, version)| wants(*version));
+            let bundle = self.own.as_ref().filter(|(_, version)| new || bundle && remote.wants(*version, now.mono));
             let ids = [MessageId(self.rng.next_u32()), MessageId(self.rng.next_u32())];
             let store = bundle.map(|(store, _)| &store[..]);
             let ask_ack = store.is_some() || !new && remote.asks(now.mono);

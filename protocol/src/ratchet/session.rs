@@ -70,7 +70,7 @@ pub(super) struct Session {
     pub(super) sent_at: Mono,
     /// Since when we send and nothing comes.
     pub(super) unanswered_since: Option<Mono>,
-    /// The other side speaks, and does not hear: more were lost in a row than it has tags for. None come to it any more.
+    /// The other side speaks, and does not hear: more were lost in a row than it has tags for. Nothing is sent in it any more.
     pub(super) deaf: bool,
 }
 
