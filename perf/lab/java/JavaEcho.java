@@ -10,10 +10,12 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
 import java.util.Random;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
 import net.i2p.I2PAppContext;
 import net.i2p.client.I2PClientFactory;
 import net.i2p.client.streaming.I2PServerSocket;
@@ -39,6 +41,8 @@ import net.i2p.data.PrivateKey;
  * {@code echo.dh} it tells the router that the LeaseSet is read with this key.
  */
 public final class JavaEcho {
+    private static final byte[] END = new byte[0];
+
     public static void main(String[] arguments) throws Exception {
         I2PAppContext.getGlobalContext().clock().setOffset(1500, true); // as JavaClient does, and why
         Properties options = new Properties();
@@ -85,11 +89,29 @@ public final class JavaEcho {
         }
     }
 
+    /**
+     * Reads on while it cannot write: a stream that nobody reads for a moment drops what comes, and its sender then pauses for longer and
+     * longer, up to a minute.
+     */
     private static void echo(I2PSocket stream) {
-        try (InputStream in = stream.getInputStream(); OutputStream out = stream.getOutputStream()) {
-            byte[] buffer = new byte[65536];
-            for (int n; (n = in.read(buffer)) >= 0; out.flush()) out.write(buffer, 0, n);
+        BlockingQueue<byte[]> read = new LinkedBlockingQueue<>();
+        new Thread(() -> write(stream, read)).start();
+        byte[] buffer = new byte[65536];
+        try (InputStream in = stream.getInputStream()) {
+            for (int n; (n = in.read(buffer)) >= 0; ) read.add(Arrays.copyOf(buffer, n));
         } catch (IOException e) {
+            System.out.println("echo: " + e);
+        }
+        read.add(END);
+    }
+
+    private static void write(I2PSocket stream, BlockingQueue<byte[]> read) {
+        try (OutputStream out = stream.getOutputStream()) {
+            for (byte[] next; (next = read.take()) != END; ) {
+                out.write(next);
+                if (read.isEmpty()) out.flush();
+            }
+        } catch (IOException | InterruptedException e) {
             System.out.println("echo: " + e);
         }
     }
