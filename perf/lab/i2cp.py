@@ -19,10 +19,14 @@ class Echo:
 
     def __init__(self, lab, folder, router, options="-", keys=None, tls=False):
         keys = keys or os.path.join(folder, f"echo-{router.n}{'-tls' * tls}.keys")
-        self._out = f"{keys}.log"
-        with open(self._out, "wb") as log:
-            start, command = _program(lab, folder, router, options, tls)
-            self._process = start([*command, "serve", keys], stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        self._out, self._router = f"{keys}.log", router
+
+        def run():
+            with open(self._out, "wb") as log:
+                start, command = _program(lab, folder, router, options, tls)
+                return start([*command, "serve", keys], stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+
+        self._run, self._process = run, run()
 
     def said(self):
         """What it has printed."""
@@ -31,7 +35,13 @@ class Echo:
 
     def name(self, limit=180):
         """Its .b32.i2p name, when it has tunnels; None if that is not in time."""
-        named = lambda: next((line for line in self.said() if line.endswith(".b32.i2p")), None)
+
+        def named():
+            # An i2pd sometimes lets no session in at first. The router under test has to at once.
+            if self._router.kind == "i2pd" and self._process.poll() is not None:
+                self._process = self._run()
+            return next((line for line in self.said() if line.endswith(".b32.i2p")), None)
+
         return eventually(limit, named, 0.5)
 
     def stop(self):
