@@ -19,7 +19,7 @@ series! {
         Gauge CALLS = "ramson_calls" ["errand"]
             "Routers that are looked for or called now: on our errands, or because of what others sent us.";
         Gauge RESTING = "ramson_routers_resting" []
-            "Routers that could not be reached lately and are left alone.";
+            "Routers that could not be reached lately.";
         Counter CALLS_REFUSED = "ramson_calls_refused_total" ["errand", "reason"]
             "Calls that did not begin, on whose errand and why; it says nothing about those who would have been called.";
         Counter CONNECT_FAILURES = "ramson_connect_failures_total" ["reason"]

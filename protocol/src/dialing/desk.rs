@@ -20,9 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// A router that could not be reached is left alone for this long. INTEROP: i2pd avoids it for eight minutes; the first
-/// failure may be a passing one, so we begin lower.
+/// A router that could not be reached is left alone for this long, ...
+///
+/// INTEROP: i2pd avoids it as a hop for eight minutes, and calls it again for the next message.
 pub const REST: Duration = Duration::from_secs(60);
+/// ... after a first failure only for so long: it may just have been starting, and what tunnels of others bring for it is lost meanwhile. A
+/// further one within [`REST`] is no longer the first.
+pub const FIRST_REST: Duration = Duration::from_secs(10);
 
 /// Below this no router listens: Java I2P takes no such port, and a stranger must not have us call mail servers.
 pub const FIRST_PORT: u16 = 1024;
@@ -160,8 +164,9 @@ pub struct Desk {
     /// Who is looked for or called.
     entered: BTreeMap<RouterHash, Errand>,
     taken: [usize; 3],
+    /// Who could not be reached, and until when he is left alone.
     resting: BTreeMap<RouterHash, Mono>,
-    /// The same in the order in which they may be called again.
+    /// The same in the order in which they may be called again. Each is remembered for [`REST`] longer.
     rests: BTreeSet<(Mono, RouterHash)>,
     addresses: Places,
     networks: Places,
@@ -204,7 +209,7 @@ impl Desk {
             }
             return Ok(());
         }
-        if self.resting.contains_key(&router) {
+        if self.resting.get(&router).is_some_and(|until| now < *until) {
             return Err(Refusal::Resting);
         }
         let places = match errand {
@@ -240,14 +245,15 @@ impl Desk {
     /// A router could not be reached, and is left alone.
     pub fn failed(&mut self, router: RouterHash, now: Mono) {
         self.wake(now);
+        let rest = if self.resting.contains_key(&router) { REST } else { FIRST_REST };
         self.forgive(&router);
         if self.resting.len() >= self.limits.remembered.max(1)
             && let Some((_, first)) = self.rests.pop_first()
         {
             self.resting.remove(&first);
         }
-        self.resting.insert(router, now + REST);
-        self.rests.insert((now + REST, router));
+        self.resting.insert(router, now + rest);
+        self.rests.insert((now + rest, router));
     }
 
     /// A session with the router stands: whatever we thought, it can be reached.
@@ -257,13 +263,13 @@ impl Desk {
         }
     }
 
-    /// Routers that are left alone.
+    /// Routers that could not be reached lately.
     pub fn resting(&self) -> usize {
         self.resting.len()
     }
 
     fn wake(&mut self, now: Mono) {
-        while let Some((until, router)) = self.rests.first().copied().filter(|(until, _)| *until <= now) {
+        while let Some((until, router)) = self.rests.first().copied().filter(|(until, _)| *until + REST <= now) {
             self.rests.remove(&(until, router));
             self.resting.remove(&router);
         }
@@ -366,8 +372,13 @@ mod tests {
     fn who_failed_rests_and_takes_no_place_meanwhile() {
         let mut desk = desk();
         desk.failed(router(1), NOW);
-        assert_eq!(desk.enter(router(1), Errand::Ours, NOW + REST / 2), Err(Refusal::Resting));
-        assert_eq!(desk.enter(router(1), Errand::Ours, NOW + REST), Ok(()));
+        assert_eq!(desk.enter(router(1), Errand::Ours, NOW + FIRST_REST / 2), Err(Refusal::Resting));
+        assert_eq!(desk.enter(router(1), Errand::Ours, NOW + FIRST_REST), Ok(()), "it may just have been starting");
+        desk.leave(&router(1));
+        let again = NOW + FIRST_REST * 2;
+        desk.failed(router(1), again);
+        assert_eq!(desk.enter(router(1), Errand::Ours, again + REST / 2), Err(Refusal::Resting));
+        assert_eq!(desk.enter(router(1), Errand::Ours, again + REST), Ok(()));
         desk.failed(router(2), NOW);
         desk.forgive(&router(2));
         assert_eq!(desk.enter(router(2), Errand::Ours, NOW), Ok(()), "it has called us");
@@ -375,7 +386,7 @@ mod tests {
             desk.failed(router(n), NOW);
         }
         assert_eq!(desk.resting(), Limits::default().remembered);
-        desk.failed(router(0), NOW + REST);
+        desk.failed(router(0), NOW + FIRST_REST + REST);
         assert_eq!((desk.resting(), desk.rests.len()), (1, 1));
     }
 
