@@ -153,13 +153,20 @@ class Suite:
             self._explain(e, getattr(e, "routers", ()))
         else:
             for case in members:
-                for router in net.revive():
-                    print(f"      {router} had ended with a signal or an error, and is started again", flush=True)
+                self._revive(net)
                 self._one(case, net)
         finally:
             net.stop()
 
-    def _one(self, case, net):
+    @staticmethod
+    def _revive(net):
+        """Starts peers again that have died; says whether there was one."""
+        fallen = net.revive()
+        for router in fallen:
+            print(f"      {router} had ended with a signal or an error, and is started again", flush=True)
+        return bool(fallen)
+
+    def _one(self, case, net, again=False):
         begin = time.monotonic()
         try:
             facts = case.run(net)
@@ -167,6 +174,10 @@ class Suite:
         except Skipped as e:
             self._line("skip", case, time.monotonic() - begin, e)
         except Exception as e:  # the next case shall have its turn
+            # Who died is no judge: i2pd does now and then. A router under test that died is not started again.
+            if not again and self._revive(net):
+                self._one(case, net, again=True)
+                return
             self._line("FAIL", case, time.monotonic() - begin, e if isinstance(e, (Failed, Corrupt)) else repr(e))
             self._explain(e, getattr(e, "routers", None) or net.subjects())
         else:
