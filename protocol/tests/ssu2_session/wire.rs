@@ -168,6 +168,10 @@ impl Pair {
         self.sessions[side].queued_bytes()
     }
 
+    pub(crate) fn rate(&self, side: usize) -> f64 {
+        self.sessions[side].rate()
+    }
+
     /// Messages that have arrived: how often each id has. Their bodies have been compared.
     pub(crate) fn received(&self, side: usize) -> &BTreeMap<u32, usize> {
         assert!(self.received[side].values().all(|n| *n == 1), "a message came twice");

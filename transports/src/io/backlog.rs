@@ -23,7 +23,7 @@ pub(super) const STAGED: usize = 64 * 1024;
 /// And while the socket may still take all of it when the turn ends.
 pub(super) const STAGED_IN_TURN: usize = 192 * 1024;
 
-/// Cells that wait for one peer before every tunnel is held to its least. At most twice as many wait.
+/// Cells that wait for one peer before every tunnel is held to its least, if it takes no more in a moment. At most twice as many wait.
 const BOUND: usize = 192;
 
 /// The tunnels of one peer.
@@ -55,6 +55,11 @@ impl Backlog {
         self.flows.remove(&hop).map_or(0, |flow| self.queue.close(flow))
     }
 
+    /// One tunnel alone may have waiting what the peer takes in a moment.
+    fn fit_to(&mut self, burst: usize) {
+        self.queue.set_bound(BOUND.max(2 * burst / CELL));
+    }
+
     /// Cells that wait.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
@@ -72,11 +77,14 @@ impl Links {
 
     /// Lets a cell wait for the peer.
     pub(super) fn wait_for_peer(&mut self, peer: usize, hop: usize, cell: &[u8; CELL]) -> Result<(), DropCause> {
+        let burst = self.session_of(peer).map_or(0, Session::burst);
         let entry = self.peers.get_mut(peer).ok_or(DropCause::UnknownTunnel)?;
         if entry.backlog.is_none() {
             self.backlogged.push(peer);
         }
-        let waits = entry.backlog.get_or_insert_default().push(hop, cell, self.now.mono);
+        let backlog = entry.backlog.get_or_insert_default();
+        backlog.fit_to(burst);
+        let waits = backlog.push(hop, cell, self.now.mono);
         let displaced = waits.ok_or(DropCause::EgressFull)?;
         self.stats.drops[DropCause::EgressFull as usize].add(displaced);
         Ok(())

@@ -20,22 +20,27 @@ use std::time::Duration;
 /// What one session may have to send, in bytes. What comes above is dropped, cells before they are encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// Cells of others.
+    /// Cells of others: so much in any case, and so much at most to a peer that takes it at once.
     transit: usize,
+    burst: usize,
     /// Everything else.
     control: usize,
 }
 
+/// How long a thread may have to wait for a processor, and the most that a peer takes meanwhile.
+const MOMENT: Duration = Duration::from_millis(100);
+const MAX_BURST: usize = 1024 * 1024;
+
 impl Default for Bounds {
     fn default() -> Self {
-        Self { transit: 256 * 1024, control: 1024 * 1024 }
+        Self { transit: 256 * 1024, burst: MAX_BURST, control: 1024 * 1024 }
     }
 }
 
 impl Bounds {
     /// When all sessions together have much: enough for a round trip at a megabyte a second.
     pub(super) fn narrow() -> Self {
-        Self { transit: 64 * 1024, control: 64 * 1024 }
+        Self { transit: 64 * 1024, burst: 64 * 1024, control: 64 * 1024 }
     }
 }
 
@@ -142,7 +147,16 @@ impl Session {
     pub(super) fn transit_full(&self, now: Mono, bounds: Bounds) -> bool {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.transit_full(now, bounds.transit),
-            Wire::Ssu2(wire) => wire.core.queued_bytes() > bounds.transit,
+            Wire::Ssu2(wire) => wire.core.queued_bytes() > self.burst().clamp(bounds.transit, bounds.burst),
+        }
+    }
+
+    /// Bytes that the peer takes in a moment, as far as is known: what may come at once after a thread has not run for so long, and yet is no
+    /// queue that stands. Of a connection of NTCP2 the kernel holds it.
+    pub(super) fn burst(&self) -> usize {
+        match &self.wire {
+            Wire::Ntcp2(_) => 0,
+            Wire::Ssu2(wire) => ((wire.core.rate() * MOMENT.as_secs_f64()) as usize).min(MAX_BURST),
         }
     }
 

@@ -193,7 +193,7 @@ impl Session {
     }
 
     fn send_batch(&mut self, now: Now, out: &mut Vec<u8>, max_packets: usize) -> Option<Transmit> {
-        self.pacer.refill(self.rate(), now.mono);
+        self.pacer.refill(self.pace(), now.mono);
         (self.limited, self.paced_until) = (false, None);
         self.outbox.set_careful(now.mono < self.lossy_until);
         let padding = self.random_padding();
@@ -295,7 +295,7 @@ impl Session {
         }
         if self.pacer.tokens() < len {
             self.limited = true;
-            self.paced_until = Some(self.pacer.ready_at(self.rate(), len).max(now));
+            self.paced_until = Some(self.pacer.ready_at(self.pace(), len).max(now));
             return false;
         }
         true
@@ -303,10 +303,14 @@ impl Session {
 
     /// Bytes per second at which packets leave: somewhat more than the window per round trip, so that the window is what
     /// limits.
-    fn rate(&self) -> u64 {
-        let rtt = self.recovery.rtt.smoothed().as_secs_f64().max(0.000_1);
+    fn pace(&self) -> u64 {
         let factor = if self.cubic.in_slow_start() { 2.0 } else { 1.25 };
-        (self.cubic.window() as f64 * factor / rtt) as u64
+        (self.rate() * factor) as u64
+    }
+
+    /// Bytes per second that the window lets go.
+    pub fn rate(&self) -> f64 {
+        self.cubic.window() as f64 / self.recovery.rtt.smoothed().as_secs_f64().max(0.000_1)
     }
 
     /// Reserves a header.
