@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Startup --- the rate has not grown for three rounds ---> Drain --- no more than the product is on its way ---> Cruise
-//! Cruise: eight rounds, the first somewhat faster to find out, the second slower to make up for it
+//! Cruise: eight rounds, the first somewhat faster to find out, the second slower to make up for it; where more arrived, the first again
 //! Cruise --- no shorter round trip for ten seconds ---> Empty: three quarters of the product, until they have gone once round ---> Cruise
 //! ```
 //! Acknowledgements come in lumps: Java I2P holds them back for longer than a short round trip takes. What comes in a lump beyond the rate
@@ -282,7 +282,8 @@ impl Model {
             Phase::Drain | Phase::Empty { .. } => {}
             Phase::Cruise { step } => {
                 let before = self.rates[1..].iter().copied().fold(0.0, f64::max);
-                let grows = *step == 0 && self.rates[0] > before * GROWTH;
+                // What went out in the first round is acknowledged in the second.
+                let grows = *step <= 1 && self.rates[0] > before * GROWTH;
                 *step = if grows && !heavy { 0 } else { (*step + 1) % CYCLE.len() };
                 // A cycle later the path may bear more again.
                 if *step == 0 && !heavy {
@@ -438,6 +439,16 @@ mod tests {
             let rate = run(&mut model, 2e6, loss, 40);
             assert!(rate > share * 2e6, "{rate} at {loss}");
         }
+    }
+
+    #[test]
+    fn a_path_that_bears_ten_times_more_all_at_once_is_filled_within_thirty_round_trips() {
+        let mut model = Model::new(8192);
+        run(&mut model, 1e6, 0.0, 20);
+        assert!(matches!(model.phase, Phase::Cruise { .. } | Phase::Empty { .. }));
+        (model.round_end, model.answered) = (0, Duration::ZERO);
+        run(&mut model, 1e7, 0.0, 18);
+        assert!(model.rate() > 0.9 * 1e7, "{}", model.rate());
     }
 
     #[test]

@@ -170,8 +170,8 @@ pub struct Stream {
     reset_due: bool,
     /// The other side wants no more.
     choked: bool,
-    /// Its answer is waited for until then; how often that was in vain.
-    timeout: Option<Mono>,
+    /// Its answer is waited for since when and until when; how often that was in vain.
+    timeout: Option<(Mono, Mono)>,
     backoff: u32,
     first_again: Option<Mono>,
     /// The last packet goes out once more then, if nothing was acknowledged since the timeout was set.
@@ -181,8 +181,8 @@ pub struct Stream {
     last_sent: Mono,
     since_urgent: u32,
     keep_alive_due: bool,
-    /// The ways that seem to be broken.
-    suspicious: [bool; MOST_LANES],
+    /// The ways that seem to be broken, each since when.
+    suspicious: [Option<Mono>; MOST_LANES],
     /// Since when nothing new comes, only what came before.
     repeats_since: Option<Mono>,
     retransmitted: u64,
@@ -229,7 +229,7 @@ impl Stream {
             last_sent: now,
             since_urgent: 0,
             keep_alive_due: false,
-            suspicious: [false; MOST_LANES],
+            suspicious: [None; MOST_LANES],
             repeats_since: None,
             retransmitted: 0,
             config,
@@ -379,11 +379,14 @@ impl Stream {
         self.send.take_sample()
     }
 
-    /// A lane that has let us wait in vain, once each.
-    pub fn take_suspicion(&mut self) -> Option<usize> {
-        let at = self.suspicious.iter().position(|suspicious| *suspicious)?;
-        self.suspicious[at] = false;
-        Some(at)
+    /// A lane that has let us wait in vain, and since when, once each.
+    pub fn take_suspicion(&mut self) -> Option<(usize, Mono)> {
+        self.suspicious.iter_mut().enumerate().find_map(|(at, since)| Some((at, since.take()?)))
+    }
+
+    /// Bytes of it that have arrived.
+    pub(super) fn delivered(&self) -> u64 {
+        self.send.delivered()
     }
 
     /// What became of further lanes since this was asked last.
@@ -460,7 +463,7 @@ impl Stream {
             (Taken::New, _) => self.repeats_since = None,
             (Taken::Before, None) => self.repeats_since = Some(now),
             (Taken::Before, Some(since)) if now >= since + REPEATS => {
-                (self.suspicious[0], self.repeats_since) = (true, Some(now));
+                (self.suspicious[0], self.repeats_since) = (Some(since), Some(now));
             }
             (Taken::Before, Some(_)) | (Taken::NoRoom, _) => {}
         }
@@ -487,7 +490,7 @@ impl Stream {
     fn arm(&mut self, now: Mono) {
         if self.timeout.is_none() && self.send.unacked() > 0 {
             let wait = self.send.timeout(self.config.first_timeout);
-            self.timeout = Some(now + wait * 2u32.pow(self.backoff.min(5)).min(16));
+            self.timeout = Some((now, now + wait * 2u32.pow(self.backoff.min(5)).min(16)));
             // spec: RFC 8985 §7 — when the end of what was sent is lost, nothing that comes shows it.
             self.probe =
                 self.send.probe_timeout().filter(|probe| self.backoff == 0 && *probe < wait).map(|probe| now + probe);

@@ -75,6 +75,7 @@ pub struct Streams {
     over: VecDeque<u32>,
     early: VecDeque<(Mono, DestinationHash, Packet)>,
     pings: Bucket,
+    resets: Bucket,
     /// Pings of ours that are not answered, the oldest first.
     asked: VecDeque<(u32, DestinationHash)>,
     /// With whom a round trip was measured last, when it began, and what it is.
@@ -101,6 +102,7 @@ impl Streams {
             over: VecDeque::new(),
             early: VecDeque::new(),
             pings: Bucket::default(),
+            resets: Bucket::default(),
             asked: VecDeque::new(),
             round_trip: None,
             out: VecDeque::new(),
@@ -355,14 +357,22 @@ impl Streams {
             if let Some(entry) = self.entries.get_mut(&id) {
                 entry.timer = None;
                 entry.stream.handle_timeout(now.mono);
-                while let Some(lane) = entry.stream.take_suspicion() {
-                    self.out.push_back(Out::Suspicious(entry.remote, lane));
-                }
                 if entry.stream.is_done() {
                     self.out.push_back(Out::Changed(id));
                 }
+                self.hear_suspicions(id);
             }
             self.serve(id);
+        }
+    }
+
+    /// Another way may be better for what a stream says is waited for in vain.
+    fn hear_suspicions(&mut self, id: u32) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        while let Some((lane, since)) = entry.stream.take_suspicion() {
+            if !self.ways.get(&entry.remote).is_some_and(|way| way.is_alive(id, since)) {
+                self.out.push_back(Out::Suspicious(entry.remote, lane));
+            }
         }
     }
 

@@ -20,8 +20,8 @@ impl Stream {
             }
             Phase::Connecting { .. } | Phase::Open => {}
         }
-        if self.timeout.is_some_and(|timeout| now >= timeout) {
-            self.timed_out(now);
+        if let Some((since, _)) = self.timeout.filter(|(_, until)| now >= *until) {
+            self.timed_out(since, now);
         }
         self.end_silent_lanes(now);
         if self.first_again.take_if(|at| now >= *at).is_some() {
@@ -39,7 +39,7 @@ impl Stream {
         }
     }
 
-    fn timed_out(&mut self, now: Mono) {
+    fn timed_out(&mut self, since: Mono, now: Mono) {
         (self.timeout, self.probe) = (None, None);
         self.backoff += 1;
         let transmissions = self.send.time_out();
@@ -56,8 +56,9 @@ impl Stream {
         self.send.lanes_mut().iter_mut().for_each(|lane| lane.congestion.on_timeout(now));
         self.back_to_one_lane(now);
         // Where something comes back the way is alive, and has lost a burst: another way would have to be tried out from the beginning.
-        self.suspicious[0] |=
-            self.backoff > 1 || now >= self.last_heard + self.send.timeout(self.config.first_timeout) / 2;
+        if self.backoff > 1 || now >= self.last_heard + self.send.timeout(self.config.first_timeout) / 2 {
+            self.suspicious[0] = Some(since);
+        }
         // What finds out whether the path lives again is one packet; the others wait for its answer.
         self.send.lanes_mut().iter_mut().for_each(|lane| lane.next_paced = now);
         self.arm(now);
@@ -65,20 +66,21 @@ impl Stream {
 
     /// When to call [`Stream::handle_timeout`] and [`Stream::poll_packet`].
     pub fn poll_timeout(&self) -> Option<Mono> {
+        let timeout = self.timeout.map(|(_, until)| until);
         match self.phase {
             Phase::Ended(_) => None,
             Phase::Lingering { until } => Some(self.receive.ack_due().map_or(until, |due| due.min(until))),
             Phase::Connecting { since } => {
                 let end = since + self.config.connect_timeout;
                 let flush = if self.begun { None } else { self.flush };
-                [Some(end), flush, self.timeout, self.paced()].into_iter().flatten().min()
+                [Some(end), flush, timeout, self.paced()].into_iter().flatten().min()
             }
             Phase::Open => {
                 let silence = self.last_heard.max(self.last_sent) + self.config.keep_alive;
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
                 let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.has_room());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
-                [keep_alive, flush, self.timeout, ack, self.paced(), self.first_again, self.probe, self.silence()]
+                [keep_alive, flush, timeout, ack, self.paced(), self.first_again, self.probe, self.silence()]
                     .into_iter()
                     .flatten()
                     .min()

@@ -108,7 +108,7 @@ impl Stream {
         while let Some((_, at)) = self.next_silence().filter(|(deadline, _)| *deadline <= now) {
             self.send.time_out_lane(at);
             let lane = &mut self.send.lanes_mut()[at];
-            (lane.silent, self.suspicious[at]) = (true, true);
+            (lane.silent, self.suspicious[at]) = (true, Some(now));
             lane.congestion.on_timeout(now);
             self.give_up_lane(now, at);
         }

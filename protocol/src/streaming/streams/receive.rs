@@ -1,15 +1,18 @@
 //! Whose a packet is, and whether it is from whom it says.
 
-use super::{EARLY, EARLY_LIFE, Out, Ports, Refused, Streams};
+use super::{EARLY, EARLY_LIFE, Out, Ports, Refused, Streams, encode};
 use crate::id::DestinationHash;
 use crate::streaming::packet::{Packet, flag};
-use crate::streaming::stream::Stream;
+use crate::streaming::stream::{End, Stream};
 use crate::time::{Mono, Now};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Pings that are answered: at once, and a second. Each costs a signature.
 const PINGS: (f32, f32) = (16.0, 8.0);
+
+/// Streams that there are not are refused as often: at once, and a second.
+const RESETS: (f32, f32) = (64.0, 32.0);
 
 /// What of a ping's payload comes back. INTEROP: 32 bytes in Java.
 const MAX_ECHO: usize = 32;
@@ -43,15 +46,16 @@ impl Streams {
             return self.pong(now, from, ports, &packet, bytes);
         }
         if known.is_some() {
-            return self.known(now, from, id, &packet, bytes);
+            return self.known(now, from, ports, id, &packet, bytes);
         }
         if id != 0 {
+            self.refuse(now, from, ports, &packet);
             return Err(Refused::Unknown);
         }
         let sender = from.or_else(|| packet.from.as_ref().map(|from| from.hash())).ok_or(Refused::WrongSender)?;
         // A first packet that comes again, and what follows it before our answer.
         if let Some(id) = self.theirs.get(&(sender, packet.receive_stream)).copied() {
-            return self.known(now, from, id, &packet, bytes);
+            return self.known(now, from, ports, id, &packet, bytes);
         }
         if packet.has(flag::SYNCHRONIZE) {
             self.first(now, from, ports, &packet, bytes)
@@ -106,6 +110,25 @@ impl Streams {
         Ok(())
     }
 
+    /// Tells who sends something to a stream that there is not, or not any more, that nobody waits for it. Otherwise he would send it again
+    /// for minutes: what was begun here and given up before the answer came is such a stream.
+    ///
+    /// INTEROP: Java does so, too. i2pd takes it as the next packet of the stream.
+    fn refuse(&mut self, now: Now, from: Option<DestinationHash>, ports: Ports, packet: &Packet) {
+        let wants = packet.has(flag::SYNCHRONIZE) || !packet.payload.is_empty();
+        let Some(to) = from.filter(|_| wants && !packet.has(flag::RESET)) else { return };
+        if !self.resets.take(RESETS, now.mono) {
+            return;
+        }
+        let mut reset =
+            Packet::new(packet.receive_stream, packet.send_stream, packet.ack_through.wrapping_add(1).max(1));
+        reset.flags = flag::RESET | flag::SIGNATURE;
+        let ports = Ports { from: ports.to, to: ports.from };
+        if let Some(bytes) = encode(&self.us, &to, reset) {
+            self.out.push_back(Out::Packet { to, ports, stream: 0, lane: 0, bytes });
+        }
+    }
+
     fn keep_early(&mut self, now: Now, sender: DestinationHash, packet: Packet) -> Result<(), Refused> {
         if !self.listening || packet.has(flag::RESET) {
             return Err(Refused::Unknown);
@@ -122,6 +145,7 @@ impl Streams {
         &mut self,
         now: Now,
         from: Option<DestinationHash>,
+        ports: Ports,
         id: u32,
         packet: &Packet,
         bytes: &Bytes,
@@ -129,6 +153,10 @@ impl Streams {
         let entry = self.entries.get_mut(&id).ok_or(Refused::Unknown)?;
         if from.is_some_and(|from| from != entry.remote) {
             return Err(Refused::WrongSender);
+        }
+        if matches!(entry.stream.ended(), Some(End::Broken | End::Unreachable | End::TimedOut)) {
+            self.refuse(now, from, ports, packet);
+            return Err(Refused::Unknown);
         }
         if let Some(from) = &packet.from {
             if from.hash() != entry.remote {
@@ -144,11 +172,13 @@ impl Streams {
             let signer = entry.from.as_ref().ok_or(Refused::BadSignature)?;
             packet.verify(bytes, signer, now.wall).map_err(|_| Refused::BadSignature)?;
         }
+        let before = entry.stream.delivered();
         entry.stream.handle_packet(now.mono, packet);
-        self.round_trip = entry.stream.take_round_trip().map(|(at, round_trip)| (entry.remote, at, round_trip));
-        while let Some(lane) = entry.stream.take_suspicion() {
-            self.out.push_back(Out::Suspicious(entry.remote, lane));
+        if entry.stream.delivered() > before {
+            self.ways.entry(entry.remote).or_default().arrived(now.mono, id);
         }
+        self.round_trip = entry.stream.take_round_trip().map(|(at, round_trip)| (entry.remote, at, round_trip));
+        self.hear_suspicions(id);
         self.out.push_back(Out::Changed(id));
         self.serve(id);
         Ok(())

@@ -244,6 +244,44 @@ fn a_stream_that_is_broken_off_ends_at_the_other_side() {
 }
 
 #[test]
+fn who_answers_after_he_was_given_up_is_told_that_nobody_waits() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_millis(100));
+    pair.ends[0].streams.reset(id);
+    pair.ends[0].streams.forget(id);
+    pair.run(Duration::from_secs(2));
+    let other = pair.ends[1].accepted[0];
+    assert_eq!(pair.stream(1, other).ended(), Some(End::Reset));
+    assert_eq!(pair.ends[1].suspicions, 0);
+}
+
+#[test]
+fn a_stream_that_nobody_answers_does_not_make_those_beside_it_change_their_way() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    // Without a session nobody is told that a stream is not there.
+    pair.bound = false;
+    let given_up = pair.connect();
+    pair.run(Duration::from_millis(100));
+    pair.ends[0].streams.reset(given_up);
+    pair.ends[0].streams.forget(given_up);
+    pair.connect();
+    pair.run(Duration::from_secs(2));
+    let [lost, alive] = pair.ends[1].accepted[..] else { panic!("{:?}", pair.ends[1].accepted) };
+    pair.ends[1].streams.write(pair.now, lost, b"is there anybody?");
+    for _ in 0..60 {
+        pair.ends[1].streams.write(pair.now, alive, b"on we go");
+        pair.run(Duration::from_secs(1));
+    }
+    assert_eq!(pair.ends[1].suspicions, 0);
+    // And yet the way is suspected when nothing arrives any more.
+    pair.cut = true;
+    pair.ends[1].streams.write(pair.now, alive, b"on we go");
+    pair.run(Duration::from_secs(5));
+    assert!(pair.ends[1].suspicions > 0);
+}
+
+#[test]
 fn who_does_not_answer_is_given_up_in_time() {
     let mut pair = Pair::new(QUIET, Config::default());
     pair.cut = true;

@@ -1,5 +1,6 @@
 //! What all streams with one destination share: the way there.
 
+use crate::time::Mono;
 use std::time::Duration;
 
 /// Packets that all streams together may have on their way of which nothing is known yet: each stream alone is modest, and two hundred
@@ -22,12 +23,25 @@ pub(super) struct Way {
     busy: u32,
     /// The round trip that was measured last.
     pub(super) round_trip: Option<Duration>,
+    /// When something of a stream arrived last, as it is known now, and of which.
+    arrived: Option<(Mono, u32)>,
 }
 
 impl Way {
     /// A stream that was busy, or was not, is now.
     pub(super) fn is_busy(&mut self, before: bool, now: bool) {
         self.busy = (self.busy + u32::from(now)).saturating_sub(u32::from(before));
+    }
+
+    /// Something that this stream has sent has arrived.
+    pub(super) fn arrived(&mut self, now: Mono, stream: u32) {
+        self.arrived = Some((now, stream));
+    }
+
+    /// True if what another stream sent has arrived since, and went out later than that: then it is not the way that keeps this one waiting.
+    pub(super) fn is_alive(&self, stream: u32, since: Mono) -> bool {
+        let trip = self.round_trip.unwrap_or_default();
+        self.arrived.is_some_and(|(at, other)| other != stream && at > since + trip)
     }
 
     /// Packets of a stream that may be on their way of which nothing is known yet.
