@@ -331,6 +331,9 @@ impl Local {
         pipe.drain_up(|bytes| streams.write(now, stream, bytes));
         if pipe.is_closed() {
             streams.close(now, stream);
+            if pipe.is_gone() {
+                streams.desert(stream);
+            }
         }
         while pipe.room_down() > 0
             && let Some(bytes) = streams.read(now, stream)

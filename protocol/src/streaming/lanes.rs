@@ -161,7 +161,9 @@ impl Lane {
     pub(super) fn timeout(&self, first: Duration) -> Duration {
         // INTEROP: acknowledgements are held back for up to half a second (Java).
         const LEAST: Duration = Duration::from_millis(600);
-        self.srtt.map_or(first, |srtt| (srtt + 4 * self.rttvar).max(srtt + srtt / 4).max(LEAST))
+        // Six routers on the way wait for their processors now and then, however even the round trip was before.
+        const MARGIN: Duration = Duration::from_millis(300);
+        self.srtt.map_or(first, |srtt| (srtt + (4 * self.rttvar).max(MARGIN.min(srtt / 2)).max(srtt / 4)).max(LEAST))
     }
 
     /// When something that is on its way here has been waited for long enough. While others bring something there is time, and a way that

@@ -87,6 +87,8 @@ pub(super) struct SendHalf {
     flight: VecDeque<Sent>,
     first: u32,
     lost: BTreeSet<u32>,
+    /// The number behind the last that has come.
+    come: u32,
     /// The ways that packets take; the first is always open.
     lanes: SmallVec<[Lane; 1]>,
     /// Packets on their way on each, at most.
@@ -106,6 +108,7 @@ impl SendHalf {
             flight: VecDeque::new(),
             first: 0,
             lost: BTreeSet::new(),
+            come: 0,
             lanes: smallvec![Lane::new(now, max_packets)],
             max_packets,
             delivered: 0,
@@ -196,6 +199,11 @@ impl SendHalf {
         !self.lost.is_empty()
     }
 
+    /// True if the other side keeps what comes behind the first packet that was lost.
+    pub(super) fn fills_gap(&self) -> bool {
+        self.lost.first().is_some_and(|lost| *lost < self.come)
+    }
+
     /// A new packet has gone out on this way.
     pub(super) fn sent(&mut self, now: Mono, at: usize, payload: Bytes, flags: u16, limited: bool) -> u32 {
         let sequence = self.next_sequence();
@@ -282,6 +290,7 @@ impl SendHalf {
                 self.lost.remove(&sequence);
             }
             sent.state = State::Acked;
+            self.come = self.come.max(sequence.wrapping_add(1));
             sent.add_to(&mut acked[usize::from(sent.lane)]);
             self.held.remove(sent.payload.len());
             sent.payload = Bytes::new();

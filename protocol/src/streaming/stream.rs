@@ -41,8 +41,10 @@ const MAX_TO_JAVA: u32 = 128;
 const MAX_TO_I2PD: u32 = 1400;
 const CHOKED_BY_GAPS: u16 = u16::MAX;
 
-/// Bytes of lost packets that may be on their way to a side that has no room.
+/// Bytes of lost packets that may be on their way to a side that has no room, ...
 const AGAIN_TO_CHOKED: u64 = 32 * 1834;
+/// ... and of those that it keeps others behind: without them it will not have room again.
+const GAPS_TO_CHOKED: u64 = 512 * 1834;
 
 /// Packets that are on their way at most before the first is acknowledged. INTEROP: i2pd ends a stream at once when two packets come before the
 /// first, as one lost packet in a hundred would have it: the timer of the one is cancelled by the other, and does not know that from
@@ -92,7 +94,7 @@ impl Default for Config {
         Self {
             max_payload: 1812,
             send_buffer: 16 << 20,
-            receive_buffer: 16 << 20,
+            receive_buffer: 32 << 20,
             max_window: 8192,
             connect_delay: Duration::from_millis(20),
             connect_timeout: Duration::from_secs(60),
@@ -166,6 +168,8 @@ pub struct Stream {
     /// The application has nothing more to say; our closing packet has been made; it has been acknowledged.
     closing: bool,
     close_sent: Option<u32>,
+    /// Nobody reads any more.
+    unread: bool,
     /// A reset is to be sent.
     reset_due: bool,
     /// The other side wants no more.
@@ -218,6 +222,7 @@ impl Stream {
             begun: false,
             closing: false,
             close_sent: None,
+            unread: false,
             reset_due: false,
             choked: false,
             timeout: None,
@@ -321,6 +326,21 @@ impl Stream {
         if !self.is_done() {
             self.reset_due = self.ids.1 != 0;
             self.phase = Phase::Ended(End::Broken);
+        }
+    }
+
+    /// Nobody will read what comes: it is thrown away. What was written still goes out, if the stream was closed; when all of it has arrived
+    /// and more comes, or if it was not closed, the stream is broken off.
+    pub fn desert(&mut self) {
+        self.unread = true;
+        if self.closing { self.throw_away() } else { self.reset() }
+    }
+
+    fn throw_away(&mut self) {
+        let came = std::iter::from_fn(|| self.receive.read()).count() > 0;
+        let said = self.close_sent.is_some() && self.send.is_empty();
+        if came && said && !self.receive.is_complete() {
+            self.reset();
         }
     }
 
@@ -502,6 +522,9 @@ impl Stream {
         let said = self.close_sent.is_some() && self.send.is_empty();
         if said && self.receive.is_complete() && self.phase == Phase::Open {
             self.phase = Phase::Lingering { until: now + self.config.linger };
+        }
+        if self.unread {
+            self.throw_away();
         }
     }
 }

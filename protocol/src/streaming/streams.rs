@@ -277,6 +277,14 @@ impl Streams {
         }
     }
 
+    /// Nobody reads from a stream any more; see [`Stream::desert`].
+    pub fn desert(&mut self, id: u32) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.stream.desert();
+            self.serve(id);
+        }
+    }
+
     /// The round trip that the last packet has shown, if it has: with whom, when it began, and what it is.
     pub fn take_round_trip(&mut self) -> Option<(DestinationHash, Mono, Duration)> {
         self.round_trip.take()

@@ -53,7 +53,11 @@ impl Stream {
             self.phase = Phase::Ended(if unreachable { End::Unreachable } else { End::TimedOut });
             return;
         }
-        self.send.lanes_mut().iter_mut().for_each(|lane| lane.congestion.on_timeout(now));
+        // Where the other side has no room it is not the path that keeps us waiting.
+        let heard = now < self.last_heard + self.send.timeout(self.config.first_timeout);
+        if !(self.choked && heard) {
+            self.send.lanes_mut().iter_mut().for_each(|lane| lane.congestion.on_timeout(now));
+        }
         self.back_to_one_lane(now);
         // Where something comes back the way is alive, and has lost a burst: another way would have to be tried out from the beginning.
         if self.backoff > 1 || now >= self.last_heard + self.send.timeout(self.config.first_timeout) / 2 {

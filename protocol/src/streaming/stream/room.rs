@@ -1,6 +1,6 @@
 //! What a stream may send, and on which of its ways.
 
-use super::{AGAIN_TO_CHOKED, Lane, MOST_TOLD, Phase, Stream, UNTIL_FIRST, Verdict};
+use super::{AGAIN_TO_CHOKED, GAPS_TO_CHOKED, Lane, MOST_TOLD, Phase, Stream, UNTIL_FIRST, Verdict};
 use crate::time::Mono;
 use std::time::Duration;
 
@@ -25,7 +25,12 @@ impl Stream {
     /// True if a packet that was lost may go this way. Who has no room has it again when what is missing has come, so that goes all the same.
     pub(super) fn fits_again(&self, lane: &Lane) -> bool {
         let window = self.window(lane);
-        !self.is_given_up(lane) && lane.in_flight() < if self.choked { window.min(AGAIN_TO_CHOKED) } else { window }
+        let most = match self.choked {
+            false => window,
+            true if self.send.fills_gap() => window.min(GAPS_TO_CHOKED),
+            true => window.min(AGAIN_TO_CHOKED),
+        };
+        !self.is_given_up(lane) && lane.in_flight() < most
     }
 
     /// True if more than one way is open.

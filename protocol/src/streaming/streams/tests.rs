@@ -244,6 +244,28 @@ fn a_stream_that_is_broken_off_ends_at_the_other_side() {
 }
 
 #[test]
+fn who_closes_and_goes_is_sent_no_more_and_what_he_wrote_arrives() {
+    let mut pair = Pair::new(QUIET, Config::default());
+    let id = pair.connect();
+    pair.run(Duration::from_secs(2));
+    let other = pair.ends[1].accepted[0];
+    let (now, mut sent, mut read) = (pair.now, 0, Vec::new());
+    assert_eq!(pair.ends[0].streams.write(now, id, &[7; 100_000]), 100_000);
+    pair.ends[0].streams.close(now, id);
+    pair.ends[0].streams.desert(id);
+    for _ in 0..20 {
+        sent += pair.ends[1].streams.write(pair.now, other, &[8; 1 << 20]);
+        pair.run(Duration::from_millis(500));
+        while let Some(bytes) = pair.ends[1].streams.read(pair.now, other) {
+            read.extend_from_slice(&bytes);
+        }
+    }
+    assert_eq!(read, [7; 100_000]);
+    assert_eq!(pair.stream(1, other).ended(), Some(End::Reset));
+    assert!(sent < 10 << 20, "{sent}");
+}
+
+#[test]
 fn who_answers_after_he_was_given_up_is_told_that_nobody_waits() {
     let mut pair = Pair::new(QUIET, Config::default());
     let id = pair.connect();
