@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from .sandbox import GATE
 
 _BLOCK = os.urandom(1 << 20)
+_READ = 1 << 16
+_ENDLESS = _BLOCK + _BLOCK[:_READ]  # what may be read from any place in it on
 _STALL = 60  # seconds without a byte after which a flow has failed
 
 
@@ -134,7 +136,7 @@ def _run(flow, connection, done):
     while not done():
         connection.settimeout(1)
         try:
-            chunk = connection.recv(1 << 16)
+            chunk = connection.recv(_READ)
         except TimeoutError:
             if time.monotonic() - begin > _STALL and not flow.received:
                 flow.trouble = "nothing came"
@@ -145,6 +147,6 @@ def _run(flow, connection, done):
             return
         flow.first = flow.first or time.monotonic() - begin
         at = flow.received % len(_BLOCK)
-        if chunk != (_BLOCK[at:] + _BLOCK)[: len(chunk)]:
+        if chunk != _ENDLESS[at : at + len(chunk)]:
             raise AssertionError(f"other bytes after {flow.received}")
         flow.received += len(chunk)
