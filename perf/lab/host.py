@@ -21,11 +21,15 @@ class Host:
         self._holder = new_namespace()
         sh(f"ip link add v{n} type veth peer name eth0 netns {self._holder.pid}")
         sh(f"ip link set v{n} master br0 up")
+        self.run("ip link set lo up")
+        self.settle()
+
+    def settle(self):
+        """Has its device on the bridge up, with its addresses."""
         for command in (
             f"ip addr add {self.ip}/8 dev eth0",
             f"ip addr add {self.ip6}/32 dev eth0 nodad",
             "ip link set eth0 up",
-            "ip link set lo up",
         ):
             self.run(command)
 

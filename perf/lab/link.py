@@ -13,17 +13,19 @@ import struct
 import subprocess
 
 from .outcome import Skipped
-from .sandbox import sh
+from .sandbox import GATE, mac, sh
 
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _CLONE = "/dev/net/tun"
+_TABLE = 1000  # of routes, and the host's number
 _QUEUE = 5000  # packets that a device holds until `ramson-link` reads them: more than any burst
 
 
 class Link:
     """A link between host `a` and host `b`, or without `b`, for IPv4 alone, between host `a` and all others.
 
-    `forth` is what happens to packets from `a`, `back` to those to it, or the same without `back`; see `ramson-link --help`.
+    `forth` is what happens to packets from `a`, `back` to those to it, or the same without `back`; see `ramson-link --help`. What
+    programs of the laboratory itself have to say to `a` by TCP, and it to them, goes beside it: it is to be no part of the way.
     The hosts keep their addresses. Make it before they talk: on the bridge they remember for a while where the other was.
     """
 
@@ -61,12 +63,33 @@ class Link:
             f"ip addr add {a.ip}/8 dev eth0",
         ):
             a.run(command)
+        self._go_beside()
         sh(f"ip link set {outer} {_shape(mtu)}")
         sh(f"ip link set {outer} up")
         sh(f"ip route add {a.ip}/32 dev {outer}")
         # All others ask on the bridge where it is.
         for setting in ("net.ipv4.ip_forward=1", "net.ipv4.conf.br0.proxy_arp=1", "net.ipv4.neigh.br0.proxy_delay=0"):
             sh(f"sysctl -qw {setting}")
+
+    def _go_beside(self):
+        """Leads TCP between the laboratory and the host over the bridge as before; others there do not learn of it."""
+        a, table = self._a, _TABLE + self._a.n
+        for command in (
+            "ip addr flush dev bridge0",
+            "sysctl -qw net.ipv4.conf.bridge0.arp_ignore=8",
+            "ip link set bridge0 up",
+            f"ip neigh replace {GATE} lladdr {mac('br0')} dev bridge0 nud permanent",
+            f"ip route add {GATE}/32 dev bridge0 src {a.ip} table {table}",
+            f"ip rule add {self._beside(GATE)}",
+        ):
+            a.run(command)
+        sh(f"ip neigh replace {a.ip} lladdr {mac('bridge0', a.namespace)} dev br0 nud permanent")
+        sh(f"ip route add {a.ip}/32 dev br0 src {GATE} table {table}")
+        # Not what others send through here.
+        sh(f"ip rule add iif lo {self._beside(a.ip)}")
+
+    def _beside(self, to):
+        return f"to {to} ipproto tcp table {_TABLE + self._a.n}"
 
     def remove(self):
         """Ends the link, and returns what it did: counts by direction and name, as in `counts["forth"]["lost"]`.
@@ -76,8 +99,13 @@ class Link:
         self._process.send_signal(signal.SIGTERM)
         _, said = self._process.communicate(timeout=10)
         if not self._b:
+            sh(f"ip rule del iif lo {self._beside(self._a.ip)}")
+            sh(f"ip neigh del {self._a.ip} dev br0")
+            self._a.run(f"ip rule del {self._beside(GATE)}")
+            self._a.run("ip link set bridge0 down")
             self._a.run("ip link set bridge0 name eth0")
-            self._a.run("ip link set eth0 up")
+            self._a.settle()
+            self._a.run("sysctl -qw net.ipv4.conf.eth0.arp_ignore=0")
         counts = {line.split(" ", 1)[0]: line for line in said.splitlines()}
         if self._process.returncode or set(counts) != {"forth", "back"}:
             raise RuntimeError(f"ramson-link: {said.strip()}")

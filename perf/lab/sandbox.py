@@ -6,6 +6,7 @@ when it ends, however it ends.
 """
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -97,3 +98,9 @@ def sh(command):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{command}: {done.stderr.strip()}")
+
+
+def mac(device, namespace=None):
+    """The address of a device, here or in another network namespace."""
+    there = ["nsenter", "-t", str(namespace), "-n"] if namespace else []
+    return json.loads(subprocess.check_output([*there, "ip", "-j", "link", "show", device]))[0]["address"]
