@@ -100,6 +100,7 @@ class Link:
         _, said = self._process.communicate(timeout=10)
         if not self._b:
             sh(f"ip rule del iif lo {self._beside(self._a.ip)}")
+            sh(f"ip route flush table {_TABLE + self._a.n}")
             sh(f"ip neigh del {self._a.ip} dev br0")
             self._a.run(f"ip rule del {self._beside(GATE)}")
             self._a.run("ip link set bridge0 down")

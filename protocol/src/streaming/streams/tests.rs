@@ -279,6 +279,23 @@ fn who_answers_after_he_was_given_up_is_told_that_nobody_waits() {
 }
 
 #[test]
+fn a_flood_for_streams_that_there_are_not_is_answered_now_and_then() {
+    let mut end = end(1, Config::default());
+    let from = signer(2).destination.hash();
+    let mut packet = Packet::new(7, 8, 3);
+    packet.payload = Bytes::from_static(b"is there anybody?");
+    let bytes = packet.to_bytes().unwrap().into();
+    let refused = |end: &mut End2, from| end.streams.handle_packet(START, from, Ports::default(), &bytes);
+    for _ in 0..1000 {
+        assert_eq!(refused(&mut end, Some(from)), Err(Refused::Unknown));
+    }
+    assert_eq!(std::iter::from_fn(|| end.streams.poll_output(START, true)).count(), 64);
+    let later = Now { mono: START.mono + Duration::from_secs(60), ..START };
+    assert_eq!(end.streams.handle_packet(later, None, Ports::default(), &bytes), Err(Refused::Unknown));
+    assert_eq!(end.streams.poll_output(later, true), None, "he may not be who he says");
+}
+
+#[test]
 fn a_stream_that_nobody_answers_does_not_make_those_beside_it_change_their_way() {
     let mut pair = Pair::new(QUIET, Config::default());
     // Without a session nobody is told that a stream is not there.
