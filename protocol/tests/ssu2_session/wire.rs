@@ -168,6 +168,7 @@ impl Pair {
         self.sessions[side].queued_bytes()
     }
 
+    #[allow(dead_code, reason = "not every test looks at it")]
     pub(crate) fn rate(&self, side: usize) -> f64 {
         self.sessions[side].rate()
     }
