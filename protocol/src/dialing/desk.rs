@@ -386,7 +386,7 @@ mod tests {
             desk.failed(router(n), NOW);
         }
         assert_eq!(desk.resting(), Limits::default().remembered);
-        desk.failed(router(0), NOW + FIRST_REST + REST);
+        desk.failed(router(0), NOW + 10 * REST);
         assert_eq!((desk.resting(), desk.rests.len()), (1, 1));
     }
 
