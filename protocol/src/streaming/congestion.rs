@@ -304,10 +304,8 @@ impl Congestion for Model {
     fn on_ack(&mut self, ack: &Ack) {
         self.acked_in_round += ack.bytes;
         self.measure_round_trip(ack);
-        // What was sent again and comes sooner than it can is the first copy: it says nothing of the path since the second was sent.
         let least = self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt);
-        let first_copy = ack.rtt.is_none() && ack.delivered.is_some_and(|(_, within)| within < least);
-        if let Some((bytes, within)) = ack.delivered.filter(|_| !first_copy) {
+        if let Some((bytes, within)) = ack.delivered {
             // Less than a round trip would show a burst of acknowledgements, not the path.
             let within = within.max(least).max(Duration::from_millis(1));
             let rate = bytes as f64 / within.as_secs_f64();
@@ -318,7 +316,7 @@ impl Congestion for Model {
         self.measure_lump(ack);
         // At more than twice the rate that passes, each moment counts.
         let too_fast = self.phase == Phase::Startup && self.is_heavy(OVERSHOT);
-        if ack.prior >= self.round_end && !first_copy || too_fast {
+        if ack.prior >= self.round_end || too_fast {
             self.end_round(ack);
         }
         if self.phase == Phase::Drain && self.product().is_none_or(|product| ack.in_flight as f64 <= product) {
