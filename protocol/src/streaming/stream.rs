@@ -41,25 +41,6 @@ const MAX_TO_JAVA: u32 = 128;
 const MAX_TO_I2PD: u32 = 1400;
 const CHOKED_BY_GAPS: u16 = u16::MAX;
 
-/// Bytes of lost packets that may be on their way to a side that has no room, ...
-const AGAIN_TO_CHOKED: u64 = 32 * 1834;
-/// ... and of those that it keeps others behind: without them it will not have room again.
-const GAPS_TO_CHOKED: u64 = 512 * 1834;
-
-/// Packets that are on their way at most before the first is acknowledged. INTEROP: i2pd ends a stream at once when two packets come before the
-/// first, as one lost packet in a hundred would have it: the timer of the one is cancelled by the other, and does not know that from
-/// its end.
-const UNTIL_FIRST: usize = 2;
-
-/// The answer to a first packet is sent twice when another follows it and it has not been acknowledged after this. INTEROP: i2pd gives
-/// up a stream whose first packet comes 200 ms later than another.
-const FIRST_AGAIN: Duration = Duration::from_millis(50);
-
-/// A stream that both sides have closed is done when our closing packet has gone out so often, even if nobody says that it came. INTEROP:
-/// i2pd forgets a stream that it has closed itself, and acknowledges nothing of it any more. Fewer, and where one packet in seven is
-/// lost some stream in a thousand never hears that it has ended.
-const CLOSING: u32 = 5;
-
 /// Packets that come again for so long, and nothing new, tell that our answers do not arrive. Late copies come sooner.
 const REPEATS: Duration = Duration::from_secs(1);
 

@@ -1,8 +1,18 @@
 //! What a stream may send, and on which of its ways.
 
-use super::{AGAIN_TO_CHOKED, GAPS_TO_CHOKED, Lane, MOST_TOLD, Phase, Stream, UNTIL_FIRST, Verdict};
+use super::{Lane, MOST_TOLD, Phase, Stream, Verdict};
 use crate::time::Mono;
 use std::time::Duration;
+
+/// Bytes of lost packets that may be on their way to a side that has no room, ...
+const AGAIN_TO_CHOKED: u64 = 32 * 1834;
+/// ... and of those that it keeps others behind: without them it will not have room again.
+const GAPS_TO_CHOKED: u64 = 512 * 1834;
+
+/// Packets that are on their way at most before the first is acknowledged. INTEROP: i2pd ends a stream at once when two packets come before the
+/// first, as one lost packet in a hundred would have it: the timer of the one is cancelled by the other, and does not know that from
+/// its end.
+const UNTIL_FIRST: usize = 2;
 
 impl Stream {
     /// Of the ways that this lets take a packet the one that does so first, and of several the shortest.

@@ -1,9 +1,14 @@
 //! What a stream sends, and when: first what was lost, then what is new, and acknowledgements with either or alone.
 
-use super::{FIRST_AGAIN, Phase, Stream, USUAL_PAYLOAD};
+use super::{Phase, Stream, USUAL_PAYLOAD};
 use crate::streaming::packet::{Packet, flag};
 use crate::time::Mono;
 use bytes::Bytes;
+use std::time::Duration;
+
+/// The answer to a first packet is sent twice when another follows it and it has not been acknowledged after this. INTEROP: i2pd gives
+/// up a stream whose first packet comes 200 ms later than another.
+const FIRST_AGAIN: Duration = Duration::from_millis(50);
 
 impl Stream {
     /// The next packet, if one is to go now, and the lane that it takes. Who sends it puts in who we are and signs, as its flags ask.
