@@ -95,7 +95,7 @@ impl Endpoint for End {
         let Some(known) = net.get(&to) else { return Some(Wire { pipe: None, over }) };
         let (ours, theirs) = duplex(100_000);
         let stream = Wire { pipe: Some(theirs), over: watch::channel(false).1 };
-        let ports = Ports { from: ports.to, to: ports.from };
+        let ports = ports.turned();
         let called = known.callers.try_send(Caller { stream, from: self.destination.clone(), ports }).is_ok();
         Some(Wire { pipe: called.then_some(ours), over })
     }

@@ -65,7 +65,7 @@ pub async fn serve(socket: UdpSocket, datagrams: Datagrams, port: u16, access: A
                 let (Some(who), Some(_), Some(word)) = (datagram.from, datagram.kind, datagram.payload.first()) else { continue };
                 match *word {
                     BEGIN if access.allows(&who) && (listeners.len() < LISTENERS || listeners.contains_key(&who)) => {
-                        let ports = Ports { from: datagram.ports.to, to: datagram.ports.from };
+                        let ports = datagram.ports.turned();
                         listeners.insert(who, (ports, Instant::now()));
                     }
                     END => drop(listeners.remove(&who)),

@@ -304,10 +304,9 @@ impl Congestion for Model {
     fn on_ack(&mut self, ack: &Ack) {
         self.acked_in_round += ack.bytes;
         self.measure_round_trip(ack);
-        let least = self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt);
         if let Some((bytes, within)) = ack.delivered {
             // Less than a round trip would show a burst of acknowledgements, not the path.
-            let within = within.max(least).max(Duration::from_millis(1));
+            let within = within.max(self.min_rtt.map_or(Duration::ZERO, |(rtt, _)| rtt)).max(Duration::from_millis(1));
             let rate = bytes as f64 / within.as_secs_f64();
             if ack.limited || rate > self.rate() {
                 self.rates[0] = self.rates[0].max(rate);

@@ -103,6 +103,13 @@ impl Packet {
         }
     }
 
+    /// One that breaks a stream off.
+    ///
+    /// INTEROP: i2pd takes a number of zero for an acknowledgement alone, and goes on to send.
+    pub fn reset(send_stream: u32, receive_stream: u32, sequence: u32) -> Self {
+        Self { flags: flag::RESET | flag::SIGNATURE, ..Self::new(send_stream, receive_stream, sequence) }
+    }
+
     /// True if all of these flags are set.
     pub fn has(&self, flags: u16) -> bool {
         self.flags & flags == flags

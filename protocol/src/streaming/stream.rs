@@ -150,7 +150,7 @@ pub struct Stream {
     closing: bool,
     close_sent: Option<u32>,
     /// Nobody reads any more.
-    unread: bool,
+    deserted: bool,
     /// A reset is to be sent.
     reset_due: bool,
     /// The other side wants no more.
@@ -203,7 +203,7 @@ impl Stream {
             begun: false,
             closing: false,
             close_sent: None,
-            unread: false,
+            deserted: false,
             reset_due: false,
             choked: false,
             timeout: None,
@@ -310,19 +310,23 @@ impl Stream {
         }
     }
 
-    /// Nobody will read what comes: it is thrown away. What was written still goes out, if the stream was closed; when all of it has arrived
-    /// and more comes, or if it was not closed, the stream is broken off.
+    /// After [`Stream::close`]: nobody will read what comes. It is thrown away; what was written still goes out, and when all of it has
+    /// arrived and more comes, the stream is broken off.
     pub fn desert(&mut self) {
-        self.unread = true;
-        if self.closing { self.throw_away() } else { self.reset() }
+        self.deserted = true;
+        self.throw_away();
     }
 
     fn throw_away(&mut self) {
         let came = std::iter::from_fn(|| self.receive.read()).count() > 0;
-        let said = self.close_sent.is_some() && self.send.is_empty();
-        if came && said && !self.receive.is_complete() {
+        if came && self.has_said_all() && !self.receive.is_complete() {
             self.reset();
         }
+    }
+
+    /// All that was written has arrived, and that nothing follows.
+    fn has_said_all(&self) -> bool {
+        self.close_sent.is_some() && self.send.is_empty()
     }
 
     /// Whoever it was begun with cannot be found.
@@ -500,11 +504,10 @@ impl Stream {
 
     /// Looks whether both sides are done.
     fn settle(&mut self, now: Mono) {
-        let said = self.close_sent.is_some() && self.send.is_empty();
-        if said && self.receive.is_complete() && self.phase == Phase::Open {
+        if self.has_said_all() && self.receive.is_complete() && self.phase == Phase::Open {
             self.phase = Phase::Lingering { until: now + self.config.linger };
         }
-        if self.unread {
+        if self.deserted {
             self.throw_away();
         }
     }

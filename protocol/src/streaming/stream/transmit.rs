@@ -14,10 +14,7 @@ impl Stream {
     /// The next packet, if one is to go now, and the lane that it takes. Who sends it puts in who we are and signs, as its flags ask.
     pub fn poll_packet(&mut self, now: Mono) -> Option<(usize, Packet)> {
         if std::mem::take(&mut self.reset_due) {
-            // INTEROP: i2pd takes a number of zero for an acknowledgement alone, and goes on to send.
-            let mut packet = Packet::new(self.ids.1, self.ids.0, self.send.next_sequence());
-            packet.flags = flag::RESET | flag::SIGNATURE;
-            return Some((0, packet));
+            return Some((0, Packet::reset(self.ids.1, self.ids.0, self.send.next_sequence())));
         }
         match self.phase {
             Phase::Ended(_) => return None,

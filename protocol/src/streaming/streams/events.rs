@@ -12,6 +12,13 @@ pub struct Ports {
     pub to: u16,
 }
 
+impl Ports {
+    /// Those of an answer.
+    pub fn turned(self) -> Self {
+        Self { from: self.to, to: self.from }
+    }
+}
+
 /// How many streams there may be.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

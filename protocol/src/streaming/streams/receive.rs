@@ -93,8 +93,7 @@ impl Streams {
         pong.payload = ping.payload.slice(..ping.payload.len().min(MAX_ECHO));
         if let Ok(bytes) = pong.to_bytes() {
             self.stats.pongs += 1;
-            let ports = Ports { from: ports.to, to: ports.from };
-            self.out.push_back(Out::Packet { to: remote, ports, stream: 0, lane: 0, bytes });
+            self.out.push_back(Out::Packet { to: remote, ports: ports.turned(), stream: 0, lane: 0, bytes });
         }
         Ok(())
     }
@@ -120,12 +119,10 @@ impl Streams {
         if !self.resets.take(RESETS, now.mono) {
             return;
         }
-        let mut reset =
-            Packet::new(packet.receive_stream, packet.send_stream, packet.ack_through.wrapping_add(1).max(1));
-        reset.flags = flag::RESET | flag::SIGNATURE;
-        let ports = Ports { from: ports.to, to: ports.from };
+        let next = packet.ack_through.wrapping_add(1).max(1);
+        let reset = Packet::reset(packet.receive_stream, packet.send_stream, next);
         if let Some(bytes) = encode(&self.us, &to, reset) {
-            self.out.push_back(Out::Packet { to, ports, stream: 0, lane: 0, bytes });
+            self.out.push_back(Out::Packet { to, ports: ports.turned(), stream: 0, lane: 0, bytes });
         }
     }
 
@@ -213,7 +210,7 @@ impl Streams {
         }
         let id = self.free_id();
         let stream = Stream::accept(self.config_for(&remote), &self.memory, id, packet, now.mono);
-        self.insert(id, stream, remote, Some(signer), Ports { from: ports.to, to: ports.from });
+        self.insert(id, stream, remote, Some(signer), ports.turned());
         self.theirs.insert((remote, packet.receive_stream), id);
         self.stats.accepted += 1;
         self.out.push_back(Out::Accepted { stream: id, remote });

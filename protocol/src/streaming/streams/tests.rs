@@ -92,6 +92,14 @@ impl Pair {
         self.ends[0].streams.connect(self.now, remote, Ports::default()).unwrap()
     }
 
+    /// Begins a stream and gives it up before its answer can come.
+    fn connect_in_vain(&mut self) {
+        let id = self.connect();
+        self.run(Duration::from_millis(100));
+        self.ends[0].streams.reset(id);
+        self.ends[0].streams.forget(id);
+    }
+
     fn chance(&mut self, of_thousand: u32) -> bool {
         self.rng.next_u32() % 1000 < of_thousand
     }
@@ -268,10 +276,7 @@ fn who_closes_and_goes_is_sent_no_more_and_what_he_wrote_arrives() {
 #[test]
 fn who_answers_after_he_was_given_up_is_told_that_nobody_waits() {
     let mut pair = Pair::new(QUIET, Config::default());
-    let id = pair.connect();
-    pair.run(Duration::from_millis(100));
-    pair.ends[0].streams.reset(id);
-    pair.ends[0].streams.forget(id);
+    pair.connect_in_vain();
     pair.run(Duration::from_secs(2));
     let other = pair.ends[1].accepted[0];
     assert_eq!(pair.stream(1, other).ended(), Some(End::Reset));
@@ -300,10 +305,7 @@ fn a_stream_that_nobody_answers_does_not_make_those_beside_it_change_their_way()
     let mut pair = Pair::new(QUIET, Config::default());
     // Without a session nobody is told that a stream is not there.
     pair.bound = false;
-    let given_up = pair.connect();
-    pair.run(Duration::from_millis(100));
-    pair.ends[0].streams.reset(given_up);
-    pair.ends[0].streams.forget(given_up);
+    pair.connect_in_vain();
     pair.connect();
     pair.run(Duration::from_secs(2));
     let [lost, alive] = pair.ends[1].accepted[..] else { panic!("{:?}", pair.ends[1].accepted) };
