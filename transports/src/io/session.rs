@@ -147,7 +147,10 @@ impl Session {
     pub(super) fn transit_full(&self, now: Mono, bounds: Bounds) -> bool {
         match &self.wire {
             Wire::Ntcp2(wire) => wire.transit_full(now, bounds.transit),
-            Wire::Ssu2(wire) => wire.core.queued_bytes() > self.burst().clamp(bounds.transit, bounds.burst),
+            Wire::Ssu2(wire) => {
+                let queued = wire.core.queued_bytes();
+                queued > bounds.transit && queued > self.burst().min(bounds.burst)
+            }
         }
     }
 
