@@ -34,7 +34,7 @@ class Link:
             raise Skipped("no ramson-link is built")
         if not os.access(_CLONE, os.R_OK | os.W_OK):
             raise Skipped(f"no {_CLONE}")
-        self._a, self._b = a, b
+        self._a, self._b, self._table = a, b, _TABLE + a.n
         names = f"link{a.n}-{b.n if b else 0}", f"link{b.n if b else 0}-{a.n}"
         ends = [_tun(name) for name in names]
         try:
@@ -73,23 +73,23 @@ class Link:
 
     def _go_beside(self):
         """Leads TCP between the laboratory and the host over the bridge as before; others there do not learn of it."""
-        a, table = self._a, _TABLE + self._a.n
+        a = self._a
         for command in (
             "ip addr flush dev bridge0",
             "sysctl -qw net.ipv4.conf.bridge0.arp_ignore=8",
             "ip link set bridge0 up",
             f"ip neigh replace {GATE} lladdr {mac('br0')} dev bridge0 nud permanent",
-            f"ip route add {GATE}/32 dev bridge0 src {a.ip} table {table}",
+            f"ip route add {GATE}/32 dev bridge0 src {a.ip} table {self._table}",
             f"ip rule add {self._beside(GATE)}",
         ):
             a.run(command)
         sh(f"ip neigh replace {a.ip} lladdr {mac('bridge0', a.namespace)} dev br0 nud permanent")
-        sh(f"ip route add {a.ip}/32 dev br0 src {GATE} table {table}")
+        sh(f"ip route add {a.ip}/32 dev br0 src {GATE} table {self._table}")
         # Not what others send through here.
         sh(f"ip rule add iif lo {self._beside(a.ip)}")
 
     def _beside(self, to):
-        return f"to {to} ipproto tcp table {_TABLE + self._a.n}"
+        return f"to {to} ipproto tcp table {self._table}"
 
     def remove(self):
         """Ends the link, and returns what it did: counts by direction and name, as in `counts["forth"]["lost"]`.
@@ -100,7 +100,7 @@ class Link:
         _, said = self._process.communicate(timeout=10)
         if not self._b:
             sh(f"ip rule del iif lo {self._beside(self._a.ip)}")
-            sh(f"ip route flush table {_TABLE + self._a.n}")
+            sh(f"ip route flush table {self._table}")
             sh(f"ip neigh del {self._a.ip} dev br0")
             self._a.run(f"ip rule del {self._beside(GATE)}")
             self._a.run("ip link set bridge0 down")
