@@ -166,7 +166,7 @@ impl Far {
 #[test]
 fn a_far_client_is_sent_as_much_as_the_line_bears() {
     // What is lost is more than an acknowledgement can name at once: at 10 MB/s there are thousands of packets under way.
-    for (loss, least) in [(0, 10.0), (5, 8.0), (20, 6.0)] {
+    for (loss, least) in [(0, 12.0), (5, 9.0), (20, 8.0)] {
         let wire = Wire { delay: 300 * MS, loss, rate: Some(25_000_000), ..Wire::default() };
         let rates = Far::new(wire).carry(18);
         let steady = &rates[8..];

@@ -42,10 +42,13 @@ pub(super) struct Lane {
     in_flight: u64,
     delivered: u64,
     delivered_at: Mono,
-    /// When the youngest packet was sent that has come.
+    /// When the youngest packet was sent that has come, and how long it took.
     newest: Mono,
+    trip: Duration,
     srtt: Option<Duration>,
     rttvar: Duration,
+    /// The shortest round trip.
+    least: Option<Duration>,
     /// Something of it was acknowledged then, or was sent while nothing was on its way.
     heard: Mono,
 }
@@ -62,8 +65,10 @@ impl Lane {
             delivered: 0,
             delivered_at: now,
             newest: Mono::ZERO,
+            trip: Duration::ZERO,
             srtt: None,
             rttvar: Duration::ZERO,
+            least: None,
             heard: now,
         }
     }
@@ -105,14 +110,17 @@ impl Lane {
     /// What an acknowledgement tells of this way, for its congestion control.
     pub(super) fn acked(&mut self, now: Mono, acked: &Acked) -> Ack {
         (self.heard, self.silent) = (now, false);
-        self.newest = self.newest.max(acked.sent_at);
+        if acked.sent_at >= self.newest {
+            (self.newest, self.trip) = (acked.sent_at, now.saturating_sub(acked.sent_at));
+        }
         self.delivered += acked.bytes;
         self.delivered_at = now;
         let rtt = acked.once.then(|| now.saturating_sub(acked.sent_at));
         if let Some(rtt) = rtt {
             self.measured(rtt);
         }
-        let (prior, prior_at) = acked.progress;
+        // A way that was closed and opened again may be told of what was sent before.
+        let (prior, prior_at) = (acked.progress.0.min(self.delivered), acked.progress.1);
         Ack {
             now,
             bytes: acked.bytes,
@@ -125,10 +133,15 @@ impl Lane {
         }
     }
 
-    /// True if a packet that is reported missing was sent long enough before one that has come on the same way.
-    pub(super) fn is_overdue(&self, sent_at: Mono) -> bool {
-        let reordering = (self.srtt.unwrap_or(UNKNOWN_TRIP) / 4).max(Duration::from_millis(5));
-        sent_at + reordering <= self.newest
+    /// When a missing packet counts as lost that was sent then: at once if it was long enough before one that has come on the same way; a
+    /// round trip later if there is one that was sent after it. Otherwise nothing is known of it.
+    pub(super) fn lost_at(&self, sent_at: Mono) -> Option<Mono> {
+        let trip = self.srtt.unwrap_or(UNKNOWN_TRIP);
+        let overtaken = sent_at + (trip / 4).max(Duration::from_millis(5));
+        if overtaken <= self.newest {
+            return Some(Mono::ZERO);
+        }
+        (sent_at < self.newest).then(|| overtaken + trip.max(self.trip))
     }
 
     /// What was sent so long ago should have been acknowledged: so many round trips.
@@ -137,6 +150,7 @@ impl Lane {
     }
 
     fn measured(&mut self, rtt: Duration) {
+        self.least = Some(self.least.map_or(rtt, |least| least.min(rtt)));
         match self.srtt {
             None => (self.srtt, self.rttvar) = (Some(rtt), rtt / 2),
             Some(srtt) => {
@@ -146,6 +160,11 @@ impl Lane {
         }
     }
 
+    /// The shortest round trip.
+    pub(super) fn least(&self) -> Option<Duration> {
+        self.least
+    }
+
     /// The round trip, smoothed.
     pub(super) fn srtt(&self) -> Option<Duration> {
         self.srtt
@@ -153,7 +172,7 @@ impl Lane {
 
     /// Packets take another way from now on.
     pub(super) fn new_path(&mut self, now: Mono) {
-        self.silent = false;
+        (self.silent, self.least) = (false, None);
         self.congestion.on_new_path(now);
     }
 

@@ -5,9 +5,9 @@
 //!                   ^    | not among what has come, though younger ones are: lost
 //!                   '----'
 //! ```
-//! A packet counts as lost when one that was sent sufficiently later on the same way has come and it has not (as RFC 8985 has it): paths
-//! here overtake each other, so numbers alone say little. Where a stream takes several ways it counts as lost, too, when it should have come
-//! long ago, and its way has brought nothing since.
+//! A packet counts as lost when one that was sent sufficiently later on the same way has come and it has not, or one that was sent later at
+//! all, and it should have come since then (as RFC 8985 has it): paths here overtake each other, so numbers alone say little. Where a
+//! stream takes several ways it counts as lost, too, when it should have come long ago, and its way has brought nothing since.
 
 use super::lanes::{Acked, Lane, MOST_LANES};
 use super::memory::{Memory, Share};
@@ -38,14 +38,28 @@ pub(super) struct Sent {
     pub(super) payload: Bytes,
     /// The flags that it needs again when it is sent again.
     pub(super) flags: u16,
-    /// The way that it takes.
-    pub(super) lane: u8,
-    sent_at: Mono,
-    /// What had been delivered on its way when it was sent, and when that was.
-    delivered: (u64, Mono),
+    last: Transmission,
+    /// The one before that.
+    before: Transmission,
     limited: bool,
     pub(super) transmissions: u32,
     state: State,
+}
+
+/// One sending of a packet.
+#[derive(Clone, Copy, Debug)]
+struct Transmission {
+    /// The way that it takes.
+    lane: u8,
+    at: Mono,
+    /// What had been delivered on its way then, and when that was.
+    delivered: (u64, Mono),
+}
+
+impl Transmission {
+    fn by(lane: &Lane, at: usize, now: Mono) -> Self {
+        Self { lane: number(at), at: now, delivered: lane.progress() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +73,26 @@ impl Sent {
     /// It is not on its way any more.
     fn lose(&mut self, lanes: &mut [Lane]) {
         self.state = State::Lost;
-        lanes[usize::from(self.lane)].left(size(&self.payload));
+        lanes[usize::from(self.last.lane)].left(size(&self.payload));
     }
 
-    /// It has come, with the others of its way.
-    fn add_to(&self, acked: &mut Option<Acked>) {
+    /// The transmission that has come. Whoever was sent again in vain is acknowledged sooner than anything can come and go: would that
+    /// count as the answer to what went a moment ago, all that is on its way would seem to be overtaken (RFC 8985 §6.2).
+    fn came(&self, now: Mono, lanes: &[Lane]) -> Transmission {
+        let least = lanes[usize::from(self.last.lane)].least();
+        let too_soon = self.transmissions > 1 && least.is_some_and(|least| now < self.last.at + least);
+        if too_soon { self.before } else { self.last }
+    }
+
+    /// It has come by this transmission, with the others of its way.
+    fn add_to(&self, acked: &mut Option<Acked>, came: Transmission) {
         let bytes = acked.map_or(0, |acked| acked.bytes) + size(&self.payload);
-        let newest = acked.filter(|acked| acked.sent_at > self.sent_at);
+        let newest = acked.filter(|acked| acked.sent_at > came.at);
         *acked = Some(newest.map_or(
             Acked {
                 bytes,
-                sent_at: self.sent_at,
-                progress: self.delivered,
+                sent_at: came.at,
+                progress: came.delivered,
                 limited: self.limited,
                 once: self.transmissions == 1,
             },
@@ -89,6 +111,8 @@ pub(super) struct SendHalf {
     lost: BTreeSet<u32>,
     /// The number behind the last that has come.
     come: u32,
+    /// When the first of those that are missing counts as lost, if nothing comes before.
+    late: Option<Mono>,
     /// The ways that packets take; the first is always open.
     lanes: SmallVec<[Lane; 1]>,
     /// Packets on their way on each, at most.
@@ -109,6 +133,7 @@ impl SendHalf {
             first: 0,
             lost: BTreeSet::new(),
             come: 0,
+            late: None,
             lanes: smallvec![Lane::new(now, max_packets)],
             max_packets,
             delivered: 0,
@@ -212,10 +237,9 @@ impl SendHalf {
         if is_first {
             lane.rested(now);
         }
-        let (delivered, state) = (lane.progress(), State::OnItsWay);
+        let (last, state) = (Transmission::by(lane, at, now), State::OnItsWay);
         lane.sent(now, size(&payload));
-        let lane = number(at);
-        self.flight.push_back(Sent { payload, flags, lane, sent_at: now, delivered, limited, transmissions: 1, state });
+        self.flight.push_back(Sent { payload, flags, last, before: last, limited, transmissions: 1, state });
         sequence
     }
 
@@ -225,7 +249,7 @@ impl SendHalf {
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let sent = self.flight.get_mut(index)?;
         let lane = &mut self.lanes[at];
-        (sent.lane, sent.sent_at, sent.delivered, sent.state) = (number(at), now, lane.progress(), State::OnItsWay);
+        (sent.state, sent.before, sent.last) = (State::OnItsWay, sent.last, Transmission::by(lane, at, now));
         sent.transmissions += 1;
         lane.sent(now, size(&sent.payload));
         Some((sequence, sent.clone()))
@@ -260,7 +284,7 @@ impl SendHalf {
     pub(super) fn time_out_lane(&mut self, at: usize) {
         let (first, lane) = (self.first, number(at));
         for (index, sent) in (0u32..).zip(self.flight.iter_mut()) {
-            if sent.lane == lane && sent.state == State::OnItsWay {
+            if sent.last.lane == lane && sent.state == State::OnItsWay {
                 sent.lose(&mut self.lanes);
                 self.lost.insert(first.wrapping_add(index));
             }
@@ -285,13 +309,14 @@ impl SendHalf {
                 continue;
             }
             if sent.state == State::OnItsWay {
-                self.lanes[usize::from(sent.lane)].left(size(&sent.payload));
+                self.lanes[usize::from(sent.last.lane)].left(size(&sent.payload));
             } else {
                 self.lost.remove(&sequence);
             }
             sent.state = State::Acked;
             self.come = self.come.max(sequence.wrapping_add(1));
-            sent.add_to(&mut acked[usize::from(sent.lane)]);
+            let came = sent.came(now, &self.lanes);
+            sent.add_to(&mut acked[usize::from(came.lane)], came);
             self.held.remove(sent.payload.len());
             sent.payload = Bytes::new();
         }
@@ -325,8 +350,8 @@ impl SendHalf {
     fn give_up_unspoken(&mut self, now: Mono, through: u32) {
         let spoken = usize::try_from(through.wrapping_sub(self.first).wrapping_add(1)).unwrap_or(usize::MAX);
         for (index, sent) in (0u32..).zip(self.flight.iter_mut()).skip(spoken) {
-            let patience = self.lanes[usize::from(sent.lane)].patience(UNSPOKEN_TRIPS);
-            if sent.state == State::OnItsWay && patience.is_some_and(|patience| sent.sent_at + patience <= now) {
+            let patience = self.lanes[usize::from(sent.last.lane)].patience(UNSPOKEN_TRIPS);
+            if sent.state == State::OnItsWay && patience.is_some_and(|patience| sent.last.at + patience <= now) {
                 sent.lose(&mut self.lanes);
                 self.lost.insert(self.first.wrapping_add(index));
             }
@@ -335,17 +360,38 @@ impl SendHalf {
 
     /// Packets that are reported missing, and were sent long enough before one that has come.
     fn find_lost(&mut self, now: Mono, nacks: &[u32]) {
-        let several = self.lanes.len() > 1;
+        self.late = None;
         for nack in nacks {
-            let index = usize::try_from(nack.wrapping_sub(self.first)).unwrap_or(usize::MAX);
-            let Some(sent) = self.flight.get_mut(index).filter(|sent| sent.state == State::OnItsWay) else { continue };
-            let at = usize::from(sent.lane);
-            let patience = self.lanes[at].patience(LATE_TRIPS).filter(|_| several);
-            if self.lanes[at].is_overdue(sent.sent_at) || patience.is_some_and(|within| sent.sent_at + within <= now) {
+            self.judge(now, *nack);
+        }
+    }
+
+    /// The same of all that is missing, when the first of it is late.
+    pub(super) fn find_late(&mut self, now: Mono) {
+        if self.late.take_if(|late| now >= *late).is_some() {
+            (self.first..self.come).for_each(|sequence| self.judge(now, sequence));
+        }
+    }
+
+    /// When to call [`SendHalf::find_late`].
+    pub(super) fn late(&self) -> Option<Mono> {
+        self.late
+    }
+
+    /// Whether a missing packet is lost, or when it is.
+    fn judge(&mut self, now: Mono, sequence: u32) {
+        let index = usize::try_from(sequence.wrapping_sub(self.first)).unwrap_or(usize::MAX);
+        let several = self.lanes.len() > 1;
+        let Some(sent) = self.flight.get_mut(index).filter(|sent| sent.state == State::OnItsWay) else { return };
+        let (at, lane) = (sent.last.at, &mut self.lanes[usize::from(sent.last.lane)]);
+        let patience = lane.patience(LATE_TRIPS).filter(|_| several).map(|within| at + within);
+        match [lane.lost_at(at), patience].into_iter().flatten().min() {
+            Some(due) if due <= now => {
+                lane.congestion.on_loss(at, size(&sent.payload));
                 sent.lose(&mut self.lanes);
-                self.lanes[at].congestion.on_loss(sent.sent_at, size(&sent.payload));
-                self.lost.insert(*nack);
+                self.lost.insert(sequence);
             }
+            due => self.late = [self.late, due].into_iter().flatten().min(),
         }
     }
 
@@ -393,77 +439,4 @@ fn size(payload: &Bytes) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(ms: u64) -> Mono {
-        Duration::from_millis(ms)
-    }
-
-    fn half(packets: u64) -> SendHalf {
-        let mut half = SendHalf::new(at(0), &Memory::new(usize::MAX), 128);
-        for n in 0..packets {
-            assert_eq!(u64::from(half.sent(at(n * 10), 0, Bytes::from_static(b"x"), 0, true)), n);
-        }
-        half
-    }
-
-    #[test]
-    fn what_has_come_is_gone_and_what_is_missing_is_sent_again_once() {
-        let mut half = half(10);
-        assert!(half.acked(at(300), 9, &[2, 5]));
-        assert_eq!((half.delivered(), half.srtt()), (8 * 23, Some(at(210))));
-        assert_eq!(
-            (half.lost.len(), half.unacked()),
-            (1, 8),
-            "packet 5 was sent too shortly before the last that came"
-        );
-        assert_eq!(half.resend(at(310), 0).map(|(n, sent)| (n, sent.transmissions)), Some((2, 2)));
-        assert!(half.resend(at(310), 0).is_none());
-        assert!(!half.acked(at(320), 9, &[2, 5]) && !half.has_lost());
-        half.acked(at(600), 9, &[]);
-        assert!(half.is_empty() && half.first_lane().in_flight() == 0);
-    }
-
-    #[test]
-    fn acknowledgements_of_what_was_never_sent_and_of_the_past_change_nothing() {
-        let mut half = half(5);
-        for through in [5, 1000, u32::MAX, u32::MAX / 2] {
-            assert!(!half.acked(at(100), through, &[]), "{through}");
-        }
-        half.acked(at(100), 2, &[]);
-        assert!(!half.acked(at(110), 1, &[0, 1]));
-        assert_eq!(half.unacked(), 2);
-        half.acked(at(120), 4, &[7, 9, 0]);
-        assert_eq!(half.unacked(), 0);
-    }
-
-    #[test]
-    fn after_a_silence_all_goes_out_again_in_its_order() {
-        let mut half = half(3);
-        assert_eq!(half.time_out(), 1);
-        assert_eq!(half.first_lane().in_flight(), 0);
-        assert_eq!(half.resend(at(900), 0).unwrap().0, 0);
-        assert_eq!(half.time_out(), 2);
-        let again: Vec<u32> = std::iter::from_fn(|| half.resend(at(2000), 0).map(|(n, _)| n)).collect();
-        assert_eq!(again, [0, 1, 2]);
-    }
-
-    /// Two ways, the second far shorter than the first.
-    #[test]
-    fn what_comes_on_another_way_says_nothing_of_what_is_missing_on_this() {
-        let mut half = half(0);
-        assert_eq!(half.open_lane(at(0)), Some(1));
-        for n in 0..10 {
-            half.sent(at(n * 100), usize::from(n % 2 == 1), Bytes::from_static(b"x"), 0, true);
-        }
-        assert!(half.acked(at(950), 9, &[0, 2, 4, 6, 8]));
-        assert!(!half.has_lost(), "they are on a longer way");
-        assert!(half.acked(at(1500), 9, &[0, 2, 6, 8]) && half.has_lost(), "packet 0 was sent long before packet 4");
-        assert_eq!(half.resend(at(1500), 1).map(|(n, sent)| (n, sent.lane)), Some((0, 1)));
-        half.time_out_lane(0);
-        let again: Vec<u32> = std::iter::from_fn(|| half.resend(at(1600), 1).map(|(n, _)| n)).collect();
-        assert_eq!(again, [2, 6, 8], "what is on the other way is left alone");
-        assert_eq!(half.lanes().iter().map(|lane| lane.in_flight()).collect::<Vec<_>>(), [0, 4 * 23]);
-    }
-}
+mod tests;

@@ -164,6 +164,8 @@ pub struct Stream {
     flush: Option<Mono>,
     last_heard: Mono,
     last_sent: Mono,
+    /// The other side holds acknowledgements back for long unless it is asked for them: what we do not know, and what Java does.
+    acks_late: bool,
     since_urgent: u32,
     keep_alive_due: bool,
     /// The ways that seem to be broken, each since when.
@@ -213,6 +215,7 @@ impl Stream {
             flush: None,
             last_heard: now,
             last_sent: now,
+            acks_late: true,
             since_urgent: 0,
             keep_alive_due: false,
             suspicious: [None; MOST_LANES],
@@ -437,8 +440,8 @@ impl Stream {
         if packet.acknowledges() {
             if packet.sequence == 0 && !packet.has(flag::SYNCHRONIZE) {
                 // INTEROP: in what is only an acknowledgement Java writes a resend delay, one second as a rule; i2pd and we write none.
-                let most = if packet.resend_delay == 0 { self.config.max_window } else { MAX_TO_JAVA };
-                self.limit(most);
+                self.acks_late = packet.resend_delay != 0;
+                self.limit(if self.acks_late { MAX_TO_JAVA } else { self.config.max_window });
             }
             self.acknowledged(now, packet);
         }

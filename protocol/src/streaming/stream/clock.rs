@@ -29,6 +29,7 @@ impl Stream {
             self.timed_out(since, now);
         }
         self.end_silent_lanes(now);
+        self.send.find_late(now);
         if self.first_again.take_if(|at| now >= *at).is_some() {
             self.send.repeat_first();
         }
@@ -89,7 +90,8 @@ impl Stream {
                 let keep_alive = (self.begun && self.send.unacked() == 0).then_some(silence);
                 let flush = self.flush.filter(|_| !self.begun || self.is_partial() && self.has_room());
                 let ack = self.receive.ack_due().filter(|_| self.begun);
-                [keep_alive, flush, timeout, ack, self.paced(), self.first_again, self.probe, self.silence()]
+                let late = self.send.late();
+                [keep_alive, flush, timeout, ack, self.paced(), self.first_again, self.probe, self.silence(), late]
                     .into_iter()
                     .flatten()
                     .min()

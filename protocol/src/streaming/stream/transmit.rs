@@ -66,7 +66,7 @@ impl Stream {
         }
         let urgent = last || !self.has_room() || self.since_urgent >= 8;
         self.since_urgent = if urgent { 0 } else { self.since_urgent + 1 };
-        Some((lane, self.packet(sequence, flags, payload, urgent && flags & flag::SYNCHRONIZE == 0)))
+        Some((lane, self.packet(sequence, flags, payload, urgent)))
     }
 
     /// The lane of a new packet that is to go now.
@@ -119,7 +119,10 @@ impl Stream {
         if self.receive.is_choked() {
             // INTEROP: Java says 61,000, and takes no less for a choke.
             packet.delay = Some(61_000);
-        } else if urgent {
+        } else if urgent && self.acks_late && !packet.has(flag::SYNCHRONIZE) {
+            // INTEROP: an i2pd that is asked while it holds an acknowledgement back acknowledges each packet from then on, until there is a
+            // pause: its sessions take no more than twenty a second over a far path, and its own tunnels fail behind them. It, and we,
+            // hold none back for longer than a tenth of a round trip; Java does, for half a second.
             packet.delay = Some(0);
         }
         packet
