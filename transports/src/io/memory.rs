@@ -14,9 +14,6 @@ use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// What all sessions of all threads may make us hold, in bytes.
-pub(super) const SESSIONS: usize = 48 * 1024 * 1024;
-
 /// Sessions that a network may have without being one that has many: in private networks all are in one.
 const MANY: usize = 8;
 
@@ -29,7 +26,7 @@ const TARGET: (usize, usize) = (3, 4);
 impl Links {
     /// Adds up what sessions hold, and frees what is too much.
     pub(super) fn relieve(&mut self) {
-        let budget = SESSIONS / self.others.len().max(1);
+        let budget = self.shaper.held_budget();
         let held: usize = self.sessions.iter().map(|(_, session): (usize, &Session)| session.held()).sum();
         self.stats.held_bytes.set(held as u64);
         self.bounds = if held > budget / 2 { Bounds::narrow() } else { Bounds::default() };

@@ -37,6 +37,10 @@ const WAITING: std::ops::RangeInclusive<usize> = 256..=8192;
 /// Cells of one generation of a thread's filter of repeated ones, at five bytes each.
 const REPEATS: std::ops::RangeInclusive<usize> = 1_000_000..=32_000_000;
 
+/// Bytes that all sessions of all threads may make us hold: two seconds of the line, within these. What far peers of SSU2 have not yet
+/// acknowledged is a round trip of it, and above half of this every session has less room.
+const HELD: std::ops::RangeInclusive<u64> = (48 << 20)..=(512 << 20);
+
 /// Both directions of the line, shared by all threads.
 #[derive(Debug)]
 pub struct Line {
@@ -76,6 +80,13 @@ impl Line {
         let period = iv_filter::Config::default().period;
         let cells = lesser / CELL as u64 * period.as_secs() / self.threads.max(1) as u64 * 3 / 2;
         usize::try_from(cells).unwrap_or(usize::MAX).clamp(*REPEATS.start(), *REPEATS.end())
+    }
+
+    /// Bytes that the sessions of one thread may make us hold.
+    fn held_budget(&self) -> usize {
+        let line = self.inbound.rate().max(self.outbound.rate());
+        let bytes = line.saturating_mul(2).clamp(*HELD.start(), *HELD.end());
+        usize::try_from(bytes).unwrap_or(usize::MAX) / self.threads.max(1)
     }
 
     /// Cells that may wait on one thread.
@@ -247,9 +258,29 @@ impl Shaper {
         stats.waiting_tunnels.set(self.queue.backlogged() as u64);
     }
 
+    /// Bytes that the sessions of this thread may make us hold.
+    pub(super) fn held_budget(&self) -> usize {
+        self.line.held_budget()
+    }
+
     /// Follows a changed limit, and gives memory back. To be called once a second.
     pub(super) fn tick(&mut self) {
         self.queue.set_bound(self.line.bound());
         self.queue.shrink();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_may_hold_what_the_line_carries_in_two_seconds_and_never_less_than_a_small_one_needs() {
+        let line = Line::new(Limits::even(1_000_000), 2, Mono::ZERO);
+        assert_eq!(line.held_budget(), 24 << 20);
+        line.set(Limits::even(125_000_000));
+        assert_eq!(line.held_budget(), 125_000_000, "as soon as the limit is another");
+        line.set(Limits::even(u64::MAX));
+        assert_eq!(line.held_budget(), 256 << 20);
     }
 }
