@@ -52,6 +52,7 @@ def main():
             _table("SAM", lambda: ApisNetwork(lab, "apis-many", I2pd), _MANY, options)
         else:
             _table("I2CP", lambda: apis_i2cp.I2cpNetwork(lab, options.routers), apis_i2cp.ROWS, options)
+            _table("I2CP", lambda: apis_i2cp.I2cpNetwork(lab, options.routers, "apis-i2cp-many", I2pd), apis_i2cp.MANY, options)
     return 0
 
 
@@ -238,7 +239,7 @@ def _memory(router, options):
     def open_some():
         while True:
             with lock:
-                if not left or time.monotonic() > begun + 2 * _PATIENCE:
+                if not left or time.monotonic() > begun + apis_i2cp.HOLD:
                     return
                 n = left.pop()
             try:

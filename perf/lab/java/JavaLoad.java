@@ -26,7 +26,7 @@ import net.i2p.data.Destination;
  *
  * <p>Arguments: address and port of I2CP, options of the sessions as {@code a=b,c=d}, then
  * {@code setup N}: opens so many sessions one after the other, and prints {@code ready SECONDS} of each;
- * {@code hold N}: opens so many at once, prints {@code held N SECONDS}, and keeps them until its input ends;
+ * {@code hold N SECONDS}: opens so many in that time, prints {@code held N SECONDS}, and keeps them until its input ends;
  * {@code drain}: prints its destination, takes streams and datagrams, and prints {@code received BYTES DATAGRAMS} twice a second;
  * {@code pour DESTINATION STREAMS SECONDS} and {@code rain DESTINATION SECONDS}: sends by streams, or datagrams of 1 kB, and prints
  * {@code begun} when the first of it has left, and {@code sent N} of datagrams.
@@ -43,7 +43,7 @@ public final class JavaLoad {
                 setup(arguments, Integer.parseInt(arguments[4]));
                 break;
             case "hold":
-                hold(arguments, Integer.parseInt(arguments[4]));
+                hold(arguments, Integer.parseInt(arguments[4]), seconds(arguments[5]));
                 break;
             case "drain":
                 drain(open(arguments));
@@ -86,14 +86,14 @@ public final class JavaLoad {
         }
     }
 
-    private static void hold(String[] arguments, int count) throws Exception {
+    private static void hold(String[] arguments, int count, long nanos) throws Exception {
         List<I2PSocketManager> held = new ArrayList<>();
         AtomicInteger left = new AtomicInteger(count), failed = new AtomicInteger();
-        long begun = System.nanoTime(), end = System.currentTimeMillis() + 2 * PATIENCE;
+        long begun = System.nanoTime();
         List<Thread> threads = new ArrayList<>();
         for (int n = 0; n < AT_ONCE; n++) {
             Thread thread = new Thread(() -> {
-                while (System.currentTimeMillis() < end && failed.get() < count && left.getAndDecrement() > 0) {
+                while (System.nanoTime() - begun < nanos && failed.get() < count && left.getAndDecrement() > 0) {
                     try {
                         I2PSocketManager manager = open(arguments);
                         synchronized (held) {
