@@ -21,7 +21,7 @@ from .network import Network
 from .outcome import eventually
 
 _SETUPS = 5
-HOLD = 300  # seconds in which many sessions are to stand
+HOLD = 180  # seconds in which many sessions are to stand
 _PATIENCE = 300
 _OPTIONS = "inbound.length=2,outbound.length=2,inbound.quantity=2,outbound.quantity=2"
 _SMALL = "inbound.length=1,outbound.length=1,inbound.quantity=1,outbound.quantity=1"

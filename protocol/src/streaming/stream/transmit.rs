@@ -10,6 +10,9 @@ use std::time::Duration;
 /// up a stream whose first packet comes 200 ms later than another.
 const FIRST_AGAIN: Duration = Duration::from_millis(50);
 
+/// Over a way shorter than this it is felt how long an acknowledgement is held back, and nobody's sessions are filled by them.
+const SHORT_TRIP: Duration = Duration::from_millis(100);
+
 impl Stream {
     /// The next packet, if one is to go now, and the lane that it takes. Who sends it puts in who we are and signs, as its flags ask.
     pub fn poll_packet(&mut self, now: Mono) -> Option<(usize, Packet)> {
@@ -119,13 +122,17 @@ impl Stream {
         if self.receive.is_choked() {
             // INTEROP: Java says 61,000, and takes no less for a choke.
             packet.delay = Some(61_000);
-        } else if urgent && self.acks_late && !packet.has(flag::SYNCHRONIZE) {
-            // INTEROP: an i2pd that is asked while it holds an acknowledgement back acknowledges each packet from then on, until there is a
-            // pause: its sessions take no more than twenty a second over a far path, and its own tunnels fail behind them. It, and we,
-            // hold none back for longer than a tenth of a round trip; Java does, for half a second.
+        } else if urgent && self.is_to_ask() && !packet.has(flag::SYNCHRONIZE) {
             packet.delay = Some(0);
         }
         packet
+    }
+
+    /// Whether an acknowledgement comes sooner if it is asked for. INTEROP: an i2pd that is asked while it holds one back acknowledges each
+    /// packet from then on, until there is a pause: over a far path its sessions take no more than twenty a second, and its own tunnels fail
+    /// behind them. It, and we, hold none back for longer than a tenth of a round trip; Java does, for half a second.
+    fn is_to_ask(&self) -> bool {
+        self.acks_late || self.send.srtt().is_some_and(|trip| trip < SHORT_TRIP)
     }
 
     fn plain_ack(&mut self, now: Mono) -> Option<Packet> {

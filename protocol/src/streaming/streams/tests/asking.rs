@@ -5,7 +5,7 @@ use crate::streaming::packet::flag;
 
 /// INTEROP: see where a packet asks.
 #[test]
-fn nobody_but_java_is_asked_for_acknowledgements_while_bytes_flow() {
+fn nobody_far_but_java_is_asked_for_acknowledgements_while_bytes_flow() {
     for (resend_delay, asked) in [(0, false), (1, true)] {
         let mut first = Packet::new(0, 7, 0);
         first.flags = flag::SYNCHRONIZE | flag::NO_ACK;
