@@ -164,7 +164,7 @@ pub struct Stream {
     flush: Option<Mono>,
     last_heard: Mono,
     last_sent: Mono,
-    /// The other side holds acknowledgements back for long unless it is asked for them: what we do not know, and what Java does.
+    /// The other side is Java, which holds acknowledgements back for long unless it is asked for them; or nothing is known of it yet.
     acks_late: bool,
     since_urgent: u32,
     keep_alive_due: bool,
