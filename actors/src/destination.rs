@@ -17,6 +17,7 @@ mod handle;
 pub mod program;
 mod questions;
 mod standing;
+mod tunnels;
 
 pub use encrypted::{FindError, Options, Told};
 pub use handle::DestinationHandle;
@@ -67,14 +68,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tunnels::IdleTunnels;
 
 const MAILBOX: usize = 256;
 
 const TICK: Duration = Duration::from_millis(250);
-
-/// A change of tunnels waits so long for others, before a lease set is made of it: a published one costs floodfills something.
-/// INTEROP: Java waits three seconds.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// A lease set is not made anew more often, but for tunnels that are gone. INTEROP: i2pd submits none within 20 s of another.
 const LEAST_AGE: Duration = Duration::from_secs(5);
@@ -276,14 +274,6 @@ pub struct LocalDestination {
     rng: ChaCha20Rng,
 }
 
-/// The tunnels that it gives up while nobody uses it.
-struct IdleTunnels {
-    watch: Idle,
-    used: Arc<AtomicU64>,
-    given_up: Arc<AtomicBool>,
-    wanted: [(Direction, Wanted); 2],
-}
-
 /// Who makes its lease sets.
 enum Author {
     /// We do.
@@ -420,8 +410,7 @@ impl LocalDestination {
         let since = *self.changed_at.get_or_insert(now.mono);
         let gone = self.inbound.iter().any(|id| !ids.contains(id));
         let young = self.lease_set.is_some_and(|(_, at)| now.mono < at + LEAST_AGE);
-        // Whoever opened the destination waits for the first; and one that is not published costs nothing.
-        let settle = if self.lease_set.is_none() && !self.published { Duration::ZERO } else { SETTLE };
+        let settle = self.idle.settle(ids.len(), self.lease_set.is_none(), self.published);
         if now.mono < since + settle || young && !gone {
             return;
         }

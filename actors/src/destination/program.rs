@@ -7,7 +7,8 @@
 //! MetaLeaseSet it does not know: others stand for that.
 
 use super::{
-    Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, SETTLE, questions,
+    Author as AnyAuthor, DestinationHandle, Destinations, LocalDestination, Options, QUESTIONS, questions,
+    tunnels::SETTLE,
 };
 use crate::paths::InboundTunnelRef;
 use crate::pool::Wanted;
