@@ -14,15 +14,15 @@ import threading
 import time
 
 from . import i2cp
-from .leaves import EndI2pd, EndRamson, WideRamson
+from .leaves import EndI2pd, EndJava, EndRamson, WideRamson
 from .java import I2CP as JAVA_PORT
-from .java import JavaRouter, class_path
+from .java import class_path
 from .network import Network
 from .outcome import eventually
 
 _SETUPS = 5
-HOLD = 180  # seconds in which many sessions are to stand
-_PATIENCE = 300
+HOLD = 120  # seconds in which many sessions are to stand
+_PATIENCE = 120
 _OPTIONS = "inbound.length=2,outbound.length=2,inbound.quantity=2,outbound.quantity=2"
 _SMALL = "inbound.length=1,outbound.length=1,inbound.quantity=1,outbound.quantity=1"
 # INTEROP: an i2pd draws the length of a tunnel from around what is asked for, unless it is told not to.
@@ -36,7 +36,7 @@ class I2cpNetwork(Network):
         self.name = name
         super().__init__(lab)
         self.relays = [self.add(relay(self, n, floodfill=n <= 3)) for n in range(1, 7)]
-        makes = {"ramson": (EndRamson, 10), "i2pd": (EndI2pd, 12), "java": (JavaRouter, 14)}
+        makes = {"ramson": (EndRamson, 10), "i2pd": (EndI2pd, 12), "java": (EndJava, 14)}
         self.asked = {}
         for kind in kinds:
             make, n = makes[kind]

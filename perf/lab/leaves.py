@@ -1,6 +1,7 @@
 """Routers at the ends of a network that is measured: they carry nothing for others."""
 
 from .i2pd import I2pd
+from .java import JavaRouter
 from .ramson import Ramson
 
 
@@ -31,3 +32,10 @@ class EndI2pd(I2pd):
         """A client tunnel on `port`."""
         options = {"type": "client", "address": self.ip, "port": port, "destination": destination}
         self._tunnel(name, length, length, quantity, **options)
+
+
+class EndJava(JavaRouter):
+    """One that carries nothing for others."""
+
+    def _configuration(self):
+        return {**super()._configuration(), "router.maxParticipatingTunnels": 0}

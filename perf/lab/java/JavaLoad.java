@@ -33,7 +33,7 @@ import net.i2p.data.Destination;
  */
 public final class JavaLoad {
     private static final int AT_ONCE = 50;
-    private static final long PATIENCE = 240_000;
+    private static final long PATIENCE = 90_000;
 
     public static void main(String[] arguments) throws Exception {
         I2PAppContext.getGlobalContext().clock().setOffset(1500, true); // as JavaClient does, and why
