@@ -52,7 +52,8 @@ class _Load:
         port = JAVA_PORT if router.kind == "java" else i2cp.PORT
         java = ["java", "-Xmx1g", "-Xss256k", "-XX:+UseSerialGC", "-cp", class_path(router.lab), "JavaLoad"]
         command = [*java, router.ip, str(port), f"{options},{_EXACT}", *map(str, words)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        # Where it is started it writes logs.
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "cwd": router.dir}
         self._process = subprocess.Popen(command, text=True, errors="replace", **pipes)
         self.lines = []  # (when, line)
         threading.Thread(target=self._read, daemon=True).start()
