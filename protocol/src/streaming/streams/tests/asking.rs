@@ -1,9 +1,8 @@
 //! Whom a stream asks for acknowledgements at once.
 
 use super::*;
-use crate::streaming::packet::flag;
 
-/// INTEROP: see where a packet asks.
+/// INTEROP: see `Stream::is_to_ask`.
 #[test]
 fn nobody_far_but_java_is_asked_for_acknowledgements_while_bytes_flow() {
     for (resend_delay, asked) in [(0, false), (1, true)] {
