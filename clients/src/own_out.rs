@@ -9,7 +9,7 @@
 //!
 //! spec: tunnel-implementation §Outbound Gateway Processing
 
-use crate::layers::peel;
+use crate::layers::{LANES, peel};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
@@ -45,12 +45,18 @@ pub struct Stats {
     pub too_large: u64,
 }
 
+/// What cells are made with, empty whenever no tunnel is at it: a thread has one for all of its tunnels, and those that are idle
+/// keep no room for cells.
+#[derive(Default)]
+pub struct Workbench {
+    packer: Packer,
+    made: Vec<Body>,
+}
+
 /// One outbound tunnel's beginning.
 pub struct OwnOut {
     ciphers: Vec<LayerCipher>,
     lane: Arc<Lane>,
-    packer: Packer,
-    made: Vec<Body>,
     waiting: VecDeque<(Delivery, Message)>,
     bytes: usize,
     stats: Stats,
@@ -59,15 +65,7 @@ pub struct OwnOut {
 impl OwnOut {
     /// The beginning of a tunnel with these layers, the first hop's first.
     pub fn new(ciphers: Vec<LayerCipher>, lane: Arc<Lane>) -> Self {
-        Self {
-            ciphers,
-            lane,
-            packer: Packer::new(),
-            made: Vec::new(),
-            waiting: VecDeque::new(),
-            bytes: 0,
-            stats: Stats::default(),
-        }
+        Self { ciphers, lane, waiting: VecDeque::new(), bytes: 0, stats: Stats::default() }
     }
 
     /// Takes a message; [`OwnOut::poll_cells`] says when it goes.
@@ -86,40 +84,47 @@ impl OwnOut {
 
     /// Makes cells of what waits, as far as there is credit, and hands them out finished. To be called after the last
     /// message of a turn, and when the lane has credit again.
-    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, mut out: impl FnMut(&Body)) {
+    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, bench: &mut Workbench, mut out: impl FnMut(&Body)) {
         while self.waits() {
-            self.make(now, rng);
-            // A vector always has room, and the cell is not above its length.
-            let _ = self.packer.flush(rng, &mut self.made);
-            peel(&self.ciphers, &mut self.made);
-            self.lane.send(self.made.len() as u64);
-            self.stats.cells += self.made.len() as u64;
-            self.made.drain(..).for_each(|cell| out(&cell));
+            let more = self.make(now, rng, bench);
+            let Workbench { packer, made } = &mut *bench;
+            if !more {
+                // A vector always has room, and the cell is not above its length.
+                let _ = packer.flush(rng, made);
+            }
+            peel(&self.ciphers, made);
+            self.lane.send(made.len() as u64);
+            self.stats.cells += made.len() as u64;
+            made.drain(..).for_each(|cell| out(&cell));
             // The lane tells when it has credit, unless it has by now.
-            if self.waits() && self.lane.wait_for(self.next_cells()) {
+            if !more && self.waits() && self.lane.wait_for(self.next_cells()) {
                 break;
             }
         }
     }
 
-    /// Cuts messages until one does not fit the credit.
-    fn make(&mut self, now: Wall, rng: &mut ChaCha20Rng) {
+    /// Cuts messages until one does not fit the credit, or there are as many cells as go through the ciphers side by side: so
+    /// few are still in the cache then. Returns true if more messages can follow at once, which may share the cell begun last.
+    fn make(&mut self, now: Wall, rng: &mut ChaCha20Rng, Workbench { packer, made }: &mut Workbench) -> bool {
         let credit = self.lane.credit();
-        while self.made.len() as u64 + self.next_cells() <= credit {
+        while made.len() as u64 + self.next_cells() <= credit {
+            if made.len() >= LANES {
+                return self.waits();
+            }
             let Some((delivery, message)) = self.waiting.pop_front() else { break };
             self.bytes -= message.body.len();
             if message.expiration < now {
                 self.stats.expired += 1;
                 continue;
             }
-            let packed =
-                message.to_std().is_ok_and(|std| self.packer.push(&delivery, &std, rng, &mut self.made).is_ok());
+            let packed = message.to_std().is_ok_and(|std| packer.push(&delivery, &std, rng, made).is_ok());
             if packed {
                 self.stats.messages += 1;
             } else {
                 self.stats.too_large += 1;
             }
         }
+        false
     }
 
     /// What the next message takes of the lane, at most: each cell but the first carries as much as a follow-on can, and
@@ -142,5 +147,15 @@ impl OwnOut {
     /// Counters.
     pub fn stats(&self) -> Stats {
         self.stats
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_that_is_idle_keeps_no_room_for_cells() {
+        assert!(size_of::<OwnOut>() <= 192, "{} bytes", size_of::<OwnOut>());
     }
 }

@@ -9,7 +9,7 @@
 
 use crate::destination::{Counts, Local, Told, Tunnels, garlic};
 use crate::own_in::OwnIn;
-use crate::own_out::OwnOut;
+use crate::own_out::{OwnOut, Workbench};
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
 use crate::seats::{Seated, Seats};
 use crate::stats::{ClientStats, SIZES};
@@ -76,6 +76,7 @@ impl UnstartedClientThread {
             ways: io.iter().map(way).collect(),
             inbound: FxHashMap::default(),
             outbound: Outbounds::default(),
+            bench: Workbench::default(),
             seats: Seats::default(),
             past: Counts::new(),
             received: Vec::new(),
@@ -153,6 +154,7 @@ pub(crate) struct ClientThread {
     ways: Vec<Way>,
     inbound: FxHashMap<TunnelId, Inbound>,
     outbound: Outbounds,
+    bench: Workbench,
     seats: Seats<Local>,
     /// What destinations have counted that are over.
     past: Counts,
@@ -345,7 +347,7 @@ impl ClientThread {
         let Some(way) = self.ways.get_mut(out.home) else { return };
         out.dirty = false;
         let (held, before) = (out.end.held(), out.end.stats());
-        out.end.poll_cells(self.now.wall, &mut self.rng, |cell| way.push(tunnel, cell));
+        out.end.poll_cells(self.now.wall, &mut self.rng, &mut self.bench, |cell| way.push(tunnel, cell));
         let (left, after) = (out.end.held(), out.end.stats());
         out.held.give(held.0 - left.0, held.1 - left.1);
         self.stats.messages_out.add(after.messages - before.messages);

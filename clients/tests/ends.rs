@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use ramson_clients::Lane;
 use ramson_clients::own_in::{OwnIn, Stats};
-use ramson_clients::own_out::{OwnOut, QUEUE_BYTES, QUEUE_MESSAGES};
+use ramson_clients::own_out::{OwnOut, QUEUE_BYTES, QUEUE_MESSAGES, Workbench};
 use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
 use ramson_protocol::i2np::{Message, MessageType};
 use ramson_protocol::time::{Mono, Wall};
@@ -61,7 +61,7 @@ fn receive(end: &mut OwnIn, now: Mono, cells: &mut [Body]) -> Vec<Message> {
 /// All cells that an end makes now.
 fn poll(end: &mut OwnOut, rng: &mut ChaCha20Rng) -> Vec<Body> {
     let mut cells = Vec::new();
-    end.poll_cells(NOW, rng, |cell| cells.push(*cell));
+    end.poll_cells(NOW, rng, &mut Workbench::default(), |cell| cells.push(*cell));
     cells
 }
 
@@ -151,6 +151,19 @@ fn without_credit_messages_wait_whole_and_in_their_order_and_credit_lets_them_go
 }
 
 #[test]
+fn small_messages_share_cells_however_many_go_at_once() {
+    let (mut rng, mut end) = (ChaCha20Rng::from_seed([8; 32]), OwnOut::new(ciphers(2), Lane::new()));
+    let (mut packer, mut packed) = (Packer::new(), Vec::new());
+    for id in 0..250 {
+        end.handle_message(Delivery::Local, message(id, 200)).unwrap();
+        packer.push(&Delivery::Local, &message(id, 200).to_std().unwrap(), &mut rng, &mut packed).unwrap();
+    }
+    packer.flush(&mut rng, &mut packed).unwrap();
+    assert_eq!(poll(&mut end, &mut rng).len(), packed.len());
+    assert_eq!(end.stats().messages, 250);
+}
+
+#[test]
 fn what_may_wait_is_bounded_in_bytes_and_in_messages_and_the_sender_gets_back_what_does_not() {
     let mut end = OwnOut::new(Vec::new(), Lane::new());
     let full = (0..).find(|id| end.handle_message(Delivery::Local, message(*id, 4096)).is_err()).unwrap();
@@ -170,6 +183,6 @@ fn a_message_that_expires_while_it_waits_is_counted_and_not_sent() {
     end.handle_message(Delivery::Local, message(2, 100)).unwrap();
     assert_eq!(end.held(), (2, 200));
     let mut cells = 0;
-    end.poll_cells(NOW, &mut rng, |_| cells += 1);
+    end.poll_cells(NOW, &mut rng, &mut Workbench::default(), |_| cells += 1);
     assert_eq!((cells, end.held(), end.stats().expired, end.stats().messages), (1, (0, 0), 1, 1));
 }
