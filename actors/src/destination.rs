@@ -176,10 +176,11 @@ impl Destinations {
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let (accept, accepted) = mpsc::channel(ACCEPTED);
         let used = Arc::new(AtomicU64::new(0));
+        let signer = Arc::new(config.signer);
         let new = NewDestination {
             id,
             config: Config { listening: config.published, elgamal: config.options.elgamal, ..Config::default() },
-            signer: config.signer.clone(),
+            signer: Arc::clone(&signer),
             encryption: Secrets::one(config.encryption.clone(), config.options.hybrid),
             questions,
             accepted: config.published.then_some(accept),
@@ -190,9 +191,9 @@ impl Destinations {
         if !self.shared.clients().open_destination(new) {
             return None;
         }
-        let DestinationConfig { signer, encryption, inbound, outbound, published, options } = config;
+        let DestinationConfig { encryption, inbound, outbound, published, options, .. } = config;
         let hash = signer.destination.hash();
-        let author = Author::Us { signer: Box::new(signer), encryption: public_keys(&encryption, &options) };
+        let author = Author::Us { signer, encryption: public_keys(&encryption, &options) };
         let handle = self.begin(id, hash, author, published, options, [inbound, outbound], used);
         actix::spawn(questions::forward(asked, handle.actor.clone()));
         Some((handle, accepted))
@@ -263,7 +264,8 @@ pub struct LocalDestination {
     stored: Option<Entry>,
     publisher: Publisher,
     floodfills: Arc<Floodfills>,
-    searches: HashMap<NetDbKey, Search>,
+    /// Boxed: there are few, and seldom, and the places of a table are kept.
+    searches: HashMap<NetDbKey, Box<Search>>,
     /// Who waits for what searches find.
     finders: questions::Finders,
     standing: standing::Standing,
@@ -277,7 +279,7 @@ pub struct LocalDestination {
 /// Who makes its lease sets.
 enum Author {
     /// We do.
-    Us { signer: Box<Signer>, encryption: Vec<(EncType, Vec<u8>)> },
+    Us { signer: Arc<Signer>, encryption: Vec<(EncType, Vec<u8>)> },
     /// A program does, and keeps the keys.
     Program(program::Author),
 }

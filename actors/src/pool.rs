@@ -192,7 +192,8 @@ pub struct TunnelPool {
     without_hops: Installed,
     /// How long answers are expected.
     patience: Duration,
-    builds: HashMap<PoolTunnelId, Building>,
+    /// Boxed: for most of the time there are none, and the places of a table are kept.
+    builds: HashMap<PoolTunnelId, Box<Building>>,
     tunnels: BTreeMap<PoolTunnelId, Own>,
     tests: HashMap<MessageId, (TestId, Mono)>,
     timer: Option<SpawnHandle>,

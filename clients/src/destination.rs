@@ -54,7 +54,7 @@ pub struct NewDestination {
     /// Its bounds.
     pub config: Config,
     /// Who it is.
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     /// The private half of the key in its lease sets.
     pub encryption: Secrets,
     /// Where its questions go.
@@ -529,7 +529,7 @@ mod tests {
         let new = NewDestination {
             id: DestinationId(n.into()),
             config: Config { listening: true, ..Config::default() },
-            signer: Signer { destination, key: key.into(), offline: None },
+            signer: Arc::new(Signer { destination, key: key.into(), offline: None }),
             encryption: Secrets::one(encryption, None),
             questions,
             accepted: Some(accept),

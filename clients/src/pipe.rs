@@ -194,7 +194,8 @@ impl Pipe {
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) pipe: Arc<Pipe>,
-    caller: Option<(Destination, Ports)>,
+    /// By itself, so that queues of streams are small.
+    caller: Option<Box<(Destination, Ports)>>,
 }
 
 impl Stream {
@@ -204,13 +205,13 @@ impl Stream {
 
     /// The same, begun by the other side.
     pub(crate) fn called(mut self, caller: Option<(Destination, Ports)>) -> Self {
-        self.caller = caller;
+        self.caller = caller.map(Box::new);
         self
     }
 
     /// Who has begun it, and its ports, ours first; `None` if that was us.
     pub fn caller(&self) -> Option<&(Destination, Ports)> {
-        self.caller.as_ref()
+        self.caller.as_deref()
     }
 
     /// With whom.

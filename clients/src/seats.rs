@@ -22,7 +22,8 @@ pub(crate) trait Seated {
 
 /// One destination.
 struct Seat<T> {
-    local: T,
+    /// By itself, so that places which are free in the table cost little.
+    local: Box<T>,
     marked: bool,
     /// Its timer, as it stands in [`Seats::timers`].
     timer: Option<Mono>,
@@ -47,7 +48,7 @@ impl<T: Seated> Seats<T> {
     /// Seats a new destination; returns what had its number before.
     pub(crate) fn insert(&mut self, id: DestinationId, local: T) -> Option<T> {
         let before = self.remove(id);
-        self.seats.insert(id, Seat { local, marked: true, timer: None });
+        self.seats.insert(id, Seat { local: Box::new(local), marked: true, timer: None });
         self.marked.push(id);
         before
     }
@@ -62,7 +63,7 @@ impl<T: Seated> Seats<T> {
             // Who has its number next is not served twice.
             self.marked.retain(|other| *other != id);
         }
-        Some(local)
+        Some(*local)
     }
 
     /// One that is about to be touched: it is served in this turn.
@@ -81,7 +82,7 @@ impl<T: Seated> Seats<T> {
                 self.marked.push(*id);
             }
         }
-        self.seats.values_mut().map(|seat| &mut seat.local)
+        self.seats.values_mut().map(|seat| &mut *seat.local)
     }
 
     /// When to call [`Seats::serve`] if nothing else happens.
@@ -186,7 +187,7 @@ mod tests {
                     Step::All => seats.all().for_each(|model| model.touched = true),
                 }
                 let models = |seats: &Seats<Model>| -> std::collections::BTreeMap<_, _> {
-                    seats.seats.iter().map(|(id, seat)| (*id, seat.local.clone())).collect()
+                    seats.seats.iter().map(|(id, seat)| (*id, (*seat.local).clone())).collect()
                 };
                 let before = models(&seats);
                 seats.serve(now, |model| {

@@ -42,6 +42,7 @@ use rand_chacha::ChaCha20Rng;
 use raw::Fate;
 use remote::{Known, Remote, Waiting};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A message to another destination lives so long. INTEROP: eight seconds in i2pd, up to sixty in Java.
@@ -219,8 +220,8 @@ pub struct Destination {
 
 impl Destination {
     /// One with this identity, whose lease sets will have the public halves of `encryption`.
-    pub fn new(config: Config, us: Signer, encryption: &Secrets, seed: [u8; 32], now: Now) -> Self {
-        let mut rng = ChaCha20Rng::from_seed(seed);
+    pub fn new(config: Config, us: impl Into<Arc<Signer>>, encryption: &Secrets, seed: [u8; 32], now: Now) -> Self {
+        let (us, mut rng) = (us.into(), ChaCha20Rng::from_seed(seed));
         let mut seed = || {
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);
@@ -229,7 +230,7 @@ impl Destination {
         let (for_sessions, for_streams, for_old) = (seed(), seed(), seed());
         Self {
             hash: us.destination.hash(),
-            old: old::Old::new(&config, encryption, us.clone(), for_old, now.mono),
+            old: old::Old::new(&config, encryption, Arc::clone(&us), for_old, now.mono),
             sessions: Sessions::new(config.sessions, encryption, for_sessions, now),
             streams: Streams::new(config.stream, config.streams, us, config.listening, for_streams),
             remotes: BTreeMap::new(),

@@ -41,7 +41,7 @@ pub(crate) struct Tunnels {
     names: Names,
     node: Node,
     running: BTreeMap<String, Running>,
-    open: BTreeMap<Identity, Open>,
+    open: BTreeMap<Identity, Box<Open>>,
 }
 
 /// Whose keys a destination has: the text of `keys`, or the name of its only tunnel.
@@ -80,7 +80,7 @@ struct Shape {
 }
 
 struct Running {
-    config: Tunnel,
+    config: Box<Tunnel>,
     task: AbortHandle,
 }
 
@@ -127,7 +127,7 @@ impl Tunnels {
             config.guard()?;
         }
         self.running.retain(|name, running| {
-            let same = wanted.iter().any(|tunnel| tunnel.name == *name && *tunnel == running.config);
+            let same = wanted.iter().any(|tunnel| tunnel.name == *name && *tunnel == *running.config);
             let stays = same && !keys.contains_key(&Identity::of(&running.config));
             if !stays {
                 running.task.abort();
@@ -144,7 +144,7 @@ impl Tunnels {
         for (identity, keys) in keys {
             if let Some(shape) = shapes.get(&identity) {
                 let open = self.open(shape.clone(), keys)?;
-                self.open.insert(identity, open);
+                self.open.insert(identity, Box::new(open));
             }
         }
         for config in wanted {
@@ -152,7 +152,7 @@ impl Tunnels {
                 && let Some(open) = self.open.get(&Identity::of(config))
             {
                 let task = self.start(config, open)?;
-                self.running.insert(config.name.clone(), Running { config: config.clone(), task });
+                self.running.insert(config.name.clone(), Running { config: Box::new(config.clone()), task });
             }
         }
         Ok(())

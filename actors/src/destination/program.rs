@@ -148,7 +148,7 @@ impl LocalDestination {
         self.rng.fill_bytes(&mut seed);
         // There are no streams, so nothing is ever signed with it.
         let unused = SigningKey::from_seed(seed).into();
-        let signer = Signer { destination: author.destination.clone(), key: unused, offline: None };
+        let signer = Arc::new(Signer { destination: author.destination.clone(), key: unused, offline: None });
         let new = NewDestination {
             id: self.id,
             config: Config::default(),

@@ -119,7 +119,7 @@ impl LocalDestination {
         }
         let floodfills = self.netdb.floodfills();
         let search = Search::new(limits(self.hash), key, LookupKind::LeaseSet, &floodfills, self.shared.now());
-        self.searches.insert(key, search);
+        self.searches.insert(key, Box::new(search));
         self.drain_search(key, ctx);
     }
 
@@ -129,7 +129,7 @@ impl LocalDestination {
         let Some(key) = self.stored.as_ref().map(Entry::key).filter(|_| !others.is_empty()) else { return };
         let config = Config { max_asked: 4, ..limits(self.hash) };
         let search = Search::new(config, key, LookupKind::LeaseSet, &others, self.shared.now());
-        self.searches.insert(key, search);
+        self.searches.insert(key, Box::new(search));
         self.drain_search(key, ctx);
     }
 
@@ -190,7 +190,7 @@ impl LocalDestination {
     }
 
     fn drain_search(&mut self, key: NetDbKey, ctx: &mut Context<Self>) {
-        while let Some(out) = self.searches.get_mut(&key).and_then(Search::poll_output) {
+        while let Some(out) = self.searches.get_mut(&key).and_then(|search| search.poll_output()) {
             match out {
                 Out::Ask { floodfill, exclude } => self.ask(key, floodfill, exclude, ctx),
                 Out::Learn { router, .. } => {

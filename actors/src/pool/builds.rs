@@ -93,7 +93,8 @@ impl TunnelPool {
             Some((Route::Inbound(tunnel), hops)) => (reply, avoid) = (*tunnel, hops.clone()),
             None => {}
         }
-        self.builds.insert(id, Building { direction, hops: HopsInUse::default(), through, reply, sent: None });
+        let building = Building { direction, hops: HopsInUse::default(), through, reply, sent: None };
+        self.builds.insert(id, Box::new(building));
         let (purpose, order) = (self.config.purpose, self.order);
         // The hops of the paired tunnel are left out if there are others: the message does not pass through one router twice,
         // and nobody stands in both directions.
@@ -189,7 +190,11 @@ impl TunnelPool {
         let Token::BuildReply(reply) = arrived.token else { return };
         let is_it = |b: &Building| b.sent.as_ref().is_some_and(|s| s.reply == reply);
         let Some(id) = self.builds.iter().find(|(_, b)| is_it(b)).map(|(id, _)| *id) else { return };
-        let Some(Building { direction, hops, sent: Some(sent), .. }) = self.builds.remove(&id) else { return };
+        let Some(Building { direction, hops, sent: Some(sent), .. }) =
+            self.builds.remove(&id).map(|building| *building)
+        else {
+            return;
+        };
         let Sent { build, endpoint, .. } = sent;
         let outcome = match build.is_answer(arrived.message.kind) {
             true => build.finish(arrived.message.body.to_vec()).ok(),

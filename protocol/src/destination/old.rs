@@ -29,6 +29,7 @@ use ramson_crypto::elgamal::{PublicKey, SecretKey};
 use ramson_crypto::hash::sha256;
 use ramson_crypto::x25519;
 use rand::Rng;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whom we have written so may answer for so long. INTEROP: sessions of this kind live for twelve minutes.
@@ -48,7 +49,7 @@ pub(super) struct Old {
     offered: bool,
     sessions: Sessions,
     /// Who signs lease sets for them; a program signs its own.
-    signer: Option<Signer>,
+    signer: Option<Arc<Signer>>,
     /// Our lease set, and what is made of it when somebody needs it: the body of a message.
     published: Option<Entry>,
     ours: Option<Bytes>,
@@ -57,7 +58,7 @@ pub(super) struct Old {
 }
 
 impl Old {
-    pub(super) fn new(config: &super::Config, keys: &Secrets, signer: Signer, seed: [u8; 32], now: Mono) -> Self {
+    pub(super) fn new(config: &super::Config, keys: &Secrets, signer: Arc<Signer>, seed: [u8; 32], now: Mono) -> Self {
         let offered = if config.raw { keys.elgamal().is_some() } else { config.elgamal };
         let signer = (!config.raw).then_some(signer);
         // The last is the one for X25519 alone, if there is one.
@@ -111,7 +112,7 @@ impl Old {
     }
 
     fn with_key(&self, published: &LeaseSet2) -> Option<LeaseSet2> {
-        let Signer { destination, key, offline } = self.signer.as_ref()?;
+        let Signer { destination, key, offline } = self.signer.as_deref()?;
         let mut keys: Vec<(EncType, Vec<u8>)> =
             published.encryption_keys().map(|(kind, key)| (kind, key.to_vec())).collect();
         keys.push((EncType::ElGamal, self.sessions.public().as_bytes().to_vec()));
@@ -254,8 +255,7 @@ impl Destination {
     fn on_confirmation(&mut self, now: Now, body: &Bytes) {
         let Ok(status) = DeliveryStatus::parse(body) else { return };
         let Some(key) = self.old.sessions.confirmed(now.mono, status.id) else { return };
-        let whose =
-            |key: &PublicKey, theirs: Option<&std::sync::Arc<PublicKey>>| theirs.is_some_and(|theirs| **theirs == *key);
+        let whose = |key: &PublicKey, theirs: Option<&Arc<PublicKey>>| theirs.is_some_and(|theirs| **theirs == *key);
         if let Some(remote) = self.remotes.values_mut().find(|remote| whose(&key, remote.old_key())) {
             remote.answered();
             remote.heard(now.mono);

@@ -27,6 +27,7 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 use way::Way;
 
@@ -63,7 +64,7 @@ pub struct Streams {
     config: Config,
     limits: Limits,
     memory: Memory,
-    us: Signer,
+    us: Arc<Signer>,
     listening: bool,
     entries: BTreeMap<u32, Entry>,
     /// Streams that others began, by the numbers that these gave them.
@@ -87,12 +88,12 @@ pub struct Streams {
 
 impl Streams {
     /// None yet. `listening`: others may begin streams.
-    pub fn new(config: Config, limits: Limits, us: Signer, listening: bool, seed: [u8; 32]) -> Self {
+    pub fn new(config: Config, limits: Limits, us: impl Into<Arc<Signer>>, listening: bool, seed: [u8; 32]) -> Self {
         Self {
             config,
             memory: Memory::new(limits.memory),
             limits,
-            us,
+            us: us.into(),
             listening,
             entries: BTreeMap::new(),
             theirs: BTreeMap::new(),

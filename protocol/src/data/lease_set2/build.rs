@@ -51,6 +51,8 @@ impl LeaseSet2Builder {
         }
         let signature = key.sign(&raw);
         raw.put(&signature);
+        // It is kept for as long as it is in force, by each destination.
+        raw.shrink_to_fit();
         LeaseSet2::parse(bytes::Bytes::from(raw).slice(1..))
     }
 }
