@@ -1,6 +1,7 @@
 //! SHA-256, HMAC-SHA256 and the two-step HKDF of Noise.
 
-use ring::{digest, hmac};
+use hmac::{KeyInit, Mac};
+use ring::digest;
 
 /// SHA-256 over the concatenation of `parts`.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -15,22 +16,16 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 
 /// HMAC-SHA256 over the concatenation of `parts`.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut ctx = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in parts {
-        ctx.update(part);
-    }
-    let mut out = [0; 32];
-    out.copy_from_slice(ctx.sign().as_ref());
-    out
+    sign(keyed(key), parts)
 }
 
 /// HKDF-SHA256 with `salt` and input key material `ikm`: the first 64 bytes under `info`, as two keys.
 ///
 /// spec: ntcp2 §Key Derivation Function — `info` is empty in Noise's MixKey and a label elsewhere.
 pub fn hkdf2(salt: &[u8; 32], ikm: &[u8], info: &[u8]) -> ([u8; 32], [u8; 32]) {
-    let temp = hmac_sha256(salt, &[ikm]);
-    let one = hmac_sha256(&temp, &[info, &[1]]);
-    let two = hmac_sha256(&temp, &[&one, info, &[2]]);
+    let temp = keyed(&hmac_sha256(salt, &[ikm]));
+    let one = sign(temp.clone(), &[info, &[1]]);
+    let two = sign(temp, &[&one, info, &[2]]);
     (one, two)
 }
 
@@ -38,6 +33,19 @@ pub fn hkdf2(salt: &[u8; 32], ikm: &[u8], info: &[u8]) -> ([u8; 32], [u8; 32]) {
 pub fn hkdf1(salt: &[u8; 32], ikm: &[u8], info: &[u8]) -> [u8; 32] {
     let temp = hmac_sha256(salt, &[ikm]);
     hmac_sha256(&temp, &[info, &[1]])
+}
+
+/// Each message of a session takes two [`hkdf2`] of a few bytes, in which more than half of ring's time is not hashing.
+type Hmac = hmac::Hmac<sha2::Sha256>;
+
+fn keyed(key: &[u8]) -> Hmac {
+    // No length of a key is refused.
+    Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()))
+}
+
+fn sign(mut hmac: Hmac, parts: &[&[u8]]) -> [u8; 32] {
+    parts.iter().for_each(|part| hmac.update(part));
+    hmac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
