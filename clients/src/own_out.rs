@@ -13,11 +13,11 @@ use crate::layers::{LANES, peel};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
+use ramson_protocol::id::TunnelId;
 use ramson_protocol::time::Wall;
 use ramson_protocol::tunnel::Delivery;
-use ramson_protocol::tunnel::cell::Body;
 use ramson_protocol::tunnel::fragment::{FOLLOW_ON_MAX, Packer};
-use ramson_transports::ports::own::{Lane, WINDOW};
+use ramson_transports::ports::own::{Lane, OwnCells, WINDOW};
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,14 +43,6 @@ pub struct Stats {
     pub expired: u64,
     /// Messages that no tunnel can carry.
     pub too_large: u64,
-}
-
-/// What cells are made with, empty whenever no tunnel is at it: a thread has one for all of its tunnels, and those that are idle
-/// keep no room for cells.
-#[derive(Default)]
-pub struct Workbench {
-    packer: Packer,
-    made: Vec<Body>,
 }
 
 /// One outbound tunnel's beginning.
@@ -82,49 +74,61 @@ impl OwnOut {
         Ok(())
     }
 
-    /// Makes cells of what waits, as far as there is credit, and hands them out finished. To be called after the last
-    /// message of a turn, and when the lane has credit again.
-    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, bench: &mut Workbench, mut out: impl FnMut(&Body)) {
-        while self.waits() {
-            let more = self.make(now, rng, bench);
-            let Workbench { packer, made } = &mut *bench;
-            if !more {
-                // A vector always has room, and the cell is not above its length.
-                let _ = packer.flush(rng, made);
-            }
-            peel(&self.ciphers, made);
-            self.lane.send(made.len() as u64);
-            self.stats.cells += made.len() as u64;
-            made.drain(..).for_each(|cell| out(&cell));
-            // The lane tells when it has credit, unless it has by now.
-            if !more && self.waits() && self.lane.wait_for(self.next_cells()) {
-                break;
-            }
+    /// Makes some cells of what waits, as far as there is credit, and adds them to `to`, finished: so few that they are in the
+    /// cache until they have all layers. True if it is to be called again, at once and with the same packer, which may have begun
+    /// a cell; else the packer is empty. To be called after the last message of a turn, and when the lane has credit again.
+    pub fn poll_cells(
+        &mut self,
+        now: Wall,
+        rng: &mut ChaCha20Rng,
+        packer: &mut Packer,
+        (tunnel, to): (TunnelId, &mut OwnCells),
+    ) -> bool {
+        if !self.waits() {
+            return false;
         }
+        let from = to.len();
+        let more = self.make(now, rng, packer, (tunnel, to));
+        if !more {
+            // A batch always has room, and the cell is not above its length.
+            let _ = packer.flush(rng, &mut to.of(tunnel));
+        }
+        let made = &mut to.cells[from..];
+        peel(&self.ciphers, made);
+        self.lane.send(made.len() as u64);
+        self.stats.cells += made.len() as u64;
+        // The lane tells when it has credit, unless it has by now.
+        more || self.waits() && !self.lane.wait_for(self.next_cells())
     }
 
-    /// Cuts messages until one does not fit the credit, or there are as many cells as go through the ciphers side by side: so
-    /// few are still in the cache then. Returns true if more messages can follow at once, which may share the cell begun last.
-    fn make(&mut self, now: Wall, rng: &mut ChaCha20Rng, Workbench { packer, made }: &mut Workbench) -> bool {
-        let credit = self.lane.credit();
-        while made.len() as u64 + self.next_cells() <= credit {
-            if made.len() >= LANES {
+    /// Cuts messages until one does not fit the credit, or there are as many cells as go through the ciphers side by side.
+    /// Returns true if more messages can follow at once, which may share the cell begun last.
+    fn make(
+        &mut self,
+        now: Wall,
+        rng: &mut ChaCha20Rng,
+        packer: &mut Packer,
+        (tunnel, to): (TunnelId, &mut OwnCells),
+    ) -> bool {
+        let (credit, from) = (self.lane.credit(), to.len());
+        loop {
+            let made = to.len() - from;
+            if made as u64 + self.next_cells() > credit {
+                return false;
+            }
+            if made >= LANES {
                 return self.waits();
             }
-            let Some((delivery, message)) = self.waiting.pop_front() else { break };
+            let Some((delivery, message)) = self.waiting.pop_front() else { return false };
             self.bytes -= message.body.len();
             if message.expiration < now {
                 self.stats.expired += 1;
-                continue;
-            }
-            let packed = message.to_std().is_ok_and(|std| packer.push(&delivery, &std, rng, made).is_ok());
-            if packed {
+            } else if packer.push_message(&delivery, &message, rng, &mut to.of(tunnel)).is_ok() {
                 self.stats.messages += 1;
             } else {
                 self.stats.too_large += 1;
             }
         }
-        false
     }
 
     /// What the next message takes of the lane, at most: each cell but the first carries as much as a follow-on can, and

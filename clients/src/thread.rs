@@ -9,7 +9,7 @@
 
 use crate::destination::{Counts, Local, Told, Tunnels, garlic};
 use crate::own_in::OwnIn;
-use crate::own_out::{OwnOut, Workbench};
+use crate::own_out::OwnOut;
 use crate::port::{Held, Input, NewInbound, NewOutbound, Over, Port};
 use crate::seats::{Seated, Seats};
 use crate::stats::{ClientStats, SIZES};
@@ -20,6 +20,7 @@ use ramson_protocol::i2np::header::{Freshness, freshness};
 use ramson_protocol::id::{DestinationId, TunnelId};
 use ramson_protocol::time::{Mono, Now};
 use ramson_protocol::tunnel::Delivery;
+use ramson_protocol::tunnel::fragment::Packer;
 use ramson_transports::clock::Clock;
 use ramson_transports::event::{EventSink, Received};
 use ramson_transports::pace::Pace;
@@ -76,7 +77,7 @@ impl UnstartedClientThread {
             ways: io.iter().map(way).collect(),
             inbound: FxHashMap::default(),
             outbound: Outbounds::default(),
-            bench: Workbench::default(),
+            packer: Packer::new(),
             seats: Seats::default(),
             past: Counts::new(),
             received: Vec::new(),
@@ -98,13 +99,6 @@ struct Way {
 }
 
 impl Way {
-    fn push(&mut self, tunnel: TunnelId, cell: &[u8; 1024]) {
-        self.batch.push(tunnel, cell);
-        if self.batch.is_full() {
-            self.hand_over();
-        }
-    }
-
     /// Hands over what there is, in its order.
     fn hand_over(&mut self) {
         if !self.batch.is_empty() {
@@ -154,7 +148,8 @@ pub(crate) struct ClientThread {
     ways: Vec<Way>,
     inbound: FxHashMap<TunnelId, Inbound>,
     outbound: Outbounds,
-    bench: Workbench,
+    /// What cells are made with, empty whenever no tunnel is at it: those that are idle keep none.
+    packer: Packer,
     seats: Seats<Local>,
     /// What destinations have counted that are over.
     past: Counts,
@@ -347,7 +342,13 @@ impl ClientThread {
         let Some(way) = self.ways.get_mut(out.home) else { return };
         out.dirty = false;
         let (held, before) = (out.end.held(), out.end.stats());
-        out.end.poll_cells(self.now.wall, &mut self.rng, &mut self.bench, |cell| way.push(tunnel, cell));
+        let mut more = true;
+        while more {
+            more = out.end.poll_cells(self.now.wall, &mut self.rng, &mut self.packer, (tunnel, &mut way.batch));
+            if way.batch.is_full() {
+                way.hand_over();
+            }
+        }
         let (left, after) = (out.end.held(), out.end.stats());
         out.held.give(held.0 - left.0, held.1 - left.1);
         self.stats.messages_out.add(after.messages - before.messages);

@@ -3,11 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
-use ramson_clients::Lane;
 use ramson_clients::own_in::{OwnIn, Stats};
-use ramson_clients::own_out::{OwnOut, QUEUE_BYTES, QUEUE_MESSAGES, Workbench};
+use ramson_clients::own_out::{OwnOut, QUEUE_BYTES, QUEUE_MESSAGES};
+use ramson_clients::{Lane, OwnCells};
 use ramson_crypto::tunnel::{LayerCipher, encrypt_batch};
 use ramson_protocol::i2np::{Message, MessageType};
+use ramson_protocol::id::TunnelId;
 use ramson_protocol::time::{Mono, Wall};
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::cell::Body;
@@ -60,9 +61,10 @@ fn receive(end: &mut OwnIn, now: Mono, cells: &mut [Body]) -> Vec<Message> {
 
 /// All cells that an end makes now.
 fn poll(end: &mut OwnOut, rng: &mut ChaCha20Rng) -> Vec<Body> {
-    let mut cells = Vec::new();
-    end.poll_cells(NOW, rng, &mut Workbench::default(), |cell| cells.push(*cell));
-    cells
+    let (mut packer, mut batch) = (Packer::new(), OwnCells::default());
+    while end.poll_cells(NOW, rng, &mut packer, (TunnelId(1), &mut batch)) {}
+    assert!(packer.is_empty());
+    batch.cells
 }
 
 #[test]
@@ -182,7 +184,8 @@ fn a_message_that_expires_while_it_waits_is_counted_and_not_sent() {
     end.handle_message(Delivery::Local, late).unwrap();
     end.handle_message(Delivery::Local, message(2, 100)).unwrap();
     assert_eq!(end.held(), (2, 200));
-    let mut cells = 0;
-    end.poll_cells(NOW, &mut rng, &mut Workbench::default(), |_| cells += 1);
-    assert_eq!((cells, end.held(), end.stats().expired, end.stats().messages), (1, (0, 0), 1, 1));
+    assert_eq!(
+        (poll(&mut end, &mut rng).len(), end.held(), end.stats().expired, end.stats().messages),
+        (1, (0, 0), 1, 1)
+    );
 }

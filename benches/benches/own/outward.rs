@@ -3,7 +3,7 @@
 use crate::{BODY, Seat, Spent, ciphers, give, thread_time};
 use bytes::Bytes;
 use crossbeam::queue::ArrayQueue;
-use ramson_clients::own_out::{OwnOut, Workbench};
+use ramson_clients::own_out::OwnOut;
 use ramson_clients::{Lane, OwnCells};
 use ramson_crypto::tunnel::{LayerCipher, decrypt_batch};
 use ramson_protocol::i2np::{Message, MessageType};
@@ -130,7 +130,7 @@ fn send(
 ) -> std::time::Duration {
     let start = thread_time();
     let (mut rng, mut end, message) = (ChaCha20Rng::seed_from_u64(1), OwnOut::new(ciphers(), lane), message());
-    let (mut made, mut bench) = (0, Workbench::default());
+    let (mut made, mut packer) = (0, Packer::new());
     while made < n || end.waits() {
         for _ in 0..(batch as u64).min(n - made) {
             let body = Bytes::copy_from_slice(&message.body);
@@ -138,7 +138,7 @@ fn send(
             made += 1;
         }
         let mut cells: OwnCells = spares.pop().unwrap_or_default();
-        end.poll_cells(Wall::default(), &mut rng, &mut bench, |cell| cells.push(TUNNEL, cell));
+        while end.poll_cells(Wall::default(), &mut rng, &mut packer, (TUNNEL, &mut cells)) {}
         if !cells.is_empty() {
             give(to, cells);
         }
@@ -146,7 +146,7 @@ fn send(
             seat.wait();
             while seat.inbox.pop().is_some() {}
             let mut cells: OwnCells = spares.pop().unwrap_or_default();
-            end.poll_cells(Wall::default(), &mut rng, &mut bench, |cell| cells.push(TUNNEL, cell));
+            while end.poll_cells(Wall::default(), &mut rng, &mut packer, (TUNNEL, &mut cells)) {}
             if !cells.is_empty() {
                 give(to, cells);
             }

@@ -263,15 +263,25 @@ pub enum Freshness {
 /// # Errors
 /// `TooLarge` above [`MAX_BODY`]; then nothing was appended.
 pub fn write_std(header: ShortHeader, body: &[u8], w: &mut impl Writer) -> Result<()> {
-    let size = u16::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BODY);
-    let size = size.ok_or(Error::TooLarge("I2NP message"))?;
-    w.put_u8(header.kind.code());
-    w.put_u32(header.id.0);
-    w.put_u64(header.expiration.0);
-    w.put_u16(size);
-    w.put_u8(sha256(&[body])[0]);
+    w.put(&standard(header, body)?);
     w.put(body);
     Ok(())
+}
+
+/// The standard header of a message with this body.
+///
+/// # Errors
+/// `TooLarge` above [`MAX_BODY`].
+pub fn standard(header: ShortHeader, body: &[u8]) -> Result<[u8; STANDARD_LEN]> {
+    let size = u16::try_from(body.len()).ok().filter(|_| body.len() <= MAX_BODY);
+    let size = size.ok_or(Error::TooLarge("I2NP message"))?;
+    let mut out = [0; STANDARD_LEN];
+    out[0] = header.kind.code();
+    out[1..5].copy_from_slice(&header.id.0.to_be_bytes());
+    out[5..13].copy_from_slice(&header.expiration.0.to_be_bytes());
+    out[13..15].copy_from_slice(&size.to_be_bytes());
+    out[15] = sha256(&[body])[0];
+    Ok(out)
 }
 
 /// Judges an expiration.

@@ -8,6 +8,8 @@
 
 use super::cell::{self, Body, PAYLOAD_MAX};
 use super::delivery::{self, Delivery, FOLLOW_ON_LEN, FRAGMENT_MAX};
+use crate::i2np::Message;
+use crate::i2np::header::{STANDARD_LEN, standard};
 use crate::wire::Writer;
 use rand::Rng;
 use rand_chacha::ChaCha20Rng;
@@ -18,6 +20,7 @@ pub const FOLLOW_ON_MAX: usize = PAYLOAD_MAX - FOLLOW_ON_LEN;
 /// A message that has to be cut anyway begins in a started cell if at least so many bytes of it fit there. Below that
 /// the instructions cost more than the room is worth.
 const WORTH_STARTING: usize = 100;
+const _: () = assert!(STANDARD_LEN < WORTH_STARTING);
 
 /// Where finished cells go.
 pub trait Sink {
@@ -75,18 +78,47 @@ impl Packer {
         rng: &mut ChaCha20Rng,
         sink: &mut impl Sink,
     ) -> Result<(), PackError> {
-        if message.is_empty() {
+        self.push_parts(to, &[], message, rng, sink)
+    }
+
+    /// The same with a message whose standard header does not lie before its body.
+    ///
+    /// # Errors
+    /// See [`Packer::push`]; `TooLong` also if it is too long for an I2NP message.
+    pub fn push_message(
+        &mut self,
+        to: &Delivery,
+        message: &Message,
+        rng: &mut ChaCha20Rng,
+        sink: &mut impl Sink,
+    ) -> Result<(), PackError> {
+        let header = standard(message.header(), &message.body).map_err(|_| PackError::TooLong)?;
+        self.push_parts(to, &header, &message.body, rng, sink)
+    }
+
+    /// A message in two parts, of which the first is empty or a header.
+    fn push_parts(
+        &mut self,
+        to: &Delivery,
+        header: &[u8],
+        body: &[u8],
+        rng: &mut ChaCha20Rng,
+        sink: &mut impl Sink,
+    ) -> Result<(), PackError> {
+        let len = header.len() + body.len();
+        if len == 0 {
             return Err(PackError::Empty);
         }
-        let whole = to.encoded_len(false) + message.len();
+        let whole = to.encoded_len(false) + len;
         if whole > PAYLOAD_MAX {
-            return self.push_fragmented(to, message, rng, sink);
+            return self.push_fragmented(to, header, body, rng, sink);
         }
         if whole > self.room() {
             self.flush(rng, sink)?;
         }
-        to.write(None, message.len() as u16, self);
-        self.put(message);
+        to.write(None, len as u16, self);
+        self.put(header);
+        self.put(body);
         Ok(())
     }
 
@@ -106,14 +138,17 @@ impl Packer {
     fn push_fragmented(
         &mut self,
         to: &Delivery,
-        message: &[u8],
+        header: &[u8],
+        body: &[u8],
         rng: &mut ChaCha20Rng,
         sink: &mut impl Sink,
     ) -> Result<(), PackError> {
         let head = to.encoded_len(true);
         let start_here = self.room() >= head + WORTH_STARTING;
         let first_len = if start_here { self.room() - head } else { PAYLOAD_MAX - head };
-        let (first, rest) = message.split_at_checked(first_len).ok_or(PackError::TooLong)?;
+        // The header is shorter than what is worth starting, and all is longer than what is left of a cell.
+        let cut = first_len.checked_sub(header.len()).and_then(|len| body.split_at_checked(len));
+        let (first, rest) = cut.ok_or(PackError::TooLong)?;
         let follow_ons = rest.len().div_ceil(FOLLOW_ON_MAX);
         // spec: tunnel-message §I2NP Message Maximum Size
         if follow_ons > usize::from(FRAGMENT_MAX) {
@@ -124,7 +159,8 @@ impl Packer {
         }
         // A random name, not the message's own id: an inbound gateway packs messages of strangers, whose ids may clash.
         let id = rng.next_u32();
-        to.write(Some(id), first.len() as u16, self);
+        to.write(Some(id), first_len as u16, self);
+        self.put(header);
         self.put(first);
         for (number, part) in (1..).zip(rest.chunks(FOLLOW_ON_MAX)) {
             self.flush(rng, sink)?;

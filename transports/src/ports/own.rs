@@ -11,6 +11,7 @@
 
 use crate::stats::Counter;
 use ramson_protocol::id::TunnelId;
+use ramson_protocol::tunnel::fragment::Sink;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst, fence};
@@ -21,7 +22,7 @@ pub const CELL: usize = 1024;
 /// Cells of one tunnel that may be on their way to its first hop at once: 256 KiB, the largest message four times.
 pub const WINDOW: u64 = 256;
 
-/// A batch is handed over before it grows above so many cells. `benches/own.rs` has what smaller ones cost.
+/// A batch is handed over when it has so many cells, or more if those made at once do not end there. `benches/own.rs` has what smaller ones cost.
 pub const BATCH: usize = 64;
 
 /// Cells of tunnels of our own, each with the number of its tunnel here.
@@ -38,6 +39,11 @@ impl OwnCells {
     pub fn push(&mut self, tunnel: TunnelId, cell: &[u8; CELL]) {
         self.tunnels.push(tunnel);
         self.cells.push(*cell);
+    }
+
+    /// Where more cells of this tunnel can be written.
+    pub fn of(&mut self, tunnel: TunnelId) -> OfTunnel<'_> {
+        OfTunnel { tunnel, cells: self }
     }
 
     /// Cells in it.
@@ -69,6 +75,20 @@ impl OwnCells {
             rest = behind;
             (run[0], cells)
         })
+    }
+}
+
+/// A batch to which cells of one tunnel are added.
+#[derive(Debug)]
+pub struct OfTunnel<'a> {
+    tunnel: TunnelId,
+    cells: &'a mut OwnCells,
+}
+
+impl Sink for OfTunnel<'_> {
+    fn next(&mut self) -> Option<&mut [u8; CELL]> {
+        self.cells.push(self.tunnel, &[0; CELL]);
+        self.cells.cells.last_mut()
     }
 }
 
