@@ -372,6 +372,7 @@ impl Local {
 
     /// Once a second: what was told and did not arrive.
     pub(crate) fn tick(&mut self, now: Now) {
+        self.pipes.values().for_each(|pipe| pipe.rest());
         let told: Vec<u32> = self.pipes.iter().filter(|(_, pipe)| pipe.look()).map(|(stream, _)| *stream).collect();
         told.into_iter().for_each(|stream| self.look(now, stream));
         let streams = self.core.streams_mut();

@@ -9,14 +9,14 @@
 
 use crate::port::{Input, Port};
 use atomic_waker::AtomicWaker;
-use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
 use ramson_protocol::data::keys_and_cert::Destination;
 use ramson_protocol::id::{DestinationHash, DestinationId};
 use ramson_protocol::streaming::stream::End;
 use ramson_protocol::streaming::streams::Ports;
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -27,34 +27,57 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const RING: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
-struct Ring(Mutex<BytesMut>);
+struct Ring(Mutex<Held>);
+
+/// What lies in a ring.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: VecDeque<u8>,
+    /// Something was put since [`Ring::rest`].
+    used: bool,
+}
 
 impl Ring {
     fn room(&self) -> usize {
-        RING.saturating_sub(self.0.lock().len())
+        RING.saturating_sub(self.0.lock().bytes.len())
     }
 
     /// Takes what there is room for.
     fn put(&self, bytes: &[u8]) -> usize {
         let mut ring = self.0.lock();
-        let len = bytes.len().min(RING.saturating_sub(ring.len()));
-        ring.extend_from_slice(&bytes[..len]);
+        let len = bytes.len().min(RING.saturating_sub(ring.bytes.len()));
+        ring.bytes.extend(&bytes[..len]);
+        ring.used = true;
         len
     }
 
     fn take(&self, into: &mut [u8]) -> usize {
+        // Not above the length of `into`, and both are memory.
+        self.0.lock().bytes.read(into).unwrap_or(0)
+    }
+
+    /// Offers what there is to `take`, which says how much it took.
+    fn offer(&self, mut take: impl FnMut(&[u8]) -> usize) -> usize {
         let mut ring = self.0.lock();
-        let len = ring.len().min(into.len());
-        ring.copy_to_slice(&mut into[..len]);
-        if ring.is_empty() {
-            // An idle stream keeps nothing.
-            *ring = BytesMut::new();
+        let (first, second) = ring.bytes.as_slices();
+        let mut taken = if first.is_empty() { 0 } else { take(first) };
+        if taken == first.len() && !second.is_empty() {
+            taken += take(second);
         }
-        len
+        ring.bytes.drain(..taken);
+        taken
+    }
+
+    /// Called now and then: one that is idle keeps no memory.
+    fn rest(&self) {
+        let mut ring = self.0.lock();
+        if !std::mem::take(&mut ring.used) && ring.bytes.is_empty() {
+            ring.bytes = VecDeque::new();
+        }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().bytes.is_empty()
     }
 }
 
@@ -126,17 +149,16 @@ impl Pipe {
     }
 
     /// Offers what the application wrote to `write`, which says how much it took. False if the application can write more.
-    pub(crate) fn drain_up(&self, write: impl FnOnce(&[u8]) -> usize) {
-        let mut ring = self.up.0.lock();
-        if ring.is_empty() {
-            return;
-        }
-        let taken = write(&ring);
-        ring.advance(taken);
-        drop(ring);
-        if taken > 0 {
+    pub(crate) fn drain_up(&self, write: impl FnMut(&[u8]) -> usize) {
+        if self.up.offer(write) > 0 {
             self.writable.wake();
         }
+    }
+
+    /// Once a second: gives back what an idle stream does not need.
+    pub(crate) fn rest(&self) {
+        self.up.rest();
+        self.down.rest();
     }
 
     /// The application writes no more, and all that it wrote has been taken.
