@@ -9,13 +9,16 @@
 //! all, and it should have come since then (as RFC 8985 has it): paths here overtake each other, so numbers alone say little. Where a
 //! stream takes several ways it counts as lost, too, when it should have come long ago, and its way has brought nothing since.
 
+mod waiting;
+
 use super::lanes::{Acked, Lane, MOST_LANES};
 use super::memory::{Memory, Share};
 use crate::time::Mono;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
+use waiting::Waiting;
 
 /// Bytes of a packet beside its payload, as the window counts them.
 const HEADER: u64 = 22;
@@ -103,7 +106,7 @@ impl Sent {
 
 #[derive(Debug)]
 pub(super) struct SendHalf {
-    waiting: BytesMut,
+    waiting: Waiting,
     held: Share,
     /// Packets from `first` on that are not all acknowledged.
     flight: VecDeque<Sent>,
@@ -127,7 +130,7 @@ impl SendHalf {
     /// Never more than `max_packets` are to be on their way.
     pub(super) fn new(now: Mono, memory: &Memory, max_packets: u32) -> Self {
         Self {
-            waiting: BytesMut::new(),
+            waiting: Waiting::default(),
             held: memory.share(),
             flight: VecDeque::new(),
             first: 0,
@@ -157,13 +160,12 @@ impl SendHalf {
 
     pub(super) fn write(&mut self, bytes: &[u8]) {
         self.held.add(bytes.len());
-        self.waiting.extend_from_slice(bytes);
+        self.waiting.put(bytes);
     }
 
     /// The next bytes of the application, at most `max`.
     pub(super) fn take(&mut self, max: usize) -> Bytes {
-        let len = self.waiting.len().min(max);
-        self.waiting.split_to(len).freeze()
+        self.waiting.take(max)
     }
 
     /// The number of the next new packet.
@@ -425,7 +427,7 @@ impl SendHalf {
 
     /// Nothing is left of what the application gave.
     pub(super) fn is_empty(&self) -> bool {
-        !self.waiting.has_remaining() && self.flight.is_empty()
+        self.waiting.is_empty() && self.flight.is_empty()
     }
 }
 
