@@ -86,7 +86,7 @@ const RATE_ROUNDS: u64 = 10;
 const RTT_LIFE: Duration = Duration::from_secs(10);
 /// By so much more a round trip takes now and then than the shortest one, without a queue: ends and hops that have much to do pause for a
 /// millisecond or two, and one packet may find all of them awake. On a short path a window made for that one would carry a third.
-const SLACK: Duration = Duration::from_millis(10);
+const SLACK: Duration = Duration::from_millis(3);
 /// What is on its way meanwhile, of the product.
 const EMPTIED: f64 = 0.75;
 /// It takes no longer than so many of the shortest round trips: what is measured by then counts.
