@@ -32,7 +32,7 @@ STREAMS = (1, 20, 200)
 PAIRS = (("ramson", "ramson"), ("ramson", "i2pd"), ("i2pd", "ramson"), ("i2pd", "i2pd"))
 _HOPS, _QUANTITY = 3, 3
 _PAUSE = 5  # seconds until what was on its way has come and is forgotten
-_IDLE, _HELD = 40, 200  # destinations and streams whose memory is measured
+_IDLE, _HELD = 100, 200  # destinations and streams whose memory is measured
 
 
 class EndsNetwork(Network):
