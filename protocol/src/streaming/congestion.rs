@@ -288,12 +288,7 @@ impl Model {
                     self.phase = Phase::Cruise { step: 0 };
                 }
             }
-            Phase::Drain { rounds } => {
-                *rounds += 1;
-                if *rounds >= DRAIN_ROUNDS {
-                    self.phase = Phase::Cruise { step: 2 };
-                }
-            }
+            Phase::Drain { rounds } => *rounds += 1,
             Phase::Empty { .. } => {}
             Phase::Cruise { step } => {
                 let before = self.rates[1..].iter().copied().fold(0.0, f64::max);
@@ -333,8 +328,8 @@ impl Congestion for Model {
         if ack.prior >= self.round_end || too_fast {
             self.end_round(ack);
         }
-        if matches!(self.phase, Phase::Drain { .. })
-            && self.product().is_none_or(|product| ack.in_flight as f64 <= product)
+        if let Phase::Drain { rounds } = self.phase
+            && (rounds >= DRAIN_ROUNDS || self.product().is_none_or(|product| ack.in_flight as f64 <= product))
         {
             self.phase = Phase::Cruise { step: 2 };
         }
