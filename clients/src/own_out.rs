@@ -13,11 +13,10 @@ use crate::layers::{LANES, peel};
 use ramson_crypto::tunnel::LayerCipher;
 use ramson_protocol::i2np::Message;
 use ramson_protocol::i2np::header::STANDARD_LEN;
-use ramson_protocol::id::TunnelId;
 use ramson_protocol::time::Wall;
 use ramson_protocol::tunnel::Delivery;
 use ramson_protocol::tunnel::fragment::{FOLLOW_ON_MAX, Packer};
-use ramson_transports::ports::own::{Lane, OwnCells, WINDOW};
+use ramson_transports::ports::own::{Lane, OfTunnel, WINDOW};
 use rand_chacha::ChaCha20Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,23 +76,16 @@ impl OwnOut {
     /// Makes some cells of what waits, as far as there is credit, and adds them to `to`, finished: so few that they are in the
     /// cache until they have all layers. True if it is to be called again, at once and with the same packer, which may have begun
     /// a cell; else the packer is empty. To be called after the last message of a turn, and when the lane has credit again.
-    pub fn poll_cells(
-        &mut self,
-        now: Wall,
-        rng: &mut ChaCha20Rng,
-        packer: &mut Packer,
-        (tunnel, to): (TunnelId, &mut OwnCells),
-    ) -> bool {
+    pub fn poll_cells(&mut self, now: Wall, rng: &mut ChaCha20Rng, packer: &mut Packer, mut to: OfTunnel<'_>) -> bool {
         if !self.waits() {
             return false;
         }
-        let from = to.len();
-        let more = self.make(now, rng, packer, (tunnel, to));
+        let more = self.make(now, rng, packer, &mut to);
         if !more {
             // A batch always has room, and the cell is not above its length.
-            let _ = packer.flush(rng, &mut to.of(tunnel));
+            let _ = packer.flush(rng, &mut to);
         }
-        let made = &mut to.cells[from..];
+        let made = to.added();
         peel(&self.ciphers, made);
         self.lane.send(made.len() as u64);
         self.stats.cells += made.len() as u64;
@@ -103,16 +95,10 @@ impl OwnOut {
 
     /// Cuts messages until one does not fit the credit, or there are as many cells as go through the ciphers side by side.
     /// Returns true if more messages can follow at once, which may share the cell begun last.
-    fn make(
-        &mut self,
-        now: Wall,
-        rng: &mut ChaCha20Rng,
-        packer: &mut Packer,
-        (tunnel, to): (TunnelId, &mut OwnCells),
-    ) -> bool {
-        let (credit, from) = (self.lane.credit(), to.len());
+    fn make(&mut self, now: Wall, rng: &mut ChaCha20Rng, packer: &mut Packer, to: &mut OfTunnel<'_>) -> bool {
+        let credit = self.lane.credit();
         loop {
-            let made = to.len() - from;
+            let made = to.added().len();
             if made as u64 + self.next_cells() > credit {
                 return false;
             }
@@ -123,7 +109,7 @@ impl OwnOut {
             self.bytes -= message.body.len();
             if message.expiration < now {
                 self.stats.expired += 1;
-            } else if packer.push_message(&delivery, &message, rng, &mut to.of(tunnel)).is_ok() {
+            } else if packer.push_message(&delivery, &message, rng, to).is_ok() {
                 self.stats.messages += 1;
             } else {
                 self.stats.too_large += 1;

@@ -148,7 +148,7 @@ impl Pipe {
         self.stream.store(stream, SeqCst);
     }
 
-    /// Offers what the application wrote to `write`, which says how much it took. False if the application can write more.
+    /// Offers what the application wrote to `write`, which says how much it took.
     pub(crate) fn drain_up(&self, write: impl FnMut(&[u8]) -> usize) {
         if self.up.offer(write) > 0 {
             self.writable.wake();

@@ -344,7 +344,7 @@ impl ClientThread {
         let (held, before) = (out.end.held(), out.end.stats());
         let mut more = true;
         while more {
-            more = out.end.poll_cells(self.now.wall, &mut self.rng, &mut self.packer, (tunnel, &mut way.batch));
+            more = out.end.poll_cells(self.now.wall, &mut self.rng, &mut self.packer, way.batch.of(tunnel));
             if way.batch.is_full() {
                 way.hand_over();
             }

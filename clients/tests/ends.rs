@@ -62,7 +62,7 @@ fn receive(end: &mut OwnIn, now: Mono, cells: &mut [Body]) -> Vec<Message> {
 /// All cells that an end makes now.
 fn poll(end: &mut OwnOut, rng: &mut ChaCha20Rng) -> Vec<Body> {
     let (mut packer, mut batch) = (Packer::new(), OwnCells::default());
-    while end.poll_cells(NOW, rng, &mut packer, (TunnelId(1), &mut batch)) {}
+    while end.poll_cells(NOW, rng, &mut packer, batch.of(TunnelId(1))) {}
     assert!(packer.is_empty());
     batch.cells
 }

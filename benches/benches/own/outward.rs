@@ -138,7 +138,7 @@ fn send(
             made += 1;
         }
         let mut cells: OwnCells = spares.pop().unwrap_or_default();
-        while end.poll_cells(Wall::default(), &mut rng, &mut packer, (TUNNEL, &mut cells)) {}
+        while end.poll_cells(Wall::default(), &mut rng, &mut packer, cells.of(TUNNEL)) {}
         if !cells.is_empty() {
             give(to, cells);
         }
@@ -146,7 +146,7 @@ fn send(
             seat.wait();
             while seat.inbox.pop().is_some() {}
             let mut cells: OwnCells = spares.pop().unwrap_or_default();
-            while end.poll_cells(Wall::default(), &mut rng, &mut packer, (TUNNEL, &mut cells)) {}
+            while end.poll_cells(Wall::default(), &mut rng, &mut packer, cells.of(TUNNEL)) {}
             if !cells.is_empty() {
                 give(to, cells);
             }

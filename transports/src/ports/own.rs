@@ -43,7 +43,7 @@ impl OwnCells {
 
     /// Where more cells of this tunnel can be written.
     pub fn of(&mut self, tunnel: TunnelId) -> OfTunnel<'_> {
-        OfTunnel { tunnel, cells: self }
+        OfTunnel { tunnel, from: self.len(), cells: self }
     }
 
     /// Cells in it.
@@ -82,7 +82,15 @@ impl OwnCells {
 #[derive(Debug)]
 pub struct OfTunnel<'a> {
     tunnel: TunnelId,
+    from: usize,
     cells: &'a mut OwnCells,
+}
+
+impl OfTunnel<'_> {
+    /// Those that were added.
+    pub fn added(&mut self) -> &mut [[u8; CELL]] {
+        &mut self.cells.cells[self.from..]
+    }
 }
 
 impl Sink for OfTunnel<'_> {
